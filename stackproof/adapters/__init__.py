@@ -1,0 +1,1 @@
+"""The adapters: one package per concern, one module per technology. Importing this package imports no driver."""

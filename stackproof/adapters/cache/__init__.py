@@ -1,0 +1,1 @@
+"""Adapters of the cache concern: one module per technology."""

@@ -1,0 +1,1 @@
+"""Adapters of the events concern: one module per technology."""

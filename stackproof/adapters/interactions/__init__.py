@@ -1,0 +1,1 @@
+"""Adapters of the interactions concern: one module per technology."""

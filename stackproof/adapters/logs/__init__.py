@@ -1,0 +1,1 @@
+"""Adapters of the logs concern: one module per technology."""

@@ -1,0 +1,1 @@
+"""Adapters of the search concern: one module per technology."""

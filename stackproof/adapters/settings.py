@@ -1,0 +1,61 @@
+"""Settings: the environment variables that choose and configure backends, read once, secrets never shown."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit, urlunsplit
+
+from ..interfaces import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A snapshot of the variables. ``Settings.from_environment()`` is the usual one; tests pass a mapping."""
+
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        return cls(dict(os.environ))
+
+    def get(self, name: str, default: str = "") -> str:
+        """The value of a variable without surrounding white space; an empty one counts as not set."""
+        return self.variables.get(name, "").strip() or default
+
+    def require(self, name: str, purpose: str, example: str) -> str:
+        """The value of a variable, or a `ConfigurationError` that says what to type."""
+        value = self.get(name)
+        if not value:
+            raise ConfigurationError(f"{name} is not set; {purpose} needs it, for example: export {name}={example}")
+        return value
+
+    def number(self, name: str, default: float, minimum: float = 0.0) -> float:
+        """A numeric variable (seconds, counts); text that is no number is a `ConfigurationError`."""
+        text = self.get(name)
+        if not text:
+            return default
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not minimum <= value < float("inf"):
+            raise ConfigurationError(f"{name}={text!r} is not a number of at least {minimum:g}")
+        return value
+
+    @property
+    def production(self) -> bool:
+        """Whether ``STACKPROOF_ENV=production``: fallbacks that are fine on a laptop become errors."""
+        return self.get("STACKPROOF_ENV").lower() == "production"
+
+
+def hide_secrets(url: str) -> str:
+    """A URL that may be shown: user name and password replaced, the query (it can hold tokens) cut off."""
+    try:
+        parts = urlsplit(url)
+        if "@" not in parts.netloc:
+            return urlunsplit(parts._replace(query="", fragment=""))
+        return urlunsplit(parts._replace(netloc="***@" + parts.netloc.rpartition("@")[2], query="", fragment=""))
+    except ValueError:
+        return "(a URL that cannot be parsed)"

@@ -1,0 +1,101 @@
+"""The five interfaces, their records, capabilities and errors. Imports nothing third-party.
+
+Logs have no class of their own: a log transport is any `logging.Handler`.
+"""
+
+from .cache import MISSING, CacheStore, CacheValue, Missing
+from .capabilities import (
+    CacheCapabilities,
+    Capabilities,
+    Delivery,
+    EventCapabilities,
+    InteractionCapabilities,
+    LogCapabilities,
+    Order,
+    SearchCapabilities,
+)
+from .errors import (
+    BackendError,
+    ClosedError,
+    ConfigurationError,
+    IndeterminateError,
+    OperationTimeoutError,
+    RejectedError,
+    StackproofError,
+    UnavailableError,
+    UnsupportedError,
+)
+from .events import EventPublisher, Handler, Subscription
+from .interactions import BulkInteractionStore, InteractionStore
+from .lifecycle import Backend
+from .records import (
+    MAX_HITS,
+    MAX_SUMMARIES,
+    Direction,
+    Document,
+    Event,
+    Hit,
+    Interaction,
+    InteractionType,
+    JsonValue,
+    PeriodType,
+    SearchQuery,
+    SummariesPage,
+    SummariesQuery,
+    Summary,
+    period_keys,
+    summarise,
+    summary_order,
+)
+from .search import DeletableIndex, SearchIndex
+from .words import words_of
+
+__all__ = [
+    "MAX_HITS",
+    "MAX_SUMMARIES",
+    "MISSING",
+    "Backend",
+    "BackendError",
+    "BulkInteractionStore",
+    "CacheCapabilities",
+    "CacheStore",
+    "CacheValue",
+    "Capabilities",
+    "ClosedError",
+    "ConfigurationError",
+    "DeletableIndex",
+    "Delivery",
+    "Direction",
+    "Document",
+    "Event",
+    "EventCapabilities",
+    "EventPublisher",
+    "Handler",
+    "Hit",
+    "IndeterminateError",
+    "Interaction",
+    "InteractionCapabilities",
+    "InteractionStore",
+    "InteractionType",
+    "JsonValue",
+    "LogCapabilities",
+    "Missing",
+    "OperationTimeoutError",
+    "Order",
+    "PeriodType",
+    "RejectedError",
+    "SearchCapabilities",
+    "SearchIndex",
+    "SearchQuery",
+    "StackproofError",
+    "Subscription",
+    "SummariesPage",
+    "SummariesQuery",
+    "Summary",
+    "UnavailableError",
+    "UnsupportedError",
+    "period_keys",
+    "summarise",
+    "summary_order",
+    "words_of",
+]

@@ -1,0 +1,119 @@
+"""What a backend declares about itself: one frozen class per concern, one property per capability.
+
+A capability that is declared is verified; one that is *not* declared is proven absent. Numeric ones are limits:
+the suite's test data stay at or under them, and one step beyond must be rejected before anything is sent.
+An adapter declares its own as the class attribute ``capabilities``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Delivery(Enum):
+    """How often a connected subscriber sees an accepted event."""
+
+    AT_MOST_ONCE = "at most once"
+    """An event whose handler raises, or that arrives while nobody is connected, is gone."""
+    AT_LEAST_ONCE = "at least once"
+    """An event whose handler raises is delivered again until a handler returns."""
+
+
+class Order(Enum):
+    """The order in which one subscriber sees the events that one publisher sent."""
+
+    NONE = "none"
+    PER_KEY = "per key"
+    TOTAL = "total"
+
+
+@dataclass(frozen=True, slots=True)
+class CacheCapabilities:
+    """What a `CacheStore` declares."""
+
+    ttl_resolution: float = 0.001
+    """Seconds. An entry lives at least its ttl and is gone at the latest one resolution after it (plus scheduling)."""
+    max_key_bytes: int = 1024
+    """Largest key, in bytes of its UTF-8 form. A longer one is rejected."""
+    max_value_bytes: int = 1024 * 1024
+    """Largest value for which a round trip is promised, in bytes (a string of n ASCII characters has n)."""
+    shared: bool = False
+    """Two instances made for the same namespace see the same entries, and share one fetch in `get_or_fetch`."""
+    remote: bool = False
+    """The entries are kept by a server that this process reaches over a socket, and that can therefore go away."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventCapabilities:
+    """What an `EventPublisher` declares."""
+
+    delivery: Delivery = Delivery.AT_MOST_ONCE
+    """How often a subscriber that is connected sees an accepted event."""
+    order: Order = Order.NONE
+    """NONE, PER_KEY or TOTAL: the order in which one subscriber sees events, also when a handler fails once."""
+    max_payload_bytes: int = 256 * 1024
+    """Largest payload, in bytes of its compact JSON form; one byte more is rejected before anything is sent."""
+    delivery_seconds: float = 2.0
+    """Upper bound of the time from `publish` returning to the handler being called, on an idle system."""
+    groups: bool = False
+    """Subscriptions that name the same group share the events between them."""
+    replay: bool = False
+    """A new subscription can ask for events that were published before it existed."""
+    shared: bool = True
+    """An event published through one instance reaches subscribers of another instance of the same namespace."""
+    remote: bool = False
+    """Events travel through a server that this process reaches over a socket, and that can therefore go away."""
+
+
+@dataclass(frozen=True, slots=True)
+class InteractionCapabilities:
+    """What an `InteractionStore` declares."""
+
+    timestamp_resolution: float = 0.000001
+    """Seconds. Timestamps are equal after a round trip up to this; finer digits are cut off."""
+    value_digits: int = 38
+    """Significant decimal digits of `Interaction.value` and of sums that are kept exactly; more are rejected."""
+    max_text_bytes: int = 512
+    """Largest text field (tenant, customer, offer ...), in bytes of UTF-8; a longer one is rejected."""
+    bulk: bool = False
+    """`record_events` stores a batch of any size, all or nothing."""
+    durable: bool = True
+    """What `record_event` returned for is seen by every other instance of the same namespace and survives this process."""
+    remote: bool = False
+    """Interactions are kept by a server that this process reaches over a socket, and that can therefore go away."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchCapabilities:
+    """What a `SearchIndex` declares."""
+
+    visible_within: float = 0.0
+    """Seconds after `index` returned in which its documents are found; 0 means at once."""
+    max_document_bytes: int = 256 * 1024
+    """Largest title plus text, in bytes of UTF-8; a longer document is rejected by name."""
+    batch_size: int = 1000
+    """The backend's own largest batch; `index` takes any number of documents nevertheless."""
+    delete: bool = False
+    """`delete` removes documents from the index."""
+    durable: bool = True
+    """Indexed documents are seen by every other instance of the same namespace."""
+    remote: bool = False
+    """Documents are kept by a server that this process reaches over a socket, and that can therefore go away."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogCapabilities:
+    """What a log transport (any `logging.Handler`) declares."""
+
+    structured: bool = True
+    """Each record arrives as one JSON object."""
+    max_record_bytes: int = 256 * 1024
+    """A record larger than this is split, or cut with a visible mark; it is never lost as a whole."""
+    counts_drops: bool = False
+    """The handler has an integer attribute ``dropped``: how many records it gave up, ever."""
+    remote: bool = False
+    """Records are sent to a server that this process reaches over a socket, and that can therefore go away."""
+
+
+Capabilities = CacheCapabilities | EventCapabilities | InteractionCapabilities | SearchCapabilities | LogCapabilities

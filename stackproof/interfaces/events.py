@@ -1,0 +1,64 @@
+"""The event bus: publish to a topic, subscribe with a handler."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar, TypeAlias
+
+from .capabilities import EventCapabilities
+from .lifecycle import Backend
+from .records import Event
+
+Handler: TypeAlias = Callable[[Event], None]
+
+
+class Subscription(ABC):
+    """A running delivery to one handler."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop the delivery. When it returns, the handler is not running and will not be called again.
+
+        Called from inside the handler, it returns at once and that call is the last. A second call does nothing.
+        """
+
+    @property
+    @abstractmethod
+    def active(self) -> bool:
+        """Whether events are being delivered: false after `close`, and false while the delivery is broken."""
+
+
+class EventPublisher(Backend):
+    """Publish to topics, subscribe to topics.
+
+    **Accepted**: when `publish` returns, the broker has the event (or the adapter has it buffered and `disconnect` flushes it).
+    Where that cannot be, `publish` raises; it never drops an event silently, not even when a buffer is full.
+
+    **Delivery** to a subscriber starts when `subscribe` has returned: events published after that are delivered as
+    ``capabilities.delivery`` says, in the order that ``capabilities.order`` says, each within ``delivery_seconds``
+    on an idle system. Each subscription gets each event (fan-out), unless subscriptions share a ``group``.
+    Handlers of one subscription run one at a time, in a thread of the adapter.
+
+    **A handler that raises** has not acknowledged its event. The error is logged (logger ``stackproof``), later events are
+    still delivered, other subscriptions are not affected. At-least-once delivers the event again, at-most-once does not.
+    An event is not delivered again while its first handler call is still running.
+
+    **Topics** are literal non-empty text: ``*`` and ``?`` are characters. **Events** arrive equal to what was published.
+    A payload beyond ``capabilities.max_payload_bytes`` or one that has no JSON form raises `RejectedError`.
+
+    **Isolation**: instances of different namespaces never see each other's events.
+    """
+
+    capabilities: ClassVar[EventCapabilities]
+
+    @abstractmethod
+    def publish(self, topic: str, event: Event) -> None:
+        """Hand ``event`` to the broker."""
+
+    @abstractmethod
+    def subscribe(self, topic: str, handler: Handler, group: str | None = None) -> Subscription:
+        """Call ``handler`` with each event of ``topic`` from now on, until the subscription or the publisher is closed.
+
+        ``group`` needs ``capabilities.groups``; without it, `UnsupportedError`.
+        """

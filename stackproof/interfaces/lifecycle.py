@@ -1,0 +1,37 @@
+"""What all backends share: they can be pinged, and they are disconnected once."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Self
+
+
+class Backend(ABC):
+    """An adapter together with the server that it talks to.
+
+    All methods are synchronous and may be called from many threads at once. An adapter may connect when it is made
+    or on first use; where the server cannot be reached, both raise `UnavailableError` (or `OperationTimeoutError`)
+    within the adapter's connection timeout.
+
+    After `disconnect` every operation except `ping` and `disconnect` raises `ClosedError` at once.
+    """
+
+    @abstractmethod
+    def ping(self) -> bool:
+        """Whether the server answers now, within the adapter's operation timeout. Never raises; false after `disconnect`."""
+
+    @abstractmethod
+    def disconnect(self) -> None:
+        """Flush what was accepted, then give back every thread, socket and file. Bounded in time; a second call does nothing.
+
+        Operations that are running in other threads finish or raise a `BackendError`; none of them hangs.
+        """
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.disconnect()

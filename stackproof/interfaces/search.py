@@ -1,0 +1,49 @@
+"""The search index: documents in, ranked hits out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import ClassVar
+
+from .capabilities import SearchCapabilities
+from .lifecycle import Backend
+from .records import Document, Hit, SearchQuery
+
+
+class SearchIndex(Backend):
+    """Full-text search over titles and texts.
+
+    **Words**: `words.words_of` says what a word is. A document matches when every word of the query is among the words
+    of its title and text. Text is data, never syntax: there is no operator, quote, wildcard or escape. A query without a word finds nothing.
+
+    **Order**: by score, highest first; equal scores by document id (code point order). Scores are finite, >= 0, and only
+    comparable within one answer. A word in a title weighs more than the same word in a text of the same length.
+
+    **Visible**: a document is found at the latest ``capabilities.visible_within`` seconds after `index` returned.
+
+    **Isolation**: a document belongs to its tenant; the same id in two tenants is two documents; no query text reaches
+    another tenant. So are namespaces.
+    """
+
+    capabilities: ClassVar[SearchCapabilities]
+
+    @abstractmethod
+    def index(self, documents: Iterable[Document]) -> int:
+        """Add documents, replacing those with the same tenant and id; how many were indexed.
+
+        Takes any number. Documents that cannot be indexed raise `RejectedError` whose ``failed`` names each by id; all others
+        are indexed. Of two documents with the same tenant and id in one call, the last one counts.
+        """
+
+    @abstractmethod
+    def search(self, query: SearchQuery) -> list[Hit]:
+        """The best ``query.limit`` hits. An error is an error, never an empty list."""
+
+
+class DeletableIndex(ABC):
+    """Optional (``capabilities.delete``): documents can be taken out again."""
+
+    @abstractmethod
+    def delete(self, tenant: str, ids: Iterable[str]) -> int:
+        """Remove documents; how many there were."""

@@ -1,0 +1,1 @@
+"""Where a backend's server comes from: embedded, container, or external. Stands alone: imports nothing else of the package."""
