@@ -1,0 +1,348 @@
+"""Connections to PostgreSQL, shared by every adapter that is built on it: pool, time limits, migrations, error translation.
+
+Why not psycopg_pool: it connects in background threads. So a refused connection shows up only as a pool timeout,
+a stale connection costs a back-off of about a second, and each pool owns four threads. Here the calling thread
+connects, the real error is raised at once, and nothing runs between calls.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from time import monotonic
+from typing import Any, TypeAlias, TypeVar
+
+import psycopg
+from psycopg import conninfo, errors, sql
+
+from ..interfaces import (
+    BackendError,
+    ClosedError,
+    ConfigurationError,
+    IndeterminateError,
+    OperationTimeoutError,
+    RejectedError,
+    UnavailableError,
+)
+
+T = TypeVar("T")
+
+_LONGEST_NAME = 63
+"""Bytes of an identifier that PostgreSQL keeps; it cuts longer ones silently."""
+
+_RETRIES = 3
+"""How often a statement is repeated that the server rolled back for a reason which does not come from its input."""
+
+# Errors after which the same statement may be repeated at once: the server has rolled it back.
+_ROLLED_BACK = (errors.SerializationFailure, errors.DeadlockDetected)
+# The tables went away since this pool looked (the namespace was dropped): migrate and repeat.
+_TABLES_GONE = (errors.UndefinedTable, errors.InvalidSchemaName)
+# The input is at fault.
+_INPUT_AT_FAULT = (errors.DataError, errors.IntegrityError, errors.ProgramLimitExceeded)
+# The server gave up within its statement or lock timeout, and rolled back.
+_SERVER_GAVE_UP = (errors.QueryCanceled, errors.LockNotAvailable)
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step of a component's schema. Steps are applied once, in order of their version, and never edited later."""
+
+    version: int
+    statements: str
+
+
+class _DeadlinePassedError(psycopg.OperationalError):
+    """The client's own time limit passed while it waited for the server's answer."""
+
+
+class BoundedConnection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection whose every wait ends at ``deadline``, also when the server hangs without closing the socket."""
+
+    deadline: float = math.inf
+
+    def wait(self, gen: Generator[Any, Any, T], *args: Any, **options: Any) -> T:
+        """Drive one exchange with the server, and give up at the deadline."""
+        return super().wait(self._until_deadline(gen), *args, **options)
+
+    def _until_deadline(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
+        # psycopg resumes the generator when the socket is ready, and every 0.1 s with a false value when it is not.
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if not ready and monotonic() > self.deadline:
+                    raise _DeadlinePassedError("no answer within the operation timeout")
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+
+Connection: TypeAlias = BoundedConnection
+
+
+class PostgresPool:
+    """A bounded set of connections to one database, all set to one schema.
+
+    **Time.** The server cancels a statement at 90 % of ``operation_timeout`` (so its exact answer, *rolled back*,
+    usually comes first); the client gives up at ``operation_timeout``, waiting for a free connection included.
+    Connecting takes at most ``connect_timeout``, which libpq counts in whole seconds from 2.
+
+    **Recovery.** An idle connection that the server has closed is noticed before use (one non-blocking read, no round trip) and
+    replaced, so the first call after a restart works.
+
+    **Namespaces.** Each (component, namespace) is a schema of its own; the empty namespace is the schema
+    ``stackproof``, which all components share.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        component: str,
+        migrations: Sequence[Migration] = (),
+        namespace: str = "",
+        connect_timeout: float = 5.0,
+        operation_timeout: float = 5.0,
+        max_connections: int = 16,
+    ) -> None:
+        self._conninfo, self.server = _parse(url, connect_timeout, operation_timeout)
+        self.schema = schema_name(component, namespace)
+        self.operation_timeout = operation_timeout
+        self._component = component
+        self._namespace = namespace
+        self._migrations = tuple(sorted(migrations, key=lambda step: step.version))
+        self._migrated = False
+        self._migrating = threading.Lock()
+        self._max_connections = max_connections
+        self._changed = threading.Condition()
+        self._idle: list[Connection] = []
+        self._open = 0
+        self._closed = False
+
+    def run(self, call: Callable[[Connection], T], *, writes: bool, timeout: float | None = None) -> T:
+        """``call`` with a connection (autocommit, its tables present), with errors translated.
+
+        ``writes`` says whether a lost answer leaves the outcome open. ``call`` may run again when the server rolled it
+        back. A ``timeout`` longer than the operation timeout moves the client's limit only.
+        """
+        deadline = monotonic() + (timeout or self.operation_timeout)
+        for attempt in range(1 + _RETRIES):
+            try:
+                if not self._migrated:
+                    self._migrate(deadline)
+                return self._attempt(call, deadline)
+            except _TABLES_GONE as error:
+                self._migrated = False
+                if attempt == _RETRIES:
+                    raise self._translated(error, writes) from error
+            except _ROLLED_BACK as error:
+                if attempt == _RETRIES or monotonic() > deadline:
+                    raise self._translated(error, writes) from error
+            except psycopg.Error as error:
+                raise self._translated(error, writes) from error
+        raise AssertionError("the last attempt returns or raises")
+
+    def ping(self) -> bool:
+        """Whether the server answers within the operation timeout; never raises."""
+        try:
+            self._attempt(lambda connection: connection.execute("SELECT 1"), monotonic() + self.operation_timeout)
+        except (BackendError, psycopg.Error):
+            return False
+        return True
+
+    def drop_namespace(self) -> None:
+        """Remove the schema of a non-empty namespace and all in it."""
+        if not self._namespace:
+            raise ConfigurationError("the empty namespace holds real data; it is not dropped as a whole")
+        statement = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(self.schema))
+        self._migrated = True  # there is no point in creating what goes at once
+        self.run(lambda connection: connection.execute(statement), writes=True)
+        self._migrated = False
+
+    def close(self) -> None:
+        """Close every connection; those in use are waited for, as long as an operation can last. Twice is fine."""
+        with self._changed:
+            self._closed = True
+            idle, self._idle = self._idle, []
+            self._open -= len(idle)
+            self._changed.notify_all()
+        for connection in idle:
+            connection.close()
+        with self._changed:
+            self._changed.wait_for(lambda: self._open == 0, timeout=self.operation_timeout)
+
+    def _attempt(self, call: Callable[[Connection], T], deadline: float) -> T:
+        connection = self._take(deadline)
+        try:
+            connection.deadline = deadline
+            return call(connection)
+        finally:
+            self._give_back(connection)
+
+    def _take(self, deadline: float) -> Connection:
+        while True:
+            connection = self._idle_or_permit(deadline)
+            if connection is None:
+                return self._connect()
+            if _still_open(connection):
+                return connection
+            self._discard(connection)
+
+    def _idle_or_permit(self, deadline: float) -> Connection | None:
+        """An idle connection, or None as the permission to open one more."""
+        with self._changed:
+            while True:
+                if self._closed:
+                    raise ClosedError(f"the adapter of {self.server} was disconnected")
+                if self._idle:
+                    return self._idle.pop()  # the one used last: the fewest stay busy
+                if self._open < self._max_connections:
+                    self._open += 1
+                    return None
+                if not self._changed.wait(deadline - monotonic()) and monotonic() >= deadline:
+                    raise OperationTimeoutError(f"no connection to {self.server} became free within the time limit")
+
+    def _connect(self) -> Connection:
+        connection = None
+        try:
+            connection = BoundedConnection.connect(self._conninfo, autocommit=True)
+            connection.deadline = monotonic() + self.operation_timeout
+            connection.execute(self._session_settings())
+        except psycopg.Error as error:
+            self._discard(connection)
+            raise UnavailableError(f"cannot connect to {self.server}: {_first_line(error)}") from error
+        except BaseException:
+            self._discard(connection)
+            raise
+        return connection
+
+    def _session_settings(self) -> sql.Composed:
+        # Sent as statements: a connection pooler such as PgBouncer may drop or refuse start-up options.
+        return sql.SQL(
+            "SET search_path TO {}; SET statement_timeout TO {}; SET TIME ZONE 'UTC';"
+            " SET default_transaction_isolation TO 'read committed'"
+        ).format(sql.Identifier(self.schema), max(1, int(self.operation_timeout * 900)))
+
+    def _give_back(self, connection: Connection) -> None:
+        usable = not connection.closed and connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        with self._changed:
+            if usable and not self._closed:
+                self._idle.append(connection)
+                self._changed.notify()
+                return
+        self._discard(connection)
+
+    def _discard(self, connection: Connection | None) -> None:
+        if connection is not None:
+            connection.close()
+        with self._changed:
+            self._open -= 1
+            self._changed.notify_all()
+
+    def _migrate(self, deadline: float) -> None:
+        with self._migrating:
+            if not self._migrated:
+                self._attempt(self._apply_migrations, deadline)
+                self._migrated = True
+
+    def _apply_migrations(self, connection: Connection) -> None:
+        if self._applied(connection) >= {step.version for step in self._migrations}:
+            return  # without a lock, and without the right to create anything
+        with connection.transaction():
+            # CREATE ... IF NOT EXISTS is no protection against a concurrent CREATE of the same name.
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", [_lock_number(self.schema)])
+            connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(self.schema)))
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS migrations (component text, version integer,"
+                " applied_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (component, version))"
+            )
+            applied = self._applied(connection)
+            for step in self._migrations:
+                if step.version not in applied:
+                    connection.execute(step.statements.encode())
+                    connection.execute(
+                        "INSERT INTO migrations (component, version) VALUES (%s, %s)", [self._component, step.version]
+                    )
+
+    def _applied(self, connection: Connection) -> set[int]:
+        # The schema is named: without it, search_path leads nowhere and to_regclass is null.
+        table = sql.Identifier(self.schema, "migrations")
+        found = connection.execute("SELECT to_regclass(%s)", [table.as_string()]).fetchone()
+        if found is None or found[0] is None:
+            return set()
+        query = sql.SQL("SELECT version FROM {} WHERE component = %s").format(table)
+        return {version for (version,) in connection.execute(query, [self._component])}
+
+    def _translated(self, error: psycopg.Error, writes: bool) -> BackendError:
+        """The one place where an error of the driver becomes one of ours."""
+        what = f"{self.server}: {_first_line(error)}"
+        answered = error.sqlstate is not None and error.diag.severity_nonlocalized == "ERROR"
+        if isinstance(error, _INPUT_AT_FAULT):
+            return RejectedError(f"rejected by {what}")
+        if isinstance(error, _SERVER_GAVE_UP):
+            return OperationTimeoutError(f"rolled back at its time limit by {what}")
+        if answered:  # the server says that it failed, so it has rolled back
+            return UnavailableError(f"refused by {what}")
+        if writes:
+            return IndeterminateError(f"the answer was lost, the outcome is open, at {what}")
+        if isinstance(error, _DeadlinePassedError):
+            return OperationTimeoutError(f"no answer in time from {what}")
+        return UnavailableError(f"lost the connection to {what}")
+
+
+def schema_name(component: str, namespace: str) -> str:
+    """The schema of a namespace: one to one, and short enough that PostgreSQL keeps every character."""
+    if not namespace:
+        return "stackproof"
+    plain = "abcdefghijklmnopqrstuvwxyz0123456789"
+    escaped = "".join(c if c in plain else "__" if c == "_" else f"_{ord(c):x}_" for c in namespace)
+    name = f"sp_{component}_{escaped}"
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return f"sph_{component}_{blake2b(namespace.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}"
+
+
+def _parse(url: str, connect_timeout: float, operation_timeout: float) -> tuple[str, str]:
+    """The connection string with our time limits, and a name of the server without secrets."""
+    try:
+        parts = conninfo.conninfo_to_dict(url)
+    except psycopg.Error:
+        # The driver's message may quote a part of the password, so it is not passed on.
+        raise ConfigurationError(
+            "the PostgreSQL URL cannot be read; it looks like postgresql://user:password@host:5432/database"
+        ) from None
+    limits: dict[str, str | int] = {
+        "connect_timeout": max(2, math.ceil(connect_timeout)),
+        "tcp_user_timeout": max(1, int(operation_timeout * 1000)),
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "client_encoding": "UTF8",
+        "fallback_application_name": "stackproof",
+    }
+    server = f"postgresql://{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
+    return conninfo.make_conninfo(url, **limits), server
+
+
+def _still_open(connection: Connection) -> bool:
+    """Whether an idle connection still holds, as far as the client's socket knows.
+
+    Two reads: the first may yield the server's parting words, the second then meets the end of the stream.
+    """
+    try:
+        connection.pgconn.consume_input()
+        connection.pgconn.consume_input()
+    except psycopg.OperationalError:
+        return False
+    return connection.pgconn.status == psycopg.pq.ConnStatus.OK
+
+
+def _lock_number(schema: str) -> int:
+    return int.from_bytes(blake2b(f"stackproof migrations {schema}".encode(), digest_size=8).digest(), signed=True)
+
+
+def _first_line(error: psycopg.Error) -> str:
+    return (error.diag.message_primary or str(error) or type(error).__name__).splitlines()[0]
