@@ -6,12 +6,14 @@ whether a repetition can do harm. What is left to repeat safely is done once: co
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 import redis
 from redis.backoff import NoBackoff
@@ -92,6 +94,18 @@ class _UnixConnection(_ConnectFirst, UnixDomainSocketConnection):
 _CONNECTIONS: dict[str, type[Any]] = {"redis": _TcpConnection, "rediss": _TlsConnection, "unix": _UnixConnection}
 
 
+_clients: WeakSet[RedisClient] = WeakSet()
+
+
+def _after_fork() -> None:
+    """A forked child has none of the threads whose commands ran: neither their count nor their lock may hold it up."""
+    for client in _clients:
+        client._start_count()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
 class RedisClient:
     """Connections to one Redis server, for commands (`call`) and for subscriptions (`dedicated_connection`).
 
@@ -106,9 +120,9 @@ class RedisClient:
         self.operation_timeout = operation_timeout
         self._pool = _pool(url, self.shown_url, connect_timeout, operation_timeout)
         self._redis = redis.Redis(connection_pool=self._pool)
-        self._idle = threading.Condition()
-        self._running = 0
         self._closed = False
+        self._start_count()
+        _clients.add(self)
 
     def call(self, command: Callable[[redis.Redis], T], *, repeatable: bool) -> T:
         """Run ``command(client)``; redis-py's errors come out as ours.
@@ -146,6 +160,10 @@ class RedisClient:
                 connection.disconnect()
                 raise self._translated(error, repeatable=True) from error
             return connection
+
+    def _start_count(self) -> None:
+        self._idle = threading.Condition()
+        self._running = 0
 
     def check_open(self) -> None:
         """Raise `ClosedError` after `close`."""

@@ -1,0 +1,73 @@
+"""What the event adapters share: the JSON envelope of an event, the rule for topics, and how a handler is called."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import datetime
+
+from ...interfaces import Event, Handler, RejectedError
+
+logger = logging.getLogger("stackproof")
+
+
+def to_json(event: Event, max_payload_bytes: int) -> bytes:
+    """The envelope as compact JSON in UTF-8. Raises `RejectedError` for what would not come back equal."""
+    try:
+        payload = dict(event.payload)
+        text = _compact(payload)
+        size = len(text.encode())
+        # Tuples, number keys and the like have a JSON form, but another value comes back.
+        faithful = json.loads(text) == payload
+        head = _compact(
+            {
+                "type": event.type,
+                "event_id": event.event_id,
+                "key": event.key,
+                "timestamp": event.timestamp.isoformat(),
+            }
+        )
+        envelope = f'{head[:-1]},"payload":{text}}}'.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RejectedError(f"the event has no JSON form: {error}") from error
+    if not faithful or not all(isinstance(text, str) for text in (event.type, event.event_id, event.key)):
+        raise RejectedError("the event holds values that JSON would alter, such as a tuple or a key that is no text")
+    if size > max_payload_bytes:
+        raise RejectedError(f"a payload has at most {max_payload_bytes} bytes of JSON; this one has {size}")
+    return envelope
+
+
+def from_json(envelope: bytes) -> Event:
+    """The event of an envelope. Raises ValueError, KeyError or TypeError for anything else."""
+    fields = json.loads(envelope)
+    return Event(
+        type=fields["type"],
+        payload=fields["payload"],
+        timestamp=datetime.fromisoformat(fields["timestamp"]),
+        key=fields["key"],
+        event_id=fields["event_id"],
+    )
+
+
+def check_topic(topic: str) -> None:
+    """Raise `RejectedError` for a topic that is empty or has no UTF-8 form."""
+    try:
+        empty = not topic.encode()
+    except UnicodeEncodeError as error:
+        raise RejectedError(f"the topic {topic!r} has no UTF-8 form") from error
+    if empty:
+        raise RejectedError("a topic is a non-empty text")
+
+
+def call_handler(handler: Handler, event: Event, topic: str) -> bool:
+    """Whether the handler took the event; what it raises is logged, without the payload, which may be private."""
+    try:
+        handler(event)
+    except BaseException:  # SystemExit too: it would end the thread of the subscription without a word
+        logger.exception("the handler of topic %r failed on event %s (%s)", topic, event.event_id, event.type)
+        return False
+    return True
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

@@ -1,0 +1,286 @@
+"""The event bus on Redis pub/sub: SUBSCRIBE and PUBLISH, nothing kept by the server."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections import deque
+from typing import Any, Self
+from urllib.parse import quote
+
+import redis
+
+from ...interfaces import (
+    BackendError,
+    ConfigurationError,
+    Delivery,
+    Event,
+    EventCapabilities,
+    EventPublisher,
+    Handler,
+    Order,
+    Subscription,
+    UnsupportedError,
+)
+from ..redis_client import RedisClient, translated
+from ..settings import Settings
+from .common import call_handler, check_topic, from_json, logger, to_json
+
+BUFFER_BYTES = 64 * 1024 * 1024
+"""How much of what arrived can wait for the handler of one subscription."""
+TICK_SECONDS = 0.05
+"""How often an idle reader looks whether it shall end: the longest that closing waits for it."""
+SILENCE_SECONDS = 10.0
+"""After so much silence a reader asks whether its server is still there."""
+BACK_OFF_SECONDS = (0.05, 2.0)
+"""The first and the longest pause between attempts to reconnect; each is shortened at random by up to a half."""
+
+
+class RedisSubscription(Subscription):
+    """One connection, one thread that drains it into a buffer, and one thread that calls the handler."""
+
+    def __init__(self, client: RedisClient, channel: bytes, topic: str, handler: Handler, buffer_bytes: int) -> None:
+        self.topic = topic
+        self.gaps = 0
+        """How often the connection was lost and restored: events published meanwhile were missed."""
+        self.dropped = 0
+        """How many events were dropped because the buffer was full."""
+        self._client = client
+        self._channel = channel
+        self._handler = handler
+        self._limit = buffer_bytes
+        self._buffer: deque[bytes] = deque()
+        self._buffered = 0
+        self._overflow_began = -1
+        self._changed = threading.Condition()
+        self._closed = threading.Event()
+        self._pid = os.getpid()
+        self._connected = True
+        connection = self._connect()
+        name = f"stackproof-redis-{topic}"
+        self._reader = threading.Thread(target=self._read, args=(connection,), name=f"{name}-reader", daemon=True)
+        self._worker = threading.Thread(target=self._work, name=f"{name}-handler", daemon=True)
+        self._reader.start()
+        self._worker.start()
+
+    @property
+    def active(self) -> bool:
+        return self._connected and not self._closed.is_set() and self._reader.is_alive()
+
+    def close(self) -> None:
+        self.stop()
+        self.wait(None)
+
+    def stop(self) -> None:
+        """Begin no further handler call. In a forked child there is nothing to stop: the threads are the parent's."""
+        self._closed.set()
+        if os.getpid() == self._pid:
+            with self._changed:
+                self._changed.notify_all()
+
+    def wait(self, seconds: float | None) -> bool:
+        """Whether both threads ended, waiting so long at most for the handler; from inside the handler, at once."""
+        if threading.current_thread() is self._worker:
+            return True
+        self._worker.join(seconds)
+        if threading.current_thread() is not self._reader:
+            self._reader.join(TICK_SECONDS + self._client.connect_timeout + self._client.operation_timeout)
+        return not self._worker.is_alive()
+
+    # -- the reader: nobody else touches the connection
+
+    def _connect(self) -> Any:
+        """A connection that the server confirmed to be subscribed."""
+        connection = self._client.dedicated_connection()
+        try:
+            connection.send_command("SUBSCRIBE", self._channel, check_health=False)
+            answer = connection.read_response()
+        except redis.RedisError as error:
+            connection.disconnect()
+            limit = self._client.operation_timeout
+            raise translated(error, self._client.shown_url, limit, repeatable=True) from error
+        if answer[:2] != [b"subscribe", self._channel]:
+            connection.disconnect()
+            raise BackendError(f"Redis at {self._client.shown_url} did not confirm the subscription to {self.topic!r}")
+        return connection
+
+    def _read(self, connection: Any) -> None:
+        while connection is not None:
+            try:
+                self._drain(connection)
+                connection.disconnect()
+                return
+            except (redis.RedisError, OSError) as error:
+                self._connected = False
+                connection.disconnect()
+                connection = self._reconnect(error)
+
+    def _drain(self, connection: Any) -> None:
+        heard, asked = time.monotonic(), False
+        while not self._closed.is_set():
+            if connection.can_read(timeout=TICK_SECONDS):
+                answer = connection.read_response()
+                heard, asked = time.monotonic(), False
+                if answer[0] == b"message":
+                    self._put(answer[2])
+            elif asked and time.monotonic() - heard > SILENCE_SECONDS + self._client.operation_timeout:
+                raise redis.TimeoutError(f"no sign of life for {time.monotonic() - heard:.0f} s")
+            elif not asked and time.monotonic() - heard > SILENCE_SECONDS:
+                connection.send_command("PING", check_health=False)
+                asked = True
+
+    def _reconnect(self, error: Exception) -> Any | None:
+        """A new connection after however many attempts; None when the subscription was closed. One warning at either end."""
+        lost = time.monotonic()
+        pause, longest = BACK_OFF_SECONDS
+        where = self._client.shown_url
+        if not self._closed.is_set():
+            text = (
+                "the subscription to %r lost its connection to Redis at %s: %s; events are missed until it is restored"
+            )
+            logger.warning(text, self.topic, where, error)
+        while not self._closed.wait(pause * random.uniform(0.5, 1.0)):  # noqa: S311 - jitter, no secret
+            try:
+                connection = self._connect()
+            except BackendError:  # said once, above; the warning below, or none, tells the rest
+                pause = min(pause * 2, longest)
+                continue
+            self.gaps += 1
+            self._connected = True
+            text = "the subscription to %r at %s was restored after %.1f s; events published in between were missed"
+            logger.warning(text, self.topic, where, time.monotonic() - lost)
+            return connection
+        return None
+
+    # -- the buffer between the two
+
+    def _put(self, envelope: bytes) -> None:
+        with self._changed:
+            if self._buffer and self._buffered + len(envelope) > self._limit:
+                if self._overflow_began < 0:
+                    self._overflow_began = self.dropped
+                    text = "the handler of topic %r is too slow: %d bytes wait for it; further events are dropped"
+                    logger.warning(text, self.topic, self._buffered)
+                self.dropped += 1
+                return
+            self._buffer.append(envelope)
+            self._buffered += len(envelope)
+            self._changed.notify_all()
+
+    def _take(self) -> bytes | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._buffer or self._closed.is_set())
+            if self._closed.is_set():
+                return None
+            envelope = self._buffer.popleft()
+            self._buffered -= len(envelope)
+            if self._overflow_began >= 0 and self._buffered <= self._limit // 2:
+                count, self._overflow_began = self.dropped - self._overflow_began, -1
+                logger.warning("the handler of topic %r caught up; %d events were dropped", self.topic, count)
+            return envelope
+
+    def _work(self) -> None:
+        while (envelope := self._take()) is not None:
+            try:
+                event = from_json(envelope)
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                logger.warning("a message on topic %r is no event of ours and was left out: %s", self.topic, error)
+                continue
+            call_handler(self._handler, event, self.topic)
+
+
+class RedisPubSubPublisher(EventPublisher):
+    """Redis pub/sub: fast, ordered, and gone at once for whoever does not listen.
+
+    **At most once.** The server keeps nothing. Subscribers miss what is published while they are not connected; then
+    `Subscription.active` is false, one warning tells the beginning and one the end of the gap, and ``gaps`` counts it.
+    Reconnecting is tried for ever, with pauses of up to 2 s. A publisher cannot know whether anybody listened.
+
+    **Order** is total: the server runs one PUBLISH after the other, `publish` returns after its own, and each
+    subscription has one connection, one buffer and one handler thread. A `publish` whose answer is lost raises
+    `IndeterminateError`; it is never repeated.
+
+    **A slow handler.** Redis disconnects a subscriber for which it must hold more than 32 MB, or 8 MB for a minute
+    (``client-output-buffer-limit pubsub 32mb 8mb 60`` in redis.conf). So a thread of its own drains the connection
+    into a buffer of ``buffer_bytes`` (64 MB). When it is full, the newest events are dropped and counted in
+    ``dropped`` of the subscription; one warning is logged when that begins, and one with the number when the handler
+    has caught up.
+
+    **Cost.** Each subscription has a connection and two threads. Shared ones would be fewer, but one slow or broken
+    subscription could then hold up the others.
+
+    **Limits.** Redis has one set of channels for all its databases: namespaces are kept apart by name only
+    (``stackproof:events:NAMESPACE:TOPIC``). `disconnect` waits at most ``operation_timeout`` for handlers that run.
+    A forked child can publish; subscriptions stay with the parent.
+    """
+
+    capabilities = EventCapabilities(
+        delivery=Delivery.AT_MOST_ONCE, order=Order.TOTAL, groups=False, replay=False, shared=True, remote=True
+    )
+
+    def __init__(
+        self,
+        *,
+        url: str = "redis://127.0.0.1:6379/0",
+        namespace: str = "",
+        connect_timeout: float = 5.0,
+        operation_timeout: float = 5.0,
+        buffer_bytes: int = BUFFER_BYTES,
+    ) -> None:
+        self.namespace = namespace
+        self._client = RedisClient(url, connect_timeout=connect_timeout, operation_timeout=operation_timeout)
+        self._buffer_bytes = buffer_bytes
+        self._subscriptions: list[RedisSubscription] = []
+        self._lock = threading.Lock()
+
+    @classmethod
+    def from_settings(cls, settings: Settings, namespace: str = "") -> Self:
+        url = settings.require("REDIS_URL", "the event bus on Redis", "redis://127.0.0.1:6379/0")
+        return cls(url=url, namespace=namespace)
+
+    def publish(self, topic: str, event: Event) -> None:
+        self._client.check_open()
+        channel = self._channel(topic)
+        envelope = to_json(event, self.capabilities.max_payload_bytes)
+        self._client.call(lambda client: client.publish(channel, envelope), repeatable=False)
+
+    def subscribe(self, topic: str, handler: Handler, group: str | None = None) -> Subscription:
+        self._client.check_open()
+        channel = self._channel(topic)
+        if group is not None:
+            raise UnsupportedError("Redis pub/sub has no groups: each subscription gets each event")
+        subscription = RedisSubscription(self._client, channel, topic, handler, self._buffer_bytes)
+        with self._lock:
+            self._subscriptions = [each for each in self._subscriptions if not each._closed.is_set()] + [subscription]
+        try:
+            self._client.check_open()
+        except BackendError:  # disconnected meanwhile: it must not be left behind
+            subscription.close()
+            raise
+        return subscription
+
+    def ping(self) -> bool:
+        return self._client.ping()
+
+    def disconnect(self) -> None:
+        with self._lock:
+            subscriptions, self._subscriptions = self._subscriptions, []
+        deadline = time.monotonic() + self._client.operation_timeout
+        for subscription in subscriptions:
+            subscription.stop()
+        self._client.close()
+        for subscription in subscriptions:
+            if not subscription.wait(max(0.0, deadline - time.monotonic())):
+                logger.warning("a handler of topic %r still runs after disconnect", subscription.topic)
+
+    def drop_namespace(self) -> None:
+        """Nothing to do: the server keeps no event."""
+        if not self.namespace:
+            raise ConfigurationError("the empty namespace is not dropped")
+
+    def _channel(self, topic: str) -> bytes:
+        """Injective: a quoted namespace has no colon, so that no other namespace and topic share the channel."""
+        check_topic(topic)
+        return f"stackproof:events:{quote(self.namespace, safe='')}:{topic}".encode()
