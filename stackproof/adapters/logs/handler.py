@@ -1,0 +1,83 @@
+"""What our log handlers share: a `logging.Handler` that turns records into lines and never raises into the application."""
+
+from __future__ import annotations
+
+import logging
+from typing import ClassVar
+
+from stackproof.interfaces import ConfigurationError, LogCapabilities
+
+from .fields import DEFAULT_RECORD_BYTES, SMALLEST_RECORD_BYTES, line_of
+
+
+class LineHandler(logging.Handler):
+    """Delivers each record as one line of JSON through `write_line`; what could not be delivered is counted in `dropped`."""
+
+    capabilities: ClassVar[LogCapabilities] = LogCapabilities(counts_drops=True)
+
+    def __init__(self, *, level: int | str = logging.NOTSET, max_record_bytes: int = DEFAULT_RECORD_BYTES) -> None:
+        super().__init__(level)
+        if max_record_bytes < SMALLEST_RECORD_BYTES:
+            raise ConfigurationError(f"max_record_bytes={max_record_bytes} is less than {SMALLEST_RECORD_BYTES}")
+        self.max_record_bytes = max_record_bytes
+        self.dropped = 0
+        """How many records were given up, ever."""
+        self._open = True
+        self._writing = False
+
+    def write_line(self, line: str) -> None:
+        """Hand over one line (without its end). Called by one thread at a time; what it raises makes the record dropped."""
+        raise NotImplementedError
+
+    def failed(self, error: Exception) -> None:
+        """Told about each record that was dropped because of an error, under the lock. Must not log."""
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """As in `logging.Handler`, but the record is shown before the lock is taken.
+
+        An object that is logged may take a lock of the application in its ``__repr__``, and the thread that holds
+        that one may be logging too: under our lock this would be a deadlock.
+        """
+        passed = self.filter(record)
+        if passed:
+            self.emit(passed if isinstance(passed, logging.LogRecord) else record)
+        return bool(passed)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        problem: Exception | None = None
+        line = ""
+        try:
+            line = line_of(record, self.max_record_bytes)
+        except Exception as error:  # noqa: BLE001 - nothing that was logged may break the caller, not even at the recursion limit
+            problem = error
+        self.acquire()
+        try:
+            self._deliver(line, problem)
+        finally:
+            self.release()
+
+    def _deliver(self, line: str, problem: Exception | None) -> None:
+        if not self._open or self._writing:  # closed; or the destination itself logs while it is written to
+            self.dropped += 1
+            return
+        self._writing = True
+        try:
+            if problem is not None:
+                raise problem
+            self.write_line(line)
+        except Exception as error:  # noqa: BLE001 - whatever the destination raises: counted, reported, never passed on
+            self.dropped += 1
+            self.failed(error)
+        finally:
+            self._writing = False
+
+    def close(self) -> None:
+        """Flush; records that come later are dropped and counted. A second call does nothing."""
+        self.acquire()
+        try:
+            if self._open:
+                self.flush()
+                self._open = False
+        finally:
+            self.release()
+        super().close()

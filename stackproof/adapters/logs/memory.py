@@ -1,0 +1,48 @@
+"""The reference of the logs concern: a handler that keeps every delivered record as the dict that a reader would get."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Self
+from weakref import WeakValueDictionary
+
+from stackproof.adapters.settings import Settings
+from stackproof.interfaces import JsonValue
+
+from .handler import LineHandler
+
+
+class _Space:
+    """The records of one namespace."""
+
+    def __init__(self) -> None:
+        self.records: list[dict[str, JsonValue]] = []
+
+
+_spaces: WeakValueDictionary[str, _Space] = WeakValueDictionary()
+
+
+class MemoryLogHandler(LineHandler):
+    """Delivers into a list.
+
+    Guarantees: every record that is logged before `close` is in `delivered` once, in the order of arrival; handlers of
+    the same namespace share one list. Limits: it lives as long as the process, and grows without bound.
+    """
+
+    def __init__(self, *, namespace: str = "", level: int | str = logging.NOTSET) -> None:
+        super().__init__(level=level)
+        self._space = _spaces.setdefault(namespace, _Space()) if namespace else _Space()
+
+    @classmethod
+    def from_settings(cls, settings: Settings, namespace: str = "") -> Self:  # noqa: ARG003 - as all adapters
+        """Reads nothing: there is nothing to configure."""
+        return cls(namespace=namespace)
+
+    @property
+    def delivered(self) -> list[dict[str, JsonValue]]:
+        """What arrived, oldest first."""
+        return list(self._space.records)
+
+    def write_line(self, line: str) -> None:
+        self._space.records.append(json.loads(line))
