@@ -1,0 +1,156 @@
+"""A clause: one rule of a contract, as a value that hangs on the test method which checks it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+_Function = TypeVar("_Function", bound=Callable[..., None])
+
+CLAUSE_ATTRIBUTE = "__stackproof_clause__"
+ABSENCE_ATTRIBUTE = "__stackproof_absence__"
+ABSENCE_EVIDENCE = "absence probes"
+"""What a proof of absence must have seen at least once."""
+PROFILES = ("core", "full")
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """The capability that a clause is about: declared when its value is one of ``values`` (none given: when it is true)."""
+
+    capability: str
+    values: tuple[object, ...] = ()
+
+    def met_by(self, capabilities: object) -> bool:
+        value = getattr(capabilities, self.capability)
+        return value in self.values if self.values else bool(value)
+
+    def __str__(self) -> str:
+        named = " or ".join(str(getattr(value, "value", value)) for value in self.values)
+        return f"{self.capability} = {named}" if named else self.capability
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One rule of a contract."""
+
+    id: str
+    rule: str
+    """One sentence that states the rule."""
+    because: str
+    """Why it matters to somebody who uses the backend."""
+    learnt_from: tuple[str, ...]
+    """Rows of the bug catalogue: real adapters that broke it."""
+    sees: tuple[tuple[str, int], ...]
+    """The evidence that must be seen for a PASS: names and minimal counts."""
+    needs: Need | None
+    """The capability that makes it apply; without it, absence is proven instead. None: core, nobody can opt out."""
+    profile: str
+    """"core" clauses always run, "full" ones only with ``--profile full``."""
+    since: str
+    seconds: float
+    """After this long the clause is INCONCLUSIVE."""
+    provisional: bool = False
+
+
+def clause(
+    id: str,  # noqa: A002 - the field's name for it
+    rule: str,
+    *,
+    because: str,
+    sees: tuple[str, int] | tuple[tuple[str, int], ...],
+    learnt_from: tuple[str, ...] = (),
+    needs: str | tuple[str, object] | None = None,
+    profile: str = "core",
+    since: str = "0.1",
+    seconds: float = 20.0,
+    provisional: bool = False,
+) -> Callable[[_Function], _Function]:
+    """Declare that a test method of a contract checks this clause."""
+    sightings: tuple[tuple[str, int], ...]
+    sightings = (sees,) if isinstance(sees[0], str) else sees
+    if not sightings or any(minimum < 1 for _, minimum in sightings):
+        raise ValueError(f"{id}: a clause without evidence could pass on nothing")
+    if profile not in PROFILES:
+        raise ValueError(f"{id}: the profile is one of {PROFILES}, not {profile!r}")
+    value = Clause(id, rule, because, learnt_from, sightings, _need(needs), profile, since, seconds, provisional)
+
+    def attach(function: _Function) -> _Function:
+        setattr(function, CLAUSE_ATTRIBUTE, value)
+        return function
+
+    return attach
+
+
+def absence(clause_id: str) -> Callable[[_Function], _Function]:
+    """Declare that a method proves the absence of the capability which the clause needs.
+
+    It runs instead of the clause when the capability is not declared, with the same fixtures (its parameters are
+    a subset of the clause's), and registers `ABSENCE_EVIDENCE`.
+    """
+
+    def attach(function: _Function) -> _Function:
+        setattr(function, ABSENCE_ATTRIBUTE, clause_id)
+        return function
+
+    return attach
+
+
+def clause_of(function: object) -> Clause | None:
+    """The clause that a function checks."""
+    return getattr(function, CLAUSE_ATTRIBUTE, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A clause as one contract class has it."""
+
+    clause: Clause
+    method: str
+    altered: str
+    """How a subclass changed it; empty where it is the contract's own."""
+
+
+def planned_clauses(contract: type[Any], profile: str = "full") -> Iterator[Planned]:
+    """The clauses of a contract class, in order of definition; those that a subclass replaced or removed are marked.
+
+    The plan comes from the classes that first declared each method, so that a subclass cannot make a clause vanish.
+    """
+    first: dict[str, Clause] = {}
+    origin: dict[str, object] = {}
+    for base in reversed(contract.__mro__):
+        for name, function in vars(base).items():
+            found = clause_of(function)
+            if found is not None and name not in first:
+                first[name] = found
+                origin[name] = function
+    for name, value in first.items():
+        if profile == "core" and value.profile != "core":
+            continue
+        current = getattr(contract, name, None)
+        altered = ""
+        if current is None:
+            altered = f"{name} was removed"
+        elif current is not origin[name]:
+            altered = f"{name} was overridden in {getattr(current, '__qualname__', contract.__qualname__)}"
+        yield Planned(value, name, altered)
+
+
+def absence_proof(contract: type[Any], clause_id: str) -> Callable[..., None] | None:
+    """The method that proves the absence of what a clause needs."""
+    for base in contract.__mro__:
+        for function in vars(base).values():
+            if getattr(function, ABSENCE_ATTRIBUTE, None) == clause_id:
+                proof: Callable[..., None] = function
+                return proof
+    return None
+
+
+def _need(needs: str | tuple[str, object] | None) -> Need | None:
+    if needs is None:
+        return None
+    if isinstance(needs, str):
+        return Need(needs)
+    name, values = needs
+    return Need(name, values if isinstance(values, tuple) else (values,))

@@ -1,0 +1,102 @@
+"""The base of all contracts: what a third party fills in, and the fixtures that clauses use."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Generic, TypeVar
+
+import pytest
+
+from .callers import Callers
+from .case import Case
+from .evidence import Evidence
+from .instances import fresh_namespace
+
+B = TypeVar("B")
+
+CASE_KEY = pytest.StashKey[Case]()
+
+
+class Contract(Generic[B]):
+    """All clauses of one concern. Subclass it in a test module, name the subclass ``Test...``, fill in `make_backend`."""
+
+    concern: ClassVar[str] = ""
+    interface: ClassVar[type[Any]] = object
+    capabilities: Any = None
+    """What the backend declares; where it is None, the ``capabilities`` of the backend's own class."""
+    only_clauses: ClassVar[frozenset[str] | None] = None
+    """Plan just these ids (the self-test and ``--clause`` use it); None: all."""
+
+    def make_backend(self, namespace: str) -> B:
+        """A new instance of the backend that keeps everything it stores under this name. Called several times a clause.
+
+        ``namespace`` has at most 24 characters: lower-case letters, digits, underscores. Two instances with the same name are two
+        handles of the same data (where the capabilities say so), with different names they never meet.
+        """
+        raise TypeError(f"{type(self).__name__} needs a method make_backend(self, namespace) that returns the backend")
+
+    def remove_namespace(self, backend: Any, namespace: str) -> None:
+        """Remove everything that was stored under this name. The default asks the backend to `drop_namespace`, if it can."""
+        drop = getattr(backend, "drop_namespace", None)
+        if drop is not None:
+            drop()
+
+    def close_backend(self, backend: Any) -> None:
+        """Give back what an instance holds."""
+        backend.disconnect()
+
+    def exercise(self, backend: Any) -> None:
+        """One small write and read through the interface; raises where the answer is wrong."""
+        raise TypeError(f"{type(self).__name__} does not say how its backend is exercised")
+
+    def operations(self, backend: Any) -> dict[str, Callable[[], object]]:
+        """Each operation of the interface, by name, ready to be called once: for the clauses about closed backends."""
+        return {"a write and a read": lambda: self.exercise(backend)}
+
+    @classmethod
+    def declared(cls, backend: Any) -> Any:
+        """The capabilities that hold for this backend: those of the contract class, else those of the backend's class."""
+        return cls.capabilities if cls.capabilities is not None else getattr(backend, "capabilities", None)
+
+    # Fixtures. They live in the class, so that they cannot collide with those of the third party's own tests.
+
+    @pytest.fixture
+    def case(self, request: pytest.FixtureRequest) -> Iterator[Case]:
+        case = request.node.stash[CASE_KEY]
+        yield case
+        case.instances.close(self)
+
+    @pytest.fixture
+    def namespace(self) -> str:
+        return fresh_namespace()
+
+    @pytest.fixture
+    def backend(self, case: Case, namespace: str) -> Any:
+        """The backend under test, under a name of its own."""
+        backend = case.instances.open(self, namespace, case.journal)
+        if type(self).capabilities is None:
+            self.capabilities = self.declared(backend)
+        return backend
+
+    @pytest.fixture
+    def another(self, case: Case, namespace: str) -> Callable[[], Any]:
+        """Makes a further instance of the same namespace."""
+        return lambda: case.instances.open(self, namespace, case.journal)
+
+    @pytest.fixture
+    def elsewhere(self, case: Case) -> Callable[..., Any]:
+        """Makes an instance of another namespace (a fresh one, or the one given)."""
+        return lambda namespace=None: case.instances.open(self, namespace or fresh_namespace(), case.journal)
+
+    @pytest.fixture
+    def evidence(self, case: Case) -> Evidence:
+        return case.evidence
+
+    @pytest.fixture
+    def callers(self, case: Case) -> Callers:
+        return case.callers
+
+    @pytest.fixture
+    def rng(self, case: Case) -> random.Random:
+        return case.rng

@@ -1,0 +1,178 @@
+"""How a clause states what must hold: `expect`, `expect_error`, `eventually`.
+
+Each raises `ContractViolation` with what was expected and what was seen, in words about the backend.
+"""
+
+from __future__ import annotations
+
+import reprlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
+
+from stackproof.interfaces import MISSING
+
+_T = TypeVar("_T")
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 160
+_short.maxlist = _short.maxtuple = _short.maxdict = _short.maxset = 8
+_short.maxlevel = 4
+
+
+def shown(value: object) -> str:
+    """A value as a failure shows it: its repr, cut in the middle where it is long."""
+    try:
+        return _short.repr(value)
+    except Exception as error:  # noqa: BLE001 - the value is the backend's; a broken repr must not hide the finding
+        return f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
+
+
+class ContractViolation(AssertionError):  # noqa: N818 - what the field calls it
+    """The backend broke a rule."""
+
+    def __init__(self, what: str, expected: str, seen: str, why: str = "") -> None:
+        super().__init__(f"{what}: expected {expected}, seen {seen}" + (f" ({why})" if why else ""))
+        self.what = what
+        self.expected = expected
+        self.seen = seen
+        self.why = why
+
+
+class expect(Generic[_T]):  # noqa: N801 - reads as a verb
+    """A statement about one value: ``expect(cache.get("k"), "the value").equals("v")``."""
+
+    __tracebackhide__ = True
+
+    def __init__(self, actual: _T, what: str) -> None:
+        self.actual = actual
+        self.what = what
+
+    def _must(self, holds: bool, expected: str, why: str, seen: str = "") -> None:
+        __tracebackhide__ = True
+        if not holds:
+            raise ContractViolation(self.what, expected, seen or shown(self.actual), why)
+
+    def equals(self, value: object, why: str = "") -> None:
+        """Equal and, for the falsy look-alikes (0, False, 0.0, "", None), of the same type."""
+        __tracebackhide__ = True
+        same = _same(self.actual, value)
+        seen = shown(self.actual)
+        if not same and seen == shown(value):
+            seen += f" ({_difference(self.actual, value)})"
+        self._must(same, shown(value), why, seen)
+
+    def all_equal(self, value: object, why: str = "") -> None:
+        """A collection that is not empty and whose every element equals ``value``."""
+        __tracebackhide__ = True
+        elements = list(self.actual) if isinstance(self.actual, Iterable) else []
+        self._must(bool(elements) and all(_same(e, value) for e in elements), f"each to be {shown(value)}", why)
+
+    def is_missing(self, why: str = "") -> None:
+        __tracebackhide__ = True
+        self._must(self.actual is MISSING, "missing", why)
+
+    def is_true(self, why: str = "") -> None:
+        __tracebackhide__ = True
+        self._must(self.actual is True, "True", why)
+
+    def is_false(self, why: str = "") -> None:
+        __tracebackhide__ = True
+        self._must(self.actual is False, "False", why)
+
+    def at_least(self, bound: float, why: str = "") -> None:
+        __tracebackhide__ = True
+        self._must(self.actual >= bound, f"at least {bound}", why)  # type: ignore[operator]
+
+    def at_most(self, bound: float, why: str = "") -> None:
+        __tracebackhide__ = True
+        self._must(self.actual <= bound, f"at most {bound}", why)  # type: ignore[operator]
+
+    def contains(self, element: object, why: str = "") -> None:
+        __tracebackhide__ = True
+        self._must(element in self.actual, f"to contain {shown(element)}", why)  # type: ignore[operator]
+
+    def lacks(self, element: object, why: str = "") -> None:
+        __tracebackhide__ = True
+        self._must(element not in self.actual, f"not to contain {shown(element)}", why)  # type: ignore[operator]
+
+    def is_one_of(self, *values: object, why: str = "") -> None:
+        __tracebackhide__ = True
+        self._must(any(_same(self.actual, v) for v in values), "one of " + ", ".join(map(shown, values)), why)
+
+    def has_type(self, kind: type[Any], why: str = "") -> None:
+        __tracebackhide__ = True
+        self._must(isinstance(self.actual, kind), f"an instance of {kind.__name__}", why)
+
+
+class Caught:
+    """What `expect_error` caught."""
+
+    error: BaseException
+    seconds: float = 0.0
+
+
+@contextmanager
+def expect_error(
+    kind: type[BaseException] | tuple[type[BaseException], ...], what: str, within: float | None = None, why: str = ""
+) -> Iterator[Caught]:
+    """The block raises one of these errors, in bounded time. Another error is a violation that names both."""
+    __tracebackhide__ = True
+    names = " or ".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
+    caught = Caught()
+    began = time.monotonic()
+    try:
+        yield caught
+    except kind as error:
+        caught.error = error
+        caught.seconds = time.monotonic() - began
+    except ContractViolation:
+        raise
+    except Exception as error:
+        raise ContractViolation(what, names, f"{type(error).__name__}: {error}", why) from error
+    else:
+        raise ContractViolation(what, names, "no error", why)
+    if within is not None and caught.seconds > within:
+        raise ContractViolation(what, f"{names} within {within:g} s", f"it came after {caught.seconds:.1f} s", why)
+
+
+def eventually(condition: Callable[[], _T], what: str, within: float = 2.0, why: str = "") -> _T:
+    """Wait until the condition is true, at most ``within`` seconds, and return its value."""
+    __tracebackhide__ = True
+    deadline = time.monotonic() + within
+    pause = 0.001
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise ContractViolation(what, f"within {within:g} s", f"still {shown(value)}", why)
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.05)
+
+
+def _same(actual: object, expected: object) -> bool:
+    """Equality that tells False from 0 and 1 from 1.0 from True, at any depth of lists and dictionaries."""
+    if type(actual) is not type(expected) and {type(actual), type(expected)} & {
+        bool,
+        int,
+        float,
+        str,
+        bytes,
+        type(None),
+    }:
+        return False
+    if isinstance(actual, list | tuple) and isinstance(expected, list | tuple):
+        return len(actual) == len(expected) and all(map(_same, actual, expected))
+    if isinstance(actual, dict) and isinstance(expected, dict):
+        return actual.keys() == expected.keys() and all(_same(actual[k], expected[k]) for k in expected)
+    return bool(actual == expected)
+
+
+def _difference(actual: object, expected: object) -> str:
+    if type(actual) is not type(expected):
+        return f"of type {type(actual).__name__}, not {type(expected).__name__}"
+    if isinstance(actual, Sized) and isinstance(expected, Sized) and len(actual) != len(expected):
+        return f"of length {len(actual)}, not {len(expected)}"
+    return "different beyond what is shown"

@@ -1,0 +1,104 @@
+"""The journal: a transparent proxy that writes down each call on the backend, so that a failure can show what was done."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from .expectations import shown
+
+_KEPT = 200
+
+
+class Journal:
+    """The last calls on one clause's backends. May be written from many threads."""
+
+    def __init__(self) -> None:
+        self._lines: deque[str] = deque(maxlen=_KEPT)
+        self._raised: list[BaseException] = []
+        self._lock = threading.Lock()
+        self._last = 0.0
+
+    def write(self, line: str, began: float) -> None:
+        with self._lock:
+            if self._last and began - self._last >= 0.05:
+                self._lines.append(f"... {began - self._last:.2f} s later")
+            self._last = time.monotonic()
+            self._lines.append(line)
+
+    def raised(self, error: BaseException) -> None:
+        with self._lock:
+            self._raised.append(error)
+            del self._raised[:-_KEPT]
+
+    def lines(self, most: int = 10) -> tuple[str, ...]:
+        """The last calls, oldest first."""
+        with self._lock:
+            return tuple(self._lines)[-most:]
+
+    def came_from_backend(self, error: BaseException) -> bool:
+        """Whether this error was raised by a call on a backend (rather than by the clause's own code)."""
+        chain: BaseException | None = error
+        while chain is not None:
+            if any(chain is known for known in self._raised):
+                return True
+            chain = chain.__cause__ or chain.__context__
+        return False
+
+
+class Journalled:
+    """A backend whose calls are written down. It looks like the backend also to ``isinstance``."""
+
+    def __init__(self, backend: Any, journal: Journal, name: str) -> None:
+        self.__dict__.update(_backend=backend, _journal=journal, _name=name)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type[Any]:
+        return type(self.__dict__["_backend"])
+
+    def __getattr__(self, attribute: str) -> Any:
+        value = getattr(self.__dict__["_backend"], attribute)
+        if attribute.startswith("_") or not callable(value):
+            return value
+        return _recording(value, f"{self.__dict__['_name']}.{attribute}", self.__dict__["_journal"])
+
+    def __setattr__(self, attribute: str, value: Any) -> None:
+        setattr(self.__dict__["_backend"], attribute, value)
+
+    def __enter__(self) -> Journalled:
+        self.__dict__["_backend"].__enter__()
+        return self
+
+    def __exit__(self, *details: Any) -> Any:
+        return self.__dict__["_backend"].__exit__(*details)
+
+    def __repr__(self) -> str:
+        return repr(self.__dict__["_backend"])
+
+
+def unwrapped(backend: Any) -> Any:
+    """The backend itself, without its journal."""
+    return backend.__dict__["_backend"] if type(backend) is Journalled else backend
+
+
+def _recording(method: Callable[..., Any], name: str, journal: Journal) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        began = time.monotonic()
+        try:
+            result = method(*args, **kwargs)
+        except BaseException as error:
+            journal.raised(error)
+            journal.write(f"{name}({_arguments(args, kwargs)}) raised {type(error).__name__}: {error}", began)
+            raise
+        journal.write(f"{name}({_arguments(args, kwargs)})" + ("" if result is None else f" -> {shown(result)}"), began)
+        return result
+
+    return call
+
+
+def _arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    return ", ".join([shown(a) for a in args] + [f"{k}={shown(v)}" for k, v in kwargs.items()])

@@ -1,0 +1,66 @@
+"""From how a clause's body ended to its verdict. Pure."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+import pytest
+
+from .case import Case
+from .clauses import ABSENCE_EVIDENCE
+from .expectations import ContractViolation
+from .timelimit import OutOfTime
+from .verdicts import ClauseResult, Failure, Verdict
+
+_HERE = Path(__file__).parent
+
+
+def judge(case: Case, error: BaseException | None) -> tuple[Verdict, str, Failure | None]:
+    """The verdict, its reason in one sentence, and for a broken rule the explanation."""
+    verdict, reason, failure = _ended(case) if error is None else _raised(case, error)
+    if case.clause.provisional and verdict in (Verdict.PASS, Verdict.FAIL):
+        return Verdict.PROVISIONAL, f"new in {case.clause.since}; would be {verdict}. {reason}".strip(), failure
+    return verdict, reason, failure
+
+
+def _ended(case: Case) -> tuple[Verdict, str, Failure | None]:
+    required = ((ABSENCE_EVIDENCE, 1),) if case.absent else case.clause.sees
+    missing = case.evidence.missing(required)
+    if missing:
+        return Verdict.INCONCLUSIVE, "too little evidence: " + "; ".join(missing), None
+    if case.absent:
+        return Verdict.NOT_SUPPORTED, f"{case.clause.needs} is not declared, and was proven absent", None
+    return Verdict.PASS, "", None
+
+
+def _raised(case: Case, error: BaseException) -> tuple[Verdict, str, Failure | None]:
+    if isinstance(error, pytest.skip.Exception):
+        return Verdict.SKIPPED, str(error.msg), None
+    if isinstance(error, OutOfTime):
+        last = case.journal.lines(1)
+        return Verdict.INCONCLUSIVE, f"{error}" + (f"; the last call that ended: {last[0]}" if last else ""), None
+    if isinstance(error, ContractViolation):
+        headline = f"{error.what}: expected {error.expected}"
+        if case.absent:
+            headline = f"{case.clause.needs} is not declared, but it is there: {error.what}"
+        failure = Failure(headline, case.journal.lines(), error.expected, error.seen)
+        return Verdict.FAIL, error.why or case.clause.because, failure
+    if case.journal.came_from_backend(error):
+        named = f"{type(error).__name__}: {error}"
+        failure = Failure(f"raised {named}", case.journal.lines(), "no error", named)
+        return Verdict.FAIL, case.clause.because, failure
+    return Verdict.INCONCLUSIVE, f"the clause itself crashed: {type(error).__name__}: {error} ({_place(error)})", None
+
+
+def _place(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return "no traceback"
+    ours = [frame for frame in frames if Path(frame.filename).parent == _HERE] or frames
+    return f"{Path(ours[-1].filename).name}:{ours[-1].lineno}"
+
+
+def not_executed(clause_id: str, concern: str, target: str, reason: str, altered: str = "") -> ClauseResult:
+    """The result of a planned clause that never ran."""
+    return ClauseResult(clause_id, concern, target, Verdict.SKIPPED, reason, altered=altered)

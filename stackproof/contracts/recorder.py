@@ -1,0 +1,257 @@
+"""The recorder: what the plug-in knows about a session. It plans, prepares, runs, judges, and tells the stream."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .case import Case
+from .clauses import Planned, absence_proof, clause_of, planned_clauses
+from .contract import CASE_KEY, Contract
+from .explain import explain
+from .judge import judge
+from .ledger import Ledger, counts
+from .smoke import Smoke, Trouble, smoke_test
+from .stream import (
+    ClauseEnded,
+    ClauseStarted,
+    PlannedClause,
+    RunEnded,
+    StreamEvent,
+    TargetPlanned,
+    TargetSmoked,
+    describe_capabilities,
+    to_line,
+)
+from .timelimit import time_limit
+from .verdicts import ClauseResult, Failure, Verdict, overall
+
+SCHEMA = "stackproof-verdicts/1"
+
+_PLANNED = pytest.StashKey[tuple[str, Planned]]()
+_RESULT = pytest.StashKey[ClauseResult]()
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How the session is run."""
+
+    seed: int = 1
+    profile: str = "core"
+    only: frozenset[str] = frozenset()
+    events: Path | None = None
+    again: str = ""
+
+
+class Broken(Exception):  # noqa: N818 - a state of the harness, not an error of it
+    """The smoke step found that no clause can run."""
+
+
+@dataclass(slots=True)
+class Recorder:
+    """One session's contract classes, their plans and results."""
+
+    options: RunOptions
+    ledger: Ledger = field(default_factory=Ledger)
+    _classes: dict[type[Any], str] = field(default_factory=dict)
+    _plans: dict[str, dict[str, Planned]] = field(default_factory=dict)
+    _smokes: dict[str, Smoke] = field(default_factory=dict)
+    _began: float = field(default_factory=time.monotonic)
+
+    def _tell(self, event: StreamEvent) -> None:
+        self.ledger.feed(event)
+        if self.options.events is not None:
+            with self.options.events.open("a", encoding="utf-8") as stream:
+                stream.write(to_line(event))
+
+    # Planning
+
+    def plan(self, owner: type[Contract[Any]], nodeid: str) -> None:
+        """Write down every clause that this class answers for."""
+        target = getattr(owner, "target_name", "") or nodeid
+        plan = {
+            planned.clause.id: planned
+            for planned in planned_clauses(owner, self.options.profile)
+            if (owner.only_clauses is None or planned.clause.id in owner.only_clauses)
+            and (not self.options.only or planned.clause.id in self.options.only)
+        }
+        self._classes[owner] = target
+        self._plans[target] = plan
+        clauses = tuple(PlannedClause.of(p.clause, p.altered) for p in plan.values())
+        self._tell(TargetPlanned(target, owner.concern, clauses, describe_capabilities(owner.capabilities)))
+
+    def _planned(self, item: pytest.Item) -> tuple[str, Planned] | None:
+        owner = getattr(item, "cls", None)
+        target = self._classes.get(owner) if owner is not None else None
+        if target is None:
+            return None
+        name = getattr(item, "originalname", item.name)
+        for planned in self._plans[target].values():
+            if planned.method == name:
+                return target, planned
+        return None
+
+    def is_unplanned_clause(self, item: pytest.Item) -> bool:
+        """Whether an item checks a clause that is outside this session's plan (another profile, another id)."""
+        ours = getattr(item, "cls", None) in self._classes
+        return ours and clause_of(getattr(item, "function", None)) is not None and self._planned(item) is None
+
+    # Running
+
+    def started(self, item: pytest.Function) -> None:
+        found = self._planned(item)
+        if found is not None:
+            item.stash[_PLANNED] = found
+            self._tell(ClauseStarted(found[0], found[1].clause.id))
+
+    def prepare(self, item: pytest.Function) -> None:
+        """Before the fixtures: make the case, and see once per class whether the harness works at all."""
+        found = item.stash.get(_PLANNED, None)
+        if found is None:
+            return
+        target, planned = found
+        item.stash[CASE_KEY] = Case(planned.clause, self.options.seed)
+        if target not in self._smokes:
+            self._smoke(item.cls, target)
+        smoke = self._smokes[target]
+        if smoke.trouble is Trouble.SERVER:
+            pytest.skip(f"the server cannot be used: {smoke.sentence}")
+        if smoke.trouble is Trouble.HARNESS:
+            raise Broken(smoke.sentence)
+
+    def _smoke(self, owner: Any, target: str) -> None:
+        smoke, backend = smoke_test(owner)
+        self._smokes[target] = smoke
+        kind = type(backend)
+        name = "" if backend is None else f"{kind.__module__}.{kind.__qualname__}"
+        self._tell(TargetSmoked(target, smoke, name, describe_capabilities(owner.declared(backend))))
+
+    def run(self, item: pytest.Function) -> bool:
+        """Run the clause of this item; False where the item is no clause of ours."""
+        found = item.stash.get(_PLANNED, None)
+        if found is None:
+            return False
+        clause = found[1].clause
+        case = item.stash[CASE_KEY]
+        instance: Any = item.instance
+        body = item.obj
+        names = item._fixtureinfo.argnames
+        if clause.needs is not None and not clause.needs.met_by(instance.capabilities):
+            proof = absence_proof(type(instance), clause.id)
+            if proof is None:
+                raise RuntimeError(f"{clause.id} has no proof that {clause.needs} is absent")
+            case.absent = True
+            body = proof.__get__(instance)
+            names = tuple(n for n in names if n in proof.__code__.co_varnames[: proof.__code__.co_argcount])
+        with time_limit(clause.seconds, f"{clause.id}"):
+            body(**{name: item.funcargs[name] for name in names})
+        verdict, reason, _ = judge(case, None)
+        if verdict is Verdict.INCONCLUSIVE:
+            raise Unproven(reason)
+        return True
+
+    def report(self, item: pytest.Function, call: pytest.CallInfo[None], report: pytest.TestReport, again: str) -> None:
+        """Judge a phase that ended, and let its report speak about the backend instead of the suite."""
+        found = item.stash.get(_PLANNED, None)
+        if found is None or (call.when == "call") == (_RESULT in item.stash):
+            return
+        error = call.excinfo.value if call.excinfo is not None else None
+        if call.when == "teardown" or (call.when == "setup" and error is None):
+            return
+        target, planned = found
+        result = self._result(item, target, planned, error, again)
+        item.stash[_RESULT] = result
+        report.stackproof_verdict = str(result.verdict)  # type: ignore[attr-defined]
+        if result.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
+            report.outcome = "failed"
+            report.longrepr = explain(result, PlannedClause.of(planned.clause, planned.altered))
+        elif result.verdict is not Verdict.SKIPPED:
+            report.outcome = "passed"
+            report.longrepr = None
+
+    def _result(
+        self, item: pytest.Function, target: str, planned: Planned, error: BaseException | None, again: str
+    ) -> ClauseResult:
+        case = item.stash[CASE_KEY]
+        failure: Failure | None = None
+        if isinstance(error, Broken):
+            verdict, reason = Verdict.INCONCLUSIVE, f"the harness does not work: {error}"
+        elif isinstance(error, Unproven):
+            verdict, reason = Verdict.INCONCLUSIVE, str(error)
+        else:
+            verdict, reason, failure = judge(case, error)
+        if failure is not None:
+            command = self.options.again.replace("{clause}", planned.clause.id) or again
+            failure = replace(failure, again=command)
+        marks = sorted({mark.name for mark in item.own_markers} & {"skip", "skipif", "xfail"})
+        altered = planned.altered or (f"marked {', '.join(marks)}" if marks else "")
+        return ClauseResult(
+            planned.clause.id, item.cls.concern, target, verdict, reason, case.evidence.counts(), 0.0, altered, failure
+        )
+
+    def ended(self, item: pytest.Function, seconds: float) -> None:
+        """After the teardown: the result is complete."""
+        result = item.stash.get(_RESULT, None)
+        if result is None:
+            return
+        notes = tuple(item.stash[CASE_KEY].instances.notes) if CASE_KEY in item.stash else ()
+        result = replace(result, seconds=round(seconds, 4), notes=notes)
+        known = self.ledger.results.get((result.target, result.clause))
+        if known is None:
+            self._tell(ClauseEnded(result))
+        elif overall([known.verdict, result.verdict]) is not known.verdict:
+            # The third party parametrised the class: one clause, several items; the worst verdict is the clause's.
+            self.ledger.results[result.target, result.clause] = result
+
+    def finish(self, interrupted: bool) -> None:
+        """Every planned clause gets its verdict, also those that were deselected or never reached."""
+        reason = (
+            "not executed: interrupted" if interrupted else "not executed: deselected, or the session ended before it"
+        )
+        for result in self.ledger.close(reason):
+            if self.options.events is not None and not interrupted:
+                with self.options.events.open("a", encoding="utf-8") as stream:
+                    stream.write(to_line(ClauseEnded(result)))
+        self._tell(RunEnded(round(time.monotonic() - self._began, 3), interrupted))
+
+    # Telling
+
+    @property
+    def conclusive(self) -> bool:
+        return all(
+            r.verdict in (Verdict.PASS, Verdict.NOT_SUPPORTED, Verdict.PROVISIONAL) and not r.altered
+            for r in self.ledger.rows()
+        )
+
+    def summary(self) -> list[str]:
+        """A line for each contract class, and one for each clause that is no plain pass."""
+        lines = []
+        for target, plan in self.ledger.targets.items():
+            rows = [row for row in self.ledger.rows() if row.target == target]
+            parts = ", ".join(f"{number} {verdict}" for verdict, number in counts(rows).items())
+            lines.append(f"{target} ({plan.concern}): {parts} of {len(plan.clauses)} clauses")
+            smoke = self._smokes.get(target, Smoke())
+            if smoke.trouble is not Trouble.NONE:
+                lines.append(f"  first use: {smoke.trouble} trouble: {smoke.sentence}")
+            for row in rows:
+                if row.verdict is not Verdict.PASS or row.altered:
+                    altered = f" [altered: {row.altered}]" if row.altered else ""
+                    lines.append(f"  {row.clause} {row.verdict}: {row.reason}{altered}")
+        return lines
+
+    def as_json(self) -> dict[str, Any]:
+        """All verdicts as JSON values."""
+        return {
+            "schema": SCHEMA,
+            "seed": self.options.seed,
+            "profile": self.options.profile,
+            "clauses": [asdict(row) for row in self.ledger.rows()],
+        }
+
+
+class Unproven(Exception):  # noqa: N818 - a verdict on its way
+    """The body ended without an error and without enough evidence."""

@@ -1,0 +1,123 @@
+"""The smoke step: before the first clause, tell a broken harness, factory or server from a broken backend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from stackproof.interfaces import ConfigurationError, OperationTimeoutError, UnavailableError
+
+from .expectations import ContractViolation
+from .instances import Instances, fresh_namespace
+from .journal import Journal, unwrapped
+from .timelimit import OutOfTime, time_limit
+
+SMOKE_SECONDS = 20.0
+
+
+class Trouble(StrEnum):
+    """Where the trouble lies."""
+
+    NONE = "none"
+    HARNESS = "harness"
+    """The factory or the test class: no clause can say anything about the backend."""
+    SERVER = "server"
+    """The server cannot be reached."""
+    BACKEND = "backend"
+    """The backend itself fails at the simplest use: the clauses will say how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Smoke:
+    """What the smoke step found."""
+
+    trouble: Trouble = Trouble.NONE
+    sentence: str = ""
+
+
+class _Found(Exception):  # noqa: N818 - a finding, not an error
+    def __init__(self, trouble: Trouble, sentence: str) -> None:
+        super().__init__(sentence)
+        self.smoke = Smoke(trouble, sentence)
+
+
+def smoke_test(contract_class: type[Any]) -> tuple[Smoke, Any]:
+    """Make two instances, look at them, use one once. What was found, and the first instance (closed again) or None."""
+    contract = contract_class()
+    instances = Instances()
+    made: list[Any] = []
+    try:
+        with time_limit(SMOKE_SECONDS, "the first use of the backend"):
+            made.append(_make(contract, instances))
+            made.append(_make(contract, instances))
+            _look_at(contract, made)
+            _use(contract, made[0])
+    except _Found as found:
+        return found.smoke, made[0] if made else None
+    except OutOfTime as error:
+        return Smoke(Trouble.BACKEND, f"{error}."), made[0] if made else None
+    finally:
+        instances.close(contract)
+    if instances.notes:
+        return Smoke(
+            Trouble.BACKEND, f"Cleaning up after the first use went wrong: {'; '.join(instances.notes)}."
+        ), made[0]
+    return Smoke(), made[0]
+
+
+def _make(contract: Any, instances: Instances) -> Any:
+    try:
+        backend = unwrapped(instances.open(contract, fresh_namespace(), Journal()))
+    except (UnavailableError, OperationTimeoutError) as error:
+        raise _Found(Trouble.SERVER, str(error)) from error
+    except ConfigurationError as error:
+        raise _Found(Trouble.HARNESS, str(error)) from error
+    except Exception as error:
+        raise _Found(Trouble.HARNESS, f"{type(contract).__name__}.make_backend raised {_named(error)}") from error
+    if backend is None:
+        raise _Found(Trouble.HARNESS, f"{type(contract).__name__}.make_backend returned None instead of a backend.")
+    return backend
+
+
+def _look_at(contract: Any, made: list[Any]) -> None:
+    first, second = made
+    if first is second:
+        raise _Found(
+            Trouble.HARNESS,
+            f"{type(contract).__name__}.make_backend returned the same object for two namespaces: "
+            "clauses would disturb each other. It must make a new instance for each call.",
+        )
+    methods = sorted(getattr(contract.interface, "__abstractmethods__", ()))
+    absent = [name for name in methods if not callable(getattr(first, name, None))]
+    if absent:
+        raise _Found(
+            Trouble.HARNESS,
+            f"{type(first).__name__} is not a {contract.interface.__name__}: it has no {', '.join(absent)}.",
+        )
+    if contract.declared(first) is None:
+        raise _Found(
+            Trouble.HARNESS,
+            f"Neither {type(contract).__name__} nor {type(first).__name__} declares capabilities; "
+            f"add `capabilities = ...` to the test class.",
+        )
+
+
+def _use(contract: Any, backend: Any) -> None:
+    ping = getattr(backend, "ping", None)
+    try:
+        if ping is not None and not ping():
+            raise _Found(Trouble.SERVER, "The backend's ping() says that its server does not answer.")
+        contract.exercise(backend)
+    except (UnavailableError, OperationTimeoutError) as error:
+        raise _Found(Trouble.SERVER, str(error)) from error
+    except ContractViolation as error:
+        raise _Found(Trouble.BACKEND, f"The simplest use already goes wrong: {error}.") from error
+    except _Found:
+        raise
+    except Exception as error:
+        raise _Found(Trouble.BACKEND, f"The simplest use already raised {_named(error)}") from error
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(".") + "."
