@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
+from stackproof.adapters.settings import Settings
 from stackproof.interfaces import (
     ClosedError,
     ConfigurationError,
@@ -20,7 +21,7 @@ from stackproof.interfaces import (
     SearchQuery,
     words_of,
 )
-from stackproof.adapters.settings import Settings
+
 from .checks import raise_if_any, too_large
 
 TITLE_WEIGHT = 3.0
