@@ -1,0 +1,57 @@
+"""A few lines of Redis' own protocol, enough to ask a server how it is; so no driver is needed to start one."""
+
+from __future__ import annotations
+
+import socket
+from types import TracebackType
+from typing import Self
+
+from .server import ServerError
+
+Reply = str | int | None | list["Reply"]
+
+
+class RespConnection:
+    """One authenticated connection; replies as text, numbers, None and lists."""
+
+    def __init__(self, port: int, password: str, seconds: float = 5.0) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), seconds)
+        self._file = self._socket.makefile("rb")
+        try:
+            self.ask("AUTH", password)
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, *words: str) -> Reply:
+        """Send one command and return its reply; an error reply is raised."""
+        encoded = [word.encode() for word in words]
+        request = b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in encoded)
+        self._socket.sendall(request)
+        return self._reply(words[0])
+
+    def _reply(self, command: str) -> Reply:
+        line = self._file.readline()
+        kind, rest = line[:1], line[1:].strip().decode()
+        if kind == b"+":
+            return rest
+        if kind == b":":
+            return int(rest)
+        if kind == b"$":
+            return None if rest == "-1" else self._file.read(int(rest) + 2)[:-2].decode()
+        if kind == b"*":
+            return [self._reply(command) for _ in range(int(rest))]
+        raise ServerError(f"Redis refused {command}: {rest or 'the connection was closed'}.")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._file.close()
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
