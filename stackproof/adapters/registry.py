@@ -1,0 +1,174 @@
+"""Which backends there are: the built-in ones as data, third-party ones from the entry point group `stackproof.adapters`.
+
+Reading the list imports no driver; `BackendEntry.load` does.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from stackproof.interfaces import ConfigurationError
+
+ENTRY_POINT_GROUP = "stackproof.adapters"
+"""An entry point is called ``<concern>.<name>`` and points to an adapter class with `from_settings`, or a factory."""
+
+CONCERNS = ("interactions", "events", "search", "cache", "logs")
+
+
+@dataclass(frozen=True, slots=True)
+class BackendEntry:
+    """One backend of one concern."""
+
+    concern: str
+    name: str
+    adapter: str
+    """``module:class`` (or ``module:factory``)."""
+    aliases: tuple[str, ...] = ()
+    extra: str = ""
+    """The extra of stackproof that installs its driver."""
+    server: str = ""
+    """The server that it talks to, by the name that `stackproof.servers` knows; empty for none."""
+    variables: tuple[str, ...] = ()
+    """The environment variables that it needs."""
+    summary: str = ""
+
+    def load(self) -> Callable[..., Any]:
+        """Import the adapter. A missing driver is a `ConfigurationError` with the line to type."""
+        module_name, _, attribute = self.adapter.partition(":")
+        try:
+            found: Callable[..., Any] = getattr(importlib.import_module(module_name), attribute)
+        except ModuleNotFoundError as error:
+            if not self.extra or (error.name or "").split(".")[0] == "stackproof":
+                raise ConfigurationError(
+                    f"the {self.name} backend of {self.concern} cannot be imported: {error}"
+                ) from error
+            raise ConfigurationError(
+                f"the {self.name} backend of {self.concern} needs the package {error.name!r}; "
+                f"type: pip install 'stackproof[{self.extra}]'"
+            ) from error
+        except (ImportError, AttributeError) as error:
+            raise ConfigurationError(
+                f"the {self.name} backend of {self.concern} ({self.adapter}) cannot be imported: {error}"
+            ) from error
+        return found
+
+
+BUILT_IN = (
+    BackendEntry(
+        "interactions",
+        "postgres",
+        "stackproof.adapters.interactions.postgres:PostgresInteractionStore",
+        aliases=("pg", "postgresql"),
+        extra="postgres",
+        server="postgres",
+        variables=("DATABASE_URL",),
+        summary="PostgreSQL tables, summaries kept by upsert in the same transaction",
+    ),
+    BackendEntry(
+        "interactions",
+        "memory",
+        "stackproof.adapters.interactions.memory:MemoryInteractionStore",
+        summary="the reference, in this process",
+    ),
+    BackendEntry(
+        "events",
+        "redis",
+        "stackproof.adapters.events.redis_pubsub:RedisPubSubPublisher",
+        extra="redis",
+        server="redis",
+        variables=("REDIS_URL",),
+        summary="Redis pub/sub: fire and forget, subscribers must be connected",
+    ),
+    BackendEntry(
+        "events",
+        "memory",
+        "stackproof.adapters.events.memory:MemoryEventPublisher",
+        summary="the reference, in this process",
+    ),
+    BackendEntry(
+        "search",
+        "postgres",
+        "stackproof.adapters.search.postgres:PostgresSearchIndex",
+        aliases=("pg", "postgresql"),
+        extra="postgres",
+        server="postgres",
+        variables=("DATABASE_URL",),
+        summary="PostgreSQL full text: tsvector, ranked",
+    ),
+    BackendEntry(
+        "search",
+        "memory",
+        "stackproof.adapters.search.memory:MemorySearchIndex",
+        summary="the reference, in this process",
+    ),
+    BackendEntry(
+        "cache",
+        "redis",
+        "stackproof.adapters.cache.redis:RedisCache",
+        extra="redis",
+        server="redis",
+        variables=("REDIS_URL",),
+        summary="Redis, one fetch also across processes",
+    ),
+    BackendEntry(
+        "cache",
+        "local",
+        "stackproof.adapters.cache.local:LocalCache",
+        aliases=("in-process",),
+        summary="bounded, in this process: the fallback of development",
+    ),
+    BackendEntry(
+        "cache", "memory", "stackproof.adapters.cache.memory:MemoryCache", summary="the reference, in this process"
+    ),
+    BackendEntry(
+        "logs",
+        "console",
+        "stackproof.adapters.logs.console:ConsoleJsonHandler",
+        summary="one line of JSON a record on stderr or stdout",
+    ),
+    BackendEntry(
+        "logs", "memory", "stackproof.adapters.logs.memory:MemoryLogHandler", summary="the reference, in this process"
+    ),
+)
+
+
+@cache
+def third_party() -> tuple[BackendEntry, ...]:
+    """The backends that installed packages offer. An entry point with a name of another form is a `ConfigurationError`."""
+    found = []
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        concern, dot, name = point.name.partition(".")
+        if concern not in CONCERNS or not dot or not name:
+            raise ConfigurationError(
+                f"the entry point {point.name!r} of group {ENTRY_POINT_GROUP} must be called <concern>.<name>, "
+                f"with a concern out of {', '.join(CONCERNS)}"
+            )
+        summary = f"from {point.dist.name} {point.dist.version}" if point.dist else "third party"
+        found.append(BackendEntry(concern, name.lower(), point.value, summary=summary))
+    return tuple(found)
+
+
+def backends(concern: str | None = None) -> list[BackendEntry]:
+    """All backends, or those of one concern; built-in ones first."""
+    return [entry for entry in (*BUILT_IN, *third_party()) if concern in (None, entry.concern)]
+
+
+def known_names(concern: str) -> list[str]:
+    """Every value that chooses a backend of this concern."""
+    return [name for entry in backends(concern) for name in (entry.name, *entry.aliases)]
+
+
+def find(concern: str, name: str, chosen_by: str) -> BackendEntry:
+    """The backend of this name. ``chosen_by`` says in the error where the name came from (a variable, an option)."""
+    wanted = name.strip().lower()
+    for entry in backends(concern):
+        if wanted in (entry.name, *entry.aliases):
+            return entry
+    raise ConfigurationError(
+        f"{chosen_by}={name!r} is not a known backend of {concern}; known are: {', '.join(known_names(concern))}"
+    )
