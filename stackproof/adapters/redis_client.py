@@ -7,10 +7,8 @@ whether a repetition can do harm. What is left to repeat safely is done once: co
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakSet
@@ -29,7 +27,8 @@ from redis.exceptions import (
 )
 from redis.retry import Retry
 
-from ..interfaces import (
+from stackproof.adapters.settings import hide_secrets
+from stackproof.interfaces import (
     BackendError,
     ClosedError,
     ConfigurationError,
@@ -38,7 +37,6 @@ from ..interfaces import (
     RejectedError,
     UnavailableError,
 )
-from .settings import hide_secrets
 
 T = TypeVar("T")
 
@@ -98,9 +96,9 @@ _clients: WeakSet[RedisClient] = WeakSet()
 
 
 def _after_fork() -> None:
-    """A forked child has none of the threads whose commands ran: neither their count nor their lock may hold it up."""
+    """A forked child has none of the threads whose commands ran: it must not wait for them."""
     for client in _clients:
-        client._start_count()
+        client._running.clear()
 
 
 os.register_at_fork(after_in_child=_after_fork)
@@ -121,7 +119,7 @@ class RedisClient:
         self._pool = _pool(url, self.shown_url, connect_timeout, operation_timeout)
         self._redis = redis.Redis(connection_pool=self._pool)
         self._closed = False
-        self._start_count()
+        self._running: set[object] = set()
         _clients.add(self)
 
     def call(self, command: Callable[[redis.Redis], T], *, repeatable: bool) -> T:
@@ -130,18 +128,23 @@ class RedisClient:
         ``repeatable`` says that a second execution does no harm (reads): then a connection that breaks is tried once more,
         and failing means *unavailable* or *timed out*. Otherwise a command that may have been sent is *indeterminate*.
         """
-        with self._counted():
-            try:
-                return command(self._redis)
-            except redis.ConnectionError as error:
-                if not repeatable or isinstance(error, NotSentError | AuthenticationError):
-                    raise self._translated(error, repeatable) from error
-            except redis.RedisError as error:
-                raise self._translated(error, repeatable) from error
-            try:
-                return command(self._redis)
-            except redis.RedisError as error:
-                raise self._translated(error, repeatable) from error
+        return self._while_open(lambda: self._attempt(command, repeatable))
+
+    def execute(self, *command: str | bytes | int, repeatable: bool) -> Any:
+        """Send one command and return the server's plain answer; `call` for the rest.
+
+        The short way to the wire: without redis-py's retries and conversions, which nothing here uses, it costs less than
+        ``redis.Redis`` itself, and that pays for the checks of an adapter.
+        """
+        return self.call(lambda _: self._exchange(command), repeatable=repeatable)
+
+    def _exchange(self, command: tuple[str | bytes | int, ...]) -> Any:
+        connection = self._pool.get_connection()
+        try:
+            connection.send_command(*command)  # type: ignore[no-untyped-call]
+            return connection.read_response()
+        finally:
+            self._pool.release(connection)
 
     def ping(self) -> bool:
         """Whether the server answers now. Never raises for a server that does not."""
@@ -152,18 +155,7 @@ class RedisClient:
 
     def dedicated_connection(self) -> Any:
         """A new connection of its own, not from the pool; the caller disconnects it. Errors are ours."""
-        with self._counted():
-            connection = self._pool.connection_class(**self._pool.connection_kwargs)
-            try:
-                connection.connect()
-            except redis.RedisError as error:
-                connection.disconnect()
-                raise self._translated(error, repeatable=True) from error
-            return connection
-
-    def _start_count(self) -> None:
-        self._idle = threading.Condition()
-        self._running = 0
+        return self._while_open(self._new_connection)
 
     def check_open(self) -> None:
         """Raise `ClosedError` after `close`."""
@@ -172,27 +164,46 @@ class RedisClient:
 
     def close(self) -> None:
         """Wait for the running commands, each of which is bounded in time, then close every socket. Again: does nothing."""
+        self._closed = True
         deadline = time.monotonic() + self.connect_timeout + self.operation_timeout
-        with self._idle:
-            self._closed = True
-            self._idle.wait_for(lambda: not self._running, timeout=max(0.0, deadline - time.monotonic()))
-        # What still runs (a server that drips) keeps its socket, and closes it as it ends: see `_counted`.
+        while self._running and time.monotonic() < deadline:
+            time.sleep(0.002)
+        # What still runs (a server that drips) keeps its socket, and closes it as it ends: see `_while_open`.
         self._pool.disconnect(inuse_connections=False)
 
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        with self._idle:
-            self.check_open()
-            self._running += 1
+    def _while_open(self, work: Callable[[], T]) -> T:
+        """Run ``work`` so that `close` waits for it. A set and no lock: an interruption at any point leaves it right."""
+        mark = object()
         try:
-            yield
+            self._running.add(mark)
+            self.check_open()
+            return work()
         finally:
-            with self._idle:
-                self._running -= 1
-                last = self._closed and not self._running
-                self._idle.notify_all()
-            if last:
+            self._running.discard(mark)
+            if self._closed:
                 self._pool.disconnect(inuse_connections=False)
+
+    def _attempt(self, command: Callable[[redis.Redis], T], repeatable: bool) -> T:
+        try:
+            return command(self._redis)
+        except redis.ConnectionError as error:
+            if not repeatable or isinstance(error, NotSentError | AuthenticationError):
+                raise self._translated(error, repeatable) from error
+        except redis.RedisError as error:
+            raise self._translated(error, repeatable) from error
+        try:
+            return command(self._redis)
+        except redis.RedisError as error:
+            raise self._translated(error, repeatable) from error
+
+    def _new_connection(self) -> Any:
+        connection = self._pool.connection_class(**self._pool.connection_kwargs)
+        try:
+            connection.connect()
+        except redis.RedisError as error:
+            connection.disconnect()
+            raise self._translated(error, repeatable=True) from error
+        return connection
 
     def _translated(self, error: redis.RedisError, repeatable: bool) -> BackendError:
         return translated(error, self.shown_url, self.operation_timeout, repeatable=repeatable)
