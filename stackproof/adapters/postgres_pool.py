@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from time import monotonic
@@ -18,7 +18,7 @@ from typing import Any, TypeAlias, TypeVar
 import psycopg
 from psycopg import conninfo, errors, sql
 
-from ..interfaces import (
+from stackproof.interfaces import (
     BackendError,
     ClosedError,
     ConfigurationError,
@@ -93,6 +93,8 @@ class PostgresPool:
     **Recovery.** An idle connection that the server has closed is noticed before use (one non-blocking read, no round trip) and
     replaced, so the first call after a restart works.
 
+    **Session.** Each connection has the schema as its search path, UTC, and the settings in ``session``.
+
     **Namespaces.** Each (component, namespace) is a schema of its own; the empty namespace is the schema
     ``stackproof``, which all components share.
     """
@@ -107,6 +109,7 @@ class PostgresPool:
         connect_timeout: float = 5.0,
         operation_timeout: float = 5.0,
         max_connections: int = 16,
+        session: Mapping[str, str] | None = None,
     ) -> None:
         self._conninfo, self.server = _parse(url, connect_timeout, operation_timeout)
         self.schema = schema_name(component, namespace)
@@ -117,6 +120,7 @@ class PostgresPool:
         self._migrated = False
         self._migrating = threading.Lock()
         self._max_connections = max_connections
+        self._session = dict(session or {})
         self._changed = threading.Condition()
         self._idle: list[Connection] = []
         self._open = 0
@@ -221,10 +225,15 @@ class PostgresPool:
 
     def _session_settings(self) -> sql.Composed:
         # Sent as statements: a connection pooler such as PgBouncer may drop or refuse start-up options.
-        return sql.SQL(
-            "SET search_path TO {}; SET statement_timeout TO {}; SET TIME ZONE 'UTC';"
-            " SET default_transaction_isolation TO 'read committed'"
-        ).format(sql.Identifier(self.schema), max(1, int(self.operation_timeout * 900)))
+        settings: dict[str, str | int] = {
+            "statement_timeout": max(1, int(self.operation_timeout * 900)),
+            "timezone": "UTC",
+            "default_transaction_isolation": "read committed",
+            **self._session,
+        }
+        path = sql.SQL("SET search_path TO {}").format(sql.Identifier(self.schema))
+        rest = [sql.SQL("SET {} TO {}").format(sql.Identifier(name), value) for name, value in settings.items()]
+        return sql.SQL("; ").join([path, *rest])
 
     def _give_back(self, connection: Connection) -> None:
         usable = not connection.closed and connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE

@@ -9,8 +9,9 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact
 from enum import StrEnum
+from functools import reduce
 from typing import Any, TypeAlias
 
 from .errors import RejectedError
@@ -51,6 +52,9 @@ class PeriodType(StrEnum):
     MONTHLY = "monthly"
     WEEKLY = "weekly"
 
+
+_EXACT = Context(prec=2_000, traps=[Inexact])
+"""Sums keep every digit: the usual context would round them to 28 of them without a word."""
 
 POSITIVE = frozenset({InteractionType.CLICK, InteractionType.ACCEPT, InteractionType.CONVERT})
 NEGATIVE = frozenset({InteractionType.COMPLAINT, InteractionType.UNSUBSCRIBE})
@@ -208,6 +212,11 @@ def summary_order(row: Summary) -> tuple[Any, ...]:
     return (row.period_type.value, descending, row.offer, row.creative, row.channel)
 
 
+def exact_sum(values: Iterable[Decimal]) -> Decimal:
+    """The sum without rounding. Raises `decimal.Inexact` where it would need more than 2,000 digits."""
+    return reduce(_EXACT.add, values, Decimal(0))
+
+
 def summarise(events: Iterable[Interaction]) -> list[Summary]:
     """The summaries of a list of interactions: the definition that every store is held to.
 
@@ -261,7 +270,7 @@ def _summary(
         negative=sum(kind in NEGATIVE for kind in kinds),
         neutral=sum(kind in NEUTRAL for kind in kinds),
         converts=kinds.count(InteractionType.CONVERT),
-        total_value=sum((event.value for event in events), Decimal(0)),
+        total_value=exact_sum(event.value for event in events),
         last_contact_at=last.timestamp.astimezone(UTC),
         last_outcome=last.outcome,
         direction=last.direction,

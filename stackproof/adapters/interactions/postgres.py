@@ -1,0 +1,384 @@
+"""The interaction store on PostgreSQL: one row per interaction, one row per summary, both written by one statement."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from decimal import Context, Decimal
+from functools import cache
+from typing import Any, ClassVar, Self, TypeAlias
+
+from psycopg import errors
+
+from stackproof.adapters.postgres_pool import Connection, Migration, PostgresPool
+from stackproof.adapters.settings import Settings
+from stackproof.interfaces import (
+    BulkInteractionStore,
+    Direction,
+    Interaction,
+    InteractionCapabilities,
+    InteractionStore,
+    InteractionType,
+    PeriodType,
+    RejectedError,
+    SummariesPage,
+    SummariesQuery,
+    Summary,
+    period_keys,
+)
+from stackproof.interfaces.records import NEGATIVE, NEUTRAL, POSITIVE
+
+from .rules import (
+    Position,
+    check_batch,
+    check_event,
+    check_query_texts,
+    cursor_after,
+    page_size,
+    position_of_cursor,
+)
+
+VALUE_DIGITS = 38
+"""Significant digits of values and sums. PostgreSQL itself could keep more; the limit is the one of the interface."""
+
+EVENTS_PER_TIMEOUT = 5_000
+"""A batch gets the operation timeout once for each so many interactions."""
+
+# Everything compares by code point, so that the order of pages is that of `summary_order` under any database locale.
+# The unique index is in page order, so a page is one range scan of it that stops at the limit.
+MIGRATIONS = (
+    Migration(
+        1,
+        """
+        CREATE TABLE interactions (
+            tenant text COLLATE "C" NOT NULL,
+            event_id text COLLATE "C" NOT NULL,
+            customer text COLLATE "C" NOT NULL,
+            offer text COLLATE "C" NOT NULL,
+            creative text COLLATE "C" NOT NULL,
+            channel text COLLATE "C" NOT NULL,
+            happened_at timestamptz NOT NULL,
+            interaction_type text COLLATE "C" NOT NULL,
+            direction text COLLATE "C" NOT NULL,
+            value numeric NOT NULL,
+            outcome text COLLATE "C" NOT NULL,
+            campaign text COLLATE "C" NOT NULL,
+            recommendation_id text COLLATE "C" NOT NULL,
+            placement text COLLATE "C" NOT NULL,
+            PRIMARY KEY (tenant, event_id)
+        );
+        CREATE TABLE summaries (
+            tenant text COLLATE "C" NOT NULL,
+            customer text COLLATE "C" NOT NULL,
+            period_type text COLLATE "C" NOT NULL,
+            period_key text COLLATE "C" NOT NULL,
+            offer text COLLATE "C" NOT NULL,
+            creative text COLLATE "C" NOT NULL,
+            channel text COLLATE "C" NOT NULL,
+            impressions bigint NOT NULL,
+            positive bigint NOT NULL,
+            negative bigint NOT NULL,
+            neutral bigint NOT NULL,
+            converts bigint NOT NULL,
+            total_value numeric NOT NULL
+                CHECK (length(btrim(translate(total_value::text, '-.', ''), '0')) <= 38),
+            last_contact_at timestamptz NOT NULL,
+            last_event_id text COLLATE "C" NOT NULL,
+            last_outcome text COLLATE "C" NOT NULL,
+            direction text COLLATE "C" NOT NULL
+        ) WITH (fillfactor = 80);
+        CREATE UNIQUE INDEX summaries_page
+            ON summaries (tenant, customer, period_type, period_key DESC, offer, creative, channel);
+        """,
+    ),
+)
+
+_INTERACTION = (
+    "tenant, event_id, customer, offer, creative, channel, happened_at, interaction_type, direction, value, outcome,"
+    " campaign, recommendation_id, placement"
+)
+_SUMMARY_KEY = "tenant, customer, period_type, period_key, offer, creative, channel"
+_SUMMARY = (
+    f"{_SUMMARY_KEY}, impressions, positive, negative, neutral, converts, total_value,"
+    " last_contact_at, last_event_id, last_outcome, direction"
+)
+_PAGE_ROW = (
+    "period_type, period_key, offer, creative, channel, impressions, positive, negative, neutral, converts,"
+    " total_value, last_contact_at, last_outcome, direction"
+)
+
+
+def _is_one_of(kinds: Iterable[InteractionType]) -> str:
+    listed = ", ".join(f"'{kind.value}'" for kind in sorted(kinds))
+    return f"(interaction_type IN ({listed}))::int"
+
+
+_COUNTERS = (
+    _is_one_of([InteractionType.IMPRESSION]),
+    _is_one_of(POSITIVE),
+    _is_one_of(NEGATIVE),
+    _is_one_of(NEUTRAL),
+    _is_one_of([InteractionType.CONVERT]),
+)
+
+# How a summary takes in new interactions. Two of the same instant are told apart by event id.
+_NEWER = "(excluded.last_contact_at, excluded.last_event_id) > (s.last_contact_at, s.last_event_id)"
+_MERGE = f"ON CONFLICT ({_SUMMARY_KEY}) DO UPDATE SET " + ", ".join(
+    [
+        f"{name} = s.{name} + excluded.{name}"
+        for name in ("impressions", "positive", "negative", "neutral", "converts", "total_value")
+    ]
+    + [
+        f"{name} = CASE WHEN {_NEWER} THEN excluded.{name} ELSE s.{name} END"
+        for name in ("last_contact_at", "last_event_id", "last_outcome", "direction")
+    ]
+)
+
+# The statements are put together from the constants above only, never from data (hence the S608 marks).
+# One statement, one round trip. The summaries follow only from interactions that were really inserted. Rows are
+# locked in one order everywhere (interactions, then summaries by key), so concurrent writers cannot deadlock.
+_RECORD_ONE = f"""
+WITH stored AS (
+    INSERT INTO interactions ({_INTERACTION}) VALUES ({", ".join(["%s"] * 14)})
+    ON CONFLICT (tenant, event_id) DO NOTHING
+    RETURNING {_INTERACTION})
+INSERT INTO summaries AS s ({_SUMMARY})
+SELECT tenant, customer, period_type, period_key, offer, creative, channel, {", ".join(_COUNTERS)}, value,
+    happened_at, event_id, outcome, direction
+FROM stored, (VALUES ('alltime', %s), ('daily', %s), ('monthly', %s), ('weekly', %s)) AS p (period_type, period_key)
+ORDER BY period_type
+{_MERGE}
+""".encode()  # noqa: S608
+
+# The same for a batch. Only here are several interactions of one summary added up first: one statement
+# may touch a row once.
+_RECORD_MANY = f"""
+WITH given AS (
+    SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[],
+        %s::text[], %s::text[], %s::numeric[], %s::text[], %s::text[], %s::text[], %s::text[],
+        %s::text[], %s::text[], %s::text[], %s::text[])
+    AS g ({_INTERACTION}, alltime, daily, monthly, weekly)),
+stored AS (
+    INSERT INTO interactions ({_INTERACTION})
+    SELECT {_INTERACTION} FROM given ORDER BY tenant COLLATE "C", event_id COLLATE "C"
+    ON CONFLICT (tenant, event_id) DO NOTHING
+    RETURNING {_INTERACTION}),
+counted AS (
+    SELECT stored.*, p.period_type, p.period_key COLLATE "C" AS period_key
+    FROM stored JOIN given USING (tenant, event_id), LATERAL (VALUES
+        ('alltime' COLLATE "C", alltime), ('daily', daily), ('monthly', monthly), ('weekly', weekly)
+    ) AS p (period_type, period_key))
+INSERT INTO summaries AS s ({_SUMMARY})
+SELECT {_SUMMARY_KEY}, {", ".join(f"sum({counter})" for counter in _COUNTERS)}, sum(value),
+    max(happened_at), {
+    ", ".join(
+        f"(array_agg({name} ORDER BY happened_at DESC, event_id DESC))[1]"
+        for name in ("event_id", "outcome", "direction")
+    )
+}
+FROM counted GROUP BY {_SUMMARY_KEY} ORDER BY {_SUMMARY_KEY}
+{_MERGE}
+""".encode()  # noqa: S608
+
+_AFTER_CURSOR = """
+AND period_type >= %s AND (period_type > %s OR period_key < %s
+    OR (period_key = %s AND (offer, creative, channel) > (%s, %s, %s)))
+"""
+
+Row: TypeAlias = tuple[str, str, str, str, str, int, int, int, int, int, Decimal, datetime, str, str]
+
+
+class PostgresInteractionStore(InteractionStore, BulkInteractionStore):
+    """Interactions and their summaries in two tables, written together.
+
+    **Guarantees.** One interaction is one statement and one round trip: the row, and its four summaries only if the
+    row is new. It is as durable as the server's ``synchronous_commit``. Concurrent writers to one summary wait for
+    each other and lose nothing. Values are ``numeric``, exact; times have microseconds.
+
+    **Limits.** Text holds no NUL and no lone surrogates, in 512 bytes. Values lie between 1E-130 and 9.99E+125. A sum
+    that would need more than 38 digits rejects the interaction. A batch has the operation timeout once for each 5,000
+    interactions. All contacts of one customer with one offer update the same rows, one after the other, so their
+    rate is bounded by the server's commit latency.
+    """
+
+    capabilities: ClassVar[InteractionCapabilities] = InteractionCapabilities(bulk=True, remote=True)
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        namespace: str = "",
+        connect_timeout: float = 5.0,
+        operation_timeout: float = 5.0,
+        max_connections: int = 16,
+    ) -> None:
+        self._pool = PostgresPool(
+            url,
+            component="interactions",
+            migrations=MIGRATIONS,
+            namespace=namespace,
+            connect_timeout=connect_timeout,
+            operation_timeout=operation_timeout,
+            max_connections=max_connections,
+            session=_SESSION,
+        )
+
+    @classmethod
+    def from_settings(cls, settings: Settings, namespace: str = "") -> Self:
+        """A store on ``DATABASE_URL``."""
+        url = settings.require(
+            "DATABASE_URL", "the interaction store on PostgreSQL", "postgresql://user:password@host:5432/database"
+        )
+        return cls(url=url, namespace=namespace)
+
+    def record_event(self, event: Interaction) -> None:
+        """Store one interaction, unless its id is known, and count it."""
+        check_event(event, self.capabilities, nul_allowed=False)
+        parameters = (*_columns(event), *_periods(event))
+        try:
+            self._pool.run(lambda connection: connection.execute(_RECORD_ONE, parameters, prepare=True), writes=True)
+        except RejectedError as error:
+            raise _naming_the_sums(error, ()) from error
+
+    def record_events(self, events: Sequence[Interaction]) -> None:
+        """Store those of the batch whose ids are new, in one transaction, and count them."""
+        check_batch(events, self.capabilities, nul_allowed=False)
+        first: dict[tuple[str, str], Interaction] = {}
+        for event in events:
+            first.setdefault((event.tenant, event.event_id), event)
+        if not first:
+            return
+        parameters = [
+            list(column) for column in zip(*((*_columns(e), *_periods(e)) for e in first.values()), strict=True)
+        ]
+        timeout = self._pool.operation_timeout * math.ceil(len(first) / EVENTS_PER_TIMEOUT)
+        try:
+            self._pool.run(
+                lambda connection: _record_many(connection, parameters, timeout), writes=True, timeout=timeout
+            )
+        except RejectedError as error:
+            raise _naming_the_sums(error, events) from error
+
+    def get_summaries(self, query: SummariesQuery) -> SummariesPage:
+        """One page, by one range scan of the index that is in page order."""
+        size = page_size(query)
+        after = position_of_cursor(query)
+        check_query_texts(query, nul_allowed=False)
+        statement, parameters = _page_statement(query, after)
+        rows: list[Row] = self._pool.run(
+            lambda connection: connection.execute(
+                statement, (*parameters, size + 1), prepare=True, binary=True
+            ).fetchall(),
+            writes=False,
+        )
+        page = tuple(_summary(query, row) for row in rows[:size])
+        return SummariesPage(page, cursor_after(query, page[-1]) if len(rows) > size else None)
+
+    def ping(self) -> bool:
+        """Whether the server answers."""
+        return self._pool.ping()
+
+    def disconnect(self) -> None:
+        """Close every connection."""
+        self._pool.close()
+
+    def drop_namespace(self) -> None:
+        """Drop the schema of the (non-empty) namespace."""
+        self._pool.drop_namespace()
+
+
+# A prepared plan lives as long as its connection: one that was made while the tables were tiny must not scan them for ever.
+# Compiling (jit) never pays for statements of this size.
+_SESSION = {"enable_seqscan": "off", "jit": "off"}
+
+_DIGITS = Context(prec=VALUE_DIGITS)
+
+
+def _columns(event: Interaction) -> tuple[Any, ...]:
+    """The columns of an interaction, in the order of ``_INTERACTION``."""
+    return (
+        event.tenant,
+        event.event_id,
+        event.customer,
+        event.offer,
+        event.creative,
+        event.channel,
+        # In UTC, because Python knows offsets of up to a day and of microseconds, and PostgreSQL does not.
+        event.timestamp.astimezone(UTC),
+        event.interaction_type.value,
+        event.direction.value,
+        event.value.normalize(_DIGITS) if event.value else Decimal(0),
+        event.outcome,
+        event.campaign,
+        event.recommendation_id,
+        event.placement,
+    )
+
+
+def _periods(event: Interaction) -> tuple[str, str, str, str]:
+    keys = period_keys(event.timestamp)
+    return keys[PeriodType.ALLTIME], keys[PeriodType.DAILY], keys[PeriodType.MONTHLY], keys[PeriodType.WEEKLY]
+
+
+def _record_many(connection: Connection, parameters: list[list[Any]], timeout: float) -> None:
+    if len(parameters[0]) <= EVENTS_PER_TIMEOUT:
+        connection.execute(_RECORD_MANY, parameters, prepare=False)
+        return
+    with connection.transaction():
+        connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(int(timeout * 900))])
+        connection.execute(_RECORD_MANY, parameters, prepare=False)
+
+
+def _naming_the_sums(error: RejectedError, events: Sequence[Interaction]) -> RejectedError:
+    """The rejection by the check on sums in plain words, with the ids of a batch's interactions that can be the reason."""
+    if not isinstance(error.__cause__, errors.CheckViolation):
+        return error
+    reason = f"a sum of values would need more than {VALUE_DIGITS} digits"
+    return RejectedError(f"{reason}; nothing was stored", {event.event_id: reason for event in events if event.value})
+
+
+def _page_statement(query: SummariesQuery, after: Position | None) -> tuple[bytes, tuple[Any, ...]]:
+    given = tuple(name for name in ("period_type", "offer", "creative", "channel") if getattr(query, name) is not None)
+    filters = tuple(getattr(query, name) for name in given)
+    if after is None:
+        return _page_sql(given, False), (query.tenant, query.customer, *filters)
+    kind, key = after.period_type.value, after.period_key
+    cursor = (kind, kind, key, key, after.offer, after.creative, after.channel)
+    return _page_sql(given, True), (query.tenant, query.customer, *filters, *cursor)
+
+
+@cache
+def _page_sql(filters: tuple[str, ...], continued: bool) -> bytes:
+    """One text for each combination of filters, so that each has a prepared plan of its own."""
+    conditions = " ".join(f"AND {name} = %s" for name in filters)
+    if continued:
+        conditions += _AFTER_CURSOR
+    text = f"""
+        SELECT {_PAGE_ROW} FROM summaries WHERE tenant = %s AND customer = %s {conditions}
+        ORDER BY period_type, period_key DESC, offer, creative, channel LIMIT %s
+    """  # noqa: S608
+    return text.encode()
+
+
+def _summary(query: SummariesQuery, row: Row) -> Summary:
+    period_type, period_key, offer, creative, channel, *counts, value, at, outcome, direction = row
+    impressions, positive, negative, neutral, converts = counts
+    return Summary(
+        tenant=query.tenant,
+        customer=query.customer,
+        offer=offer,
+        creative=creative,
+        channel=channel,
+        period_type=PeriodType(period_type),
+        period_key=period_key,
+        impressions=impressions,
+        positive=positive,
+        negative=negative,
+        neutral=neutral,
+        converts=converts,
+        total_value=value,
+        last_contact_at=at,
+        last_outcome=outcome,
+        direction=Direction(direction),
+    )
