@@ -33,6 +33,9 @@ QUIT_SECONDS = 2.0
 ADDRESS_SECONDS = 5.0
 """How long a server that comes back waits for its own address, if somebody else holds it."""
 
+LITTLE_SPACE_MB = 100
+IN_USE = "Address already in use"
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -150,8 +153,14 @@ class EmbeddedServer(Server):
             raise ServerError(f"The embedded {self.title} has not been started.")
         return self._run
 
+    def _started_folder(self) -> Path:
+        if self._folder is None:
+            raise ServerError(f"The embedded {self.title} has not been started.")
+        return self._folder
+
     def _launch(self) -> None:
         """Start the process; on a new server with a port that nobody uses, on an old one with the port that it had."""
+        folder = self._started_folder()
         fixed = self._port
         deadline = time.monotonic() + ADDRESS_SECONDS
         while True:
@@ -159,13 +168,12 @@ class EmbeddedServer(Server):
             failure = self._launched_on(port)
             if failure is None:
                 return
-            if "Address already in use" not in failure or time.monotonic() > deadline:
-                raise ServerError(f"The embedded {self.title} did not start: {failure}.")
+            if IN_USE not in failure or time.monotonic() > deadline:
+                raise ServerError(f"The embedded {self.title} did not start: {failure}{_space(folder)}.")
 
     def _launched_on(self, port: int) -> str | None:
         """Start the process on a port; return why it did not come up, None if it did."""
-        run, folder = self._started_run(), self._folder
-        assert folder is not None
+        run, folder = self._started_run(), self._started_folder()
         log = folder / "server.log"
         before = log.stat().st_size if log.exists() else 0
         pid = run.start(self._command(folder, port), folder / "data", log, self.quick_signal)
@@ -266,7 +274,7 @@ class EmbeddedPostgres(EmbeddedServer):
         return done.stdout.strip()
 
     def _set_up(self, run: Run, folder: Path) -> None:
-        installation = postgres_installation(run.account, run.path)
+        installation = postgres_installation(run.account, folder / "wheel")
         self._binaries = installation / "bin"
         password_file = run.write(folder / "password", self._password)
         command = [
@@ -284,7 +292,7 @@ class EmbeddedPostgres(EmbeddedServer):
             raise ServerError(f"The embedded PostgreSQL could not be set up within {START_SECONDS:g} s.")
         if code != 0:
             reason = _reason(_text_after(log, 0)) or f"initdb ended with code {code}"
-            raise ServerError(f"The embedded PostgreSQL could not be set up: {reason}.")
+            raise ServerError(f"The embedded PostgreSQL could not be set up: {reason}{_space(folder)}.")
 
     def _command(self, folder: Path, port: int) -> Sequence[str]:
         assert self._binaries is not None
@@ -363,7 +371,7 @@ class EmbeddedRedis(EmbeddedServer):
             raise ServerError(f"The embedded Redis could not be asked: {error.strerror or 'timed out'}.") from error
 
     def _set_up(self, run: Run, folder: Path) -> None:
-        self._binary = redis_server(run.account, run.path)
+        self._binary = redis_server(run.account, folder / "wheel")
         work = run.folder(f"{folder.name}/data")
         # The password is in a file, since other users can read a command line.
         lines = [f"dir {work}", f"requirepass {self._password}", *(f"{k} {v}" for k, v in self._settings.items())]
@@ -390,12 +398,18 @@ def _text_after(log: Path, offset: int) -> str:
 
 
 def _reason(said: str) -> str:
-    """Return the line of a log that says what went wrong, without its dates and full stop."""
-    marks = ("Address already in use", "FATAL:", "error:", "ERROR:", "FATAL CONFIG", "cannot start", "# ")
+    """Return what a log says went wrong, without dates and full stop; "" when it says nothing."""
+    if IN_USE in said:
+        return IN_USE
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    for mark in marks:
+    for mark in ("FATAL:  ", "error: ", "ERROR:  "):
         for line in lines:
             if mark in line:
-                start = 0 if mark[0].isupper() and not mark.endswith(":") else line.find(mark)
-                return line[start:].removeprefix("# ").rstrip(".")
+                return line.partition(mark)[2].rstrip(".")
     return lines[-1].rstrip(".") if lines else ""
+
+
+def _space(folder: Path) -> str:
+    """Return a remark when the disk under a folder is nearly full, since a server then often cannot say so itself."""
+    free = shutil.disk_usage(folder).free // 2**20
+    return f" ({free} MB are free in {folder.parent.parent})" if free < LITTLE_SPACE_MB else ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Mapping
-from typing import ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from .server import Server, ServerError
@@ -16,20 +15,16 @@ CONNECT_SECONDS = 5.0
 
 
 class ExternalServer(Server):
-    """A server at an address which was given; `start` and the like do nothing."""
+    """A server at an address which was given; it is only ever connected to."""
 
     origin = "external"
-    name: ClassVar[str]  # given per instance; see __init__
 
     def __init__(self, name: str, url: str) -> None:
-        self.__dict__["name"] = name
+        self.name = name
         self._url = url
 
     def start(self) -> None:
-        """Check that somebody listens there."""
-        reason = self.reachable()
-        if reason is not None:
-            raise ServerError(reason)
+        """Do nothing: it runs, or it does not; `reachable` tells."""
 
     def stop(self) -> None:
         """Do nothing: it is not ours."""
@@ -54,18 +49,28 @@ class ExternalServer(Server):
         return {}
 
     def reachable(self, seconds: float = CONNECT_SECONDS) -> str | None:
-        """Return None when somebody accepts a connection, else the reason in one sentence, without any secret."""
+        """Return None when somebody accepts a connection, else the reason in one sentence, without any secret.
+
+        Of several hosts in one URL it is enough that one accepts; the reason is that of the last.
+        """
         try:
-            address = self._address()
+            addresses = self._addresses()
         except ValueError:
             return f"{VARIABLES[self.name]} is not a URL that names a host and a port."
-        if isinstance(address, str):
-            return self._unix_reason(address, seconds)
-        host, port = address
+        reason: str | None = None
+        for address in addresses:
+            reason = (
+                self._unix_reason(address, seconds) if isinstance(address, str) else self._reason(*address, seconds)
+            )
+            if reason is None:
+                return None
+        return reason
+
+    def _reason(self, host: str, port: int, seconds: float) -> str | None:
         where = f"{self.name} at {host}:{port}"
         try:
             socket.create_connection((host, port), seconds).close()
-        except socket.gaierror:
+        except (socket.gaierror, UnicodeError):
             return f"The host {host} of {VARIABLES[self.name]} is unknown."
         except ConnectionRefusedError:
             return f"Nobody listens for {where} (connection refused)."
@@ -84,17 +89,21 @@ class ExternalServer(Server):
                 return f"Nobody answers for {self.name} at the socket {path}: {error.strerror or error}."
         return None
 
-    def _address(self) -> tuple[str, int] | str:
-        """Return host and port, or the path of a unix socket."""
+    def _addresses(self) -> list[tuple[str, int] | str]:
+        """Return each host and port, or the path of a unix socket, as the drivers read them from the URL."""
         parts = urlsplit(self._url)
-        if parts.scheme == "unix":
-            return parts.path
-        query = parse_qs(parts.query)
-        host = parts.hostname or next(iter(query.get("host", [])), "localhost")
-        port = parts.port or int(next(iter(query.get("port", [])), DEFAULT_PORTS[self.name]))
-        host = unquote(host)
-        if host.startswith("/"):
-            return f"{host}/.s.PGSQL.{port}"
         if not parts.scheme:
             raise ValueError("no scheme")
-        return host, port
+        if parts.scheme == "unix":
+            return [parts.path]
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        default = query.get("port", str(DEFAULT_PORTS[self.name]))
+        hosts = parts.netloc.rpartition("@")[2] or query.get("host", "localhost")
+        return [self._address(unquote(host), default) for host in hosts.split(",")]
+
+    @staticmethod
+    def _address(host: str, default_port: str) -> tuple[str, int] | str:
+        if host.startswith("/"):
+            return f"{host}/.s.PGSQL.{default_port}"
+        pieces = urlsplit(f"//{host}")
+        return pieces.hostname or "localhost", pieces.port or int(default_port)

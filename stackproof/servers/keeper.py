@@ -207,6 +207,7 @@ class Keeper:
 
     def do_start(self, order: Order) -> int:
         pid = start_process(order)
+        self.ended.pop(pid, None)  # the system may give an ended process's id again
         self.orders[pid] = order
         return pid
 

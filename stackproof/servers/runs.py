@@ -43,12 +43,11 @@ SERVER_PROGRAMS = frozenset({"postgres", "redis-server", "initdb"})
 
 def bases(account: Account | None = None) -> list[Path]:
     """Return the folders in which run directories may be made, best first, that the servers' account can reach."""
-    found: list[Path] = []
-    for name in (tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108 - a private directory is made inside
-        path = Path(name)
-        if path not in found and path.is_dir() and os.access(path, os.W_OK | os.X_OK) and can_enter(path, account):
-            found.append(path)
-    return found
+    names = ["/tmp", "/var/tmp"]  # noqa: S108 - a private directory is made inside
+    with contextlib.suppress(FileNotFoundError):  # raised when there is none at all
+        names.insert(0, tempfile.gettempdir())
+    folders = (Path(name) for name in dict.fromkeys(names))
+    return [f for f in folders if f.is_dir() and os.access(f, os.W_OK | os.X_OK) and can_enter(f, account)]
 
 
 class RunDirectory:
@@ -69,13 +68,11 @@ class RunDirectory:
 
     @staticmethod
     def _made(account: Account | None) -> Path:
+        possible = bases(account)
+        if not possible:
+            raise ServerError("There is no temporary directory that can be written to; set TMPDIR to one.")
         try:
-            base = next(iter(bases(account)))
-            return Path(tempfile.mkdtemp(prefix=f"stackproof-{os.geteuid()}-", dir=base))
-        except StopIteration:
-            raise ServerError("There is no temporary directory that can be written to; set TMPDIR to one.") from None
-        except FileNotFoundError as error:
-            raise ServerError("There is no temporary directory that can be written to; set TMPDIR to one.") from error
+            return Path(tempfile.mkdtemp(prefix=f"stackproof-{os.geteuid()}-", dir=possible[0]))
         except OSError as error:
             raise ServerError(f"No directory can be made for the servers: {error.strerror}.") from error
 
@@ -106,9 +103,9 @@ class Run:
     def _launched(self) -> tuple[socket.socket, subprocess.Popen[bytes]]:
         ours, theirs = socket.socketpair()
         ours.settimeout(ANSWER_SECONDS)
-        with theirs, open(self.path / "keeper.log", "wb") as errors:
-            command = [sys.executable, "-I", "-S", str(KEEPER), str(self.path)]
-            try:
+        command = [sys.executable, "-I", "-S", str(KEEPER), str(self.path)]
+        try:
+            with theirs, open(self.path / "keeper.log", "wb") as errors:
                 # A session of its own, so that Ctrl-C reaches us and not the keeper.
                 process = subprocess.Popen(  # noqa: S603 - our own interpreter and script
                     command,
@@ -118,9 +115,9 @@ class Run:
                     start_new_session=True,
                     cwd="/",
                 )
-            except OSError as error:
-                ours.close()
-                raise ServerError(f"The keeper of the servers cannot be started: {error.strerror}.") from error
+        except OSError as error:
+            ours.close()
+            raise ServerError(f"The keeper of the servers cannot be started: {error.strerror}.") from error
         return ours, process
 
     @property
@@ -287,12 +284,17 @@ def _exclusively(path: Path) -> Iterator[bool]:
         yield _is_old(path)
         return
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield os.fstat(descriptor).st_size > 0 or _is_old(path)
-    except BlockingIOError:
-        yield False
+        yield _locked(descriptor) and (os.fstat(descriptor).st_size > 0 or _is_old(path))
     finally:
         os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # somebody living holds it, or a file system without locks: then nothing is ever swept
+        return False
+    return True
 
 
 def _is_old(path: Path) -> bool:

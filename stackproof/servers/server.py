@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import Self
 
 
 class ServerError(Exception):
@@ -27,10 +27,10 @@ class Server(abc.ABC):
     fresh server. All of them may be called in any state, and twice.
     """
 
-    name: ClassVar[str]
+    name: str
     """The technology: "postgres" or "redis"."""
 
-    origin: ClassVar[str]
+    origin: str
     """"embedded", "container" or "external"."""
 
     fidelity: str = "native"

