@@ -1,0 +1,39 @@
+"""HTML pages from the templates beside this file: one self-contained file each, every value escaped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stackproof.interfaces import ConfigurationError
+
+from .text import visible
+
+
+def render_page(template: str, **values: object) -> str:
+    """The page that a template makes of these values.
+
+    Values are escaped for HTML and made visible (`text.visible`), wherever the template puts them; a value that the
+    template names and that is missing is an error.
+    """
+    return str(_environment().get_template(template).render(**values))
+
+
+def _environment() -> Any:
+    try:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+        from markupsafe import Markup
+    except ImportError as error:
+        raise ConfigurationError("Pages need jinja2: pip install 'stackproof[report]'") from error
+
+    def shown(value: object) -> object:
+        """Runs on every value just before it is written."""
+        return value if isinstance(value, Markup) else visible(str(value))
+
+    return Environment(
+        loader=PackageLoader("stackproof.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -1,0 +1,31 @@
+"""Text that others chose (keys, messages, names of backends), made safe to show: nothing hidden, nothing obeyed. Pure."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_KEPT = "\n\t"
+# Format characters that reorder or hide what follows; joiners that writing systems and emoji need stay as they are.
+_JOINERS = "\u200c\u200d"
+
+
+def visible(text: str) -> str:
+    """The text with every control, surrogate and invisible format character written as its Python escape.
+
+    What is left can be encoded as UTF-8, is legal in XML 1.0, and cannot steer a terminal or reorder a line.
+    """
+    return text if text.isascii() and text.isprintable() else "".join(_shown(character) for character in text)
+
+
+def one_line(text: str) -> str:
+    """`visible`, and on one line: line breaks and tabs are written as their escapes too."""
+    return visible(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _shown(character: str) -> str:
+    if character in _KEPT or character in _JOINERS:
+        return character
+    noncharacter = ord(character) & 0xFFFE == 0xFFFE
+    if noncharacter or unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+        return character.encode("unicode_escape").decode("ascii")
+    return character
