@@ -143,6 +143,12 @@ class RedisClient:
         try:
             connection.send_command(*command)  # type: ignore[no-untyped-call]
             return connection.read_response()
+        except ResponseError:
+            raise  # an answer like any other: the connection is fine
+        except BaseException:
+            # Interrupted in between, say: an answer that is still to come must not meet the next command.
+            connection.disconnect()  # type: ignore[no-untyped-call]
+            raise
         finally:
             self._pool.release(connection)
 

@@ -6,7 +6,7 @@ import json
 import logging
 from datetime import datetime
 
-from ...interfaces import Event, Handler, RejectedError
+from stackproof.interfaces import Event, Handler, RejectedError
 
 logger = logging.getLogger("stackproof")
 

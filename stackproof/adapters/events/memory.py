@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import Self
 from weakref import WeakValueDictionary
 
-from ...interfaces import (
+from stackproof.adapters.settings import Settings
+from stackproof.interfaces import (
     ClosedError,
     ConfigurationError,
     Delivery,
@@ -25,7 +26,7 @@ from ...interfaces import (
     Subscription,
     UnsupportedError,
 )
-from ..settings import Settings
+
 from .common import call_handler, check_topic, from_json, logger, to_json
 
 RETRY_SECONDS = 0.01
@@ -41,26 +42,30 @@ class _Queue:
 
 
 class _Space:
-    """The queues of one namespace, by topic and group, and the condition that guards them all."""
+    """The queues of one namespace, by topic and group, guarded by one lock.
+
+    The lock is entered itself, not through its condition: then no interruption of a caller can leave it locked.
+    """
 
     def __init__(self) -> None:
-        self.changed = threading.Condition()
+        self.lock = threading.Lock()
+        self.changed = threading.Condition(self.lock)
         self.queues: dict[str, dict[object, _Queue]] = {}
 
     def put(self, topic: str, envelope: bytes) -> None:
-        with self.changed:
+        with self.lock:
             for queue in self.queues.get(topic, {}).values():
                 queue.events.append(envelope)
             self.changed.notify_all()
 
     def join(self, topic: str, group: object) -> _Queue:
-        with self.changed:
+        with self.lock:
             queue = self.queues.setdefault(topic, {}).setdefault(group, _Queue())
             queue.members += 1
             return queue
 
     def leave(self, topic: str, group: object) -> None:
-        with self.changed:
+        with self.lock:
             groups = self.queues[topic]
             groups[group].members -= 1
             if not groups[group].members:
@@ -97,7 +102,7 @@ class MemorySubscription(Subscription):
 
     def stop(self) -> None:
         """Begin no further handler call."""
-        with self._space.changed:
+        with self._space.lock:
             self._closed = True
             self._space.changed.notify_all()
 
@@ -113,7 +118,7 @@ class MemorySubscription(Subscription):
         self._space.leave(self.topic, self._group)
 
     def _next(self) -> bytes | None:
-        with self._space.changed:
+        with self._space.lock:
             self._space.changed.wait_for(lambda: self._closed or self._queue.events)
             return None if self._closed else self._queue.events.popleft()
 
@@ -122,7 +127,7 @@ class MemorySubscription(Subscription):
         while not call_handler(self._handler, from_json(envelope), self.topic):
             if self._delivery is Delivery.AT_MOST_ONCE:
                 return
-            with self._space.changed:
+            with self._space.lock:
                 if self._space.changed.wait_for(lambda: self._closed, timeout=RETRY_SECONDS):
                     self._queue.events.appendleft(envelope)
                     self._space.changed.notify_all()
@@ -185,7 +190,7 @@ class MemoryEventPublisher(EventPublisher):
         """Forget what waits in the queues of this namespace."""
         if not self.namespace:
             raise ConfigurationError("the empty namespace is not dropped")
-        with self._space.changed:
+        with self._space.lock:
             for groups in self._space.queues.values():
                 for queue in groups.values():
                     queue.events.clear()

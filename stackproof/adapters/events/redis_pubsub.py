@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import random
 import threading
 import time
-from collections import deque
+from queue import SimpleQueue
 from typing import Any, Self
 from urllib.parse import quote
 
 import redis
 
-from ...interfaces import (
+from stackproof.adapters.redis_client import RedisClient, translated
+from stackproof.adapters.settings import Settings
+from stackproof.interfaces import (
     BackendError,
     ConfigurationError,
     Delivery,
@@ -22,10 +23,10 @@ from ...interfaces import (
     Handler,
     Order,
     Subscription,
+    UnavailableError,
     UnsupportedError,
 )
-from ..redis_client import RedisClient, translated
-from ..settings import Settings
+
 from .common import call_handler, check_topic, from_json, logger, to_json
 
 BUFFER_BYTES = 64 * 1024 * 1024
@@ -51,45 +52,51 @@ class RedisSubscription(Subscription):
         self._channel = channel
         self._handler = handler
         self._limit = buffer_bytes
-        self._buffer: deque[bytes] = deque()
-        self._buffered = 0
-        self._overflow_began = -1
-        self._changed = threading.Condition()
-        self._closed = threading.Event()
-        self._pid = os.getpid()
-        self._connected = True
-        connection = self._connect()
+        self._buffer: SimpleQueue[bytes | None] = SimpleQueue()
+        self._put_bytes = self._taken_bytes = 0  # each written by one thread only
+        self._reported = 0
+        self._overflows = False
+        self._connected = False
+        self._closed = False
         name = f"stackproof-redis-{topic}"
-        self._reader = threading.Thread(target=self._read, args=(connection,), name=f"{name}-reader", daemon=True)
+        self._reader = threading.Thread(target=self._read, name=f"{name}-reader", daemon=True)
         self._worker = threading.Thread(target=self._work, name=f"{name}-handler", daemon=True)
+
+    def start(self) -> None:
+        """Connect, and return when the server confirmed the subscription."""
+        self._connection = self._connect()
+        self._connected = True
         self._reader.start()
         self._worker.start()
 
     @property
+    def closed(self) -> bool:
+        return self._closed
+
+    @property
     def active(self) -> bool:
-        return self._connected and not self._closed.is_set() and self._reader.is_alive()
+        return self._connected and not self._closed and self._reader.is_alive()
 
     def close(self) -> None:
         self.stop()
         self.wait(None)
 
     def stop(self) -> None:
-        """Begin no further handler call. In a forked child there is nothing to stop: the threads are the parent's."""
-        self._closed.set()
-        if os.getpid() == self._pid:
-            with self._changed:
-                self._changed.notify_all()
+        """Begin no further handler call."""
+        self._closed = True
+        self._buffer.put(None)
 
     def wait(self, seconds: float | None) -> bool:
-        """Whether both threads ended, waiting so long at most for the handler; from inside the handler, at once."""
+        """Whether the handler ended, waiting for it so long at most; from inside the handler, at once."""
         if threading.current_thread() is self._worker:
             return True
-        self._worker.join(seconds)
-        if threading.current_thread() is not self._reader:
+        if self._reader.is_alive():
             self._reader.join(TICK_SECONDS + self._client.connect_timeout + self._client.operation_timeout)
+        if self._worker.is_alive():
+            self._worker.join(seconds)
         return not self._worker.is_alive()
 
-    # -- the reader: nobody else touches the connection
+    # The reader: nobody else touches the connection.
 
     def _connect(self) -> Any:
         """A connection that the server confirmed to be subscribed."""
@@ -103,86 +110,87 @@ class RedisSubscription(Subscription):
             raise translated(error, self._client.shown_url, limit, repeatable=True) from error
         if answer[:2] != [b"subscribe", self._channel]:
             connection.disconnect()
-            raise BackendError(f"Redis at {self._client.shown_url} did not confirm the subscription to {self.topic!r}")
+            raise UnavailableError(f"Redis at {self._client.shown_url} did not confirm the subscription")
         return connection
 
-    def _read(self, connection: Any) -> None:
-        while connection is not None:
-            try:
-                self._drain(connection)
-                connection.disconnect()
-                return
-            except (redis.RedisError, OSError) as error:
-                self._connected = False
-                connection.disconnect()
-                connection = self._reconnect(error)
+    def _read(self) -> None:
+        try:
+            while not self._closed:
+                try:
+                    self._drain()
+                except (redis.RedisError, OSError) as error:
+                    self._connected = False
+                    self._reconnect(error)
+        finally:
+            self._connection.disconnect()
 
-    def _drain(self, connection: Any) -> None:
+    def _drain(self) -> None:
         heard, asked = time.monotonic(), False
-        while not self._closed.is_set():
-            if connection.can_read(timeout=TICK_SECONDS):
-                answer = connection.read_response()
+        while not self._closed:
+            if self._connection.can_read(timeout=TICK_SECONDS):
+                answer = self._connection.read_response()
                 heard, asked = time.monotonic(), False
                 if answer[0] == b"message":
                     self._put(answer[2])
-            elif asked and time.monotonic() - heard > SILENCE_SECONDS + self._client.operation_timeout:
+            elif time.monotonic() - heard > SILENCE_SECONDS + self._client.operation_timeout:
                 raise redis.TimeoutError(f"no sign of life for {time.monotonic() - heard:.0f} s")
             elif not asked and time.monotonic() - heard > SILENCE_SECONDS:
-                connection.send_command("PING", check_health=False)
+                self._connection.send_command("PING", check_health=False)
                 asked = True
 
-    def _reconnect(self, error: Exception) -> Any | None:
-        """A new connection after however many attempts; None when the subscription was closed. One warning at either end."""
+    def _reconnect(self, error: Exception) -> None:
+        """Try until it works or the subscription is closed. One warning at either end, however many attempts."""
+        self._connection.disconnect()
+        if self._closed:
+            return
         lost = time.monotonic()
+        where = f"Redis at {self._client.shown_url}"
+        text = "the subscription to %r lost its connection to %s: %s; events are missed until it is restored"
+        logger.warning(text, self.topic, where, error)
         pause, longest = BACK_OFF_SECONDS
-        where = self._client.shown_url
-        if not self._closed.is_set():
-            text = (
-                "the subscription to %r lost its connection to Redis at %s: %s; events are missed until it is restored"
-            )
-            logger.warning(text, self.topic, where, error)
-        while not self._closed.wait(pause * random.uniform(0.5, 1.0)):  # noqa: S311 - jitter, no secret
+        while not self._closed_within(pause * random.uniform(0.5, 1.0)):  # noqa: S311 - jitter, no secret
             try:
-                connection = self._connect()
-            except BackendError:  # said once, above; the warning below, or none, tells the rest
+                self._connection = self._connect()
+            except BackendError:  # said above; the attempts in between would only fill the log
                 pause = min(pause * 2, longest)
                 continue
             self.gaps += 1
             self._connected = True
             text = "the subscription to %r at %s was restored after %.1f s; events published in between were missed"
             logger.warning(text, self.topic, where, time.monotonic() - lost)
-            return connection
-        return None
+            return
 
-    # -- the buffer between the two
+    def _closed_within(self, seconds: float) -> bool:
+        end = time.monotonic() + seconds
+        while not self._closed and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, TICK_SECONDS))
+        return self._closed
+
+    # The buffer between the two threads.
+
+    @property
+    def _waiting_bytes(self) -> int:
+        return self._put_bytes - self._taken_bytes
 
     def _put(self, envelope: bytes) -> None:
-        with self._changed:
-            if self._buffer and self._buffered + len(envelope) > self._limit:
-                if self._overflow_began < 0:
-                    self._overflow_began = self.dropped
-                    text = "the handler of topic %r is too slow: %d bytes wait for it; further events are dropped"
-                    logger.warning(text, self.topic, self._buffered)
-                self.dropped += 1
-                return
-            self._buffer.append(envelope)
-            self._buffered += len(envelope)
-            self._changed.notify_all()
-
-    def _take(self) -> bytes | None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._buffer or self._closed.is_set())
-            if self._closed.is_set():
-                return None
-            envelope = self._buffer.popleft()
-            self._buffered -= len(envelope)
-            if self._overflow_began >= 0 and self._buffered <= self._limit // 2:
-                count, self._overflow_began = self.dropped - self._overflow_began, -1
-                logger.warning("the handler of topic %r caught up; %d events were dropped", self.topic, count)
-            return envelope
+        waiting = self._waiting_bytes
+        if waiting and waiting + len(envelope) > self._limit:
+            self.dropped += 1
+            if not self._overflows:
+                self._overflows = True
+                text = "the handler of topic %r is too slow: %d bytes wait for it; further events are dropped"
+                logger.warning(text, self.topic, waiting)
+            return
+        self._put_bytes += len(envelope)
+        self._buffer.put(envelope)
 
     def _work(self) -> None:
-        while (envelope := self._take()) is not None:
+        while (envelope := self._buffer.get()) is not None and not self._closed:
+            self._taken_bytes += len(envelope)
+            if self._overflows and self._waiting_bytes <= self._limit // 2:
+                count, self._reported = self.dropped - self._reported, self.dropped
+                self._overflows = False
+                logger.warning("the handler of topic %r caught up; %d events were dropped", self.topic, count)
             try:
                 event = from_json(envelope)
             except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -253,10 +261,11 @@ class RedisPubSubPublisher(EventPublisher):
             raise UnsupportedError("Redis pub/sub has no groups: each subscription gets each event")
         subscription = RedisSubscription(self._client, channel, topic, handler, self._buffer_bytes)
         with self._lock:
-            self._subscriptions = [each for each in self._subscriptions if not each._closed.is_set()] + [subscription]
+            self._subscriptions = [each for each in self._subscriptions if not each.closed] + [subscription]
         try:
-            self._client.check_open()
-        except BackendError:  # disconnected meanwhile: it must not be left behind
+            subscription.start()
+            self._client.check_open()  # a disconnect meanwhile may have missed it
+        except BaseException:
             subscription.close()
             raise
         return subscription
