@@ -36,6 +36,7 @@ class ConsoleJsonHandler(LineHandler):
     blocks (a full pipe that nobody reads) blocks the callers, as it does for `logging.StreamHandler`.
 
     ``stream`` is "stderr" or "stdout", then looked up for every record so that a redirection is followed, or a stream.
+    A stream has no namespaces: ``namespace`` is only kept.
     """
 
     def __init__(
@@ -44,28 +45,35 @@ class ConsoleJsonHandler(LineHandler):
         stream: str | TextStream = "stderr",
         level: int | str = logging.NOTSET,
         max_record_bytes: int = DEFAULT_RECORD_BYTES,
+        namespace: str = "",
     ) -> None:
         super().__init__(level=level, max_record_bytes=max_record_bytes)
         if isinstance(stream, str) and stream not in STANDARD_STREAMS:
             raise ConfigurationError(f"stream={stream!r} is not one of {', '.join(STANDARD_STREAMS)}")
+        self.namespace = namespace
         self._stream = stream
         self._reported = False
 
     @classmethod
-    def from_settings(cls, settings: Settings, namespace: str = "") -> Self:  # noqa: ARG003 - as all adapters
-        """Reads ``LOG_LEVEL`` (a name or a number, default INFO) and ``LOG_STREAM`` (stderr or stdout, default stderr).
-
-        A stream has no namespaces, so ``namespace`` changes nothing.
-        """
+    def from_settings(cls, settings: Settings, namespace: str = "") -> Self:
+        """Reads ``LOG_LEVEL`` (a name or a number, default INFO) and ``LOG_STREAM`` (stderr or stdout, default stderr)."""
         stream = settings.get("LOG_STREAM", "stderr").lower()
         if stream not in STANDARD_STREAMS:
             raise ConfigurationError(f"LOG_STREAM={stream!r} is unknown; known are {', '.join(STANDARD_STREAMS)}")
-        return cls(stream=stream, level=_level(settings.get("LOG_LEVEL", "INFO")))
+        return cls(stream=stream, level=_level(settings.get("LOG_LEVEL", "INFO")), namespace=namespace)
 
     @property
     def stream(self) -> TextStream | None:
         """The stream that the next record goes to; None where the process has no such stream."""
         return getattr(sys, self._stream) if isinstance(self._stream, str) else self._stream
+
+    def setStream(self, stream: TextStream) -> None:  # noqa: N802 - the name that logging.StreamHandler gives it
+        """Write to this stream from the next record on."""
+        self.acquire()
+        try:
+            self._stream = stream
+        finally:
+            self.release()
 
     def write_line(self, line: str) -> None:
         stream = self.stream
