@@ -227,7 +227,7 @@ def shutdown_infra(timeout: float = SHUTDOWN_SECONDS) -> ShutdownReport:
 
 def reset_infra(settings: Settings | None = None) -> Infra:
     """Close the process's container and build it again, from the environment as it is now (or the given settings)."""
-    global _infra  # noqa: PLW0603 - see get_infra
+    global _infra
     with _lock:
         fresh = build_infra(settings)  # first, so that wrong settings leave the running one alone
         before, _infra = _infra, fresh

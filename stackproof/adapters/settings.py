@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
-from ..interfaces import ConfigurationError
+from stackproof.interfaces import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,16 @@ class Settings:
         if not minimum <= value < float("inf"):
             raise ConfigurationError(f"{name}={text!r} is not a number of at least {minimum:g}")
         return value
+
+    @property
+    def connect_timeout(self) -> float:
+        """Seconds to reach a server: ``STACKPROOF_CONNECT_TIMEOUT``, 5 unless set."""
+        return self.number("STACKPROOF_CONNECT_TIMEOUT", 5.0, minimum=0.1)
+
+    @property
+    def operation_timeout(self) -> float:
+        """Seconds for one operation: ``STACKPROOF_OPERATION_TIMEOUT``, 5 unless set."""
+        return self.number("STACKPROOF_OPERATION_TIMEOUT", 5.0, minimum=0.1)
 
     @property
     def production(self) -> bool:

@@ -185,7 +185,7 @@ class Recorder:
         else:
             verdict, reason, failure = judge(case, error)
         if failure is not None:
-            command = self.options.again.replace("{clause}", planned.clause.id) or again
+            command = self.options.again.replace("{target}", target).replace("{clause}", planned.clause.id) or again
             failure = replace(failure, again=command)
         marks = sorted({mark.name for mark in item.own_markers} & {"skip", "skipif", "xfail"})
         altered = planned.altered or (f"marked {', '.join(marks)}" if marks else "")

@@ -1,0 +1,110 @@
+"""The command line. Knows which commands there are; imports the one that is called, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+import stackproof
+from stackproof.exits import Exit
+
+# name -> (module in stackproof.commands, one line of help)
+COMMANDS = {
+    "verify": ("verify", "Hold backends to their contracts and write a certificate."),
+    "bench": ("bench", "Measure a stack at a fixed arrival rate."),
+    "backends": ("listings", "List the backends."),
+    "clauses": ("listings", "List the clauses of the contracts."),
+    "stacks": ("listings", "List the stacks."),
+    "selftest": ("selftest", "Prove that the clauses can fail: run every mutant."),
+    "report": ("report", "Write the page of a run again."),
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"stackproof.commands.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands from the table above, without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(stackproof.__version__, prog_name="stackproof")
+def cli() -> None:
+    """Proves that a backend keeps the contract of its interface, and measures how much load it carries.
+
+    \b
+    Start here:  stackproof verify                                  the Development stack, on embedded servers
+                 stackproof verify --backend cache=mypkg.cache:make your own backend
+
+    Exit codes: 0 holds; 1 a clause failed; 2 wrong usage or configuration; 3 inconclusive or partial;
+    4 the environment could not be started; 130 interrupted (what was done is kept).
+    """
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run a command. Whatever is wrong becomes one sentence and its exit code, never a traceback."""
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        outcome: Any = cli(arguments, prog_name="stackproof", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else "")
+        return Exit.USAGE
+    except click.ClickException as error:
+        error.show()
+        return Exit.USAGE
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Interrupted.", err=True)
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output went away: nobody is left to be told
+        return Exit.INTERRUPTED
+    except Exception as error:
+        return _refuse(error)
+    return int(outcome or 0)
+
+
+def _refuse(error: Exception) -> int:
+    """One sentence and the exit code of an expected error. An unexpected one is a defect of ours: it keeps its traceback."""
+    from stackproof.interfaces import ConfigurationError, StackproofError
+    from stackproof.servers import MissingWheelError, ServerError
+    from stackproof.verification.runs import StorageError
+    from stackproof.verification.worker import WorkerError
+
+    codes: list[tuple[type[Exception], int]] = [
+        (ConfigurationError, Exit.USAGE),
+        (MissingWheelError, Exit.USAGE),
+        (ServerError, Exit.ENVIRONMENT),
+        (StorageError, Exit.ENVIRONMENT),
+        (WorkerError, Exit.ENVIRONMENT),
+        (StackproofError, Exit.ENVIRONMENT),
+        (OSError, Exit.ENVIRONMENT),
+    ]
+    for kind, code in codes:
+        if isinstance(error, kind):
+            click.echo(f"stackproof: {error}", err=True)
+            return code
+    raise error
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    """SIGTERM ends a command as Ctrl-C does: it cleans up and keeps what was done."""
+    raise KeyboardInterrupt

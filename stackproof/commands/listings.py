@@ -1,0 +1,122 @@
+"""`stackproof backends`, `clauses` and `stacks`: what there is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from stackproof.adapters.registry import CONCERNS
+from stackproof.adapters.registry import backends as all_backends
+from stackproof.targets import STACKS
+
+from .options import concern_option, json_option, write_json
+
+
+@click.command()
+@concern_option
+@json_option
+def backends(concern: str | None, json_file: str | None) -> None:
+    """List the backends, third-party ones (entry point group `stackproof.adapters`) included."""
+    entries = all_backends(concern)
+    if json_file is not None:
+        write_json(
+            json_file,
+            json.dumps({"schema": "stackproof-backends/1", "backends": [asdict(e) for e in entries]}, indent=2) + "\n",
+        )
+        return
+    rows = [(e.concern, ", ".join((e.name, *e.aliases)), e.server or "-", e.extra or "-", e.summary) for e in entries]
+    _table(("concern", "names", "server", "extra", "what it is"), rows)
+
+
+@click.command()
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@concern_option
+@json_option
+def clauses(ids: tuple[str, ...], concern: str | None, json_file: str | None) -> None:
+    """List the clauses of the contracts; with an ID, one in full."""
+    from stackproof.interfaces import ConfigurationError
+
+    wanted = {clause.upper() for clause in ids}
+    rows = [row for row in _all_clauses(concern) if not wanted or row["clause"] in wanted]
+    unknown = wanted - {row["clause"] for row in rows}
+    if unknown:
+        raise ConfigurationError(f"there is no clause {sorted(unknown)[0]}; `stackproof clauses` lists them all")
+    if json_file is not None:
+        write_json(json_file, json.dumps({"schema": "stackproof-clauses/1", "clauses": rows}, indent=2) + "\n")
+    elif ids:
+        for row in rows:
+            click.echo(_in_full(row))
+    else:
+        _table(
+            ("clause", "concern", "needs", "rule"),
+            [(r["clause"], r["concern"], r["needs"] or "core", r["rule"]) for r in rows],
+        )
+
+
+def _all_clauses(concern: str | None) -> list[dict[str, Any]]:
+    from stackproof.contracts import contract_for
+    from stackproof.contracts.clauses import planned_clauses
+    from stackproof.contracts.mutants import all_mutants
+
+    killers: dict[tuple[str, str], list[str]] = {}
+    for mutant in all_mutants():
+        killers.setdefault((mutant.concern, mutant.killed_by), []).append(mutant.name)
+    rows = []
+    for name in [concern] if concern else CONCERNS:
+        for planned in planned_clauses(contract_for(name)):
+            c = planned.clause
+            rows.append(
+                {
+                    "clause": c.id,
+                    "concern": name,
+                    "rule": c.rule,
+                    "because": c.because,
+                    "learnt_from": list(c.learnt_from),
+                    "evidence": dict(c.sees),
+                    "needs": str(c.needs) if c.needs else "",
+                    "profile": c.profile,
+                    "since": c.since,
+                    "provisional": c.provisional,
+                    "mutants": killers.get((name, c.id), []),
+                }
+            )
+    return rows
+
+
+def _in_full(row: dict[str, Any]) -> str:
+    evidence = ", ".join(f"{name} (at least {minimum})" for name, minimum in row["evidence"].items())
+    lines = [
+        f"{row['clause']} ({row['concern']})  {row['rule']}",
+        f"  why: {row['because']}",
+        f"  learnt from: {', '.join(row['learnt_from']) or 'the interface itself'}",
+        f"  must see: {evidence}",
+        f"  needs: {row['needs'] or 'nothing: core, for every backend'}",
+        f"  profile: {row['profile']}, since {row['since']}",
+        f"  must kill: {', '.join(row['mutants']) or 'no mutant yet'}",
+    ]
+    return "\n".join(lines)
+
+
+@click.command()
+@json_option
+def stacks(json_file: str | None) -> None:
+    """List the stacks: one backend for each concern."""
+    if json_file is not None:
+        rows = [{"name": s.name, "title": s.title, "backends": dict(s.backends)} for s in STACKS]
+        write_json(json_file, json.dumps({"schema": "stackproof-stacks/1", "stacks": rows}, indent=2) + "\n")
+        return
+    _table(("stack", *CONCERNS), [(s.name, *(s.backends[concern] for concern in CONCERNS)) for s in STACKS])
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(*head, box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for row in rows:
+        table.add_row(*map(escape, row))
+    Console().print(table)

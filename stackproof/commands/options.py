@@ -1,0 +1,50 @@
+"""Options that several commands share, with the same names and meanings everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from stackproof.adapters.registry import CONCERNS
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+stack_option = click.option("--stack", metavar="NAME", help="A stack: one backend for each concern (development).")
+backend_option = click.option(
+    "--backend",
+    "backends",
+    multiple=True,
+    metavar="CONCERN=SPEC",
+    help="A backend: a known name or package.module:factory. May be repeated.",
+)
+origin_option = click.option(
+    "--origin",
+    type=click.Choice(["embedded", "container", "external"]),
+    default="embedded",
+    show_default=True,
+    help="Where servers come from: the wheels, Docker, or the usual variables (DATABASE_URL, REDIS_URL).",
+)
+seed_option = click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of generated data.")
+out_option = click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where the run is kept (.stackproof/runs/<id>).",
+)
+json_option = click.option(
+    "--json", "json_file", metavar="FILE", help="Write the result as JSON; - for standard output."
+)
+concern_option = click.option("--concern", type=click.Choice(CONCERNS), help="Only this concern.")
+
+
+def write_json(target: str, text: str) -> None:
+    """Write JSON to a file, or with ``-`` to standard output."""
+    from stackproof.verification.runs import keep
+
+    if target == "-":
+        click.echo(text, nl=False)
+    else:
+        keep(Path(target), text)

@@ -1,0 +1,52 @@
+"""`stackproof selftest`: prove that the clauses can fail."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from stackproof.adapters.registry import CONCERNS
+from stackproof.exits import Exit
+
+from .options import concern_option, json_option, out_option, seed_option, write_json
+
+
+@click.command()
+@concern_option
+@seed_option
+@out_option
+@json_option
+def selftest(concern: str | None, seed: int, out: Path | None, json_file: str | None) -> int:
+    """Run every mutant against the clause that must kill it, and the references against all clauses."""
+    from rich.console import Console
+
+    from stackproof.reports.terminal import LiveView
+    from stackproof.verification.runs import new_run_id, open_run
+    from stackproof.verification.selftest import SCHEMA, run_selftest
+
+    console = Console(stderr=json_file == "-")
+    directory = open_run(out, new_run_id())
+    with LiveView(console) as view:
+        outcome = run_selftest([concern] if concern else CONCERNS, seed, directory, view)
+    if json_file is not None:
+        data = {
+            "schema": SCHEMA,
+            "seed": seed,
+            "holds": outcome.holds,
+            "mutants": [asdict(row) for row in outcome.rows],
+        }
+        data |= {"uncovered": list(outcome.uncovered), "reference_troubles": list(outcome.reference_troubles)}
+        write_json(json_file, json.dumps(data, indent=2) + "\n")
+    for row in outcome.rows:
+        if not row.killed:
+            console.print(f"ALIVE  {row.mutant}: {row.clause} did not catch it ({row.seen})", markup=False)
+    for clause in outcome.uncovered:
+        console.print(f"BARE   {clause}: no mutant proves that this clause can fail", markup=False)
+    for trouble in outcome.reference_troubles:
+        console.print(f"WRONG  the reference does not pass {trouble}", markup=False)
+    killed = sum(row.killed for row in outcome.rows)
+    console.print(f"{killed} of {len(outcome.rows)} mutants killed by their own clause, seed {seed}.")
+    return Exit.HOLDS if outcome.holds else Exit.BROKEN

@@ -1,0 +1,93 @@
+"""From a planned target to the contract class that pytest collects."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from stackproof.adapters.settings import Settings
+from stackproof.contracts import Contract, contract_for
+from stackproof.contracts.mutants import all_mutants
+from stackproof.interfaces import ConfigurationError
+from stackproof.targets import Target, load_object, parse_target
+
+from .plan import PlannedTarget
+
+NOWHERE: Mapping[str, Mapping[str, str]] = {
+    "postgres": {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"},
+    "redis": {"REDIS_URL": "redis://127.0.0.1:1/0"},
+}
+"""Server -> variables that lead to a closed port, for the clauses about a server that is not there."""
+
+
+def contract_class(planned: PlannedTarget, settings: Settings) -> type[Contract[Any]]:
+    """The contract of a target, filled in. What is wrong with its spec is raised when the backend is made."""
+    only = frozenset(planned.clauses) or None
+    shared: dict[str, Any] = {"target_name": planned.name, "only_clauses": only}
+    base = contract_for(planned.concern)
+    if planned.mutant:
+        shared |= _mutant_harness(planned.spec)
+    else:
+        target = parse_target(f"{planned.concern}={planned.spec}")
+        if target.entry is None:
+            base, shared = _given(target, base, shared)
+        else:
+            shared |= _built_in(target, settings)
+    return type(f"Test_{planned.concern}", (base,), shared)
+
+
+def _built_in(target: Target, settings: Settings) -> dict[str, Any]:
+    def make_backend(self: Any, namespace: str) -> Any:
+        return _into_sink(self, target.make(settings, namespace))
+
+    def make_unreachable(self: Any, namespace: str) -> Any:
+        lost = {**settings.variables, **NOWHERE[target.server], "STACKPROOF_CONNECT_TIMEOUT": "1"}
+        return target.make(Settings(lost), namespace)
+
+    harness: dict[str, Any] = {"make_backend": make_backend}
+    if target.server in NOWHERE:
+        harness["make_unreachable"] = make_unreachable
+    return harness
+
+
+def _given(target: Target, base: type[Any], shared: dict[str, Any]) -> tuple[type[Any], dict[str, Any]]:
+    """A spec of somebody else's: a factory, a backend class, or a contract class that is filled in already."""
+    try:
+        found = load_object(target.name, target.spec)
+    except ConfigurationError as error:
+        sentence = str(error)
+
+        def refuse(self: Any, namespace: str) -> Any:
+            raise ConfigurationError(sentence)
+
+        return base, {**shared, "make_backend": refuse}
+    if isinstance(found, type) and issubclass(found, base):
+        return found, shared
+
+    def make_backend(self: Any, namespace: str) -> Any:
+        return _into_sink(self, target.make(Settings.from_environment(), namespace))
+
+    shared["make_backend"] = make_backend
+    declared = getattr(found, "capabilities", None)
+    if declared is not None:
+        shared["capabilities"] = declared
+    return base, shared
+
+
+def _mutant_harness(name: str) -> dict[str, Any]:
+    kind = {mutant.name: mutant for mutant in all_mutants()}[name].backend
+
+    def make_backend(self: Any, namespace: str) -> Any:
+        return _into_sink(self, kind(namespace=namespace))
+
+    return {"make_backend": make_backend, "capabilities": getattr(kind, "capabilities", None)}
+
+
+def _into_sink(contract: Any, backend: Any) -> Any:
+    """Point a log handler that writes to a stream at the contract's sink, from where the clauses read it back."""
+    sink = getattr(contract, "sink", None)
+    redirect = getattr(backend, "setStream", None)
+    if sink is not None and isinstance(backend, logging.Handler) and redirect is not None:
+        redirect(sink.stream)
+    return backend

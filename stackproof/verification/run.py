@@ -1,0 +1,152 @@
+"""One verification from its targets to its certificate, on servers that are already there."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import stackproof
+from stackproof.contracts.ledger import Ledger
+from stackproof.contracts.smoke import Trouble
+from stackproof.contracts.stream import StreamEvent, TargetSmoked
+from stackproof.exits import Exit
+from stackproof.servers import Server
+from stackproof.targets import Target
+
+from .certificate import Certificate, ClauseRecord, Level, ServerRecord, TargetRecord
+from .digests import backend_digest, suite_digest
+from .environment import describe_environment
+from .plan import Plan, PlannedTarget
+from .worker import Observer, WorkerRun
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyOptions:
+    """How to verify."""
+
+    stack: str = ""
+    """Name of the stack, empty where backends were named one by one."""
+    profile: str = "core"
+    seed: int = 1
+    origin: str = "embedded"
+    clauses: tuple[str, ...] = ()
+    """Only these; empty: all."""
+
+
+def verify(
+    targets: Iterable[Target],
+    servers: Iterable[Server],
+    options: VerifyOptions,
+    directory: Path,
+    run_id: str,
+    observer: Observer,
+) -> Certificate:
+    """Hold each target to its contract. An interruption ends it early: the certificate says so, and is kept all the same."""
+    targets, servers = list(targets), list(servers)
+    plan = Plan(
+        tuple(PlannedTarget(t.name, t.concern, t.spec, clauses=options.clauses) for t in targets),
+        profile=options.profile,
+        seed=options.seed,
+        again=command_for(targets, options, target="{target}", clause="{clause}"),
+    )
+    variables = {name: value for server in servers for name, value in server.variables().items()}
+    work = WorkerRun(directory, {**os.environ, **variables}, observer)
+    began, created = time.monotonic(), datetime.now(UTC)
+    interrupted = False
+    try:
+        work.execute(plan)
+    except KeyboardInterrupt:
+        interrupted = True
+    records = {server.name: describe_server(server) for server in servers}
+    return Certificate(
+        id=run_id,
+        created=created.isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - began, 2),
+        version=stackproof.__version__,
+        suite_digest=suite_digest(),
+        command=command_for(targets, options),
+        stack=options.stack,
+        profile=options.profile,
+        seed=options.seed,
+        origin=options.origin,
+        environment=describe_environment(),
+        servers=tuple(records.values()),
+        targets=tuple(_target_record(t, work.ledger.smokes.get(t.name), records) for t in targets),
+        clauses=tuple(_clause_records(targets, work.ledger, records)),
+        interrupted=interrupted,
+    )
+
+
+def describe_server(server: Server) -> ServerRecord:
+    """What a certificate says about a server."""
+    return ServerRecord(server.name, server.origin, server.fidelity, server.version() or "", dict(server.facts()))
+
+
+def exit_code(certificate: Certificate) -> Exit:
+    """What the command's end says."""
+    troubles = {target.trouble for target in certificate.targets}
+    if certificate.interrupted:
+        return Exit.INTERRUPTED
+    if certificate.level is Level.BROKEN:
+        return Exit.BROKEN
+    if Trouble.HARNESS in troubles:
+        return Exit.USAGE
+    if Trouble.SERVER in troubles:
+        return Exit.ENVIRONMENT
+    return Exit.HOLDS if certificate.level is Level.HOLDS else Exit.INCONCLUSIVE
+
+
+def command_for(targets: list[Target], options: VerifyOptions, target: str = "", clause: str = "") -> str:
+    """The command that repeats the verification, or one clause of one target."""
+    words = ["stackproof", "verify"]
+    if target:
+        words += ["--backend", target]
+    elif options.stack:
+        words += ["--stack", options.stack]
+    else:
+        words += [word for t in targets for word in ("--backend", shlex.quote(t.name))]
+    if options.origin != "embedded":
+        words += ["--origin", options.origin]
+    if options.profile != "core":
+        words += ["--profile", options.profile]
+    for wanted in [clause] if clause else options.clauses:
+        words += ["--clause", wanted]
+    return " ".join([*words, "--seed", str(options.seed)])
+
+
+def _target_record(target: Target, smoked: TargetSmoked | None, records: Mapping[str, ServerRecord]) -> TargetRecord:
+    backend = smoked.backend if smoked is not None else ""
+    return TargetRecord(
+        target=target.name,
+        concern=target.concern,
+        backend=backend,
+        digest=backend_digest(backend),
+        server=target.server if target.server in records else "",
+        fidelity=_fidelity(target, records),
+        capabilities=smoked.capabilities if smoked is not None else {},
+        trouble=str(smoked.smoke.trouble) if smoked is not None else str(Trouble.NONE),
+        trouble_sentence=smoked.smoke.sentence if smoked is not None else "",
+    )
+
+
+def _clause_records(
+    targets: list[Target], ledger: Ledger, records: Mapping[str, ServerRecord]
+) -> Iterable[ClauseRecord]:
+    by_name = {target.name: target for target in targets}
+    planned = {(plan.target, clause.id): clause for plan in ledger.targets.values() for clause in plan.clauses}
+    for row in ledger.rows():
+        yield ClauseRecord(planned[row.target, row.clause], row, _fidelity(by_name[row.target], records))
+
+
+def _fidelity(target: Target, records: Mapping[str, ServerRecord]) -> str:
+    """How true the server is to the technology; a backend without a server of ours is itself."""
+    return records[target.server].fidelity if target.server in records else "native"
+
+
+def silent(_event: StreamEvent) -> None:
+    """An observer that looks away."""

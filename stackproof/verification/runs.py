@@ -1,0 +1,50 @@
+"""Run directories: where the record of a run is kept, ``.stackproof/runs/<id>`` unless the user says otherwise."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+
+RUNS = Path(".stackproof") / "runs"
+
+
+class StorageError(Exception):
+    """A run cannot be kept; the message is one sentence."""
+
+
+def new_run_id() -> str:
+    """A name that sorts by time."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def open_run(out: Path | None, run_id: str) -> Path:
+    """Make the directory of a run; `StorageError` where that is not possible."""
+    path = out if out is not None else RUNS / run_id
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"the run cannot be kept in {path}: {error.strerror}; use --out DIR") from error
+    return path
+
+
+def keep(path: Path, text: str) -> None:
+    """Write a file whole or not at all; `StorageError` where the disk is full or read-only."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StorageError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def find_run(run: str) -> Path:
+    """The directory of a run, from its path or its id; `StorageError` where there is none."""
+    for path in (Path(run), RUNS / run):
+        if path.is_dir():
+            return path
+        if path.is_file():
+            return path.parent
+    raise StorageError(f"there is no run {run!r}; runs are kept in {RUNS}")
