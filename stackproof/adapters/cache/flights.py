@@ -23,21 +23,19 @@ class Flight(Generic[T]):
         self._landed: Future[T] = Future()
 
     def lead(self, work: Callable[[], T]) -> T:
-        """Do the work and tell everyone who joined how it ended.
-
-        An error is theirs too. An interruption of the leader (KeyboardInterrupt, SystemExit, a killed greenlet) is its
-        own affair: the others get `Interrupted` and try themselves.
-        """
+        """Do the work and tell everyone who joined how it ended: they get the same result, or the same error."""
         try:
             result = work()
         except Exception as error:
             self._landed.set_exception(error)
             raise
-        except BaseException:
-            self._landed.cancel()
-            raise
         self._landed.set_result(result)
         return result
+
+    def abandon(self) -> None:
+        """The leader gives up. If nothing has landed, it was interrupted (KeyboardInterrupt, a killed greenlet): that is its
+        own affair, and those who joined try themselves."""
+        self._landed.cancel()
 
     def join(self) -> T:
         """Wait for the leader; its result, its error, or `Interrupted`."""

@@ -86,17 +86,19 @@ class MemoryCache(CacheStore):
         self._check(key)
         check_ttl(ttl)
         while True:
-            with self._space.lock:
-                entry = self._live(key)
-                if entry is not None:
-                    return copy_value(entry.value)
-                joined = self._space.flights.get(key)
-                if joined is None:
-                    mine = self._space.flights[key] = Flight()
-            if joined is None:
-                return copy_value(mine.lead(partial(self._fetch, key, mine, fetch, ttl)))
+            mine: Flight[CacheValue] = Flight()
             try:
-                return copy_value(joined.join())
+                with self._space.lock:
+                    entry = self._live(key)
+                    if entry is not None:
+                        return copy_value(entry.value)
+                    flight = self._space.flights.setdefault(key, mine)
+                if flight is mine:
+                    return copy_value(mine.lead(partial(self._fetch, key, mine, fetch, ttl)))
+            finally:
+                self._retire(key, mine)
+            try:
+                return copy_value(flight.join())
             except Interrupted:
                 continue
 
@@ -118,16 +120,18 @@ class MemoryCache(CacheStore):
         self, key: str, flight: Flight[CacheValue], fetch: Callable[[], CacheValue], ttl: float | None
     ) -> CacheValue:
         """Fetch, and store the result unless a `set` or `delete` came first."""
-        try:
-            entry = self._entry(fetch(), ttl)
-            with self._space.lock:
-                if self._space.flights.get(key) is flight:
-                    self._put(key, entry)
-            return entry.value
-        finally:
-            with self._space.lock:
-                if self._space.flights.get(key) is flight:
-                    del self._space.flights[key]
+        entry = self._entry(fetch(), ttl)
+        with self._space.lock:
+            if self._space.flights.get(key) is flight:
+                self._put(key, entry)
+        return entry.value
+
+    def _retire(self, key: str, flight: Flight[CacheValue]) -> None:
+        """Our flight has ended, in whatever way: the key is free, and nobody waits for it any more."""
+        with self._space.lock:
+            if self._space.flights.get(key) is flight:
+                del self._space.flights[key]
+        flight.abandon()
 
     def _entry(self, value: CacheValue, ttl: float | None) -> Entry:
         seconds = check_ttl(ttl)

@@ -142,11 +142,14 @@ class RedisCache(CacheStore):
             if _is_value(raw):
                 return _unpack(raw)
             if running is None or (held and raw != running.mark):
-                fetching = _Fetch()
-                if not self._take_over(name, running, fetching):
-                    continue
-                work = partial(self._fetch, name, fetching, fetch, milliseconds)
-                return _unpack(fetching.lead(work))
+                mine = _Fetch()
+                try:
+                    if self._replace(name, running, mine):
+                        return _unpack(mine.lead(partial(self._fetch, name, mine, fetch, milliseconds)))
+                finally:
+                    self._replace(name, mine, None)
+                    mine.abandon()
+                continue
             try:
                 return _unpack(running.join())
             except Interrupted:
@@ -173,24 +176,21 @@ class RedisCache(CacheStore):
             if cursor == b"0":
                 return
 
-    def _fetch(self, name: str, fetching: _Fetch, fetch: Callable[[], CacheValue], milliseconds: int | None) -> bytes:
+    def _fetch(self, name: str, mine: _Fetch, fetch: Callable[[], CacheValue], milliseconds: int | None) -> bytes:
         """What every caller of this process gets: another process's value, or that of our own fetch."""
         try:
-            found = self._value_or_mark(name, fetching.mark)
-            if found != fetching.mark:
+            found = self._value_or_mark(name, mine.mark)
+            if found != mine.mark:
                 return found
-            fetching.held = True
-            with self._leases.held(fetching.mark, name):
-                try:
-                    packed = _pack(fetch())
-                    lifetime = "" if milliseconds is None else str(milliseconds)
-                    self._run(_WRITE_BACK, name, fetching.mark, packed, lifetime, repeatable=True)
-                    return packed
-                except BaseException:
-                    self._release(name, fetching.mark)
-                    raise
-        finally:
-            self._take_over(name, fetching, None)
+            mine.held = True
+            with self._leases.held(mine.mark, name):
+                packed = _pack(fetch())
+                lifetime = "" if milliseconds is None else str(milliseconds)
+                self._run(_WRITE_BACK, name, mine.mark, packed, lifetime, repeatable=True)
+                return packed
+        except BaseException:
+            self._release(name, mine.mark)
+            raise
 
     def _value_or_mark(self, name: str, mark: bytes) -> bytes:
         """Wait while another process's mark stands; then the value it left, or our mark, which stands from now on."""
@@ -202,7 +202,7 @@ class RedisCache(CacheStore):
             time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads the lookers, hides no secret
             pause = min(pause * 1.5, LONGEST_PAUSE)
 
-    def _take_over(self, name: str, old: _Fetch | None, new: _Fetch | None) -> bool:
+    def _replace(self, name: str, old: _Fetch | None, new: _Fetch | None) -> bool:
         """Put ``new`` in the place of ``old`` (None: nothing there); false where another thread was faster."""
         with self._lock:
             if self._fetches.get(name) is not old:

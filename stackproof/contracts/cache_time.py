@@ -1,0 +1,70 @@
+"""How long entries live, observed from outside so that a slow machine can never make a good cache look bad."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stackproof.interfaces import MISSING, CacheStore
+
+from .expectations import ContractViolation
+
+RELOAD_SECONDS = 1.0
+"""How much longer than allowed an entry is watched: one that is still there then is reported as not expiring."""
+ROUNDING = 0.05
+"""Seconds of tolerance for clocks that tick coarsely."""
+
+
+@dataclass(slots=True)
+class Life:
+    """What was seen of one entry."""
+
+    written: float = 0.0
+    """When the write had returned."""
+    began: float = 0.0
+    """When the write was called."""
+    reads: int = 0
+    """Reads that found it."""
+    alive: float = 0.0
+    """It certainly lived this long after it was written: a read that began then found it."""
+    gone: float | None = None
+    """It had certainly gone this long after the write was called: a read that ended then missed it."""
+
+    def must_be(self, ttl: float, resolution: float) -> None:
+        """Raise where the entry certainly lived shorter than its ttl, or certainly longer than a resolution beyond it."""
+        __tracebackhide__ = True
+        if self.gone is not None and self.gone < ttl - ROUNDING:
+            raise ContractViolation(
+                f"an entry with a ttl of {ttl:g} s", f"to live {ttl:g} s", f"gone after {self.gone:.2f} s"
+            )
+        if self.alive > ttl + resolution + ROUNDING:
+            latest = f"{ttl + resolution:g} s"
+            seen = f"still there after {self.alive:.2f} s"
+            raise ContractViolation(f"an entry with a ttl of {ttl:g} s", f"to be gone {latest} after the write", seen)
+        if self.gone is None:
+            raise ContractViolation(f"an entry with a ttl of {ttl:g} s", "to expire", "no expiry")
+
+
+def observe_lives(cache: CacheStore, writes: dict[float, Callable[[], object]], resolution: float) -> dict[float, Life]:
+    """Write one entry per ttl (under the key ``"<ttl> s"``) and read each until it has gone, or should have long ago."""
+    lives = {ttl: Life() for ttl in writes}
+    for ttl, write in writes.items():
+        lives[ttl].began = time.monotonic()
+        write()
+        lives[ttl].written = time.monotonic()
+    watched = dict(lives)
+    while watched:
+        for ttl, life in list(watched.items()):
+            asked = time.monotonic()
+            found = cache.get(f"{ttl} s") is not MISSING
+            answered = time.monotonic()
+            if found:
+                life.reads += 1
+                life.alive = asked - life.written
+            else:
+                life.gone = answered - life.began
+            if not found or life.alive > ttl + resolution + RELOAD_SECONDS:
+                del watched[ttl]
+        time.sleep(0.01)
+    return lives
