@@ -18,6 +18,11 @@ def render_page(template: str, **values: object) -> str:
     return str(_environment().get_template(template).render(**values))
 
 
+def require() -> None:
+    """Raise ConfigurationError now, before any work is done, where what pages are made with is not installed."""
+    _environment()
+
+
 def _environment() -> Any:
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined

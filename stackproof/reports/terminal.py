@@ -1,0 +1,112 @@
+"""The certificate in a terminal: a line per clause, then what did not hold in full, then the result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from stackproof.contracts.explain import explain
+from stackproof.contracts.verdicts import Verdict
+from stackproof.verification.certificate import Certificate, ClauseRecord
+
+from .live import LiveView
+from .text import one_line, visible
+from .words import STYLE, SYMBOL, TONE, by_reason, counted, groups, meaning, sightings
+
+__all__ = ["LiveView", "print_certificate"]
+
+_WIDE = 110
+"""From this width on, evidence is named; below, it is numbers only."""
+
+
+def print_certificate(certificate: Certificate, console: Console, directory: Path | None = None) -> None:
+    """Print it. ``directory`` is where ``certificate.html`` and ``certificate.json`` were written."""
+    _print_clauses(certificate, console)
+    _print_trouble(certificate, console)
+    for record in certificate.clauses:
+        if record.result.verdict is Verdict.FAIL or record.result.failure is not None:
+            _print_explained(record, console)
+    _print_undecided(certificate, console)
+    _print_result(certificate, console, directory)
+
+
+def _print_clauses(certificate: Certificate, console: Console) -> None:
+    """One table, so that all concerns share their columns."""
+    wide = console.width >= _WIDE
+    table = Table(box=box.SIMPLE_HEAD, expand=True, padding=(0, 1), pad_edge=False, show_edge=False)
+    table.add_column("clause", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("rule", ratio=3, no_wrap=True, overflow="ellipsis")
+    table.add_column("evidence: seen of needed" if wide else "seen/needed", no_wrap=True, overflow="ellipsis")
+    table.columns[-1].ratio = 2 if wide else None
+    for (concern, target), records in groups(certificate).items():
+        table.add_section()
+        name = one_line(target if target.startswith(f"{concern}=") else f"{concern}: {target}")
+        table.add_row("", "", Text(name, "bold"), "" if records else Text("no clause", STYLE[Verdict.INCONCLUSIVE]))
+        for record in records:
+            table.add_row(*_row(record, wide))
+    console.print(table)
+
+
+def _row(record: ClauseRecord, wide: bool) -> tuple[Text, Text, Text, Text]:
+    result = record.result
+    rule = Text.assemble(("altered: ", "yellow") if result.altered else "", one_line(record.planned.rule))
+    evidence = ", ".join(str(sighting) if wide else sighting.short for sighting in sightings(record))
+    verdict = Text(f"{SYMBOL[result.verdict]} {result.verdict}", STYLE[result.verdict])
+    return Text(one_line(result.clause)), verdict, rule, Text(one_line(evidence) or "-", "dim")
+
+
+def _print_trouble(certificate: Certificate, console: Console) -> None:
+    for target in certificate.targets:
+        if target.trouble != "none":
+            head = Text(f"\nThe {target.trouble} of {one_line(target.target)} is in trouble.", "bold red")
+            console.print(head, highlight=False)
+            _print_line(f"  {target.trouble_sentence}", console)
+
+
+def _print_explained(record: ClauseRecord, console: Console) -> None:
+    head, *lines = visible(explain(record.result, record.planned)).splitlines()
+    console.print(Text(f"\n{head}", "bold red" if record.result.verdict is Verdict.FAIL else "bold"), highlight=False)
+    for line in lines:
+        _print_line(line, console)
+
+
+def _print_undecided(certificate: Certificate, console: Console) -> None:
+    """What has one reason is told once, with the ids of all the clauses that it concerns."""
+    known = (Verdict.INCONCLUSIVE, Verdict.SKIPPED)
+    records = [r for r in certificate.clauses if r.result.verdict in known and r.result.failure is None]
+    for (target, verdict, reason), these in by_reason(records).items():
+        head = f"\n{SYMBOL[verdict]} {verdict}  {counted(len(these), 'clause')} of {one_line(target)}"
+        console.print(Text(head, STYLE[verdict]), highlight=False)
+        _print_line(f"  {reason or 'no reason was given'}", console)
+        _print_line("  " + ", ".join(record.result.clause for record in these), console)
+    for record in certificate.clauses:
+        if record.result.altered:
+            _print_line(f"altered: {record.result.clause} of {record.result.target}: {record.result.altered}", console)
+
+
+def _print_result(certificate: Certificate, console: Console, directory: Path | None) -> None:
+    numbers = ", ".join(f"{number} {verdict}" for verdict, number in certificate.counts.items()) or "no clause"
+    tone = TONE[certificate.level]
+    line = Text.assemble("\n", (f"{SYMBOL[tone]} {certificate.level}", f"bold {STYLE[tone]}"))
+    line.append(f"  {numbers}  in {certificate.seconds:.1f} s" + ("  (interrupted)" if certificate.interrupted else ""))
+    console.print(line, highlight=False)
+    _print_line(f"  {meaning(certificate)}", console)
+    if directory is not None:
+        for name in ("certificate.html", "certificate.json"):
+            console.print(Text(f"  {one_line(str(directory / name))}"), soft_wrap=True, highlight=False)
+
+
+def _print_line(line: str, console: Console) -> None:
+    """A line that goes on under its own beginning; a command stays in one piece, so that it can be pasted."""
+    text = visible(line)
+    bare = text.lstrip(" ")
+    if bare.startswith("again: "):
+        console.print(Text(text), soft_wrap=True, highlight=False)
+    else:
+        console.print(Padding(Text(bare), (0, 0, 0, len(text) - len(bare))), highlight=False)
