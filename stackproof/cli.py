@@ -26,6 +26,8 @@ COMMANDS = {
 
 
 class _Lazy(click.Group):
+    """A group whose commands are imported when they are called."""
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -77,7 +79,7 @@ def _run(arguments: list[str] | None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output went away: nobody is left to be told
         return Exit.INTERRUPTED
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - what is not expected is raised again
         return _refuse(error)
     return int(outcome or 0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -111,7 +112,7 @@ def stacks(json_file: str | None) -> None:
     _table(("stack", *CONCERNS), [(s.name, *(s.backends[concern] for concern in CONCERNS)) for s in STACKS])
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table

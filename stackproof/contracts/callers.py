@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from .expectations import ContractViolation
@@ -32,12 +34,13 @@ class Callers:
         """
         __tracebackhide__ = True
         runs = [_Run(call) for call in calls]
-        barrier = threading.Barrier(len(runs))
-        for run in runs:
-            threading.Thread(target=run, args=(barrier,), daemon=True, name="stackproof-caller").start()
-        deadline = time.monotonic() + within
-        for run in runs:
-            run.ended.wait(max(0.0, deadline - time.monotonic()))
+        gate = _Gate(len(runs))
+        with _eager_switching():
+            for run in runs:
+                threading.Thread(target=run, args=(gate,), daemon=True, name="stackproof-caller").start()
+            deadline = time.monotonic() + within
+            for run in runs:
+                run.ended.wait(max(0.0, deadline - time.monotonic()))
         hung = sum(not run.ended.is_set() for run in runs)
         if hung:
             raise ContractViolation(
@@ -50,6 +53,38 @@ class Callers:
         return [run.error if run.error is not None else run.result for run in runs]
 
 
+@contextmanager
+def _eager_switching() -> Iterator[None]:
+    """Let the interpreter change threads every few microseconds instead of every 5 ms.
+
+    Without it, calls that are shorter than that run one after the other, and a race in a backend is never met.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(5e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+class _Gate:
+    """Lets all threads go when the last one has come. They spin at the end, since one that sleeps wakes up too late to overlap."""
+
+    def __init__(self, parties: int) -> None:
+        self._barrier = threading.Barrier(parties)
+        self._awake = 0
+        self._parties = parties
+        self._lock = threading.Lock()
+
+    def wait(self) -> None:
+        self._barrier.wait(_STEP)
+        with self._lock:
+            self._awake += 1
+        latest = time.monotonic() + _STEP
+        while self._awake < self._parties and time.monotonic() < latest:
+            pass
+
+
 class _Run:
     def __init__(self, call: Callable[[], Any]) -> None:
         self.call = call
@@ -58,9 +93,9 @@ class _Run:
         self.error: BaseException | None = None
         self.ended = threading.Event()
 
-    def __call__(self, barrier: threading.Barrier) -> None:
+    def __call__(self, gate: _Gate) -> None:
         try:
-            barrier.wait(_STEP)
+            gate.wait()
             self.began = time.monotonic()
             self.result = self.call()
         except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is

@@ -7,14 +7,11 @@ from pathlib import Path
 
 from stackproof.adapters.settings import Settings
 from stackproof.verification.harness import contract_class
-from stackproof.verification.orphan import end_with_parent
 from stackproof.verification.plan import PLAN_VARIABLE, Plan
 
 _path = os.environ.get(PLAN_VARIABLE)
 if _path is not None:
     _plan = Plan.from_json(Path(_path).read_text(encoding="utf-8"))
-    if _plan.stop_on_eof:
-        end_with_parent()
     _settings = Settings.from_environment()
     for _number, _target in enumerate(_plan.targets):
         globals()[f"Test{_number:03d}"] = contract_class(_target, _settings)

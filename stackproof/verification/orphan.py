@@ -19,8 +19,10 @@ def end_with_parent() -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
+    held = os.dup(0)  # pytest replaces standard input while it captures
+
     def wait() -> None:
-        while os.read(0, 1024):
+        while os.read(held, 1024):
             pass
         os._exit(130)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 
 PLAN_VARIABLE = "STACKPROOF_PLAN"
 """The environment variable that names the plan's file."""
@@ -30,7 +30,6 @@ class Plan:
     seed: int = 1
     again: str = ""
     """The command that a failure suggests; ``{target}`` and ``{clause}`` are replaced."""
-    stop_on_eof: bool = field(default=True)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

@@ -19,6 +19,9 @@ from .worker import Observer, WorkerRun
 
 SCHEMA = "stackproof-selftest/1"
 
+REFERENCES = {concern: "memory" for concern in CONCERNS} | {"logs": "console"}
+"""What must pass everything. For logs the handler that writes to a stream: one in memory has no destination that can fail."""
+
 
 @dataclass(frozen=True, slots=True)
 class MutantRow:
@@ -59,7 +62,7 @@ def run_selftest(concerns: Sequence[str], seed: int, directory: Path, observer: 
     """Run every mutant of these concerns against its clause, and the references against everything, in shuffled order."""
     mutants = [m for m in all_mutants() if m.concern in concerns]
     targets = [PlannedTarget(m.name, m.concern, m.name, mutant=True, clauses=(m.killed_by,)) for m in mutants]
-    targets += [PlannedTarget(f"reference:{c}", c, "memory") for c in CONCERNS if c in concerns]
+    targets += [PlannedTarget(f"reference:{c}", c, REFERENCES[c]) for c in CONCERNS if c in concerns]
     random.Random(seed).shuffle(targets)  # noqa: S311 - an order, not a secret
     work = WorkerRun(directory, dict(os.environ), observer)
     ledger = work.execute(Plan(tuple(targets), profile="full", seed=seed))

@@ -78,7 +78,7 @@ class WorkerRun:
         keep(self.directory / "pytest.ini", "[pytest]\n")
         events.unlink(missing_ok=True)
         command = [
-            sys.executable, "-m", "pytest", "--pyargs", "stackproof.verification.collected",
+            sys.executable, "-m", "stackproof.verification.pytest_process", "--pyargs", "stackproof.verification.collected",
             "-p", "stackproof.contracts.plugin", "-p", "no:cacheprovider", "--noconftest", "-q", "--no-header",
             "-c", str(self.directory / "pytest.ini"), "--rootdir", str(self.directory),
             "--stackproof-events", str(events), "--stackproof-seed", str(plan.seed), "--stackproof-profile", plan.profile,
