@@ -143,7 +143,13 @@ class MemoryEventPublisher(EventPublisher):
     """
 
     capabilities = EventCapabilities(
-        delivery=Delivery.AT_LEAST_ONCE, order=Order.TOTAL, groups=True, replay=False, shared=True, remote=False
+        delivery=Delivery.AT_LEAST_ONCE,
+        order=Order.TOTAL,
+        delivery_seconds=0.5,
+        groups=True,
+        replay=False,
+        shared=True,
+        remote=False,
     )
     close_seconds = 5.0
 

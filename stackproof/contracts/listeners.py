@@ -1,0 +1,89 @@
+"""What the clauses about events listen with: a handler that remembers its calls, and numbered events."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from stackproof.interfaces import Event, JsonValue
+
+from .expectations import ContractViolation, shown
+
+
+def numbered(number: int, key: str = "", padding: str = "") -> Event:
+    """An event that is recognised by its number."""
+    payload: dict[str, JsonValue] = {"n": number}
+    if padding:
+        payload["padding"] = padding
+    return Event(type="test.happened.v1", payload=payload, key=key)
+
+
+class Listener:
+    """A handler. ``during`` runs inside each call; what it raises is what the handler raises."""
+
+    def __init__(self, during: Callable[[Event], object] | None = None) -> None:
+        self._during = during
+        self._lock = threading.Lock()
+        self._calls: list[Event] = []
+        self._handled: list[Event] = []
+        self.running = 0
+        self.most_running = 0
+
+    def __call__(self, event: Event) -> None:
+        with self._lock:
+            self._calls.append(event)
+            self.running += 1
+            self.most_running = max(self.most_running, self.running)
+        try:
+            if self._during is not None:
+                self._during(event)
+            with self._lock:
+                self._handled.append(event)
+        finally:
+            with self._lock:
+                self.running -= 1
+
+    @property
+    def calls(self) -> list[Event]:
+        """The event of every call, in order of their beginning."""
+        with self._lock:
+            return list(self._calls)
+
+    @property
+    def handled(self) -> list[Event]:
+        """The event of every call that returned, in order of their end."""
+        with self._lock:
+            return list(self._handled)
+
+    @property
+    def numbers(self) -> list[object]:
+        """The numbers of the handled events."""
+        return [event.payload.get("n") for event in self.handled]
+
+    def await_numbers(self, numbers: Iterable[int], what: str, within: float) -> None:
+        """Wait until events with all these numbers were handled."""
+        __tracebackhide__ = True
+        wanted = set(numbers)
+        deadline = time.monotonic() + within
+        while missing := wanted - set(self.numbers):
+            if time.monotonic() > deadline:
+                seen = f"{len(wanted) - len(missing)} of them; missing: {shown(sorted(missing))}"
+                raise ContractViolation(what, f"{len(wanted)} events within {within:g} s", seen)
+            time.sleep(0.002)
+
+
+class Failing:
+    """What a handler does that fails on some numbers: so many times each, then no more."""
+
+    def __init__(self, numbers: Iterable[int], times: int = 1, error: type[BaseException] = ValueError) -> None:
+        self._left = dict.fromkeys(numbers, times)
+        self._error = error
+        self.failures = 0
+
+    def __call__(self, event: Event) -> None:
+        number = event.payload.get("n")
+        if isinstance(number, int) and self._left.get(number, 0):
+            self._left[number] -= 1
+            self.failures += 1
+            raise self._error("this handler fails on purpose")

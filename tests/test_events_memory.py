@@ -1,0 +1,72 @@
+"""The in-memory event bus keeps the contract; so does the one with the promises of a plain pub/sub server."""
+
+from __future__ import annotations
+
+import threading
+from queue import SimpleQueue
+
+import pytest
+
+from stackproof.adapters.events.common import from_json, to_json
+from stackproof.adapters.events.memory import MemoryEventPublisher, MemoryPubSub
+from stackproof.contracts.events import EventContract
+from stackproof.interfaces import ConfigurationError, Event, RejectedError
+
+
+class TestMemoryEvents(EventContract):
+    def make_backend(self, namespace: str) -> MemoryEventPublisher:
+        return MemoryEventPublisher(namespace=namespace)
+
+
+class TestMemoryPubSub(EventContract):
+    def make_backend(self, namespace: str) -> MemoryPubSub:
+        return MemoryPubSub(namespace=namespace)
+
+
+def test_an_empty_namespace_is_private() -> None:
+    seen: list[Event] = []
+    with MemoryEventPublisher() as one, MemoryEventPublisher() as two:
+        one.subscribe("t", seen.append)
+        two.publish("t", Event(type="t", payload={}))
+        two.disconnect()
+    assert seen == []
+
+
+def test_the_empty_namespace_is_not_dropped() -> None:
+    with MemoryEventPublisher() as bus, pytest.raises(ConfigurationError):
+        bus.drop_namespace()
+
+
+def test_a_member_that_closes_leaves_its_failed_event_to_the_next() -> None:
+    """At least once holds for the group: the event that a member could not handle is not lost with the member."""
+    seen: SimpleQueue[Event] = SimpleQueue()
+    entered, colleague_is_there = threading.Event(), threading.Event()
+    with MemoryEventPublisher() as bus:
+
+        def fail_and_leave(_: Event) -> None:
+            entered.set()
+            colleague_is_there.wait(5)
+            leaving.close()
+            raise ValueError("on purpose")
+
+        leaving = bus.subscribe("t", fail_and_leave, group="workers")
+        event = Event(type="t", payload={"n": 1})
+        bus.publish("t", event)
+        assert entered.wait(5)
+        bus.subscribe("t", seen.put, group="workers")
+        colleague_is_there.set()
+        assert seen.get(timeout=5) == event
+
+
+def test_a_payload_of_another_json_value_is_rejected() -> None:
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    for value in ((1,), {1: 2}, 10**5000, deep):
+        with pytest.raises(RejectedError):
+            to_json(Event(type="t", payload={"v": value}), 10**9)  # type: ignore[dict-item]
+
+
+def test_an_envelope_comes_back_equal() -> None:
+    event = Event(type="t", payload={"a": [1, 1.0, None, "é\x00"]}, key="k")
+    assert from_json(to_json(event, 1000)) == event
