@@ -32,7 +32,7 @@ def render(certificate: Certificate) -> str:
         title=_title(certificate),
         date=_date(certificate.created),
         fidelity=", ".join(dict.fromkeys(target.fidelity for target in certificate.targets)) or "unknown",
-        anchors={id(record): f"clause-{number}" for number, record in enumerate(records, 1)},
+        anchor={(r.result.target, r.result.clause): f"clause-{number}" for number, r in enumerate(records, 1)},
         failed=[r for r in records if r.result.failure is not None or r.result.verdict is Verdict.FAIL],
         undecided=words.by_reason(undecided),
         altered=[r for r in records if r.result.altered],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -22,6 +21,7 @@ __all__ = ["LiveView", "print_certificate"]
 
 _WIDE = 110
 """From this width on, evidence is named; below, it is numbers only."""
+_SEEN = "seen/needed"
 
 
 def print_certificate(certificate: Certificate, console: Console, directory: Path | None = None) -> None:
@@ -36,29 +36,31 @@ def print_certificate(certificate: Certificate, console: Console, directory: Pat
 
 
 def _print_clauses(certificate: Certificate, console: Console) -> None:
-    """One table, so that all concerns share their columns."""
+    """A heading per backend, and all clauses in columns that they share."""
     wide = console.width >= _WIDE
-    table = Table(box=box.SIMPLE_HEAD, expand=True, padding=(0, 1), pad_edge=False, show_edge=False)
-    table.add_column("clause", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("rule", ratio=3, no_wrap=True, overflow="ellipsis")
-    table.add_column("evidence: seen of needed" if wide else "seen/needed", no_wrap=True, overflow="ellipsis")
-    table.columns[-1].ratio = 2 if wide else None
-    for (concern, target), records in groups(certificate).items():
-        table.add_section()
+    rows = {key: [_row(record, wide) for record in records] for key, records in groups(certificate).items()}
+    widths = [max((row[column].cell_len for these in rows.values() for row in these), default=0) for column in range(4)]
+    evidence = min(max(widths[3], len(_SEEN)), console.width * 2 // 5)
+    for (concern, target), these in rows.items():
+        heading = Table.grid(padding=(0, 2, 0, 0), expand=True)
+        heading.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+        heading.add_column(width=evidence, no_wrap=True)
         name = one_line(target if target.startswith(f"{concern}=") else f"{concern}: {target}")
-        table.add_row("", "", Text(name, "bold"), "" if records else Text("no clause", STYLE[Verdict.INCONCLUSIVE]))
-        for record in records:
-            table.add_row(*_row(record, wide))
-    console.print(table)
+        heading.add_row(Text(name, "bold"), Text(_SEEN if these else "no clause", "dim"))
+        table = Table.grid(padding=(0, 2, 0, 0), expand=True)
+        for width in (widths[0], widths[1], None, evidence):
+            table.add_column(width=width, ratio=None if width else 1, no_wrap=True, overflow="ellipsis")
+        for row in these:
+            table.add_row(*row)
+        console.print(Text(), heading, table, sep="\n")
 
 
 def _row(record: ClauseRecord, wide: bool) -> tuple[Text, Text, Text, Text]:
     result = record.result
     rule = Text.assemble(("altered: ", "yellow") if result.altered else "", one_line(record.planned.rule))
-    evidence = ", ".join(str(sighting) if wide else sighting.short for sighting in sightings(record))
+    named = [f"{s.name} {s.short}" if wide else s.short for s in sightings(record)]
     verdict = Text(f"{SYMBOL[result.verdict]} {result.verdict}", STYLE[result.verdict])
-    return Text(one_line(result.clause)), verdict, rule, Text(one_line(evidence) or "-", "dim")
+    return Text(one_line(result.clause)), verdict, rule, Text(one_line(", ".join(named)) or "-", "dim")
 
 
 def _print_trouble(certificate: Certificate, console: Console) -> None:
@@ -85,9 +87,11 @@ def _print_undecided(certificate: Certificate, console: Console) -> None:
         console.print(Text(head, STYLE[verdict]), highlight=False)
         _print_line(f"  {reason or 'no reason was given'}", console)
         _print_line("  " + ", ".join(record.result.clause for record in these), console)
-    for record in certificate.clauses:
-        if record.result.altered:
-            _print_line(f"altered: {record.result.clause} of {record.result.target}: {record.result.altered}", console)
+    altered = [record.result for record in certificate.clauses if record.result.altered]
+    if altered:
+        console.print(Text(f"\n{counted(len(altered), 'clause')} altered: not those of the suite", "yellow"))
+    for result in altered:
+        _print_line(f"  {result.clause} of {result.target}: {result.altered}", console)
 
 
 def _print_result(certificate: Certificate, console: Console, directory: Path | None) -> None:

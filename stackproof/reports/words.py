@@ -67,7 +67,7 @@ class Sighting:
     """None where nothing was demanded of it."""
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.count}" + ("" if self.minimum is None else f" of {self.minimum} needed")
+        return f"{self.name}: {self.count}" + ("" if self.minimum is None else f" (needs {self.minimum})")
 
     @property
     def short(self) -> str:
