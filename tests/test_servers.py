@@ -57,13 +57,17 @@ def until(condition: Callable[[], object], what: str, seconds: float = 5.0) -> f
     return time.monotonic() - begin
 
 
+def environment() -> dict[str, str]:
+    """Return what a child needs to import the package and its dependencies: no LANG, no HOME."""
+    paths = [str(SOURCE), *(path for path in sys.path if path.endswith("-packages"))]
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
 class Holder:
     """A child process with both servers running."""
 
     def __init__(self, python: str = sys.executable, **options: object) -> None:
-        paths = [str(SOURCE), *(path for path in sys.path if path.endswith("-packages"))]
-        environ = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
-        environ.update(options.pop("environ", {}))  # type: ignore[call-overload]
+        environ = environment() | options.pop("environ", {})  # type: ignore[operator]
         self.process = subprocess.Popen(
             [python, "-c", HOLDER],
             env=environ,
@@ -126,8 +130,8 @@ def shared_memory() -> set[str]:
 
 
 def shared_memory_of(folder: Path) -> str:
-    """Return the number of the segment of the PostgreSQL server under a run directory."""
-    (file,) = folder.glob("postgres-*/data/postmaster.pid")
+    """Return the number of the segment of the PostgreSQL server under a run directory or a server's folder."""
+    (file,) = [*folder.glob("postgres-*/data/postmaster.pid"), *folder.glob("data/postmaster.pid")]
     return file.read_text().splitlines()[6].split()[1]
 
 
@@ -351,6 +355,57 @@ def test_a_forked_child_does_not_keep_the_servers_alive() -> None:
     finally:
         grandchild.kill()
         child.close()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_an_end_in_the_middle_of_the_start_leaves_nothing(number: signal.Signals, code: int) -> None:
+    segments = shared_memory()
+    child = subprocess.Popen([sys.executable, "-c", HOLDER], env=environment(), stdin=subprocess.PIPE)
+    try:
+        until(lambda: folder_of(child.pid), "the run directory")
+        folder = folder_of(child.pid)
+        assert folder is not None
+        until(lambda: list(folder.glob("postgres-*/data/base/1/*")), "the work of initdb")
+        assert not list(folder.glob("postgres-*/server.log")), "the server already starts"
+        child.send_signal(number)
+        until(lambda: not folder.exists(), "the end of the directory", 2.0)
+        child.communicate(timeout=5)
+        assert child.returncode == code
+        assert runs.leftovers(folder) == []
+        assert not unattached() - segments
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def folder_of(pid: int) -> Path | None:
+    """Return the run directory of a process."""
+    for base in runs.bases():
+        for file in base.glob(f"stackproof-{os.geteuid()}-*/{runs.LOCK_NAME}"):
+            with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
+                if json.loads(file.read_text())["pid"] == pid:
+                    return file.parent
+    return None
+
+
+def unattached() -> set[str]:
+    """Return the numbers of the shared memory segments that no process uses."""
+    rows = [line.split() for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
+    return {row[1] for row in rows if row[6] == "0"}
+
+
+def test_a_server_that_ends_before_its_run_leaves_nothing(both: ServerSet) -> None:
+    assert both._run is not None
+    extra = EmbeddedPostgres(both._run)
+    extra.start()
+    folder = extra._folder
+    assert folder is not None
+    segment = shared_memory_of(folder)
+    extra.kill()
+    extra.stop()
+    assert not folder.exists()
+    assert segment not in shared_memory()
+    assert both.server("postgres").version(), "the others still run"
 
 
 # -- side by side, and the sweep

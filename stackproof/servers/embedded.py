@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from .accounts import server_account
+from .keeper import release_segment_of, remove_tree
 from .ports import LOOPBACK, free_port
 from .resp import RespConnection
 from .runs import Run
@@ -130,7 +131,8 @@ class EmbeddedServer(Server):
                 if run.wait(pid, QUIT_SECONDS) is None:
                     run.kill(pid)
         if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            release_segment_of(str(folder / "data" / "postmaster.pid"))
+            remove_tree(str(folder))
 
     def restart(self) -> None:
         """End the server with everything written, and start it again on the same address with its data."""
@@ -282,6 +284,7 @@ class EmbeddedPostgres(EmbeddedServer):
             *("--auth", "scram-sha-256", "--pwfile", str(password_file)),
             *("--encoding", "UTF8", "--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"),
             *("--no-sync", "--no-instructions", "--set", "timezone=UTC", "--set", "log_timezone=UTC"),
+            *("--set", "dynamic_shared_memory_type=mmap"),
         ]
         log = folder / "initdb.log"
         pid = run.start(command, folder, log)

@@ -156,20 +156,25 @@ def kill_tree(pid: int, ended: Ended) -> None:
     reap(ended)
 
 
-def release_shared_memory(folder: str) -> None:
-    """Remove the few bytes of System V shared memory that a killed PostgreSQL leaves in the kernel (Linux).
+def release_shared_memory(run: str) -> None:
+    """Remove the few bytes of System V shared memory which killed PostgreSQL servers of a run left in the kernel."""
+    for name in os.listdir(run):
+        release_segment_of(os.path.join(run, name, "data", "postmaster.pid"))
 
-    Its number is in the server's own `postmaster.pid`, line 7: "key id". After an orderly end there is no such file.
-    Only a segment with that key, that number and the file's own owner is removed.
+
+def release_segment_of(file_name: str) -> None:
+    """Remove the segment that a `postmaster.pid` names in line 7, "key id"; without an orderly end the file is there.
+
+    Only a segment with that key, that number and the file's own owner is removed (Linux; elsewhere none).
     """
     try:
-        with open(os.path.join(folder, "postmaster.pid"), encoding="utf-8") as file:
+        with open(file_name, encoding="utf-8") as file:
             owner = os.fstat(file.fileno()).st_uid
             lines = file.read().splitlines()
         with open("/proc/sysvipc/shm", encoding="utf-8") as table:
             segments = [line.split() for line in table][1:]
     except OSError:
-        return  # ended in its orderly way, or a system without this table
+        return  # it ended in its orderly way, or this system has no such table
     named = lines[6].split() if len(lines) > 6 else []
     if any(segment[:2] == named and segment[7] == str(owner) for segment in segments):
         ctypes.CDLL(None).shmctl(int(named[1]), IPC_RMID, None)
@@ -249,8 +254,7 @@ class Keeper:
             time.sleep(0.005)
         for pid in running:
             kill_tree(pid, self.ended)
-        for order in self.orders.values():
-            release_shared_memory(order["folder"])
+        release_shared_memory(self.folder)
         remove_tree(self.folder)
 
 

@@ -135,10 +135,16 @@ class Run:
         path = self.path / name
         try:
             path.mkdir(mode=0o700)
-            if self.account is not None:
-                os.chown(path, self.account.uid, self.account.gid)
         except OSError as error:
             raise ServerError(f"The directory {path} cannot be made: {error.strerror}.") from error
+        if self.account is not None:
+            try:
+                os.chown(path, self.account.uid, self.account.gid)
+            except OSError as error:
+                name = self.account.name
+                raise ServerError(
+                    f"Root may not hand the servers to the account {name} here: {error.strerror}."
+                ) from error
         return path
 
     def write(self, path: Path, text: str) -> Path:
@@ -305,12 +311,10 @@ def _is_old(path: Path) -> bool:
 
 def end_leftovers(path: Path) -> bool:
     """End the servers that still live in a dead run's directory and remove it; False when something stays."""
-    for pid, folder in leftovers(path):
-        release_shared_memory(folder)
+    for pid in leftovers(path):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    for left in path.glob("*/data/postmaster.pid"):
-        release_shared_memory(str(left.parent))
+    release_shared_memory(str(path))
     remove_tree(str(path))
     if path.exists():
         log.warning("The directory %s of an ended run could not be removed.", path)
@@ -318,8 +322,8 @@ def end_leftovers(path: Path) -> bool:
     return True
 
 
-def leftovers(path: Path) -> list[tuple[int, str]]:
-    """Return process id and working folder of server programs that work inside a run directory.
+def leftovers(path: Path) -> list[int]:
+    """Return the process ids of server programs that work inside a run directory.
 
     The random name of the directory, as the working folder of a running server program, proves that it was started by
     that run: no process id needs to be remembered, so none can be mistaken.
@@ -331,5 +335,5 @@ def leftovers(path: Path) -> list[tuple[int, str]]:
         with contextlib.suppress(psutil.Error):
             folder = process.cwd().removesuffix(" (deleted)")
             if Path(process.exe()).name in SERVER_PROGRAMS and Path(folder).is_relative_to(path):
-                found.append((process.pid, folder))
+                found.append(process.pid)
     return found
