@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from stackproof.adapters.postgres_pool import schema_name
 from stackproof.adapters.search.memory import MemorySearchIndex
-from stackproof.adapters.search.postgres import MAX_POSITIONS, PostgresSearchIndex
+from stackproof.adapters.search.postgres import MAX_POSITIONS, PostgresSearchIndex, _search_statement
 from stackproof.adapters.settings import Settings
 from stackproof.contracts import SearchContract
 from stackproof.contracts.callers import Callers
@@ -193,11 +193,19 @@ def test_positions_and_weights(index: PostgresSearchIndex, sql: Callable[..., li
     assert [hit.score >= 0 for hit in index.search(SearchQuery(tenant="t", text="a end"))] == [True]
 
 
-def test_a_search_uses_the_index(index: PostgresSearchIndex, sql: Callable[..., list[tuple[object, ...]]]) -> None:
+def test_a_search_uses_the_index_for_words_and_tenant(
+    index: PostgresSearchIndex, sql: Callable[..., list[tuple[object, ...]]]
+) -> None:
     index.index([_document(f"d{n}", f"offer{n} gold", " ".join(f"w{n + m}" for m in range(50))) for n in range(3000)])
     sql("VACUUM ANALYZE documents")
-    plan = sql("EXPLAIN SELECT id FROM documents WHERE tenant = 't' AND words @@ '''offer7'' & ''gold'''::tsquery")
-    assert "documents_words" in str(plan)
+    query = SearchQuery(tenant="t", text="offer7 gold")
+    statement, values = _search_statement(query, words_of(query.text))
+    with psycopg.connect(url()) as connection:
+        connection.execute(f'SET search_path TO "{index._pool.schema}"'.encode())
+        plan = connection.execute(f"EXPLAIN {statement}".encode(), values).fetchall()
+    condition = next(line for (line,) in plan if "Index Cond" in line)
+    assert "ARRAY[tenant]" in condition
+    assert "offer7" in condition
 
 
 def test_a_query_of_very_many_words(index: PostgresSearchIndex) -> None:

