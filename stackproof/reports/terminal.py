@@ -113,4 +113,4 @@ def _print_line(line: str, console: Console) -> None:
     if bare.startswith("again: "):
         console.print(Text(text), soft_wrap=True, highlight=False)
     else:
-        console.print(Padding(Text(bare), (0, 0, 0, len(text) - len(bare))), highlight=False)
+        console.print(Padding(Text(bare), (0, 0, 0, len(text) - len(bare)), expand=False), highlight=False)
