@@ -157,10 +157,10 @@ class Recorder:
     def report(self, item: pytest.Function, call: pytest.CallInfo[None], report: pytest.TestReport, again: str) -> None:
         """Judge a phase that ended, and let its report speak about the backend instead of the suite."""
         found = item.stash.get(_PLANNED, None)
-        if found is None or (call.when == "call") == (_RESULT in item.stash):
+        if found is None or _RESULT in item.stash:
             return
         error = call.excinfo.value if call.excinfo is not None else None
-        if call.when == "teardown" or (call.when == "setup" and error is None):
+        if call.when == "setup" and error is None:
             return
         target, planned = found
         result = self._result(item, target, planned, error, again)

@@ -1,0 +1,282 @@
+"""The pytest plug-in: verdicts, evidence, the ledger, and what a third party can and cannot hide."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CONTRACT = """
+    import time
+    import pytest
+    from stackproof.contracts import Contract, clause, absence, expect
+    from stackproof.interfaces import CacheCapabilities, CacheStore, MISSING, UnavailableError
+    from stackproof.adapters.cache.memory import MemoryCache
+
+    class SmallContract(Contract):
+        concern = "cache"
+        interface = CacheStore
+
+        def exercise(self, backend):
+            backend.set("smoke", 1)
+            expect(backend.get("smoke"), "the value").equals(1)
+
+        @clause("T-01", "What is set is got.", because="otherwise why set it", learnt_from=("C1",), sees=("reads", 1))
+        def test_set_get(self, backend, evidence):
+            backend.set("k", "v", ttl=0.4)
+            expect(backend.get("k"), "the value of k").equals("v")
+            evidence.saw("reads")
+
+        @clause("T-02", "Nothing is seen.", because="evidence counts", sees=("miracles", 2))
+        def test_nothing(self, backend, evidence):
+            evidence.saw("miracles")
+
+        @clause("T-03", "Shared.", because="x", needs="shared", sees=("reads", 1))
+        def test_shared(self, backend, another, evidence):
+            backend.set("k", 1)
+            expect(another().get("k"), "the other's value").equals(1)
+            evidence.saw("reads")
+
+        @absence("T-03")
+        def prove_not_shared(self, backend, another, evidence):
+            backend.set("k", 1)
+            expect(another().get("k"), "the other's value").is_missing()
+            evidence.saw("absence probes")
+"""
+
+HOLDS = """
+    class OneContract(SmallContract):
+        only_clauses = frozenset({"T-01", "T-03"})
+"""
+
+
+def run(pytester: pytest.Pytester, body: str, *args: str) -> tuple[pytest.RunResult, dict[str, dict[str, Any]]]:
+    import textwrap
+
+    pytester.makepyfile(textwrap.dedent(CONTRACT) + textwrap.dedent(HOLDS) + textwrap.dedent(body))
+    target = pytester.path / "verdicts.json"
+    result = pytester.runpytest_subprocess("--stackproof-json", str(target), "-p", "no:cacheprovider", *args)
+    rows = json.loads(target.read_text())["clauses"] if target.exists() else []
+    return result, {row["clause"]: row for row in rows}
+
+
+def test_a_good_backend(pytester: pytest.Pytester) -> None:
+    result, rows = run(
+        pytester,
+        """
+        class TestGood(OneContract):
+            def make_backend(self, namespace):
+                return MemoryCache(namespace=namespace)
+        """,
+    )
+    assert result.ret == 0
+    assert {k: v["verdict"] for k, v in rows.items()} == {"T-01": "PASS", "T-03": "PASS"}
+    assert rows["T-01"]["evidence"] == {"reads": 1}
+
+
+def test_a_broken_backend_is_explained(pytester: pytest.Pytester) -> None:
+    result, rows = run(
+        pytester,
+        """
+        class Broken(MemoryCache):
+            def get(self, key):
+                found = super().get(key)
+                return found if key == "smoke" else MISSING
+
+        class TestBroken(OneContract):
+            def make_backend(self, namespace):
+                return Broken(namespace=namespace)
+        """,
+    )
+    assert result.ret == 1
+    assert rows["T-01"]["verdict"] == "FAIL"
+    result.stdout.fnmatch_lines(
+        [
+            "*T-01  What is set is got.*",
+            "*what was done*",
+            "*cache.set('k', 'v', ttl=0.4)*",
+            "*cache.get('k') -> MISSING*",
+            "*expected: 'v'*",
+            "*seen:     MISSING*",
+            "*why it matters: otherwise why set it (learnt from C1)*",
+            "*again: pytest *::TestBroken::test_set_get --stackproof-seed 1*",
+        ]
+    )
+    assert "Traceback" not in result.stdout.str()
+
+
+def test_an_undeclared_capability_is_proven_absent(pytester: pytest.Pytester) -> None:
+    body = """
+        class TestAlone(OneContract):
+            capabilities = CacheCapabilities(shared=False)
+
+            def make_backend(self, namespace):
+                return MemoryCache({namespace})
+        """
+    result, rows = run(pytester, body.format(namespace=""))
+    assert result.ret == 0
+    assert rows["T-03"]["verdict"] == "NOT_SUPPORTED"
+    assert rows["T-03"]["evidence"] == {"absence probes": 1}
+    result, rows = run(pytester, body.format(namespace="namespace=namespace"))
+    assert result.ret == 1
+    assert rows["T-03"]["verdict"] == "FAIL"
+    assert "shared is not declared, but it is there" in rows["T-03"]["failure"]["headline"]
+
+
+def test_too_little_evidence_is_no_pass(pytester: pytest.Pytester) -> None:
+    result, rows = run(
+        pytester,
+        """
+        class TestGood(SmallContract):
+            def make_backend(self, namespace):
+                return MemoryCache(namespace=namespace)
+        """,
+    )
+    assert result.ret == 1
+    assert rows["T-02"]["verdict"] == "INCONCLUSIVE"
+    assert "miracles: 1 of 2" in rows["T-02"]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("change", "args", "clause", "verdict", "altered"),
+    [
+        ("def test_set_get(self): pass", (), "T-01", "INCONCLUSIVE", "overridden"),
+        ("test_set_get = None", (), "T-01", "SKIPPED", "removed"),
+        ("", ("-k", "shared"), "T-01", "SKIPPED", ""),
+        ("", ("--deselect", "test_x.py::TestGood::test_set_get"), "T-01", "SKIPPED", ""),
+        ("pytestmark = pytest.mark.skip(reason='no time')", (), "T-01", "SKIPPED", ""),
+        ("pytestmark = pytest.mark.xfail(reason='known')", (), "T-01", "PASS", ""),
+    ],
+)
+def test_a_clause_that_is_taken_away_stays_visible(
+    pytester: pytest.Pytester, change: str, args: tuple[str, ...], clause: str, verdict: str, altered: str
+) -> None:
+    body = f"""
+        class TestGood(OneContract):
+            {change or "pass"}
+
+            def make_backend(self, namespace):
+                return MemoryCache(namespace=namespace)
+        """
+    args = tuple(a.replace("test_x.py", "test_a_clause_that_is_taken_away_stays_visible.py") for a in args)
+    result, rows = run(pytester, body, *args)
+    assert set(rows) == {"T-01", "T-03"}
+    assert rows[clause]["verdict"] == verdict
+    assert altered in rows[clause]["altered"]
+    if verdict != "PASS":
+        assert result.ret == 1
+
+
+@pytest.mark.parametrize(
+    ("factory", "words"),
+    [
+        ("raise OSError('no such file')", "make_backend raised OSError: no such file"),
+        ("return None", "returned None instead of a backend"),
+        ("return {}", "dict is not a CacheStore: it has no"),
+        ("return SHARED", "same object for two namespaces"),
+    ],
+)
+def test_a_broken_harness_is_not_a_broken_backend(pytester: pytest.Pytester, factory: str, words: str) -> None:
+    result, rows = run(
+        pytester,
+        f"""
+        SHARED = MemoryCache()
+
+        class TestHarness(OneContract):
+            def make_backend(self, namespace):
+                {factory}
+        """,
+    )
+    assert result.ret == 1
+    assert {row["verdict"] for row in rows.values()} == {"INCONCLUSIVE"}
+    assert words in rows["T-01"]["reason"]
+
+
+def test_a_dead_server_is_no_verdict_on_the_backend(pytester: pytest.Pytester) -> None:
+    result, rows = run(
+        pytester,
+        """
+        class TestDead(OneContract):
+            def make_backend(self, namespace):
+                raise UnavailableError("nobody answers on port 1")
+        """,
+    )
+    assert {row["verdict"] for row in rows.values()} == {"SKIPPED"}
+    assert result.ret == 1
+
+
+def test_a_crash_of_the_clause_itself_is_inconclusive(pytester: pytest.Pytester) -> None:
+    result, rows = run(
+        pytester,
+        """
+        class Crashing(OneContract):
+            @clause("T-04", "Crashes.", because="x", sees=("a", 1))
+            def test_crash(self, backend, evidence):
+                {}["missing"]
+
+            only_clauses = None
+
+        class TestCrash(Crashing):
+            def make_backend(self, namespace):
+                return MemoryCache(namespace=namespace)
+        """,
+    )
+    assert result.ret == 1
+    assert rows["T-04"]["verdict"] == "INCONCLUSIVE"
+    assert "crashed: KeyError" in rows["T-04"]["reason"]
+
+
+def test_a_hanging_clause_ends(pytester: pytest.Pytester) -> None:
+    _, rows = run(
+        pytester,
+        """
+        class Slow(OneContract):
+            only_clauses = None
+
+            @clause("T-05", "Ends.", because="x", sees=("a", 1), seconds=0.5)
+            def test_slow(self, backend, evidence):
+                backend.set("k", 1)
+                try:
+                    time.sleep(60)
+                except Exception:
+                    pass
+
+        class TestSlow(Slow):
+            def make_backend(self, namespace):
+                return MemoryCache(namespace=namespace)
+        """,
+    )
+    assert rows["T-05"]["verdict"] == "INCONCLUSIVE"
+    assert "did not end within 0.5 s" in rows["T-05"]["reason"]
+
+
+def test_other_tests_are_left_alone(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_plain():\n    assert True\n")
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1)
+    assert "stackproof: verdicts" not in result.stdout.str()
+
+
+def test_the_stream_of_events_is_complete(pytester: pytest.Pytester) -> None:
+    from stackproof.contracts.ledger import Ledger
+    from stackproof.contracts.stream import from_lines
+
+    events = pytester.path / "events.jsonl"
+    run(
+        pytester,
+        """
+        class TestGood(OneContract):
+            def make_backend(self, namespace):
+                return MemoryCache(namespace=namespace)
+        """,
+        "--stackproof-events",
+        str(events),
+    )
+    ledger = Ledger()
+    for event in from_lines(Path(events).read_text().splitlines(keepends=True)):
+        ledger.feed(event)
+    assert ledger.open() == []
+    assert ledger.ended is not None
+    assert [row.clause for row in ledger.rows()] == ["T-01", "T-03"]
