@@ -311,3 +311,5 @@ def test_a_closed_pipe_does_no_harm() -> None:
     assert "still alive, dropped 3" in said
     assert said.count("records are being dropped") == 1
     assert "Traceback" not in said
+    assert "Exception ignored" not in said
+    assert program.returncode == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 
 from stackproof.adapters.logs.memory import MemoryLogHandler
@@ -14,8 +13,12 @@ class TestMemoryLogs(LogContract):
     def make_backend(self, namespace: str) -> logging.Handler:
         return MemoryLogHandler(namespace=namespace)
 
-    def delivered(self, namespace: str) -> list[str]:
-        return [json.dumps(record) for record in MemoryLogHandler(namespace=namespace).delivered]
+
+class TestMemoryLogsOnAStream(LogContract):
+    def make_backend(self, namespace: str) -> logging.Handler:
+        handler = MemoryLogHandler(namespace=namespace)
+        handler.setStream(self.sink.stream)
+        return handler
 
 
 def log(handler: logging.Handler, text: str) -> None:

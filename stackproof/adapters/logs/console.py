@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Protocol, Self
+from typing import Self
 
 from stackproof.adapters.settings import Settings
 from stackproof.interfaces import ConfigurationError
 
 from .fields import DEFAULT_RECORD_BYTES, line_of
-from .handler import LineHandler
+from .handler import LineHandler, TextStream
 
 STANDARD_STREAMS = ("stderr", "stdout")
-
-
-class TextStream(Protocol):
-    """What is asked of a stream."""
-
-    def write(self, text: str, /) -> object: ...
-
-    def flush(self) -> object: ...
 
 
 class ConsoleJsonHandler(LineHandler):

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import logging
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from stackproof.interfaces import ConfigurationError, LogCapabilities
 
 from .fields import DEFAULT_RECORD_BYTES, SMALLEST_RECORD_BYTES, line_of
+
+
+class TextStream(Protocol):
+    """What is asked of a stream."""
+
+    def write(self, text: str, /) -> object: ...
+
+    def flush(self) -> object: ...
 
 
 class LineHandler(logging.Handler):

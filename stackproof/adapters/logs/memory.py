@@ -10,14 +10,14 @@ from weakref import WeakValueDictionary
 from stackproof.adapters.settings import Settings
 from stackproof.interfaces import JsonValue
 
-from .handler import LineHandler
+from .handler import LineHandler, TextStream
 
 
 class _Space:
     """The records of one namespace."""
 
     def __init__(self) -> None:
-        self.records: list[dict[str, JsonValue]] = []
+        self.lines: list[str] = []
 
 
 _spaces: WeakValueDictionary[str, _Space] = WeakValueDictionary()
@@ -32,17 +32,29 @@ class MemoryLogHandler(LineHandler):
 
     def __init__(self, *, namespace: str = "", level: int | str = logging.NOTSET) -> None:
         super().__init__(level=level)
+        self._stream: TextStream | None = None
         self._space = _spaces.setdefault(namespace, _Space()) if namespace else _Space()
 
     @classmethod
-    def from_settings(cls, settings: Settings, namespace: str = "") -> Self:  # noqa: ARG003 - as all adapters
+    def from_settings(cls, settings: Settings, namespace: str = "") -> Self:  # noqa: ARG003 - as all adapters have it
         """Reads nothing: there is nothing to configure."""
         return cls(namespace=namespace)
 
     @property
     def delivered(self) -> list[dict[str, JsonValue]]:
         """What arrived, oldest first."""
-        return list(self._space.records)
+        return [json.loads(line) for line in self.read_back()]
+
+    def read_back(self) -> list[str]:
+        """The same as lines of JSON: how the contract of the logs concern reads what arrived."""
+        return list(self._space.lines)
+
+    def setStream(self, stream: TextStream) -> None:  # noqa: N802 - the name that logging.StreamHandler gives it
+        """Deliver into a text stream in place of the list: a destination that fails can be tried only on a stream."""
+        self._stream = stream
 
     def write_line(self, line: str) -> None:
-        self._space.records.append(json.loads(line))
+        if self._stream is None:
+            self._space.lines.append(line)
+        else:
+            self._stream.write(line + "\n")
