@@ -35,17 +35,14 @@ HOLDER = """
 import json, signal, sys, time
 from stackproof.servers.sets import servers_for
 try:
-    with servers_for(["postgres", "redis"], "embedded", {}) as both:
-        run = both._run
-        print(json.dumps({
-            "keeper": run.keeper_pid, "servers": [server.pid for server in both.servers], "folder": str(run.path),
-            "versions": [server.version() for server in both.servers], "variables": both.variables(),
-        }), flush=True)
+    with servers_for(sys.argv[1:], "embedded", {}) as started:
+        run, pids = started._run, [server.pid for server in started.servers]
+        print(json.dumps({"keeper": run.keeper_pid, "servers": pids, "folder": str(run.path)}), flush=True)
         sys.stdin.read()
 except KeyboardInterrupt:
     sys.exit(130)
 """
-"""Starts both servers, says so, and holds them until its standard input ends."""
+"""Starts the servers that it is told, says so, and holds them until its standard input ends."""
 
 
 def until(condition: Callable[[], object], what: str, seconds: float = 5.0) -> float:
@@ -64,12 +61,19 @@ def environment() -> dict[str, str]:
 
 
 class Holder:
-    """A child process with both servers running."""
+    """A child process with servers running."""
 
-    def __init__(self, python: str = sys.executable, **options: object) -> None:
+    def __init__(
+        self,
+        *names: str,
+        python: str = sys.executable,
+        script: str = HOLDER,
+        wrapper: tuple[str, ...] = (),
+        **options: object,
+    ) -> None:
         environ = environment() | options.pop("environ", {})  # type: ignore[operator]
         self.process = subprocess.Popen(
-            [python, "-c", HOLDER],
+            [*wrapper, python, "-c", script, *names],
             env=environ,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -106,7 +110,15 @@ class Holder:
 
 @pytest.fixture
 def holder() -> Iterator[Holder]:
-    held = Holder()
+    held = Holder("postgres", "redis")
+    yield held
+    held.close()
+
+
+@pytest.fixture
+def small() -> Iterator[Holder]:
+    """A child with Redis only, which starts sooner."""
+    held = Holder("redis")
     yield held
     held.close()
 
@@ -272,10 +284,10 @@ def test_other_users_cannot_read_the_run_directory(both: ServerSet) -> None:
 # -- nothing is left behind
 
 
-def test_a_normal_end_leaves_nothing(holder: Holder) -> None:
-    holder.process.communicate()
-    assert holder.process.returncode == 0
-    assert holder.is_gone()
+def test_a_normal_end_leaves_nothing(small: Holder) -> None:
+    small.process.communicate()
+    assert small.process.returncode == 0
+    assert small.is_gone()
 
 
 def test_an_exception_leaves_nothing() -> None:
@@ -292,10 +304,15 @@ def test_ctrl_c_ends_the_servers_in_order(holder: Holder) -> None:
     assert holder.is_gone()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP])
-def test_a_killed_parent_leaves_nothing_after_two_seconds(holder: Holder, number: signal.Signals) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_terminated_parent_leaves_nothing(small: Holder, number: signal.Signals) -> None:
+    small.process.send_signal(number)
+    until(small.is_gone, "the end of server and directory", 2.0)
+
+
+def test_a_killed_parent_leaves_nothing_after_two_seconds(holder: Holder) -> None:
     segment = shared_memory_of(holder.folder)
-    holder.process.send_signal(number)
+    holder.process.kill()
     until(holder.is_gone, "the end of servers and directory", 2.0)
     until(lambda: segment not in shared_memory(), "the end of the shared memory", 1.0)
 
@@ -308,6 +325,16 @@ def test_a_stuck_server_is_ended_too(holder: Holder) -> None:
     holder.process.kill()
     until(holder.is_gone, "the end of servers and directory", 2.0)
     assert segment not in shared_memory()
+
+
+def test_a_backend_that_outlives_its_server_is_ended_too(holder: Holder) -> None:
+    postgres = psutil.Process(holder.said["servers"][0])
+    backend = postgres.children()[0]
+    backend.suspend()
+    postgres.kill()
+    until(lambda: backend.ppid() == holder.said["keeper"], "the adoption")
+    holder.process.communicate()
+    assert holder.is_gone()
 
 
 def test_a_killed_keeper_takes_the_servers_along(holder: Holder) -> None:
@@ -331,51 +358,52 @@ def test_keeper_and_parent_killed_at_once_is_swept(holder: Holder) -> None:
     assert segment not in shared_memory()
 
 
-def test_a_terminated_keeper_cleans_up(holder: Holder) -> None:
-    os.kill(holder.said["keeper"], signal.SIGTERM)
-    until(lambda: not holder.folder.exists(), "the end of the directory", 2.0)
-    until(lambda: len(holder.survivors()) == 0, "the end of the servers", 2.0)
+def test_a_terminated_keeper_cleans_up(small: Holder) -> None:
+    os.kill(small.said["keeper"], signal.SIGTERM)
+    until(small.is_gone, "the end of server and directory", 2.0)
 
 
 def test_a_forked_child_does_not_keep_the_servers_alive() -> None:
-    script = HOLDER.replace(
-        "        sys.stdin.read()", "        import os\n        os.fork() or time.sleep(600)\n        sys.stdin.read()"
-    )
-    child = Holder.__new__(Holder)
-    assert script != HOLDER
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.modules[__name__], "HOLDER", script)
-        child.__init__()  # type: ignore[misc]
+    forking = HOLDER.replace("sys.stdin.read()", "import os; os.fork() or time.sleep(600); sys.stdin.read()")
+    child = Holder("redis", script=forking)
+    parent = psutil.Process(child.process.pid)
+    until(lambda: len(parent.children()) == 2, "the fork")
+    (forked,) = (process for process in parent.children() if process.pid != child.said["keeper"])
     try:
-        until(lambda: psutil.Process(child.process.pid).children(), "the fork")
-        grandchild = next(p for p in psutil.Process(child.process.pid).children() if p.pid != child.said["keeper"])
         child.process.kill()
-        until(child.is_gone, "the end of servers and directory", 2.0)
-        assert grandchild.is_running()
+        until(child.is_gone, "the end of server and directory", 2.0)
+        assert forked.is_running()
     finally:
-        grandchild.kill()
+        forked.kill()
         child.close()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
 def test_an_end_in_the_middle_of_the_start_leaves_nothing(number: signal.Signals, code: int) -> None:
-    segments = shared_memory()
-    child = subprocess.Popen([sys.executable, "-c", HOLDER], env=environment(), stdin=subprocess.PIPE)
+    child = subprocess.Popen([sys.executable, "-c", HOLDER, "postgres"], env=environment(), stdin=subprocess.PIPE)
     try:
         until(lambda: folder_of(child.pid), "the run directory")
         folder = folder_of(child.pid)
         assert folder is not None
         until(lambda: list(folder.glob("postgres-*/data/base/1/*")), "the work of initdb")
+        # The key of its shared memory is made from the number of its data directory.
+        (inode,) = (data.stat().st_ino for data in folder.glob("postgres-*/data"))
+        until(lambda: f"{inode:#x}" in shared_memory_keys(), "shared memory of initdb's server")
         assert not list(folder.glob("postgres-*/server.log")), "the server already starts"
         child.send_signal(number)
         until(lambda: not folder.exists(), "the end of the directory", 2.0)
         child.communicate(timeout=5)
         assert child.returncode == code
         assert runs.leftovers(folder) == []
-        assert not unattached() - segments
+        assert f"{inode:#x}" not in shared_memory_keys()
     finally:
         child.kill()
         child.communicate()
+
+
+def shared_memory_keys() -> set[str]:
+    """Return the keys of all System V shared memory segments."""
+    return {f"{int(line.split()[0]):#x}" for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]}
 
 
 def folder_of(pid: int) -> Path | None:
@@ -386,12 +414,6 @@ def folder_of(pid: int) -> Path | None:
                 if json.loads(file.read_text())["pid"] == pid:
                     return file.parent
     return None
-
-
-def unattached() -> set[str]:
-    """Return the numbers of the shared memory segments that no process uses."""
-    rows = [line.split() for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
-    return {row[1] for row in rows if row[6] == "0"}
 
 
 def test_a_server_that_ends_before_its_run_leaves_nothing(both: ServerSet) -> None:
@@ -453,7 +475,7 @@ def test_an_ordinary_user_can_start_them() -> None:
     python = next((p for p in (sys.executable, "/usr/bin/python3") if is_usable_by_nobody(p)), None)
     if python is None:
         pytest.skip("no Python 3.11 which another user can execute")
-    child = Holder(python, user="nobody", group="nogroup", extra_groups=[], cwd="/")
+    child = Holder("postgres", "redis", python=python, user="nobody", group="nogroup", extra_groups=[], cwd="/")
     try:
         assert {process.username() for process in child.processes} == {"nobody"}
         assert child.folder.stat().st_mode & 0o777 == 0o700
@@ -473,9 +495,9 @@ def is_usable_by_nobody(python: str) -> bool:
 
 
 @as_root
-def test_root_hands_the_servers_to_another_account(holder: Holder) -> None:
-    users = {psutil.Process(pid).username() for pid in holder.said["servers"]}
-    assert "root" not in users
+def test_root_hands_the_servers_to_another_account(both: ServerSet) -> None:
+    users = {psutil.Process(server.pid).username() for server in both.servers}  # type: ignore[attr-defined]
+    assert users == {"nobody"}
 
 
 @as_root
@@ -502,9 +524,23 @@ def test_a_virtual_environment_below_a_closed_directory(tmp_path: Path, monkeypa
 @as_root
 def test_a_temporary_directory_that_the_servers_cannot_reach(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
-    child = Holder(environ={"TMPDIR": str(tmp_path)})
+    child = Holder("redis", environ={"TMPDIR": str(tmp_path)})
     try:
         assert not child.folder.is_relative_to(tmp_path)
+    finally:
+        child.close()
+
+
+@as_root
+def test_a_system_without_time_zones_locales_and_tools() -> None:
+    hide = 'for d in /usr/share/zoneinfo /usr/lib/locale /sbin; do mount -t tmpfs none $d; done; exec "$@"'
+    wrapper = ("unshare", "--mount", "sh", "-ec", hide, "sh")
+    if subprocess.run([*wrapper, "true"], capture_output=True).returncode:
+        pytest.skip("no mount namespace can be had here")
+    child = Holder("postgres", wrapper=wrapper, environ={"PATH": "/nowhere:/bin:/usr/bin"})
+    try:
+        child.process.communicate()
+        assert child.process.returncode == 0
     finally:
         child.close()
 

