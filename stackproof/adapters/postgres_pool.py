@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
+import weakref
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -83,6 +84,23 @@ class BoundedConnection(psycopg.Connection[tuple[Any, ...]]):
 Connection: TypeAlias = BoundedConnection
 
 
+class _Lease:
+    """The right to one connection, as long as this object lives.
+
+    The pool knows its leases by weak references only. So an exception that strikes between any two steps (a signal, a
+    timeout of gevent) cannot take away a connection for ever.
+    """
+
+    __slots__ = ("__weakref__", "connection")
+
+    def __init__(self, connection: Connection | None) -> None:
+        self.connection = connection
+
+    def __del__(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+
+
 class PostgresPool:
     """A bounded set of connections to one database, all set to one schema.
 
@@ -123,7 +141,7 @@ class PostgresPool:
         self._session = dict(session or {})
         self._changed = threading.Condition()
         self._idle: list[Connection] = []
-        self._open = 0
+        self._leases: weakref.WeakSet[_Lease] = weakref.WeakSet()
         self._closed = False
 
     def run(self, call: Callable[[Connection], T], *, writes: bool, timeout: float | None = None) -> T:
@@ -171,57 +189,74 @@ class PostgresPool:
         with self._changed:
             self._closed = True
             idle, self._idle = self._idle, []
-            self._open -= len(idle)
             self._changed.notify_all()
         for connection in idle:
             connection.close()
+        deadline = monotonic() + self.operation_timeout
         with self._changed:
-            self._changed.wait_for(lambda: self._open == 0, timeout=self.operation_timeout)
+            while self._leases and self._wait(deadline):
+                pass
 
     def _attempt(self, call: Callable[[Connection], T], deadline: float) -> T:
-        connection = self._take(deadline)
+        lease = self._lease(deadline)
         try:
+            connection = self._connected(lease)
             connection.deadline = deadline
             return call(connection)
         finally:
-            self._give_back(connection)
+            self._release(lease)
 
-    def _take(self, deadline: float) -> Connection:
-        while True:
-            connection = self._idle_or_permit(deadline)
-            if connection is None:
-                return self._connect()
-            if _still_open(connection):
-                return connection
-            self._discard(connection)
-
-    def _idle_or_permit(self, deadline: float) -> Connection | None:
-        """An idle connection, or None as the permission to open one more."""
+    def _lease(self, deadline: float) -> _Lease:
+        """The right to one connection: an idle one, or one to be opened."""
         with self._changed:
-            while True:
-                if self._closed:
-                    raise ClosedError(f"the adapter of {self.server} was disconnected")
-                if self._idle:
-                    return self._idle.pop()  # the one used last: the fewest stay busy
-                if self._open < self._max_connections:
-                    self._open += 1
-                    return None
-                if not self._changed.wait(deadline - monotonic()) and monotonic() >= deadline:
+            while not self._closed:
+                if self._idle or len(self._leases) < self._max_connections:
+                    # The connection that was used last: the fewest stay busy.
+                    lease = _Lease(self._idle.pop() if self._idle else None)
+                    self._leases.add(lease)
+                    return lease
+                if not self._wait(deadline):
                     raise OperationTimeoutError(f"no connection to {self.server} became free within the time limit")
+        raise ClosedError(f"the adapter of {self.server} was disconnected")
+
+    def _wait(self, deadline: float) -> bool:
+        """Wait for a change, or a moment: a lease that an interruption orphaned ends without a notice. False: too late."""
+        self._changed.wait(min(0.1, max(0.0, deadline - monotonic())))
+        return monotonic() < deadline
+
+    def _connected(self, lease: _Lease) -> Connection:
+        if lease.connection is not None and not _still_open(lease.connection):
+            lease.connection.close()
+            lease.connection = None
+        if lease.connection is None:
+            lease.connection = self._connect()
+        return lease.connection
 
     def _connect(self) -> Connection:
-        connection = None
         try:
             connection = BoundedConnection.connect(self._conninfo, autocommit=True)
-            connection.deadline = monotonic() + self.operation_timeout
-            connection.execute(self._session_settings())
+            try:
+                connection.deadline = monotonic() + self.operation_timeout
+                connection.execute(self._session_settings())
+            except BaseException:
+                connection.close()  # whatever came in between: without its settings nobody may use it
+                raise
         except psycopg.Error as error:
-            self._discard(connection)
             raise UnavailableError(f"cannot connect to {self.server}: {_first_line(error)}") from error
-        except BaseException:
-            self._discard(connection)
-            raise
         return connection
+
+    def _release(self, lease: _Lease) -> None:
+        connection = lease.connection
+        idle = psycopg.pq.TransactionStatus.IDLE
+        usable = connection is not None and not connection.closed and connection.pgconn.transaction_status == idle
+        with self._changed:
+            self._leases.discard(lease)
+            self._changed.notify_all()
+            if connection is not None and usable and not self._closed:
+                self._idle.append(connection)
+                lease.connection = None
+        if lease.connection is not None:
+            lease.connection.close()
 
     def _session_settings(self) -> sql.Composed:
         # Sent as statements: a connection pooler such as PgBouncer may drop or refuse start-up options.
@@ -234,22 +269,6 @@ class PostgresPool:
         path = sql.SQL("SET search_path TO {}").format(sql.Identifier(self.schema))
         rest = [sql.SQL("SET {} TO {}").format(sql.Identifier(name), value) for name, value in settings.items()]
         return sql.SQL("; ").join([path, *rest])
-
-    def _give_back(self, connection: Connection) -> None:
-        usable = not connection.closed and connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE
-        with self._changed:
-            if usable and not self._closed:
-                self._idle.append(connection)
-                self._changed.notify()
-                return
-        self._discard(connection)
-
-    def _discard(self, connection: Connection | None) -> None:
-        if connection is not None:
-            connection.close()
-        with self._changed:
-            self._open -= 1
-            self._changed.notify_all()
 
     def _migrate(self, deadline: float) -> None:
         with self._migrating:
