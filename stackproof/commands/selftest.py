@@ -23,7 +23,7 @@ def selftest(concern: str | None, seed: int, out: Path | None, json_file: str | 
     """Run every mutant against the clause that must kill it, and the references against all clauses."""
     from rich.console import Console
 
-    from stackproof.reports.terminal import LiveView
+    from stackproof.reports.live import LiveView
     from stackproof.verification.runs import new_run_id, open_run
     from stackproof.verification.selftest import SCHEMA, run_selftest
 

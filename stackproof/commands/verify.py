@@ -43,8 +43,9 @@ def verify(
     """
     from rich.console import Console
 
-    from stackproof.reports import certificate_page, junit
-    from stackproof.reports.terminal import LiveView, print_certificate
+    from stackproof.reports import certificate_page, junit, pages
+    from stackproof.reports.live import LiveView
+    from stackproof.reports.terminal import print_certificate
     from stackproof.verification.certificate import to_json
     from stackproof.verification.provision import provided_servers
     from stackproof.verification.run import VerifyOptions, exit_code
@@ -56,7 +57,7 @@ def verify(
     options = VerifyOptions(
         stack=stack or ("" if backends else "development"), profile=profile, seed=seed, origin=origin, clauses=wanted
     )
-    certificate_page.require()
+    pages.require()
     run_id = new_run_id()
     directory = open_run(out, run_id)
     console = Console(stderr=json_file == "-")

@@ -187,7 +187,7 @@ class Recorder:
         if failure is not None:
             command = self.options.again.replace("{target}", target).replace("{clause}", planned.clause.id) or again
             failure = replace(failure, again=command)
-        marks = sorted({mark.name for mark in item.own_markers} & {"skip", "skipif", "xfail"})
+        marks = sorted({mark.name for mark in item.iter_markers()} & {"skip", "skipif", "xfail"})
         altered = planned.altered or (f"marked {', '.join(marks)}" if marks else "")
         return ClauseResult(
             planned.clause.id, item.cls.concern, target, verdict, reason, case.evidence.counts(), 0.0, altered, failure

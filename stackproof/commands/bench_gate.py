@@ -1,0 +1,133 @@
+"""A number needs a contract: bench publishes figures only for backends whose core contract has passed in this build."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from stackproof.contracts import contract_for
+from stackproof.contracts.clauses import planned_clauses
+from stackproof.contracts.verdicts import Verdict
+from stackproof.exits import Exit
+from stackproof.servers import Server
+from stackproof.targets import Target
+from stackproof.verification.certificate import Certificate, TargetRecord, from_json
+from stackproof.verification.digests import backend_digest, suite_digest
+
+GOOD = {Verdict.PASS, Verdict.NOT_SUPPORTED, Verdict.PROVISIONAL}
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """That a target keeps its contract, and where that is written."""
+
+    certificate: str
+    record: TargetRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why no figures are published, and the exit code that says so."""
+
+    reasons: tuple[str, ...]
+    code: Exit
+
+
+def ensure_proven(
+    targets: Sequence[Target], servers: Sequence[Server], origin: str, runs: Path, console: Console
+) -> dict[str, Proof] | Refusal:
+    """A proof for each target: from a kept certificate, or from a verification that is done now."""
+    versions = {server.name: server.version() or "" for server in servers}
+    proofs = kept_proofs(targets, versions, origin, runs)
+    missing = [target for target in targets if target.name not in proofs]
+    if not missing:
+        return proofs
+    names = ", ".join(target.name for target in missing)
+    console.print(
+        f"No certificate of this build covers {names} on this server: verifying that first.", style="dim", markup=False
+    )
+    certificate = _verify(missing, servers, origin, console)
+    for target in missing:
+        record = _holding(certificate, target)
+        if record is None:
+            return _refusal(certificate, missing)
+        proofs[target.name] = Proof(certificate.id, record)
+    console.print(f"Their contracts hold (certificate {certificate.id}).", style="dim", markup=False)
+    return proofs
+
+
+def kept_proofs(targets: Iterable[Target], versions: dict[str, str], origin: str, runs: Path) -> dict[str, Proof]:
+    """What kept certificates prove about these targets. An external server is never the same one for sure: nothing."""
+    found: dict[str, Proof] = {}
+    for certificate in _kept(runs):
+        if certificate.suite_digest != suite_digest() or certificate.origin != origin:
+            continue
+        then = {server.name: server.version for server in certificate.servers}
+        for target in targets:
+            if target.server and (origin == "external" or then.get(target.server) != versions.get(target.server)):
+                continue
+            record = _holding(certificate, target)
+            if record is not None:
+                found.setdefault(target.name, Proof(certificate.id, record))
+    return found
+
+
+def _kept(runs: Path) -> Iterator[Certificate]:
+    """The certificates in the run directories, newest first; files that are none are passed over."""
+    for path in sorted(runs.glob("*/certificate.json"), reverse=True):
+        try:
+            yield from_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+
+
+def _holding(certificate: Certificate, target: Target) -> TargetRecord | None:
+    """The certificate's record of this target, if every core clause was executed unaltered, and holds, on the same source."""
+    planned = {planned.clause.id for planned in planned_clauses(contract_for(target.concern), "core")}
+    rows = [record.result for record in certificate.clauses if record.result.target == target.name]
+    holds = all(row.verdict in GOOD and not row.altered for row in rows) and planned <= {row.clause for row in rows}
+    for record in certificate.targets:
+        same = record.target == target.name and record.digest and record.digest == backend_digest(record.backend)
+        if same and holds:
+            return record
+    return None
+
+
+def _verify(targets: list[Target], servers: Sequence[Server], origin: str, console: Console) -> Certificate:
+    """Verify, and keep the certificate where the next bench run finds it."""
+    from stackproof.reports import certificate_page
+    from stackproof.reports.terminal import LiveView
+    from stackproof.verification.certificate import to_json
+    from stackproof.verification.run import VerifyOptions, verify
+    from stackproof.verification.runs import keep, new_run_id, open_run
+
+    run_id = new_run_id()
+    directory = open_run(None, run_id)
+    with LiveView(console) as view:
+        certificate = verify(targets, servers, VerifyOptions(origin=origin), directory, run_id, view)
+    keep(directory / "certificate.json", to_json(certificate))
+    keep(directory / "certificate.html", certificate_page.render(certificate))
+    return certificate
+
+
+def _refusal(certificate: Certificate, targets: list[Target]) -> Refusal:
+    from stackproof.verification.run import exit_code
+
+    if certificate.interrupted:
+        raise KeyboardInterrupt
+    reasons = [
+        f"{target.target}: {target.trouble_sentence}" for target in certificate.targets if target.trouble != "none"
+    ]
+    names = {target.name for target in targets}
+    for record in certificate.clauses:
+        result = record.result
+        if result.target in names and result.verdict not in GOOD:
+            why = result.failure.headline if result.failure is not None else result.reason
+            reasons.append(f"{result.target}: {result.clause} {result.verdict}: {why}")
+    code = exit_code(certificate)
+    # What could not be shown is as good a reason to publish nothing as what was shown to be broken.
+    refused = code if code in (Exit.USAGE, Exit.ENVIRONMENT) else Exit.BROKEN
+    return Refusal((*(reasons or ["the verification has no result"]), f"certificate {certificate.id}"), refused)
