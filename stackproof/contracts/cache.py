@@ -18,11 +18,11 @@ import pytest
 from stackproof.interfaces import MISSING, CacheCapabilities, CacheStore, CacheValue, RejectedError
 
 from .cache_samples import FALSY_VALUES, ODD_VALUES, PLAIN_VALUES, Source, exactly, sample_keys
-from .cache_time import RELOAD_SECONDS, observe_lives
+from .cache_time import must_expire, observe_lives
 from .callers import Callers
 from .clauses import absence, clause
 from .evidence import Evidence
-from .expectations import ContractViolation, eventually, expect, expect_error
+from .expectations import ContractViolation, expect, expect_error
 from .lifecycle import LifecycleContract
 
 CENTURY = 100 * 365.25 * 24 * 3600.0
@@ -281,9 +281,9 @@ class CacheContract(LifecycleContract[CacheStore]):
     )
     def test_expired_entries_are_gone_for_every_operation(self, cache: CacheStore, evidence: Evidence) -> None:
         for key in ("get", "delete", "get_or_fetch"):
-            cache.set(key, "stale", ttl=0.15)
-        cache.set("the last one", "stale", ttl=0.15)
-        self._wait_until_expired(cache, "the last one")
+            cache.set(key, "stale", ttl=0.2)
+        cache.set("the last one", "stale", ttl=0.2)
+        must_expire(cache, "the last one", 0.2, self._resolution())
         expect(cache.get("get"), "get of an expired entry").is_missing()
         expect(cache.delete("delete"), "delete of an expired entry").is_false()
         expect(cache.get_or_fetch("get_or_fetch", Source("fresh"), ttl=30), "get_or_fetch").equals("fresh")
@@ -304,11 +304,11 @@ class CacheContract(LifecycleContract[CacheStore]):
         cache.set("shorter", "old")
         cache.set("shorter", "new", ttl=0.2)
         cache.set("the last one", "old", ttl=0.2)
-        self._wait_until_expired(cache, "the last one")
+        must_expire(cache, "the last one", 0.2, self._resolution())
         for key in ("cleared", "longer"):
             expect(cache.get(key), f"the entry {key!r} after the ttl that was replaced").equals("new")
             evidence.saw("entries that outlived the old ttl")
-        self._wait_until_expired(cache, "shorter")
+        must_expire(cache, "shorter", 0.2, self._resolution())
         evidence.saw("entries that expired by the new ttl")
 
     @clause(
@@ -431,13 +431,13 @@ class CacheContract(LifecycleContract[CacheStore]):
     )
     def test_a_failed_write_keeps_the_old_entry(self, cache: CacheStore, evidence: Evidence) -> None:
         attempts: dict[str, tuple[Any, float]] = {name: (value, 30.0) for name, value in ODD_VALUES.items()}
-        attempts["a ttl that is no number"] = ("new", float("nan"))
+        attempts |= {f"a value with ttl={ttl}": ("new", ttl) for ttl in (float("nan"), float("inf"))}
         for name, (value, ttl) in attempts.items():
             cache.set("key", "old", ttl=30)
             try:
                 cache.set("key", value, ttl=ttl)
             except Exception:  # noqa: BLE001 - which error it must be is the business of other clauses
-                expect(cache.get("key"), f"the entry after a set of {name} failed").equals("old")
+                expect(cache.get("key"), f"the entry, after setting {name} failed").equals("old")
                 evidence.saw("writes that failed")
 
     # Keys and namespaces
@@ -557,13 +557,6 @@ class CacheContract(LifecycleContract[CacheStore]):
 
     def _resolution(self) -> float:
         return self._limits().ttl_resolution
-
-    def _wait_until_expired(self, cache: CacheStore, key: str) -> None:
-        eventually(
-            lambda: cache.get(key) is MISSING,
-            f"the entry {key!r} expires",
-            within=0.2 + self._resolution() + RELOAD_SECONDS,
-        )
 
 
 def _same_object(value: Any) -> Any:

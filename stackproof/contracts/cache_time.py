@@ -10,7 +10,7 @@ from stackproof.interfaces import MISSING, CacheStore
 
 from .expectations import ContractViolation
 
-RELOAD_SECONDS = 1.0
+GRACE_SECONDS = 1.0
 """How much longer than allowed an entry is watched: one that is still there then is reported as not expiring."""
 ROUNDING = 0.05
 """Seconds of tolerance for clocks that tick coarsely."""
@@ -36,14 +36,30 @@ class Life:
         __tracebackhide__ = True
         if self.gone is not None and self.gone < ttl - ROUNDING:
             raise ContractViolation(
-                f"an entry with a ttl of {ttl:g} s", f"to live {ttl:g} s", f"gone after {self.gone:.2f} s"
+                f"an entry that was set with ttl={ttl:g}", f"to live {ttl:g} s", f"gone after {self.gone:.2f} s"
             )
         if self.alive > ttl + resolution + ROUNDING:
             latest = f"{ttl + resolution:g} s"
             seen = f"still there after {self.alive:.2f} s"
-            raise ContractViolation(f"an entry with a ttl of {ttl:g} s", f"to be gone {latest} after the write", seen)
+            raise ContractViolation(
+                f"an entry that was set with ttl={ttl:g}", f"to be gone {latest} after the write", seen
+            )
         if self.gone is None:
-            raise ContractViolation(f"an entry with a ttl of {ttl:g} s", "to expire", "no expiry")
+            raise ContractViolation(f"an entry that was set with ttl={ttl:g}", "to expire", "it did not")
+
+
+def must_expire(cache: CacheStore, key: str, ttl: float, resolution: float) -> None:
+    """Wait until an entry that was written just now with this ttl has gone, and raise where it does not go."""
+    __tracebackhide__ = True
+    written = time.monotonic()
+    while True:
+        asked = time.monotonic()
+        if cache.get(key) is MISSING:
+            return
+        if asked - written > ttl + resolution + GRACE_SECONDS:
+            seen = f"still there after {asked - written:.1f} s"
+            raise ContractViolation(f"the entry {key!r}, set with ttl={ttl:g}", "to expire", seen)
+        time.sleep(0.02)
 
 
 def observe_lives(cache: CacheStore, writes: dict[float, Callable[[], object]], resolution: float) -> dict[float, Life]:
@@ -64,7 +80,7 @@ def observe_lives(cache: CacheStore, writes: dict[float, Callable[[], object]], 
                 life.alive = asked - life.written
             else:
                 life.gone = answered - life.began
-            if not found or life.alive > ttl + resolution + RELOAD_SECONDS:
+            if not found or life.alive > ttl + resolution + GRACE_SECONDS:
                 del watched[ttl]
         time.sleep(0.01)
     return lives
