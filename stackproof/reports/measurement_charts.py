@@ -1,0 +1,131 @@
+"""The charts of a measurement, as SVG that sits inside a page and takes its colours, so that dark mode works."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
+
+# Colours that stand for a custom property of the page's style sheet; nothing else is drawn in them.
+INK, MUTED, LINE = "#010203", "#010204", "#010205"
+FIRST, SECOND, BAD = "#010206", "#010207", "#010208"
+_PROPERTIES = {
+    INK: "--ink",
+    MUTED: "--muted",
+    LINE: "--line",
+    FIRST: "--calm",
+    SECOND: "--warn",
+    BAD: "--bad",
+}
+_STYLE = {
+    "svg.fonttype": "none",
+    "font.size": 10,
+    "text.color": INK,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": LINE,
+    "axes.linewidth": 1.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": LINE,
+    "grid.linewidth": 0.7,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+}
+_TICKS = (0.0, 50.0, 90.0, 99.0, 99.9, 99.99, 99.999)
+
+
+def percentile_curve(curve: Mapping[str, Sequence[tuple[float, float]]]) -> Markup:
+    """Latency by percentile, from the intended and from the real start. Each nine has the same width."""
+    with rc_context({**_STYLE, "svg.hashsalt": "percentiles"}):
+        figure = Figure(figsize=(9, 3.6), layout="constrained")
+        axes = figure.add_subplot()
+        lines = (("intended", "from the intended start", FIRST, "-"), ("real", "from the real start", SECOND, "--"))
+        for name, label, colour, dash in lines:
+            # The last point is the longest of all; it stands one sample after the last supported percentile.
+            points = [(p, ms) for p, ms in curve[name] if p < 100.0]
+            axes.plot([_nines(p) for p, _ in points], [ms for _, ms in points], dash, color=colour, label=label)
+        last = max((p for points in curve.values() for p, _ in points if p < 100.0), default=90.0)
+        ticks = [p for p in _TICKS if p <= max(last, 90.0)]
+        axes.set_xticks([_nines(p) for p in ticks], [f"p{p:g}" for p in ticks])
+        axes.xaxis.set_minor_locator(NullLocator())
+        _milliseconds(axes)
+        axes.legend(loc="upper left")
+        return _svg(figure, "Latency by percentile", "percentiles")
+
+
+def seconds_chart(series: Sequence[Mapping[str, Any]]) -> Markup:
+    """Latency and outcome of the decisions that were due in each second."""
+    with rc_context({**_STYLE, "svg.hashsalt": "seconds"}):
+        figure = Figure(figsize=(9, 4.6), layout="constrained")
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
+        numbers = [row["second"] for row in series]
+        for name, label, colour, dash in (("p99", "p99", FIRST, "-"), ("p50", "p50", SECOND, "--")):
+            values = [math.nan if row[name] is None else row[name] for row in series]
+            above.plot(numbers, values, dash, color=colour, label=label, marker="o", markersize=3)
+        _milliseconds(above)
+        above.legend(loc="upper left", ncols=2)
+        bottom = [0] * len(series)
+        for name, label, colour in (("ok", "ok", FIRST), ("failed", "failed", SECOND), ("dropped", "dropped", BAD)):
+            counts = [row[name] for row in series]
+            if name == "ok" or any(counts):
+                below.bar(numbers, counts, bottom=bottom, color=colour, width=0.8, label=label)
+            bottom = [b + c for b, c in zip(bottom, counts, strict=True)]
+        below.set_ylabel("decisions")
+        below.set_xlabel("second of the run, by the intended start")
+        below.xaxis.set_major_locator(MaxNLocator(integer=True))
+        below.set_ylim(0, max([*bottom, 1]) * 1.35)
+        below.legend(loc="upper left", ncols=3)
+        return _svg(figure, "Latency and outcome by the second", "seconds")
+
+
+def _nines(percentile: float) -> float:
+    return -math.log10(1.0 - percentile / 100.0)
+
+
+def _milliseconds(axes: Axes) -> None:
+    values = [float(value) for line in axes.get_lines() for value in np.asarray(line.get_ydata()) if value > 0]
+    if values and max(values) / min(values) > 20:
+        axes.set_yscale("log")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_ylabel("ms")
+
+
+def _svg(figure: Figure, title: str, name: str) -> Markup:
+    """The figure as an SVG element without prologue, metadata or fixed size, coloured by the page."""
+    buffer = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(
+        r'<svg [^>]*?viewBox="([^"]+)"[^>]*>',
+        rf'<svg class="chart" viewBox="\1" role="img" aria-label="{title}">',
+        text,
+    )
+    text = text.replace("xlink:href=", "href=")
+    # Two drawings on one page must not share ids.
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
+    text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
+    text = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', text)
+    for colour, variable in _PROPERTIES.items():
+        text = text.replace(colour, f"var({variable})")
+    return Markup(text)  # noqa: S704 - drawn here from numbers; no text of others is in it

@@ -1,0 +1,131 @@
+"""A measurement in the terminal: live while it runs, a short table at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from stackproof.scenarios.measurement import Figures, Measurement
+from stackproof.scenarios.plan import Plan
+
+from .text import one_line
+
+_STYLE = {"VALID": "bold green", "INVALID": "bold red", "PARTIAL": "bold yellow"}
+_ROWS = (
+    ("intended", "latency from the intended start"),
+    ("counted", "  every offered decision counted"),
+    ("real", "latency from the real start"),
+    ("lag", "send lag"),
+)
+
+
+class LoadView:
+    """One line that follows the run, where somebody is looking; nothing otherwise."""
+
+    def __init__(self, console: Console, plan: Plan) -> None:
+        self._plan = plan
+        self._state: Mapping[str, Any] = {"phase": "starting"}
+        moving = console.is_terminal and not console.is_dumb_terminal
+        self._live = Live(console=console, get_renderable=self._line, transient=True) if moving else None
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, state: Mapping[str, Any]) -> None:
+        """Take note of a line of progress."""
+        self._state = state
+
+    def _line(self) -> Text:
+        state = self._state
+        if "offered" not in state:
+            return Text(f"{state['phase']} …")
+        p99 = "" if state["p99"] is None else f"p99 of the last second {state['p99'] * 1000:.1f} ms   "
+        seconds = max(1.0, state["seconds"])
+        return Text(
+            f"{state['phase']}   offered {self._plan.rate:g}/s   done {state['ok'] / seconds:.1f}/s   {p99}"
+            f"failed {state['failed']}   dropped {state['dropped']}   {state['left']:.0f} s left"
+        )
+
+
+def print_measurement(result: Measurement, console: Console, directory: Path) -> None:
+    """The figures that matter, what is wrong with them, and where the rest is."""
+    counts, rates = result.counts, result.rates
+    console.print(Text(result.level, style=_STYLE[result.level]), end="  ")
+    console.print(
+        f"{result.scenario['name']} at {result.load['rate']:g}/s ({result.load['arrivals']}) "
+        f"for {result.load['duration']:g} s on {', '.join(backend.target for backend in result.backends)}",
+        markup=False,
+        highlight=False,
+    )
+    console.print(
+        f"achieved {rates['achieved']:.1f} of {rates['offered']:.1f} a second   "
+        f"ok {counts['ok']}   failed {counts['failed']}   dropped {counts['dropped']}   of {counts['offered']}",
+        markup=False,
+        highlight=False,
+    )
+    console.print(_table(result))
+    for kind, number in result.errors.items():
+        console.print(f"failed: {number} x {one_line(kind)}", markup=False, highlight=False)
+    console.print(f"limiter: {result.limiter} ({result.limiter_reason})", markup=False, highlight=False)
+    console.print(
+        f"client: {result.client['cpu_ms_per_decision']:.2f} ms of processor time a decision, "
+        f"{result.client['cpu_share']:.0%} of a core",
+        markup=False,
+        highlight=False,
+    )
+    for promise in result.slo:
+        seen = "never" if promise.seen_ms is None and promise.verdict == "missed" else milliseconds(promise.seen_ms)
+        console.print(
+            f"p{promise.percentile:g} within {promise.limit_ms:g} ms: {promise.verdict} ({seen})",
+            markup=False,
+            highlight=False,
+        )
+    for sentence in result.invalid:
+        console.print(f"invalid: {one_line(sentence)}", style="red", markup=False, highlight=False)
+    for sentence in result.warnings:
+        console.print(f"note: {one_line(sentence)}", style="yellow", markup=False, highlight=False)
+    console.print(f"page: {directory / 'measurement.html'}", markup=False, highlight=False, soft_wrap=True)
+
+
+def milliseconds(value: float | None) -> str:
+    """A duration for people; a dash where the sample is too small."""
+    return "–" if value is None else f"{value:,.2f} ms" if value < 100 else f"{value:,.0f} ms"
+
+
+def _table(result: Measurement) -> Table:
+    table = Table("", "p50", "p90", "p99", "p99.9", "longest", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    complete = result.counts["ok"] == result.counts["offered"]
+    for name, label in _ROWS:
+        if name == "counted" and complete:
+            continue
+        table.add_row(label, *cells(result.latency[name], unanswered=name == "counted"))
+    return table
+
+
+def cells(figures: Figures, *, unanswered: bool = False) -> list[str]:
+    """The percentiles of a row. In the row that counts every decision, a missing one that the sample supports is *never*."""
+    from stackproof.scenarios.recorder import supported
+
+    values = {50.0: figures.p50, 90.0: figures.p90, 99.0: figures.p99, 99.9: figures.p99_9}
+    shown = [
+        "never" if value is None and unanswered and supported(figures.count, percentile) else milliseconds(value)
+        for percentile, value in values.items()
+    ]
+    return [*shown, "never" if unanswered and figures.largest is None else milliseconds(figures.largest)]
