@@ -252,7 +252,7 @@ class RedisPubSubPublisher(EventPublisher):
         self._client.check_open()
         channel = self._channel(topic)
         envelope = to_json(event, self.capabilities.max_payload_bytes)
-        self._client.call(lambda client: client.publish(channel, envelope), repeatable=False)
+        self._client.execute(b"PUBLISH", channel, envelope, repeatable=False)
 
     def subscribe(self, topic: str, handler: Handler, group: str | None = None) -> Subscription:
         self._client.check_open()
