@@ -336,6 +336,12 @@ def test_the_terminal_output_at_80_columns() -> None:
     assert max(map(len, lines)) <= 80
 
 
+def test_a_wide_terminal_names_the_evidence_and_a_narrow_one_shows_the_scarcest() -> None:
+    assert "overlapping callers 8/2, fetches 1" in _terminal(holds(), width=120)
+    assert re.search(r"^CACHE-03 .* 8/2 \+1 *$", _terminal(holds(), width=80), re.MULTILINE)
+    assert re.search(r"^INTERACTION-01 .* 5/4 \+1 *$", _terminal(holds(), width=80), re.MULTILINE)
+
+
 def test_the_terminal_explains_what_did_not_hold() -> None:
     output = _terminal(with_all_verdicts())
     assert "  again: stackproof verify --backend cache=mypkg.cache:make --clause CACHE-06 --seed 1\n" in output

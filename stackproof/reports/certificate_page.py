@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from stackproof.contracts.ledger import counts
 from stackproof.contracts.verdicts import Verdict
 from stackproof.verification.certificate import Certificate, Level
 
@@ -38,6 +39,8 @@ def render(certificate: Certificate) -> str:
         altered=[r for r in records if r.result.altered],
         troubled=[target for target in certificate.targets if target.trouble != "none"],
         groups=words.groups(certificate),
+        tally=lambda these: counts(record.result for record in these),
+        versions={server.name: server.version for server in certificate.servers},
         targets={target.target: target for target in certificate.targets},
         not_shown=not_shown(certificate),
         plain=_plain,

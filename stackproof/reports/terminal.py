@@ -15,12 +15,12 @@ from stackproof.verification.certificate import Certificate, ClauseRecord
 
 from .live import LiveView
 from .text import one_line, visible
-from .words import STYLE, SYMBOL, TONE, by_reason, counted, groups, meaning, sightings
+from .words import STYLE, SYMBOL, TONE, Sighting, by_reason, counted, groups, meaning, sightings
 
 __all__ = ["LiveView", "print_certificate"]
 
 _WIDE = 110
-"""From this width on, evidence is named; below, it is numbers only."""
+"""From this width on, all evidence is named; below, it is the numbers of the scarcest."""
 _SEEN = "seen/needed"
 
 
@@ -58,9 +58,26 @@ def _print_clauses(certificate: Certificate, console: Console) -> None:
 def _row(record: ClauseRecord, wide: bool) -> tuple[Text, Text, Text, Text]:
     result = record.result
     rule = Text.assemble(("altered: ", "yellow") if result.altered else "", one_line(record.planned.rule))
-    named = [f"{s.name} {s.short}" if wide else s.short for s in sightings(record)]
+    seen = sightings(record)
     verdict = Text(f"{SYMBOL[result.verdict]} {result.verdict}", STYLE[result.verdict])
-    return Text(one_line(result.clause)), verdict, rule, Text(one_line(", ".join(named)) or "-", "dim")
+    return (
+        Text(one_line(result.clause)),
+        verdict,
+        rule,
+        Text(one_line(_all(seen) if wide else _scarcest(seen)) or "-", "dim"),
+    )
+
+
+def _all(seen: list[Sighting]) -> str:
+    return ", ".join(f"{sighting.name} {sighting.short}" for sighting in seen)
+
+
+def _scarcest(seen: list[Sighting]) -> str:
+    """The sighting that is nearest to its minimum stands for all; how many more there are is said."""
+    if not seen:
+        return ""
+    least = min(seen, key=lambda sighting: sighting.count / sighting.minimum if sighting.minimum else float("inf"))
+    return least.short + (f" +{len(seen) - 1}" if len(seen) > 1 else "")
 
 
 def _print_trouble(certificate: Certificate, console: Console) -> None:
