@@ -1,4 +1,4 @@
-"""Mutants of the search index: `MemorySearchIndex` with one defect each. Those that get words wrong are in `search_text`."""
+"""Mutants of the search index: `MemorySearchIndex` with one defect each. Words and endings are in modules of their own."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ from stackproof.interfaces import (
     SearchQuery,
 )
 
-from . import mutant
+from . import mutant, search_lifecycle
 from .search_text import DefectiveIndex
+
+__all__ = ["search_lifecycle"]
 
 
 @mutant(of=MemorySearchIndex, killed_by="SEARCH-02", imitates="S1")
