@@ -270,6 +270,19 @@ def test_index_and_delete_of_the_same_documents_never_deadlock(index: PostgresSe
     assert callers.overlapping > 1
 
 
+def test_a_dropped_namespace_is_empty_and_can_be_used_again(index: PostgresSearchIndex) -> None:
+    for _ in range(3):
+        assert index.index([_document("d", "gold")]) == 1
+        assert _found(index, "gold") == ["d"]
+        index.drop_namespace()
+        assert _found(index, "gold") == []
+
+
+def test_the_empty_namespace_is_not_dropped() -> None:
+    with PostgresSearchIndex(url()) as index, pytest.raises(ConfigurationError):
+        index.drop_namespace()
+
+
 def test_settings() -> None:
     with PostgresSearchIndex.from_settings(Settings({"DATABASE_URL": url()}), namespace="test_settings") as index:
         assert index.index([_document("d", "gold")]) == 1
