@@ -447,6 +447,16 @@ def test_a_server_that_ends_before_its_run_leaves_nothing(both: ServerSet) -> No
     assert both.server("postgres").version(), "the others still run"
 
 
+def test_an_answer_that_nobody_read_is_not_taken_for_another(both: ServerSet) -> None:
+    run = both._run
+    assert run is not None
+    run._channel.sendall(b'{"do": "hello", "number": -1}\n')  # as after a Ctrl-C between order and answer
+    pid = both.servers[0].pid  # type: ignore[attr-defined]
+    assert run.returncode(pid) is None
+    with pytest.raises(ServerError, match="process 1 was not started by this keeper"):
+        run.kill(1)
+
+
 # -- side by side, and the sweep
 
 

@@ -127,7 +127,7 @@ class EmbeddedServer(Server):
         if pid is not None:
             # A keeper that is gone took its servers along; the end of the run removes the rest.
             with contextlib.suppress(ServerError):
-                run.signal(pid, self.quick_signal)
+                run.send_signal(pid, self.quick_signal)
                 if run.wait(pid, QUIT_SECONDS) is None:
                     run.kill(pid)
         if folder is not None:
@@ -138,7 +138,7 @@ class EmbeddedServer(Server):
         """End the server with everything written, and start it again on the same address with its data."""
         if self._pid is not None:
             run = self._started_run()
-            run.signal(self._pid, self.orderly_signal)
+            run.send_signal(self._pid, self.orderly_signal)
             if run.wait(self._pid, STOP_SECONDS) is None:
                 raise ServerError(f"The embedded {self.title} did not end within {STOP_SECONDS:g} s.")
             self._pid = None

@@ -212,9 +212,9 @@ class Keeper:
     def answer(self, order: Order) -> dict[str, Any]:
         """Carry out one order."""
         try:
-            return {"value": getattr(self, "do_" + order["do"])(order)}
+            return {"number": order["number"], "value": getattr(self, "do_" + order["do"])(order)}
         except (OSError, AttributeError, KeyError, ValueError) as error:
-            return {"error": str(error)}
+            return {"number": order["number"], "error": str(error)}
 
     def do_hello(self, _order: Order) -> int:
         return os.getpid()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import json
 import logging
 import os
@@ -92,6 +93,7 @@ class Run:
         self._owner = os.getpid()
         self._turn = threading.Lock()
         self._pending = b""
+        self._orders = itertools.count()
         try:
             self._channel, self._keeper = self._launched()
             _live.add(self)
@@ -179,7 +181,7 @@ class Run:
         code = self._ask("poll", pid=pid)
         return None if code is None else int(code)
 
-    def signal(self, pid: int, number: int) -> None:
+    def send_signal(self, pid: int, number: int) -> None:
         """Send a signal to a process of this run, if it still runs."""
         self._ask("signal", pid=pid, signal=int(number))
 
@@ -204,20 +206,27 @@ class Run:
         with self._turn:
             if not self.ours:
                 raise ServerError("The servers of this run have ended, or belong to another process.")
+            number = next(self._orders)
             try:
-                self._channel.sendall(json.dumps({"do": what, **details}).encode() + b"\n")
-                while b"\n" not in self._pending:
-                    received = self._channel.recv(65536)
-                    if not received:
-                        raise ConnectionResetError
-                    self._pending += received
+                self._channel.sendall(json.dumps({"do": what, "number": number, **details}).encode() + b"\n")
+                # The answer to an earlier order may come first, if a Ctrl-C kept us from reading it.
+                while (answer := self._next_answer())["number"] != number:
+                    continue
             except OSError as error:
                 raise ServerError("The keeper of the embedded servers is gone, and its servers with it.") from error
-            line, _, self._pending = self._pending.partition(b"\n")
-        answer = json.loads(line)
         if "error" in answer:
             raise ServerError(f"The keeper of the embedded servers refused to {what}: {answer['error']}.")
         return answer["value"]
+
+    def _next_answer(self) -> dict[str, Any]:
+        while b"\n" not in self._pending:
+            received = self._channel.recv(65536)
+            if not received:
+                raise ConnectionResetError
+            self._pending += received
+        line, _, self._pending = self._pending.partition(b"\n")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
 
     def close(self) -> None:
         """End all processes of the run and remove its directory; may be called twice."""
