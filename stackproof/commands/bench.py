@@ -81,7 +81,7 @@ def bench(
     _require_packages()
     from rich.console import Console
 
-    from stackproof.reports import measurement as pages
+    from stackproof.reports.measurement import render
     from stackproof.reports.measurement_terminal import print_measurement
     from stackproof.scenarios.measurement import Promise, measurement_of, to_json
     from stackproof.scenarios.plan import Plan
@@ -116,7 +116,7 @@ def bench(
         facts = _facts(run_id, stack, backends, plan, promises, origin, targets, proofs, servers)
     result = measurement_of(plan, data, facts, judged)
     keep(directory / "run.json", to_json(result))
-    keep(directory / "measurement.html", pages.render(result))
+    keep(directory / "measurement.html", render(result))
     if json_file is not None:
         write_json(json_file, to_json(result))
     print_measurement(result, console, directory)

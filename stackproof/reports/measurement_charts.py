@@ -26,7 +26,7 @@ _PROPERTIES = {
     SECOND: "--warn",
     BAD: "--bad",
 }
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.size": 10,
     "text.color": INK,
@@ -64,7 +64,7 @@ def percentile_curve(curve: Mapping[str, Sequence[tuple[float, float]]]) -> Mark
         axes.set_xticks([_nines(p) for p in ticks], [f"p{p:g}" for p in ticks])
         axes.xaxis.set_minor_locator(NullLocator())
         _milliseconds(axes)
-        axes.legend(loc="upper left")
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
         return _svg(figure, "Latency by percentile", "percentiles")
 
 
@@ -78,7 +78,7 @@ def seconds_chart(series: Sequence[Mapping[str, Any]]) -> Markup:
             values = [math.nan if row[name] is None else row[name] for row in series]
             above.plot(numbers, values, dash, color=colour, label=label, marker="o", markersize=3)
         _milliseconds(above)
-        above.legend(loc="upper left", ncols=2)
+        above.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
         bottom = [0] * len(series)
         for name, label, colour in (("ok", "ok", FIRST), ("failed", "failed", SECOND), ("dropped", "dropped", BAD)):
             counts = [row[name] for row in series]
@@ -88,8 +88,8 @@ def seconds_chart(series: Sequence[Mapping[str, Any]]) -> Markup:
         below.set_ylabel("decisions")
         below.set_xlabel("second of the run, by the intended start")
         below.xaxis.set_major_locator(MaxNLocator(integer=True))
-        below.set_ylim(0, max([*bottom, 1]) * 1.35)
-        below.legend(loc="upper left", ncols=3)
+        below.set_ylim(0, max([*bottom, 1]) * 1.05)
+        below.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
         return _svg(figure, "Latency and outcome by the second", "seconds")
 
 

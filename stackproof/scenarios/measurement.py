@@ -27,6 +27,8 @@ BUSY = 0.80
 """Above this share of one core, the generator is too busy for its figures to be about the backends."""
 LAG_SHARE = 0.2
 """Send lag p99 beyond this share of the latency p50 is not far below it."""
+COARSE_SECONDS = 0.003
+"""A send lag up to this comes from the clock of the generator's event loop; more comes from something else."""
 UNFINISHED_PREFIX = "unfinished"
 
 
@@ -376,9 +378,10 @@ def _warnings(recorder: Recorder, client: Mapping[str, float], data: Mapping[str
     found = []
     lag, latency = recorder.lag.percentile(99.0), recorder.intended.percentile(50.0)
     if lag is not None and latency is not None and lag > LAG_SHARE * latency:
+        why = "its clock ticks in milliseconds" if lag < COARSE_SECONDS else "it was not given the processor in time"
         found.append(
             f"Send lag p99 ({lag * 1000:.2f} ms) is not far below the latency p50 ({latency * 1000:.2f} ms): a good part of "
-            "the latency from the intended start is the generator's own, whose clock ticks in milliseconds."
+            f"the latency from the intended start is the generator's own, because {why}."
         )
     if recorder.dropped or recorder.failed:
         found.append(
