@@ -167,7 +167,7 @@ class EventContract(EventSubscriptionContract):
         evidence.saw("accepted events", len(accepted))
         evidence.saw("events that had to wait", len(accepted) - len(listener.handled))
         published.set()
-        listener.await_numbers(accepted, "accepted events of a burst", self.patience + 5.0)
+        listener.await_numbers(accepted, "accepted events of a burst", self.patience + 2.0)
 
     @clause(
         "EVENT-09",

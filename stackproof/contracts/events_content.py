@@ -23,7 +23,7 @@ from .listeners import Listener, numbered
 PAYLOADS: dict[str, Any] = {
     "empty": {},
     "nothing and truth": {"none": None, "true": True, "false": False, "zero": 0, "empty": "", "list": [], "map": {}},
-    "numbers": {"big": 2**63, "huge": -(10**30), "whole": 1.0, "small": 5e-324, "sum": 0.1 + 0.2, "minus": -0.5},
+    "numbers": {"big": 2**63 + 1, "huge": -(10**30), "whole": 1.0, "small": 5e-324, "sum": 0.1 + 0.2, "minus": -0.5},
     "languages": {"text": "naïve – 漢字 – עברית – \U0001f600", "decomposed": "e\u0301", "composed": "\u00e9"},
     "awkward text": {"quotes": "\"'\\", "lines": "a\r\nb\u2028c", "control": "\x00\x01\x7f", "markup": "</a>&amp;%00"},
     "awkward keys": {"": 1, "a.b": 2, "$ref": 3, "__proto__": 4, "payload": {"type": "x"}, "ключ": 5},
