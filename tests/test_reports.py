@@ -366,6 +366,19 @@ def test_colour_follows_the_terminal_and_no_color(monkeypatch: pytest.MonkeyPatc
     assert "\x1b" not in _terminal(holds())
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_no_encoding_of_the_terminal_loses_the_result(encoding: str) -> None:
+    written = io.BytesIO()
+    console = Console(file=io.TextIOWrapper(written, encoding=encoding), width=80)
+    with LiveView(console) as view:
+        for event in _events(with_all_verdicts()):
+            view.feed(event)
+    print_certificate(with_all_verdicts(), console)
+    console.file.flush()
+    text = written.getvalue().decode(encoding)
+    assert (" FAIL " in text, " BROKEN " in text, "✗" in text) == (True, True, encoding == "utf-8")
+
+
 # The live view
 
 

@@ -18,7 +18,7 @@ from stackproof.contracts.ledger import counts
 from stackproof.contracts.stream import ClauseEnded, ClauseStarted, RunEnded, StreamEvent, TargetPlanned, TargetSmoked
 from stackproof.contracts.verdicts import ClauseResult, Verdict
 
-from .text import one_line
+from .text import escape_what_it_cannot_encode, one_line
 from .words import STYLE, SYMBOL, counted
 
 
@@ -44,6 +44,7 @@ class LiveView:
     """
 
     def __init__(self, console: Console) -> None:
+        escape_what_it_cannot_encode(console.file)
         self._console = console
         self._targets: dict[str, _Progress] = {}
         self._running: tuple[str, str] | None = None
@@ -123,7 +124,7 @@ class LiveView:
         if (running := self._running) is not None:
             target, clause = running
             rule = self._of(target).rules.get(clause, "")
-            now = Text.assemble((clause, "bold"), f"  {one_line(rule)}  ", (one_line(target), "dim"))
+            now = Text.assemble((one_line(target), "dim"), "  ", (one_line(clause), "bold"), f"  {one_line(rule)}")
             now.no_wrap, now.overflow = True, "ellipsis"
         return Group(bar, _tally(ended), now)
 

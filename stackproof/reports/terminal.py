@@ -14,7 +14,7 @@ from stackproof.contracts.verdicts import Verdict
 from stackproof.verification.certificate import Certificate, ClauseRecord
 
 from .live import LiveView
-from .text import one_line, visible
+from .text import escape_what_it_cannot_encode, one_line, visible
 from .words import STYLE, SYMBOL, TONE, Sighting, by_reason, counted, groups, meaning, sightings
 
 __all__ = ["LiveView", "print_certificate"]
@@ -26,6 +26,7 @@ _SEEN = "seen/needed"
 
 def print_certificate(certificate: Certificate, console: Console, directory: Path | None = None) -> None:
     """Print it. ``directory`` is where ``certificate.html`` and ``certificate.json`` were written."""
+    escape_what_it_cannot_encode(console.file)
     _print_clauses(certificate, console)
     _print_trouble(certificate, console)
     for record in certificate.clauses:

@@ -1,8 +1,10 @@
-"""Text that others chose (keys, messages, names of backends), made safe to show: nothing hidden, nothing obeyed. Pure."""
+"""Text that others chose (keys, messages, names of backends), made safe to show: nothing hidden, nothing obeyed."""
 
 from __future__ import annotations
 
+import io
 import unicodedata
+from typing import IO
 
 _KEPT = "\n\t"
 # Format characters that reorder or hide what follows; joiners that writing systems and emoji need stay as they are.
@@ -20,6 +22,15 @@ def visible(text: str) -> str:
 def one_line(text: str) -> str:
     """`visible`, and on one line: line breaks and tabs are written as their escapes too."""
     return visible(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def escape_what_it_cannot_encode(stream: IO[str]) -> None:
+    """Make a stream write a character that its encoding lacks as an escape, where it would raise.
+
+    A log of a CI server may be ASCII or Latin-1; a result must not be lost over a tick.
+    """
+    if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        stream.reconfigure(errors="backslashreplace")
 
 
 def _shown(character: str) -> str:
