@@ -23,8 +23,8 @@ class LogHarness(Contract[logging.Handler]):
 
     concern = "logs"
     interface = logging.Handler
-    delivery_seconds: ClassVar[float] = 5.0
-    """How long a record may take until `delivered` has it."""
+    delivery_seconds: ClassVar[float] = 2.0
+    """How long a record may take, after a flush, until `delivered` has it. A remote destination may need more."""
     _handler: Any = None
 
     @cached_property

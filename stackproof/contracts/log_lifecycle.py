@@ -17,7 +17,7 @@ from .expectations import eventually, expect
 from .log_harness import LogHarness, logger_for
 from .log_sink import Delivery, token
 
-BOUNDED = 10.0
+BOUNDED = 5.0
 """Seconds in which a call to the logger must return, whatever happens to the record."""
 
 

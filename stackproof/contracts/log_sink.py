@@ -185,18 +185,18 @@ class Delivery:
         """Everything sent has arrived, each record once and as one well-formed line; the line of each token."""
         __tracebackhide__ = True
         found = self.found()
-        self._expect_none([what for word, what in self.sent.items() if not found[word]], "were lost")
-        self._expect_none(
-            [what for word, what in self.sent.items() if len(found[word]) > 1], "arrived on several lines"
-        )
-        lines = {word: found[word][0] for word in self.sent}
-        broken = [f"{self.sent[word]} ({line.problem})" for word, line in lines.items() if line.problem]
-        self._expect_none(broken, "arrived as broken lines")
+        lines = {word: found[word][0] for word in self.sent if found[word]}
+        kinds = {
+            "lost": [what for word, what in self.sent.items() if word not in lines],
+            "on several lines": [what for word, what in self.sent.items() if len(found[word]) > 1],
+            "broken": [f"{self.sent[word]} ({line.problem})" for word, line in lines.items() if line.problem],
+        }
+        seen = "; ".join(f"{len(bad)} {kind}: {_listed(bad)}" for kind, bad in kinds.items() if bad)
+        if seen:
+            raise ContractViolation("records that arrived once and well-formed", f"all {len(self.sent)}", seen)
         self.evidence.saw("records delivered", len(lines))
         return lines
 
-    def _expect_none(self, bad: list[str], how: str) -> None:
-        __tracebackhide__ = True
-        if bad:
-            names = ", ".join(bad[:6]) + (f" and {len(bad) - 6} more" if len(bad) > 6 else "")
-            raise ContractViolation(f"records that {how}", "none", f"{len(bad)} of {len(self.sent)}: {names}")
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")

@@ -27,6 +27,11 @@ class ConsoleJsonHandler(LineHandler):
     raised, although a buffered stream may have kept a part of it. The stream is not closed by `close`. A stream that
     blocks (a full pipe that nobody reads) blocks the callers, as it does for `logging.StreamHandler`.
 
+    Why not a formatter of a library behind `logging.StreamHandler`: held to the same contract, python-json-logger 4.2 and
+    structlog 26.1 lose records whose arguments do not fit (LOG-11), with extras that are cyclic (LOG-10), have keys
+    that are no text or integers of thousands of digits, and write NaN, which is not JSON (LOG-08); the stream handler raises
+    RecursionError into the application (LOG-02). ``examples/third_party_backends/logs.py`` tells each of them.
+
     ``stream`` is "stderr" or "stdout", then looked up for every record so that a redirection is followed, or a stream.
     A stream has no namespaces: ``namespace`` is only kept.
     """

@@ -463,10 +463,10 @@ class HangsWhileClosing(MemoryLogHandler):
             self._inside -= 1
 
     def close(self) -> None:
+        deadline = time.monotonic() + 12  # long enough to be found out, short enough to get out of the way then
         self.acquire()
-        while self._open and not self._inside:
-            time.sleep(0.001)
-        while self._open and self._inside:
+        time.sleep(0.01)
+        while self._inside and time.monotonic() < deadline:
             time.sleep(0.01)
         super().close()
         self.release()

@@ -1,0 +1,62 @@
+"""What the contract says about log handlers that nobody here wrote: the verdict of every clause, and why, is pinned."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("structlog")
+pytest.importorskip("pythonjsonlogger")
+
+ROOT = Path(__file__).parent.parent
+
+HARNESS = """
+import sys
+sys.path.insert(0, {root!r})
+from examples.third_party_backends import logs
+from stackproof.contracts.logs import LogContract
+
+class TestThirdParty(LogContract):
+    delivery_seconds = 0.5  # both write before the call returns
+    def make_backend(self, namespace):
+        handler = logs.{factory}(namespace)
+        handler.setStream(self.sink.stream)
+        return handler
+"""
+
+CLAUSES = {f"LOG-{n:02d}" for n in range(1, 19) if n != 3} | {f"LIFE-0{n}" for n in (1, 2, 3, 4, 6, 7)}
+
+FINDINGS: dict[str, dict[str, tuple[str, ...]]] = {
+    "make_python_json_logger": {
+        "LOG-02": ("RecursionError",),
+        "LOG-08": ("a dict with keys that are no text", "an integer of 5001 digits", "NaN is not part of JSON"),
+        "LOG-10": ("a dict that contains itself", "50,000 deep"),
+        "LOG-11": ("6 lost", "an argument too few"),
+    },
+    "make_structlog": {
+        "LOG-02": ("RecursionError",),
+        "LOG-08": ("an object whose repr raises", "a dict whose items() raises", "NaN is not part of JSON"),
+        "LOG-09": ("1 lost: event",),
+        "LOG-10": ("a dict that contains itself", "50,000 deep"),
+        "LOG-11": ("6 lost", "an argument too few"),
+    },
+}
+"""Clause that breaks -> what the failure must say about it. The example's text explains each."""
+
+
+@pytest.mark.parametrize("factory", FINDINGS)
+def test_the_verdict_of_every_clause(factory: str, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(HARNESS.format(root=str(ROOT), factory=factory))
+    target = pytester.path / "verdicts.json"
+    pytester.runpytest_subprocess("--stackproof-json", str(target), "-p", "no:cacheprovider")
+    rows: list[dict[str, Any]] = json.loads(target.read_text())["clauses"]
+    verdicts = {row["clause"]: row["verdict"] for row in rows}
+    broken = FINDINGS[factory]
+    expected = dict.fromkeys(CLAUSES, "PASS") | dict.fromkeys(broken, "FAIL") | {"LOG-16": "NOT_SUPPORTED"}
+    assert verdicts == expected
+    failures = {row["clause"]: json.dumps(row["failure"]) for row in rows if row["verdict"] == "FAIL"}
+    missing = {(c, text) for c, texts in broken.items() for text in texts if text not in failures[c]}
+    assert not missing, failures
