@@ -147,6 +147,14 @@ def test_the_meaning_of_partial_names_what_is_missing() -> None:
     assert words.meaning(empty()) == "Nothing was verified: no clause passed and none failed."
 
 
+def test_evidence_names_what_was_demanded_and_nothing_for_a_clause_that_never_ran() -> None:
+    seen = {record.result.clause: list(map(str, words.sightings(record))) for record in with_all_verdicts().clauses}
+    assert seen["CACHE-03"] == ["overlapping callers: 8 (needs 2)", "fetches: 1"]
+    assert seen["CACHE-07"] == ["round trips: 1 (needs 3)"]
+    assert seen["CACHE-14"] == ["absence probes: 2 (needs 1)"]
+    assert seen["CACHE-09"] == []
+
+
 # JUnit
 
 
