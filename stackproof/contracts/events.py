@@ -205,7 +205,8 @@ class EventContract(EventSubscriptionContract):
             events.publish("orders", numbered(number))
         listener.await_numbers(range(3), "events with a slow handler", self.patience)
         expect(listener.most_running, "calls of one handler that ran at the same time").equals(1)
-        expect(len(listener.calls), "handler calls for three events, none of which failed").equals(3)
+        if self.capabilities.delivery is Delivery.AT_MOST_ONCE:
+            expect(len(listener.calls), "handler calls for three events").equals(3)
         evidence.saw("slow handler calls", len(listener.calls))
 
     @clause(
@@ -258,14 +259,16 @@ class EventContract(EventSubscriptionContract):
             events.publish("orders", numbered(number, key=str(number)))
         for listener in (audit, alone):
             listener.await_numbers(range(60), "events outside of the group", self.patience)
-        eventually(lambda: len(members[0].handled) + len(members[1].handled) >= 60, "60 shared events", self.patience)
+        shared = "60 events at two members of a group"
+        eventually(lambda: sum(len(set(member.numbers)) for member in members) >= 60, shared, self.patience)
         self.let_settle(began)
         evidence.saw("members that got some", sum(bool(member.handled) for member in members))
-        numbers = [number for member in members for number in member.numbers]
-        expect(sorted(numbers, key=str), "what the two members of a group handled").equals(
-            sorted(range(60), key=str), why="each event goes to one member"
+        first, second = (set(member.numbers) for member in members)
+        expect(first | second, "what the members of a group handled together").equals(set(range(60)))
+        expect(first & second, "what both members of a group handled").equals(
+            set(), why="each event goes to one member"
         )
-        evidence.saw("shared events", len(numbers))
+        evidence.saw("shared events", len(first | second))
 
     @absence("EVENT-21")
     def prove_that_there_are_no_groups(self, events: Any, another: Callable[[], Any], evidence: Evidence) -> None:

@@ -65,7 +65,7 @@ class EventContentContract(LifecycleContract[EventPublisher]):
             backend.publish(topic, event)
             patience = self.declared(backend).delivery_seconds + MARGIN_SECONDS
             eventually(lambda: listener.handled or not subscription.active, "the event arrives", patience)
-            expect([e.event_id for e in listener.handled], "the events that arrived").equals([event.event_id])
+            expect({e.event_id for e in listener.handled}, "the events that arrived").equals({event.event_id})
         finally:
             subscription.close()
 
@@ -76,15 +76,19 @@ class EventContentContract(LifecycleContract[EventPublisher]):
         }
 
     def received(self, events: Any, sent: list[Event]) -> list[Event]:
-        """What arrives when these are published, in the order in which they were sent."""
+        """What arrives when these are published, in the order in which they were sent; each once."""
         listener = Listener()
-        with_ids = {event.event_id: index for index, event in enumerate(sent)}
         subscription = events.subscribe("orders", listener)
         for event in sent:
             events.publish("orders", event)
-        eventually(lambda: len(listener.handled) >= len(sent), f"{len(sent)} events arrive", self.patience)
+
+        def arrived() -> dict[str, Event]:
+            return {event.event_id: event for event in listener.handled}
+
+        eventually(lambda: len(arrived()) >= len(sent), f"{len(sent)} events arrive", self.patience)
         subscription.close()
-        return sorted(listener.handled, key=lambda event: with_ids.get(event.event_id, -1))
+        places = {event.event_id: place for place, event in enumerate(sent)}
+        return sorted(arrived().values(), key=lambda event: places.get(event.event_id, -1))
 
     @clause(
         "EVENT-10",
@@ -144,7 +148,7 @@ class EventContentContract(LifecycleContract[EventPublisher]):
         evidence.saw("rejections")
         events.publish("orders", fits)
         eventually(lambda: listener.handled, "the event at the limit arrives", self.patience)
-        expect([e.event_id for e in listener.calls], "the events that arrived").equals([fits.event_id])
+        expect({e.event_id for e in listener.calls}, "the events that arrived").equals({fits.event_id})
         expect(dict(listener.handled[0].payload), "the payload at the limit").equals(fits.payload)
         evidence.saw("events at the limit")
 
@@ -210,8 +214,8 @@ class EventContentContract(LifecycleContract[EventPublisher]):
             listeners[topic].await_numbers([number], f"an event on topic {topic!r}", self.patience)
         self.let_settle(began)
         for number, topic in enumerate(topics):
-            seen = [topics[int(e.payload["n"])] for e in listeners[topic].calls]  # type: ignore[arg-type]
-            expect(seen, f"the topics of the events at the subscriber of topic number {number}").equals([topic])
+            seen = {topics[int(e.payload["n"])] for e in listeners[topic].calls}  # type: ignore[arg-type]
+            expect(seen, f"the topics of the events at the subscriber of topic number {number}").equals({topic})
             evidence.saw("topics")
 
     @clause(
@@ -236,10 +240,8 @@ class EventContentContract(LifecycleContract[EventPublisher]):
             listener.await_numbers([number], "an event in its own namespace", self.patience)
         self.let_settle(began)
         for number, listener in enumerate(listeners):
-            seen = [event.payload["n"] for event in listener.calls]
-            expect(
-                seen, f"numbers of the events at place {number}, each place in a namespace or topic of its own"
-            ).equals([number])
+            what = f"numbers of the events at place {number}, each place in a namespace or topic of its own"
+            expect(listener.called_with, what).equals({number})
         evidence.saw("namespaces", len({id(bus) for bus, _ in places}))
 
     @clause(
@@ -274,7 +276,7 @@ class EventContentContract(LifecycleContract[EventPublisher]):
         events.publish("orders", Event(type="t", payload=payload))
         payload["items"].append("after publish")
         second.await_numbers([0], "the event at the second subscription", self.patience)
-        eventually(lambda: len(first.handled) == 2, "the event at the two others", self.patience)
+        eventually(lambda: len(first.handled) >= 2, "the event at the two others", self.patience)
         for event in second.handled:
             expect(event.payload["items"], "the payload at a subscriber that changes nothing").equals(["as published"])
         for event in first.handled:

@@ -61,6 +61,11 @@ class Listener:
         """The numbers of the handled events."""
         return [event.payload.get("n") for event in self.handled]
 
+    @property
+    def called_with(self) -> set[object]:
+        """The numbers of all calls, handled or not. A set: at-least-once delivery may repeat an event."""
+        return {event.payload.get("n") for event in self.calls}
+
     def await_numbers(self, numbers: Iterable[int], what: str, within: float) -> None:
         """Wait until events with all these numbers were handled."""
         __tracebackhide__ = True
