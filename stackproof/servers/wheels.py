@@ -41,7 +41,7 @@ def postgres_installation(account: Account | None, private: Path) -> Path:
     """Return the newest PostgreSQL installation of the wheel (with bin, lib and share), where the account may use it.
 
     A virtual environment below `/root` is closed to the account that PostgreSQL has to run as; then what a server
-    needs is copied (26 MB, about 20 ms) to `private`, in the same layout, since libraries are found relative to the
+    needs is copied (18 MB, about 0.1 s) to `private`, in the same layout, since libraries are found relative to the
     binaries.
     """
     package = package_folder(POSTGRES_PACKAGE)
