@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from stackproof.adapters.search.memory import MemorySearchIndex
 from stackproof.contracts import SearchContract
-from stackproof.interfaces import ConfigurationError, Document, SearchQuery, words_of
+from stackproof.interfaces import ConfigurationError, Document, Hit, SearchCapabilities, SearchQuery, words_of
 
 any_text = st.text(st.characters(codec=None, exclude_categories=()))
 
@@ -18,6 +19,30 @@ any_text = st.text(st.characters(codec=None, exclude_categories=()))
 class TestMemorySearchIndex(SearchContract):
     def make_backend(self, namespace: str) -> MemorySearchIndex:
         return MemorySearchIndex(namespace=namespace)
+
+
+class RefreshingIndex(MemorySearchIndex):
+    """Searches a copy that is renewed every 40 ms, as near-real-time search engines do."""
+
+    capabilities = SearchCapabilities(delete=True, visible_within=0.05)
+    _made = -1.0
+
+    def search(self, query: SearchQuery) -> list[Hit]:
+        self._must_be_open()
+        if time.monotonic() - self._made > 0.04:
+            self._copy = MemorySearchIndex()
+            with self._space.lock:
+                for entry in self._space.entries.values():
+                    self._copy._space.put(entry)
+            self._made = time.monotonic()
+        return self._copy.search(query)
+
+
+class TestRefreshingIndex(SearchContract):
+    """A delay that is declared is no fault."""
+
+    def make_backend(self, namespace: str) -> RefreshingIndex:
+        return RefreshingIndex(namespace=namespace)
 
 
 def _found(index: MemorySearchIndex, text: str) -> list[str]:
