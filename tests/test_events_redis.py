@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +16,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
+from stackproof.adapters.events import redis_pubsub
 from stackproof.adapters.events.redis_pubsub import RedisPubSubPublisher, RedisSubscription
 from stackproof.adapters.settings import Settings
 from stackproof.contracts.events import EventContract
@@ -319,3 +324,48 @@ def test_subscribing_while_disconnecting_leaves_nothing_behind() -> None:
         thread.join()
     names = [thread.name for thread in threading.enumerate() if thread.name.startswith("stackproof-redis-t-")]
     assert names == []
+
+
+def test_a_program_that_forgets_to_disconnect_ends_silently() -> None:
+    program = (
+        "import os, sys, warnings\n"
+        "warnings.filterwarnings('ignore', 'This process .* is multi-threaded', DeprecationWarning)\n"
+        "from stackproof.adapters.events.redis_pubsub import RedisPubSubPublisher\n"
+        "from stackproof.contracts.listeners import Listener, numbered\n"
+        "bus, listener = RedisPubSubPublisher(url=sys.argv[1]), Listener()\n"
+        "subscription = bus.subscribe('t', listener)\n"
+        "bus.publish('t', numbered(0)); listener.await_numbers([0], 'the event', 5)\n"
+        "child = os.fork()\n"
+        "if not child:\n"
+        "    bus.publish('t', numbered(1)); active = subscription.active; bus.disconnect(); sys.exit(active)\n"
+        "assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0\n"
+        "listener.await_numbers([1], 'the event of the child', 5); assert subscription.active\n"
+    )
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", program, url()]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_a_server_that_hangs_is_noticed_although_nothing_is_closed(
+    own_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that loses its power closes no connection: only asking shows that nobody is there."""
+    monkeypatch.setattr(redis_pubsub, "SILENCE_SECONDS", 0.2)
+    listener = Listener()
+    address = own_server.variables()["REDIS_URL"]
+    with RedisPubSubPublisher(url=address, connect_timeout=0.3, operation_timeout=0.3) as bus:
+        subscription = subscribed(bus, "orders", listener)
+        time.sleep(1.0)  # long enough for several questions, all of which are answered
+        assert (subscription.active, subscription.gaps) == (True, 0)
+        assert own_server.pid is not None
+        os.kill(own_server.pid, signal.SIGSTOP)
+        try:
+            eventually(lambda: not subscription.active, "the silence is noticed", 5.0)
+            assert bus.ping() is False
+        finally:
+            os.kill(own_server.pid, signal.SIGCONT)
+        eventually(lambda: subscription.active, "the subscription is restored", 10.0)
+        eventually(bus.ping, "the server answers again", 5.0)
+        bus.publish("orders", numbered(0))
+        listener.await_numbers([0], "the event after", 5.0)
+        assert len(listener.calls) == 1
