@@ -37,9 +37,10 @@ def _about_the_clauses(certificate: Certificate) -> Iterator[str]:
     if undecided := number.get(Verdict.SKIPPED, 0) + number.get(Verdict.INCONCLUSIVE, 0):
         yield f"Nothing is known about {counted(undecided, 'clause')}: not executed, or not decided."
     if absent := number.get(Verdict.NOT_SUPPORTED, 0):
-        yield f"{counted(absent, 'clause')}: the backend does not claim the capability, and was shown to lack it."
+        about = "is about a capability" if absent == 1 else "are about capabilities"
+        yield f"{counted(absent, 'clause')} {about} that the backend does not claim, and was shown to lack."
     if new := number.get(Verdict.PROVISIONAL, 0):
-        yield f"{counted(new, 'clause')} in the first release: reported, not counted."
+        yield f"{counted(new, 'new clause')} in the first release: reported, not counted."
     if altered := [record.result.clause for record in certificate.clauses if record.result.altered]:
         yield f"Clauses that were altered speak for the altered text only: {', '.join(altered)}."
 
