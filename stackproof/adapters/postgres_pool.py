@@ -11,6 +11,7 @@ import math
 import threading
 import weakref
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from time import monotonic
@@ -80,25 +81,19 @@ class BoundedConnection(psycopg.Connection[tuple[Any, ...]]):
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
 
+    def __del__(self, *_: Any) -> None:
+        # Only an interruption lets a connection go without `close` (see `PostgresPool`); psycopg would warn.
+        if hasattr(self, "pgconn"):
+            self.pgconn.finish()
+
 
 Connection: TypeAlias = BoundedConnection
 
 
-class _Lease:
-    """The right to one connection, as long as this object lives.
+class _Permit:
+    """The right to open one connection, as long as this object lives."""
 
-    The pool knows its leases by weak references only. So an exception that strikes between any two steps (a signal, a
-    timeout of gevent) cannot take away a connection for ever.
-    """
-
-    __slots__ = ("__weakref__", "connection")
-
-    def __init__(self, connection: Connection | None) -> None:
-        self.connection = connection
-
-    def __del__(self) -> None:
-        if self.connection is not None:
-            self.connection.close()
+    __slots__ = ("__weakref__",)
 
 
 class PostgresPool:
@@ -109,7 +104,8 @@ class PostgresPool:
     Connecting takes at most ``connect_timeout``, which libpq counts in whole seconds from 2.
 
     **Recovery.** An idle connection that the server has closed is noticed before use (one non-blocking read, no round trip) and
-    replaced, so the first call after a restart works.
+    replaced, so the first call after a restart works. What is in use is known by weak references only, so an exception
+    that strikes between any two steps (a signal, a timeout of gevent) takes away no connection for good.
 
     **Session.** Each connection has the schema as its search path, UTC, and the settings in ``session``.
 
@@ -141,7 +137,9 @@ class PostgresPool:
         self._session = dict(session or {})
         self._changed = threading.Condition()
         self._idle: list[Connection] = []
-        self._leases: weakref.WeakSet[_Lease] = weakref.WeakSet()
+        self._open: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._opening: weakref.WeakSet[_Permit] = weakref.WeakSet()
+        self._waiting = 0
         self._closed = False
 
     def run(self, call: Callable[[Connection], T], *, writes: bool, timeout: float | None = None) -> T:
@@ -186,77 +184,91 @@ class PostgresPool:
 
     def close(self) -> None:
         """Close every connection; those in use are waited for, as long as an operation can last. Twice is fine."""
-        with self._changed:
-            self._closed = True
-            idle, self._idle = self._idle, []
-            self._changed.notify_all()
-        for connection in idle:
-            connection.close()
+        self._closed = True
+        self._close_idle()
         deadline = monotonic() + self.operation_timeout
         with self._changed:
-            while self._leases and self._wait(deadline):
+            self._changed.notify_all()
+            while (self._open or self._opening) and self._wait(deadline):
                 pass
 
     def _attempt(self, call: Callable[[Connection], T], deadline: float) -> T:
-        lease = self._lease(deadline)
+        connection = self._take(deadline)
         try:
-            connection = self._connected(lease)
             connection.deadline = deadline
             return call(connection)
         finally:
-            self._release(lease)
+            self._give_back(connection)
 
-    def _lease(self, deadline: float) -> _Lease:
-        """The right to one connection: an idle one, or one to be opened."""
+    def _take(self, deadline: float) -> Connection:
+        while True:
+            try:
+                connection = self._idle.pop()  # the one that was used last; atomic, so the usual way needs no lock
+            except IndexError:
+                permit = self._permit(deadline)
+                if permit is not None:
+                    return self._connect(permit)
+                continue
+            if _still_open(connection):
+                return connection
+            self._drop(connection)
+
+    def _permit(self, deadline: float) -> _Permit | None:
+        """Wait for the right to open a connection, or for an idle one (then None)."""
         with self._changed:
-            while not self._closed:
-                if self._idle or len(self._leases) < self._max_connections:
-                    # The connection that was used last: the fewest stay busy.
-                    lease = _Lease(self._idle.pop() if self._idle else None)
-                    self._leases.add(lease)
-                    return lease
-                if not self._wait(deadline):
-                    raise OperationTimeoutError(f"no connection to {self.server} became free within the time limit")
+            self._waiting += 1
+            try:
+                while not self._closed:
+                    if self._idle:
+                        return None
+                    if len(self._open) + len(self._opening) < self._max_connections:
+                        permit = _Permit()
+                        self._opening.add(permit)
+                        return permit
+                    if not self._wait(deadline):
+                        raise OperationTimeoutError(f"no connection to {self.server} became free within the time limit")
+            finally:
+                self._waiting -= 1
         raise ClosedError(f"the adapter of {self.server} was disconnected")
 
     def _wait(self, deadline: float) -> bool:
-        """Wait for a change, or a moment: a lease that an interruption orphaned ends without a notice. False: too late."""
+        """Wait for a change, or a moment: what an interruption dropped gives no notice. False when it is too late."""
         self._changed.wait(min(0.1, max(0.0, deadline - monotonic())))
         return monotonic() < deadline
 
-    def _connected(self, lease: _Lease) -> Connection:
-        if lease.connection is not None and not _still_open(lease.connection):
-            lease.connection.close()
-            lease.connection = None
-        if lease.connection is None:
-            lease.connection = self._connect()
-        return lease.connection
-
-    def _connect(self) -> Connection:
+    def _connect(self, permit: _Permit) -> Connection:
         try:
             connection = BoundedConnection.connect(self._conninfo, autocommit=True)
-            try:
-                connection.deadline = monotonic() + self.operation_timeout
-                connection.execute(self._session_settings())
-            except BaseException:
-                connection.close()  # whatever came in between: without its settings nobody may use it
-                raise
+            connection.deadline = monotonic() + self.operation_timeout
+            connection.execute(self._session_settings())
+            self._open.add(connection)
         except psycopg.Error as error:
             raise UnavailableError(f"cannot connect to {self.server}: {_first_line(error)}") from error
+        finally:
+            self._opening.discard(permit)
         return connection
 
-    def _release(self, lease: _Lease) -> None:
-        connection = lease.connection
-        idle = psycopg.pq.TransactionStatus.IDLE
-        usable = connection is not None and not connection.closed and connection.pgconn.transaction_status == idle
+    def _give_back(self, connection: Connection) -> None:
+        if connection.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            self._drop(connection)
+            return
+        self._idle.append(connection)
+        if self._waiting:
+            with self._changed:
+                self._changed.notify()
+        if self._closed:
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            with suppress(IndexError):  # another thread closes them, too
+                self._drop(self._idle.pop())
+
+    def _drop(self, connection: Connection) -> None:
+        connection.close()
+        self._open.discard(connection)
         with self._changed:
-            self._leases.discard(lease)
             self._changed.notify_all()
-            if connection is not None and usable and not self._closed:
-                self._idle.append(connection)
-                lease.connection = None
-        if lease.connection is not None:
-            lease.connection.close()
 
     def _session_settings(self) -> sql.Composed:
         # Sent as statements: a connection pooler such as PgBouncer may drop or refuse start-up options.
@@ -271,10 +283,14 @@ class PostgresPool:
         return sql.SQL("; ").join([path, *rest])
 
     def _migrate(self, deadline: float) -> None:
-        with self._migrating:
+        if not self._migrating.acquire(timeout=max(0.0, deadline - monotonic())):
+            raise OperationTimeoutError(f"the tables at {self.server} were not ready within the time limit")
+        try:
             if not self._migrated:
                 self._attempt(self._apply_migrations, deadline)
                 self._migrated = True
+        finally:
+            self._migrating.release()
 
     def _apply_migrations(self, connection: Connection) -> None:
         if self._applied(connection) >= {step.version for step in self._migrations}:

@@ -125,7 +125,7 @@ def history(rng: random.Random, length: int) -> list[Interaction]:
             direction=rng.choice(list(Direction)),
             outcome=rng.choice(("", "seen", "bought")),
             timestamp=rng.choice(moments),
-            value=rng.choice((Decimal(0), Decimal("0.1"), Decimal("-2.50"), Decimal("1000000000.00000001"))),
+            value=rng.choice((Decimal(0), Decimal("0.1"), Decimal("-2.50"), Decimal("123456.789"))),
         )
         for _ in range(length)
     ]
@@ -152,7 +152,7 @@ def exact_values(limits: InteractionCapabilities) -> list[Decimal]:
     """Values that binary fractions, 28-digit contexts, six decimals or integers would spoil; all within the limits."""
     digits = limits.value_digits
     ones = tuple(1 + n % 9 for n in range(digits))
-    return [
+    values = [
         Decimal("0.1"),
         Decimal("30.40"),
         Decimal("-2.675"),
@@ -164,3 +164,4 @@ def exact_values(limits: InteractionCapabilities) -> list[Decimal]:
         Decimal((0, ones, -digits)),
         Decimal((0, (7,), -digits)),
     ]
+    return [value for value in values if len(value.as_tuple().digits) <= digits]

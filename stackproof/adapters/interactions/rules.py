@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from decimal import Decimal
 from hashlib import blake2b
+from operator import attrgetter
 
 from stackproof.interfaces import (
     MAX_SUMMARIES,
@@ -37,6 +38,7 @@ TEXT_FIELDS = (
     "recommendation_id",
     "placement",
 )
+_TEXTS = attrgetter(*TEXT_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +77,12 @@ def check_batch(events: Sequence[Interaction], limits: InteractionCapabilities, 
 
 def find_problem(event: Interaction, limits: InteractionCapabilities, *, nul_allowed: bool) -> str | None:
     """Why the store cannot keep this interaction; None when it can."""
-    for name in TEXT_FIELDS:
-        problem = _problem_of_text(getattr(event, name), limits.max_text_bytes, nul_allowed)
-        if problem:
-            return f"{name} {problem}"
+    texts = _TEXTS(event)
+    if not _plain(texts, limits.max_text_bytes):
+        for name, text in zip(TEXT_FIELDS, texts, strict=True):
+            problem = _problem_of_text(text, limits.max_text_bytes, nul_allowed)
+            if problem:
+                return f"{name} {problem}"
     if significant_digits(event.value) > limits.value_digits:
         return f"value has more than {limits.value_digits} significant digits"
     if event.value and not LEAST_EXPONENT <= event.value.adjusted() <= GREATEST_EXPONENT:
@@ -97,6 +101,12 @@ def check_query_texts(query: SummariesQuery, *, nul_allowed: bool) -> None:
         problem = _problem_of_text(text, len(text) * 4, nul_allowed) if text else None
         if problem:
             raise RejectedError(f"the query cannot be asked: {name} {problem}")
+
+
+def _plain(texts: tuple[str, ...], max_bytes: int) -> bool:
+    """Whether no text needs a closer look: the usual case, in a third of the time."""
+    joined = "".join(texts)
+    return joined.isascii() and "\0" not in joined and max(map(len, texts)) <= max_bytes
 
 
 def _problem_of_text(text: str, max_bytes: int, nul_allowed: bool) -> str | None:
