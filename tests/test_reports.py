@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape
 
 import jsonschema
 import pytest
-from certificate_samples import HOSTILE, holds, with_all_verdicts
+from certificate_samples import HOSTILE, clause, holds, with_all_verdicts
 from rich.console import Console
 
 import stackproof.verification
@@ -357,6 +357,18 @@ def test_the_terminal_explains_what_did_not_hold() -> None:
     for needed in ('cache.get("k") -> "v"', "too little evidence: round trips: 1 of 3", "was overridden in TestMine"):
         assert needed in output
     assert "(interrupted)" in output
+
+
+def test_trouble_before_the_first_clause_is_told_once() -> None:
+    server, cache = holds().targets
+    down = replace(cache, trouble="server", trouble_sentence="Nobody listens.")
+    certificate = replace(holds(), targets=(server, down))
+    assert _terminal(certificate).count("Nobody listens.") == 1
+    undecided = clause(
+        "CACHE-99", "Any.", verdict=Verdict.INCONCLUSIVE, evidence={}, reason="the server is down: Nobody listens."
+    )
+    certificate = replace(certificate, clauses=(*certificate.clauses, undecided))
+    assert _terminal(certificate).count("Nobody listens.") == 1
 
 
 def test_hostile_text_neither_steers_the_terminal_nor_is_taken_for_markup() -> None:

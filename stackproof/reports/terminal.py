@@ -82,8 +82,10 @@ def _scarcest(seen: list[Sighting]) -> str:
 
 
 def _print_trouble(certificate: Certificate, console: Console) -> None:
+    """What the smoke step found, unless it is told below as the reason of clauses that could not be decided."""
+    reasons = [record.result.reason for record in certificate.clauses]
     for target in certificate.targets:
-        if target.trouble != "none":
+        if target.trouble != "none" and not any(target.trouble_sentence in reason for reason in reasons):
             head = Text(f"\nThe {target.trouble} of {one_line(target.target)} is in trouble.", "bold red")
             console.print(head, highlight=False)
             _print_line(f"  {target.trouble_sentence}", console)
