@@ -79,9 +79,7 @@ def judge_mutants(mutants: Iterable[Mutant], ledger: Ledger, concerns: Sequence[
         rows.append(
             MutantRow(mutant.name, mutant.concern, mutant.killed_by, mutant.imitates, mutant.defect, killed, seen)
         )
-    covered = {(row.concern, row.clause) for row in rows}
-    everything = [(c, planned.clause.id) for c in concerns for planned in planned_clauses(contract_for(c))]
-    uncovered = tuple(f"{concern} {clause}" for concern, clause in everything if (concern, clause) not in covered)
+    uncovered = _uncovered(concerns)
     good = (Verdict.PASS, Verdict.NOT_SUPPORTED)
     troubles = tuple(
         f"{row.concern} {row.clause}: {row.verdict} {row.reason}"
@@ -89,3 +87,10 @@ def judge_mutants(mutants: Iterable[Mutant], ledger: Ledger, concerns: Sequence[
         if row.target.startswith("reference:") and row.verdict not in good
     )
     return SelfTest(tuple(rows), uncovered, troubles, seed)
+
+
+def _uncovered(concerns: Sequence[str]) -> tuple[str, ...]:
+    """The clauses of these concerns that no mutant names. A clause that several contracts share (LIFE) is one clause."""
+    clauses = {(c, planned.clause.id): planned.clause for c in CONCERNS for planned in planned_clauses(contract_for(c))}
+    covered = {clauses[m.concern, m.killed_by] for m in all_mutants() if (m.concern, m.killed_by) in clauses}
+    return tuple(f"{concern} {clause.id}" for (concern, _), clause in clauses.items() if concern in concerns and clause not in covered)
