@@ -68,7 +68,7 @@ def _eager_switching() -> Iterator[None]:
 
 
 class _Gate:
-    """Lets all threads go when the last one has come. They spin at the end, since one that sleeps wakes up too late to overlap."""
+    """Lets all threads go when the last one has come. They spin at the end: one that sleeps wakes up too late to overlap."""
 
     def __init__(self, parties: int) -> None:
         self._barrier = threading.Barrier(parties)

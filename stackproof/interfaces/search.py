@@ -15,7 +15,10 @@ class SearchIndex(Backend):
     """Full-text search over titles and texts.
 
     **Words**: `words.words_of` says what a word is. A document matches when every word of the query is among the words
-    of its title and text. Text is data, never syntax: there is no operator, quote, wildcard or escape. A query without a word finds nothing.
+    of its title and text. Text is data, never syntax: there is no operator, quote, wildcard or escape. A query without
+    a word finds nothing.
+
+    **Limits**: ids and kinds of up to 512 bytes of UTF-8 work everywhere; an adapter may reject longer ones.
 
     **Order**: by score, highest first; equal scores by document id (code point order). Scores are finite, >= 0, and only
     comparable within one answer. A word in a title weighs more than the same word in a text of the same length.

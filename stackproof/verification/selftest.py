@@ -19,7 +19,7 @@ from .worker import Observer, WorkerRun
 
 SCHEMA = "stackproof-selftest/1"
 
-REFERENCES = {concern: "memory" for concern in CONCERNS} | {"logs": "console"}
+REFERENCES = dict.fromkeys(CONCERNS, "memory") | {"logs": "console"}
 """What must pass everything. For logs the handler that writes to a stream: one in memory has no destination that can fail."""
 
 
@@ -93,4 +93,5 @@ def _uncovered(concerns: Sequence[str]) -> tuple[str, ...]:
     """The clauses of these concerns that no mutant names. A clause that several contracts share (LIFE) is one clause."""
     clauses = {(c, planned.clause.id): planned.clause for c in CONCERNS for planned in planned_clauses(contract_for(c))}
     covered = {clauses[m.concern, m.killed_by] for m in all_mutants() if (m.concern, m.killed_by) in clauses}
-    return tuple(f"{concern} {clause.id}" for (concern, _), clause in clauses.items() if concern in concerns and clause not in covered)
+    bare = [(concern, clause) for (concern, _), clause in clauses.items() if clause not in covered]
+    return tuple(f"{concern} {clause.id}" for concern, clause in bare if concern in concerns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import pickle
 import sqlite3
 import tempfile
@@ -37,9 +38,9 @@ class SqliteCache(CacheStore):
         self._writes: dict[str, int] = {}
         self._open = True
         try:
-            file = tempfile.NamedTemporaryFile(dir=directory, prefix=namespace, suffix=".db", delete=False)
-            file.close()
-            self._path = Path(file.name)
+            descriptor, name = tempfile.mkstemp(dir=directory, prefix=namespace, suffix=".db")
+            os.close(descriptor)
+            self._path = Path(name)
             self._db = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
         except OSError as error:
             raise UnavailableError(f"the cache file cannot be made: {error.strerror}") from error

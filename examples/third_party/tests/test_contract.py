@@ -1,4 +1,5 @@
 from acme_cache import SqliteCache
+
 from stackproof.contracts import CacheContract
 
 
