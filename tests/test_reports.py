@@ -179,12 +179,8 @@ def test_junit_is_never_green_for_what_is_not_known() -> None:
     assert ends["CACHE-09"] == [("skipped", "not executed: the run was interrupted before it")]
     assert ends["CACHE-10"] == [("skipped", "provisional, not counted: new in 0.1; would be PASS.")]
     assert ends["CACHE-14"] == [("skipped", "proven absent: shared is not declared, and was proven absent")]
-    assert {name: root.attrib[name] for name in ("tests", "failures", "errors", "skipped")} == {
-        "tests": "11",
-        "failures": "2",
-        "errors": "1",
-        "skipped": "4",
-    }
+    assert [root.attrib[name] for name in ("tests", "failures", "errors")] == ["11", "2", "1"]
+    assert [suite.attrib["skipped"] for suite in root] == ["0", "4", "0"]
     assert [suite.attrib["tests"] for suite in root] == ["2", "8", "1"]
     assert [suite.attrib["timestamp"] for suite in root] == ["2026-11-23T21:45:01"] * 3
 
