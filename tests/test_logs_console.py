@@ -32,6 +32,11 @@ class TestConsoleLogs(LogContract):
         return ConsoleJsonHandler(stream=self.sink.stream, namespace=namespace)
 
 
+class TestConsoleLogsWithSmallRecords(LogContract):
+    def make_backend(self, namespace: str) -> logging.Handler:
+        return ConsoleJsonHandler(stream=self.sink.stream, max_record_bytes=SMALLEST_RECORD_BYTES)
+
+
 def record(**attributes: Any) -> logging.LogRecord:
     given_ = {"name": "shop.orders", "levelname": "WARNING", "levelno": 30, "created": 1_700_000_000.25}
     return logging.makeLogRecord(given_ | attributes)
@@ -120,6 +125,16 @@ def test_nothing_is_cut_that_fits() -> None:
     assert CUT in line_of(record(msg="x" * (room + 1)), limit)
 
 
+def test_both_ends_of_a_cut_text_are_kept() -> None:
+    line = line_of(
+        record(msg="x", exc_text="Traceback" + "." * 100_000 + "ValueError: the reason"), SMALLEST_RECORD_BYTES
+    )
+    shown = json.loads(line)["exception"]
+    assert shown.startswith("Traceback")
+    assert shown.endswith("ValueError: the reason")
+    assert CUT in shown
+
+
 def test_shared_containers_do_not_explode() -> None:
     graph: list[object] = ["leaf"]
     for _ in range(60):
@@ -206,6 +221,18 @@ def test_failures_are_counted_and_reported_once(capsys: pytest.CaptureFixture[st
     reports = capsys.readouterr().err.splitlines()
     assert len(reports) == 1
     assert "records are being dropped" in json.loads(reports[0])["message"]
+
+
+def test_a_report_that_cannot_be_written_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    deaf = Stubborn()
+    deaf.error = RuntimeError("an odd stream")
+    monkeypatch.setattr(sys, "stderr", deaf)
+    monkeypatch.setattr(sys, "__stderr__", deaf)
+    stream = Stubborn()
+    stream.error = OSError("disk full")
+    handler = ConsoleJsonHandler(stream=stream)
+    handler.handle(record(msg="lost"))
+    assert (handler.dropped, deaf.calls) == (1, 2)
 
 
 def test_the_report_is_off_where_logging_says_so(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import nullcontext
 from typing import Self
 
 from stackproof.adapters.settings import Settings
@@ -66,11 +67,8 @@ class ConsoleJsonHandler(LineHandler):
 
     def setStream(self, stream: TextStream) -> None:  # noqa: N802 - the name that logging.StreamHandler gives it
         """Write to this stream from the next record on."""
-        self.acquire()
-        try:
+        with self.lock or nullcontext():
             self._stream = stream
-        finally:
-            self.release()
 
     def write_line(self, line: str) -> None:
         stream = self.stream
@@ -90,14 +88,14 @@ class ConsoleJsonHandler(LineHandler):
 
     def flush(self) -> None:
         """Flush the stream. Records are flushed one by one anyway, so that a failure here loses nothing new."""
-        self.acquire()
-        try:
-            if self._open and self.stream is not None:
-                self.stream.flush()
-        except Exception as error:  # noqa: BLE001 - the stream's trouble is not the application's
-            self.failed(error)
-        finally:
-            self.release()
+        with self.lock or nullcontext():
+            stream = self.stream
+            if not self._open or stream is None:
+                return
+            try:
+                stream.flush()
+            except Exception as error:  # noqa: BLE001 - the stream's trouble is not the application's
+                self.failed(error)
 
 
 def _say(line: str, unless: TextStream | None) -> None:
@@ -107,7 +105,7 @@ def _say(line: str, unless: TextStream | None) -> None:
             try:
                 stream.write(line)
                 stream.flush()
-            except (OSError, ValueError):
+            except Exception:  # noqa: BLE001, S112 - nothing is left to tell it to; `dropped` has the number
                 continue
             return
 

@@ -142,13 +142,15 @@ class JsonReady:
             return self.text(f"<{type(value).__qualname__} that cannot be shown: {type(error).__name__}>")
 
     def text(self, text: str) -> str:
-        """The text without lone surrogates (they become visible escapes), cut to half of the room that is left."""
+        """The text without lone surrogates (they become visible escapes).
+
+        Where it is longer than half of the room that is left, its middle is cut out: a traceback ends with the error.
+        """
         most = max(self.room // 2, 0)
-        shown = text[:most]
-        self.room -= len(shown)
-        if not shown.isascii():
-            shown = shown.encode("utf-8", "backslashreplace").decode("utf-8")
-        return shown if len(text) <= most else shown + CUT
+        tail = most // 2
+        shown = text if len(text) <= most else text[: most - tail] + CUT + text[len(text) - tail :]
+        self.room -= min(len(text), most)
+        return shown if shown.isascii() else shown.encode("utf-8", "backslashreplace").decode("utf-8")
 
     def as_text(self, value: object) -> str:
         shown = self.value(value)

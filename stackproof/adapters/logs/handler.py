@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import ClassVar, Protocol
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Protocol
 
 from stackproof.interfaces import ConfigurationError, LogCapabilities
 
@@ -19,15 +21,19 @@ class TextStream(Protocol):
 
 
 class LineHandler(logging.Handler):
-    """Delivers each record as one line of JSON through `write_line`; what could not be delivered is counted in `dropped`."""
+    """Delivers each record as one line of JSON through `write_line`; what could not be delivered is counted in `dropped`.
 
-    capabilities: ClassVar[LogCapabilities] = LogCapabilities(counts_drops=True)
+    A record that is logged while the destination is being written to, by the destination itself or by a signal handler
+    in the same thread, is one of these: delivering it could go on for ever.
+    """
+
+    capabilities: LogCapabilities = LogCapabilities(counts_drops=True)
 
     def __init__(self, *, level: int | str = logging.NOTSET, max_record_bytes: int = DEFAULT_RECORD_BYTES) -> None:
         super().__init__(level)
         if max_record_bytes < SMALLEST_RECORD_BYTES:
             raise ConfigurationError(f"max_record_bytes={max_record_bytes} is less than {SMALLEST_RECORD_BYTES}")
-        self.max_record_bytes = max_record_bytes
+        self.capabilities = replace(self.capabilities, max_record_bytes=max_record_bytes)
         self.dropped = 0
         """How many records were given up, ever."""
         self._open = True
@@ -55,14 +61,11 @@ class LineHandler(logging.Handler):
         problem: Exception | None = None
         line = ""
         try:
-            line = line_of(record, self.max_record_bytes)
+            line = line_of(record, self.capabilities.max_record_bytes)
         except Exception as error:  # noqa: BLE001 - nothing that was logged may break the caller, not even at the recursion limit
             problem = error
-        self.acquire()
-        try:
+        with self.lock or nullcontext():
             self._deliver(line, problem)
-        finally:
-            self.release()
 
     def _deliver(self, line: str, problem: Exception | None) -> None:
         if not self._open or self._writing:  # closed; or the destination itself logs while it is written to
@@ -81,11 +84,8 @@ class LineHandler(logging.Handler):
 
     def close(self) -> None:
         """Flush; records that come later are dropped and counted. A second call does nothing."""
-        self.acquire()
-        try:
+        with self.lock or nullcontext():
             if self._open:
                 self.flush()
                 self._open = False
-        finally:
-            self.release()
         super().close()

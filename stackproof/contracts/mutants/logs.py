@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 import time
-from typing import Any, ClassVar
+from typing import Any
 
 from stackproof.adapters.logs.fields import fields_of, line_of
 from stackproof.adapters.logs.memory import MemoryLogHandler
@@ -340,7 +340,7 @@ class ForgetsToCountAfterClose(MemoryLogHandler):
 class CountsWithoutSayingSo(MemoryLogHandler):
     """Counts its drops and does not declare it."""
 
-    capabilities: ClassVar[LogCapabilities] = LogCapabilities(counts_drops=False)
+    capabilities = LogCapabilities(counts_drops=False)
 
 
 @mutant(of=MemoryLogHandler, killed_by="LOG-17")
@@ -387,7 +387,7 @@ class ForgetsTheLogger(MemoryLogHandler):
 class StructuredWithoutSayingSo(MemoryLogHandler):
     """Writes JSON and declares plain text."""
 
-    capabilities: ClassVar[LogCapabilities] = LogCapabilities(structured=False, counts_drops=True)
+    capabilities = LogCapabilities(structured=False, counts_drops=True)
 
 
 @mutant(of=MemoryLogHandler, killed_by="LOG-18")
