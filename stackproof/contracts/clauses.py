@@ -113,7 +113,7 @@ class Planned:
 
 
 def planned_clauses(contract: type[Any], profile: str = "full") -> Iterator[Planned]:
-    """The clauses of a contract class, in order of definition; those that a subclass replaced or removed are marked.
+    """The clauses of a contract class, by id (LIFE last); those that a subclass replaced or removed are marked.
 
     The plan comes from the classes that first declared each method, so that a subclass cannot make a clause vanish.
     """
@@ -125,7 +125,7 @@ def planned_clauses(contract: type[Any], profile: str = "full") -> Iterator[Plan
             if found is not None and name not in first:
                 first[name] = found
                 origin[name] = function
-    for name, value in first.items():
+    for name, value in sorted(first.items(), key=lambda item: _by_id(item[1].id)):
         if profile == "core" and value.profile != "core":
             continue
         current = getattr(contract, name, None)
@@ -135,6 +135,12 @@ def planned_clauses(contract: type[Any], profile: str = "full") -> Iterator[Plan
         elif current is not origin[name]:
             altered = f"{name} was overridden in {getattr(current, '__qualname__', contract.__qualname__)}"
         yield Planned(value, name, altered)
+
+
+def _by_id(clause_id: str) -> tuple[bool, str, int, str]:
+    """The order of clauses: those of the concern by number, then those that all concerns share."""
+    prefix, _, number = clause_id.rpartition("-")
+    return prefix == "LIFE", prefix, int(number) if number.isdigit() else 0, number
 
 
 def absence_proof(contract: type[Any], clause_id: str) -> Callable[..., None] | None:
