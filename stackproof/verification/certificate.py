@@ -130,7 +130,9 @@ def to_json(certificate: Certificate) -> str:
     data = {"schema": SCHEMA, "level": str(certificate.level), **data}
     data["counts"] = {str(verdict): number for verdict, number in certificate.counts.items()}
     data["clauses"] = [_row(record) for record in certificate.clauses]
-    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    # Half a character, which a backend's message may hold, is no UTF-8: as an escape it is JSON and comes back the same.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def from_json(text: str) -> Certificate:
