@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -101,9 +101,15 @@ def expect_summaries(rows: Sequence[Summary], events: Iterable[Interaction], que
     doubled = sorted({key for key in seen_keys if seen_keys.count(key) > 1}) if len(rows) != len(expected) else []
     expect(doubled, f"{what}: summaries that came twice").equals([])
     for row in rows:
-        expect(row.total_value, f"{what}: the total value").has_type(Decimal)
-        expect(row, f"{what}: the summary").equals(expected_by_key[_key(row)])
-    expect(seen_keys, f"{what}: the order").equals([_key(row) for row in expected])
+        right = expected_by_key[_key(row)]
+        wrong = [field.name for field in fields(Summary) if getattr(row, field.name) != getattr(right, field.name)]
+        which = f"{what}: the summary of {' / '.join(part for part in _key(row) if part)}"
+        expect({name: getattr(row, name) for name in wrong}, which).equals(
+            {name: getattr(right, name) for name in wrong}
+        )
+        expect(row.total_value, f"{which}: the total value").has_type(Decimal)
+    for place, (seen, right_key) in enumerate(zip(seen_keys, map(_key, expected), strict=True)):
+        expect(seen, f"{what}: the row in place {place + 1}").equals(right_key)
 
 
 def _key(row: Summary) -> tuple[str, ...]:

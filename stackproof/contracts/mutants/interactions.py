@@ -187,7 +187,7 @@ class ValuesAreFloats(Rewritten):
     """Values pass through binary fractions."""
 
     def spoil(self, event: Interaction) -> Interaction:
-        return replace(event, value=Decimal(float(event.value)))
+        return replace(event, value=Decimal(repr(float(event.value))))
 
 
 @mutant(of=Store, killed_by="STORE-04", imitates="I7")

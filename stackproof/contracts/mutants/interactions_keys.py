@@ -12,7 +12,6 @@ from stackproof.interfaces import (
     ClosedError,
     Interaction,
     InteractionType,
-    PeriodType,
     RejectedError,
     SummariesPage,
     SummariesQuery,
@@ -227,13 +226,12 @@ class Renamed(MemoryInteractionStore):
 
     def _apply(self, events: Sequence[Interaction]) -> None:
         super()._apply(events)
-        for key in list(self._space.events):
+        for key in {(event.tenant, event.customer) for event in events}:
             other = self.rename(*key)
-            if other != key:
-                moved = self._space.events.pop(key)
-                self._space.events.setdefault(other, []).extend(
-                    replace(event, tenant=other[0], customer=other[1]) for event in moved
-                )
+            moved = self._space.events.pop(key, []) if other != key else []
+            self._space.events.setdefault(other, []).extend(
+                replace(event, tenant=other[0], customer=other[1]) for event in moved
+            )
 
     def _summaries(self, query: SummariesQuery) -> list[Summary]:
         tenant, customer = self.rename(query.tenant, query.customer)
@@ -538,12 +536,3 @@ class DirectionOfTheFirst(Reshown):
     def show(self, rows: list[Summary], query: SummariesQuery) -> list[Summary]:
         first = {e.offer: e.direction for e in reversed(self._space.events.get((query.tenant, query.customer), []))}
         return [replace(row, direction=first[row.offer]) for row in rows]
-
-
-@mutant(of=Store, killed_by="STORE-12")
-class TheYearOfPeriodsIsCut(Reshown):
-    """Weekly periods lack the century."""
-
-    def show(self, rows: list[Summary], query: SummariesQuery) -> list[Summary]:
-        weekly = PeriodType.WEEKLY
-        return [replace(row, period_key=row.period_key[2:]) if row.period_type is weekly else row for row in rows]
