@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from pathlib import Path
 import pytest
 import redis
 
+import stackproof.adapters.cache.redis as adapter
 from stackproof.adapters.cache.redis import RedisCache
 from stackproof.adapters.settings import Settings
 from stackproof.contracts import CacheContract
@@ -92,6 +94,7 @@ class TestProcesses:
     FETCH = """
 import sys, time
 from pathlib import Path
+import stackproof.adapters.cache.redis as adapter
 from stackproof.adapters.cache.redis import RedisCache
 
 url, namespace, log, seconds, lock_seconds = sys.argv[1:]
@@ -191,6 +194,83 @@ print(cache.get_or_fetch("hot", fetch, ttl=60), flush=True)
             go_on.set()
             assert first.result(10) == "older"
         assert cache.get("key") == "newer"
+
+    def test_who_joins_after_a_delete_does_not_get_what_the_leader_read_before_it(self, open_cache, monkeypatch):
+        """The leader of a process waits for another process's fetch; its answer is older than the delete."""
+        cache, other = open_cache(), open_cache()
+        leader_waits, leader_has_read, joined, go_on = (threading.Event() for _ in range(4))
+        value_or_mark, join = cache._value_or_mark, adapter._Fetch.join
+
+        def paused(name, mark):
+            leader_waits.set()
+            found = value_or_mark(name, mark)
+            leader_has_read.set()
+            go_on.wait(10)
+            return found
+
+        def noted(flight):
+            joined.set()
+            return join(flight)
+
+        monkeypatch.setattr(cache, "_value_or_mark", paused)
+        monkeypatch.setattr(adapter._Fetch, "join", noted)
+        with ThreadPoolExecutor() as pool:
+
+            def slow():
+                leading.append(pool.submit(cache.get_or_fetch, "key", lambda: "too early", 60))
+                assert leader_waits.wait(10)
+                return "older"
+
+            leading = []
+            other.get_or_fetch("key", slow, 60)
+            assert leader_has_read.wait(10)
+            other.delete("key")
+            late = pool.submit(cache.get_or_fetch, "key", lambda: "newer", 60)
+            assert joined.wait(10)
+            go_on.set()
+            assert late.result(10) == "newer"
+            assert leading[0].result(10) == "older"
+
+    def test_no_read_is_older_than_a_change_that_was_over_before_it_began(self, open_cache):
+        instances = [open_cache(lock_seconds=1.0) for _ in range(3)]
+        database, announced = [0, 0], [0, 0]
+        stale: list[tuple[int, int]] = []
+        reads: list[int] = []
+        until = time.monotonic() + 2.0
+
+        def read(seed):
+            rng = random.Random(seed)
+            while time.monotonic() < until:
+                row = rng.randrange(2)
+                least = announced[row]
+
+                def fetch(row=row):
+                    value = database[row]
+                    time.sleep(rng.uniform(0, 0.004))
+                    return value
+
+                seen = rng.choice(instances).get_or_fetch(str(row), fetch, ttl=rng.choice([None, 0.02, 1]))
+                reads.append(seen)
+                if seen < least:
+                    stale.append((seen, least))
+
+        def change(seed):
+            rng = random.Random(seed)
+            while time.monotonic() < until:
+                row = seed % 2
+                database[row] += 1
+                cache = rng.choice(instances)
+                cache.delete(str(row)) if rng.random() < 0.5 else cache.set(str(row), database[row], ttl=5)
+                announced[row] = database[row]
+                time.sleep(rng.uniform(0, 0.01))
+
+        with ThreadPoolExecutor(10) as pool:
+            tasks = [pool.submit(read, seed) for seed in range(8)] + [pool.submit(change, seed) for seed in (100, 101)]
+            for task in tasks:
+                task.result(30)
+        assert stale == []
+        assert len(reads) > 100
+        assert min(announced) > 10
 
     def test_disconnect_during_a_fetch_lets_others_go_on_at_once(self, open_cache):
         cache, other = open_cache(), open_cache()

@@ -145,7 +145,7 @@ class RedisCache(CacheStore):
                 mine = _Fetch()
                 try:
                     if self._replace(name, running, mine):
-                        return _unpack(mine.lead(partial(self._fetch, name, mine, fetch, milliseconds)))
+                        return _unpack(self._lead(name, mine, fetch, milliseconds))
                 finally:
                     self._replace(name, mine, None)
                     mine.abandon()
@@ -176,21 +176,27 @@ class RedisCache(CacheStore):
             if cursor == b"0":
                 return
 
-    def _fetch(self, name: str, mine: _Fetch, fetch: Callable[[], CacheValue], milliseconds: int | None) -> bytes:
-        """What every caller of this process gets: another process's value, or that of our own fetch."""
+    def _lead(self, name: str, mine: _Fetch, fetch: Callable[[], CacheValue], milliseconds: int | None) -> bytes:
+        """What the leading caller gets: the value that another process left, or that of our own fetch."""
         try:
             found = self._value_or_mark(name, mine.mark)
             if found != mine.mark:
+                # Only for this caller: those who joined may have come after a change that this read has not seen yet.
+                # They are told nothing, and look for themselves.
                 return found
             mine.held = True
-            with self._leases.held(mine.mark, name):
-                packed = _pack(fetch())
-                lifetime = "" if milliseconds is None else str(milliseconds)
-                self._run(_WRITE_BACK, name, mine.mark, packed, lifetime, repeatable=True)
-                return packed
+            return mine.lead(partial(self._fetch, name, mine, fetch, milliseconds))
         except BaseException:
             self._release(name, mine.mark)
             raise
+
+    def _fetch(self, name: str, mine: _Fetch, fetch: Callable[[], CacheValue], milliseconds: int | None) -> bytes:
+        """Fetch while our mark is kept alive, and store the result where the mark still stands."""
+        with self._leases.held(mine.mark, name):
+            packed = _pack(fetch())
+            lifetime = "" if milliseconds is None else str(milliseconds)
+            self._run(_WRITE_BACK, name, mine.mark, packed, lifetime, repeatable=True)
+            return packed
 
     def _value_or_mark(self, name: str, mark: bytes) -> bytes:
         """Wait while another process's mark stands; then the value it left, or our mark, which stands from now on."""
