@@ -78,3 +78,14 @@ def test_a_cursor_is_bound_to_its_query() -> None:
     cursor = store.get_summaries(about(limit=1)).next_cursor
     with pytest.raises(RejectedError, match="cursor"):
         store.get_summaries(about(customer="c-2", limit=1, cursor=cursor))
+
+
+def test_all_summaries_walks_over_all_pages() -> None:
+    store = MemoryInteractionStore()
+    for n in range(60):
+        store.record_event(contact(offer=f"o-{n:02}"))
+    assert (
+        list(store.all_summaries(about(limit=7)))
+        == list(store.get_summaries(about(limit=200)).rows) + list(store.all_summaries(about(limit=200)))[200:]
+    )
+    assert len(list(store.all_summaries(about()))) == 240

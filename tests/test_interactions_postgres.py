@@ -22,9 +22,11 @@ from stackproof.adapters.interactions.memory import MemoryInteractionStore
 from stackproof.adapters.interactions.postgres import EVENTS_PER_TIMEOUT, MIGRATIONS, PostgresInteractionStore
 from stackproof.adapters.postgres_pool import Migration, PostgresPool, schema_name
 from stackproof.adapters.settings import Settings
+from stackproof.contracts.expectations import eventually
 from stackproof.contracts.interaction_samples import about, alltime, contact, expect_summaries, history, walk
 from stackproof.contracts.interactions import InteractionContract
 from stackproof.interfaces import (
+    BackendError,
     ConfigurationError,
     IndeterminateError,
     OperationTimeoutError,
@@ -213,6 +215,40 @@ def test_a_restarted_server_is_found_again(make: Make, server: EmbeddedPostgres)
     after = contact()
     store.record_event(after)
     expect_summaries(walk(store, about()), [before, after], about(), "after the second restart")
+
+
+def test_a_crash_under_load_loses_and_doubles_nothing(make: Make, server: EmbeddedPostgres) -> None:
+    """Callers repeat what failed, under the same event id, as the errors allow."""
+    store = make(operation_timeout=3.0)
+    store.record_event(contact(event_id="first"))
+    failures: list[BackendError] = []
+    down = threading.Event()
+
+    def record(share: int) -> None:
+        for n in range(150):
+            event = contact(event_id=f"{share}-{n}", value=Decimal("0.01"))
+            while True:
+                try:
+                    store.record_event(event)
+                    break
+                except (UnavailableError, IndeterminateError, OperationTimeoutError) as error:
+                    failures.append(error)
+                    down.wait(10)
+
+    with ThreadPoolExecutor(4) as threads:
+        running = [threads.submit(record, share) for share in range(4)]
+        eventually(
+            lambda: (row := alltime(store)) is not None and row.positive > 30, "the writers are at work", within=10
+        )
+        server.kill()
+        server.start()
+        down.set()
+        for writer in running:
+            writer.result(60)
+    row = alltime(store)
+    assert row is not None
+    assert (row.positive, row.total_value) == (601, Decimal("6.00"))
+    assert failures
 
 
 def test_a_hanging_server_does_not_hang_the_caller(make: Make, url: str) -> None:

@@ -107,7 +107,8 @@ class PostgresPool:
     replaced, so the first call after a restart works. What is in use is known by weak references only, so an exception
     that strikes between any two steps (a signal, a timeout of gevent) takes away no connection for good.
 
-    **Session.** Each connection has the schema as its search path, UTC, and the settings in ``session``.
+    **Session.** Each connection has the schema as its search path, UTC, and the settings in ``session``. So a pooler
+    in between (PgBouncer) must pool sessions, not transactions.
 
     **Namespaces.** Each (component, namespace) is a schema of its own; the empty namespace is the schema
     ``stackproof``, which all components share.

@@ -64,7 +64,7 @@ class InteractionContract(InteractionReads):
         "STORE-01",
         "A batch of any size is stored as a whole, or not at all, and an error names what was at fault.",
         because="a back-end's own batch limit must not decide which contacts are forgotten",
-        learnt_from=("I1", "I2", "I3", "I4", "I27", "K5"),
+        learnt_from=("I1", "I2", "I3", "I4", "I27"),
         needs="bulk",
         sees=(("interactions in one batch", 1003), ("batches rejected", 2)),
     )

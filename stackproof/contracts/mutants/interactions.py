@@ -36,7 +36,7 @@ class DropsWhatTheServerLeftOver(MemoryInteractionStore):
         super().record_events(events[:25])
 
 
-@mutant(of=Store, killed_by="STORE-01", imitates="K5")
+@mutant(of=Store, killed_by="STORE-01", imitates="I3")
 class StoresBatchesUpToTheBadOne(MemoryInteractionStore):
     """The interactions before the bad one of a batch are stored."""
 
