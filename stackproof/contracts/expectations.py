@@ -5,6 +5,7 @@ Each raises `ContractViolation` with what was expected and what was seen, in wor
 
 from __future__ import annotations
 
+import re
 import reprlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
@@ -15,6 +16,7 @@ from stackproof.interfaces import MISSING
 
 _T = TypeVar("_T")
 
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 160
 _short.maxlist = _short.maxtuple = _short.maxdict = _short.maxset = 8
@@ -24,7 +26,7 @@ _short.maxlevel = 4
 def shown(value: object) -> str:
     """A value as a failure shows it: its repr, cut in the middle where it is long."""
     try:
-        return _short.repr(value)
+        return _ADDRESS.sub("", _short.repr(value))  # an address says nothing, and differs in every run
     except Exception as error:  # noqa: BLE001 - the value is the backend's; a broken repr must not hide the finding
         return f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
 

@@ -6,28 +6,51 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from .expectations import shown
 
 _KEPT = 200
+_PAUSE = 0.05
+"""A pause of so many seconds between two calls is worth a line."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A call, or several equal ones in a row (polling), as one line of the journal."""
+
+    line: str
+    first: float
+    last: float
+    pause: float
+    """Seconds since the call before it."""
+    times: int = 1
+
+    def lines(self) -> list[str]:
+        pause = [f"... {self.pause:.2f} s later"] if self.pause >= _PAUSE else []
+        again = f"   ({self.times} times within {self.last - self.first:.2f} s)" if self.times > 1 else ""
+        return [*pause, self.line + again]
 
 
 class Journal:
     """The last calls on one clause's backends. May be written from many threads."""
 
     def __init__(self) -> None:
-        self._lines: deque[str] = deque(maxlen=_KEPT)
+        self._entries: deque[_Entry] = deque(maxlen=_KEPT)
         self._raised: list[BaseException] = []
         self._lock = threading.Lock()
-        self._last = 0.0
 
     def write(self, line: str, began: float) -> None:
+        """Add a call that began at ``began`` and has just ended."""
+        now = time.monotonic()
         with self._lock:
-            if self._last and began - self._last >= 0.05:
-                self._lines.append(f"... {began - self._last:.2f} s later")
-            self._last = time.monotonic()
-            self._lines.append(line)
+            last = self._entries[-1] if self._entries else None
+            if last is not None and last.line == line:
+                last.times += 1
+                last.last = now
+            else:
+                self._entries.append(_Entry(line, began, now, began - last.last if last is not None else 0.0))
 
     def raised(self, error: BaseException) -> None:
         with self._lock:
@@ -35,9 +58,9 @@ class Journal:
             del self._raised[:-_KEPT]
 
     def lines(self, most: int = 10) -> tuple[str, ...]:
-        """The last calls, oldest first."""
+        """The last calls, oldest first, with the longer pauses between them."""
         with self._lock:
-            return tuple(self._lines)[-most:]
+            return tuple(line for entry in list(self._entries)[-most:] for line in entry.lines())
 
     def came_from_backend(self, error: BaseException) -> bool:
         """Whether this error was raised by a call on a backend (rather than by the clause's own code)."""

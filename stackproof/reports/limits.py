@@ -31,6 +31,8 @@ def _about_the_clauses(certificate: Certificate) -> Iterator[str]:
         yield f"Concerns that were not part of this run: {', '.join(missing)}."
     if certificate.interrupted:
         yield "The run was interrupted: what had not ended by then is not decided."
+    if certificate.selected:
+        yield f"Only a selection was planned: {', '.join(certificate.selected)}. The contract has more clauses."
     if certificate.profile == "core":
         yield "Only clauses of the core profile were planned; the full profile asks for more."
     number = certificate.counts

@@ -54,6 +54,7 @@ def meaning(certificate: Certificate) -> str:
     skipped = certificate.counts.get(Verdict.SKIPPED, 0)
     altered = sum(bool(record.result.altered) for record in certificate.clauses)
     why = [f"{skipped} not executed"] * bool(skipped) + [f"{altered} altered"] * bool(altered)
+    why += ["only the clauses that were asked for were planned"] * bool(certificate.selected)
     return _MEANING[level] + ", ".join(why + ["the run was interrupted"] * certificate.interrupted) + "."
 
 

@@ -28,7 +28,7 @@ class Level(StrEnum):
     INCONCLUSIVE = "INCONCLUSIVE"
     """None failed, and at least one could not be decided."""
     PARTIAL = "PARTIAL"
-    """None failed, and at least one was not executed, or was altered by the third party, or the run was interrupted."""
+    """None failed, but not everything counts: not executed, altered by the third party, interrupted, or just a selection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,8 @@ class Certificate:
     targets: tuple[TargetRecord, ...]
     clauses: tuple[ClauseRecord, ...]
     interrupted: bool = False
+    selected: tuple[str, ...] = ()
+    """The clauses that were asked for one by one; empty: all of the profile, as a certificate should."""
     selftest: Mapping[str, Any] = field(default_factory=dict)
     """What the self-test said about this build of the suite, where it ran."""
 
@@ -110,7 +112,7 @@ class Certificate:
         if sum_of_all is Verdict.INCONCLUSIVE:
             return Level.INCONCLUSIVE
         altered = any(record.result.altered for record in self.clauses)
-        if sum_of_all is Verdict.SKIPPED or self.interrupted or altered:
+        if sum_of_all is Verdict.SKIPPED or self.interrupted or altered or self.selected:
             return Level.PARTIAL
         return Level.HOLDS
 
@@ -144,6 +146,7 @@ def from_json(text: str) -> Certificate:
         data.pop(derived, None)
     data["servers"] = tuple(ServerRecord(**server) for server in data["servers"])
     data["targets"] = tuple(TargetRecord(**target) for target in data["targets"])
+    data["selected"] = tuple(data["selected"])
     data["clauses"] = tuple(_record(row) for row in data["clauses"])
     return Certificate(**data)
 

@@ -79,6 +79,7 @@ def verify(
         targets=tuple(_target_record(t, work.ledger.smokes.get(t.name), records) for t in targets),
         clauses=tuple(_clause_records(targets, work.ledger, records)),
         interrupted=interrupted,
+        selected=options.clauses,
     )
 
 
