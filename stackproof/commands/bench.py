@@ -102,6 +102,7 @@ def bench(
         arrivals=arrivals,
         seed=seed,
         in_flight=in_flight,
+        calibration=min(2.0, duration),
     )
     _check_load(plan)
     console = Console(stderr=json_file == "-")
@@ -253,7 +254,7 @@ def _say_refused(reasons: Sequence[str], console: Any) -> None:
 
 
 def _exit_code(result: Measurement) -> Exit:
-    if result.interrupted:
+    if result.interrupted and not result.complete:
         return Exit.INTERRUPTED
     if result.invalid:
         return Exit.INCONCLUSIVE

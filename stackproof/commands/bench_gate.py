@@ -41,6 +41,9 @@ def ensure_proven(
 ) -> dict[str, Proof] | Refusal:
     """A proof for each target: from a kept certificate, or from a verification that is done now."""
     versions = {server.name: server.version() or "" for server in servers}
+    emulated = [server.name for server in servers if server.fidelity == "emulator"]
+    if emulated:
+        return Refusal((f"an emulator ({', '.join(emulated)}) says nothing about speed",), Exit.BROKEN)
     proofs = kept_proofs(targets, versions, origin, runs)
     missing = [target for target in targets if target.name not in proofs]
     if not missing:

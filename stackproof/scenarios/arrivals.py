@@ -30,19 +30,6 @@ class Schedule(ABC):
     def intended(self, number: int) -> float:
         """When decision ``number`` (from 0) is due."""
 
-    def due_before(self, end: float) -> int:
-        """How many decisions are due before ``end``."""
-        low, high = 0, 1
-        while self.intended(high - 1) < end:
-            low, high = high, high * 2
-        while low < high:  # the first number that is not due before the end
-            middle = (low + high) // 2
-            if self.intended(middle) < end:
-                low = middle + 1
-            else:
-                high = middle
-        return low
-
 
 class Constant(Schedule):
     """One decision every ``1 / rate`` seconds."""

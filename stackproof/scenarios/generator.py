@@ -163,6 +163,9 @@ class Generator:
             if not self._trouble:
                 self._measure()
                 self._complete = True
+        except Exception as error:
+            self._trouble = f"{type(error).__name__}: {error}"
+            raise  # Locust writes the traceback to its log
         finally:
             ticker.kill()
 

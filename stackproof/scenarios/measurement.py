@@ -123,6 +123,9 @@ class Measurement:
     environment: Mapping[str, str]
     suite_digest: str
     interrupted: bool
+    """Whether somebody cut it short."""
+    complete: bool
+    """Whether everything that was planned was offered."""
     invalid: tuple[str, ...]
     """Why the figures must not be used; empty for a valid run."""
     warnings: tuple[str, ...]
@@ -149,7 +152,7 @@ class Measurement:
     @property
     def level(self) -> str:
         """VALID, INVALID or PARTIAL."""
-        if self.interrupted:
+        if not self.complete:
             return "PARTIAL"
         return "INVALID" if self.invalid else "VALID"
 
@@ -191,7 +194,8 @@ def measurement_of(plan: Plan, data: Mapping[str, Any], facts: Facts, promises: 
             "seed": plan.seed,
             "elapsed": elapsed,
         },
-        interrupted=bool(data["interrupted"]) or not data["complete"],
+        interrupted=bool(data["interrupted"]),
+        complete=bool(data["complete"]),
         invalid=tuple(_invalid(recorder, calibration, data)),
         warnings=tuple(_warnings(recorder, client, data)),
         limiter=limiter,
@@ -333,8 +337,9 @@ def _limiter(
 
 def _invalid(recorder: Recorder, calibration: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
     found = []
-    if data["interrupted"] or not data["complete"]:
-        found.append("The run was cut short: the figures cover only a part of what was planned.")
+    if not data["complete"]:
+        why = f" ({data['trouble']})" if data["trouble"] else ""
+        found.append(f"The run was cut short{why}: the figures cover only a part of what was planned.")
     if not recorder.ok:
         found.append("No decision ended well.")
     if data["checks"]["wrong"]:

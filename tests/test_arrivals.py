@@ -1,0 +1,239 @@
+"""The pure half of bench: schedules, scenario, recorder, and the judgement of what was recorded. No server, no clock."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from bench_samples import judged, recorded
+
+from stackproof.interfaces import ConfigurationError
+from stackproof.scenarios.arrivals import Constant, Poisson, Schedule, dispatch, schedule_of
+from stackproof.scenarios.measurement import Promise, unanswered_percentile
+from stackproof.scenarios.recorder import Histogram, Recorder, supported
+from stackproof.scenarios.scenario import DECISION, Sizes, Zipf, find_scenario, text_of
+
+
+class SimulatedClock:
+    """A clock that only sleeping and stalling move."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def started(schedule: Schedule, end: float, stall_at: int = -1, stall: float = 0.0) -> list[tuple[int, float, float]]:
+    """Number, lateness and due time (from the beginning) of each start; the client stalls once."""
+    clock = SimulatedClock()
+    began = clock()
+    found: list[tuple[int, float, float]] = []
+
+    def start(number: int, due: float) -> None:
+        found.append((number, clock() - due, due - began))
+        if number == stall_at:
+            clock.now += stall
+
+    assert dispatch(schedule, end, clock=clock, sleep=clock.sleep, start=start) == len(found)
+    return found
+
+
+class TestSchedules:
+    def test_constant_arrivals_do_not_drift(self) -> None:
+        rows = started(Constant(300.0), 100.0)
+        assert len(rows) == 30_000
+        assert rows[-1][2] == pytest.approx(29_999 / 300.0, abs=1e-6)
+        assert max(late for _, late, _ in rows) < 1e-6
+
+    def test_a_stall_of_the_client_moves_no_intended_start(self) -> None:
+        rows = started(Constant(100.0), 5.0, stall_at=100, stall=1.0)
+        assert [number for number, _, _ in rows] == list(range(500))
+        late = [number for number, lateness, _ in rows if lateness > 0.001]
+        assert late == list(range(101, 200))
+        assert rows[101][1] == pytest.approx(0.99, abs=1e-6)
+        assert rows[300][1] == pytest.approx(0.0, abs=1e-6)
+
+    def test_poisson_arrivals_have_the_rate_and_independent_gaps(self) -> None:
+        schedule = Poisson(200.0, seed=3)
+        due = [schedule.intended(number) for number in range(20_001)]
+        gaps = [later - earlier for earlier, later in pairwise(due)]
+        assert statistics.fmean(gaps) == pytest.approx(1 / 200.0, rel=0.05)
+        assert statistics.pstdev(gaps) == pytest.approx(1 / 200.0, rel=0.05)
+        assert min(gaps) >= 0
+
+    def test_the_seed_decides_poisson_arrivals_in_any_order_of_asking(self) -> None:
+        forward, backward = Poisson(50.0, seed=9), Poisson(50.0, seed=9)
+        backward.intended(99)
+        assert [forward.intended(n) for n in range(100)] == [backward.intended(n) for n in range(100)]
+        assert Poisson(50.0, seed=10).intended(7) != forward.intended(7)
+
+    @pytest.mark.parametrize("rate", [0.0, -1.0, math.nan, math.inf, 2e6])
+    def test_a_rate_that_is_none_is_refused(self, rate: float) -> None:
+        with pytest.raises(ConfigurationError):
+            Constant(rate)
+
+    def test_an_unknown_process_names_the_known_ones(self) -> None:
+        with pytest.raises(ConfigurationError, match="constant, poisson"):
+            schedule_of("bursty", 1.0, 0)
+
+
+class TestScenario:
+    def test_a_decision_is_a_function_of_seed_and_number(self) -> None:
+        assert DECISION.decision(12_345) == DECISION.decision(12_345)
+        assert DECISION.decision(1) != DECISION.decision(2)
+        assert DECISION.decision(1, seed=8) != DECISION.decision(1)
+
+    def test_zipf_ranks_have_their_probabilities(self) -> None:
+        zipf = Zipf(1_000, exponent=1.1)
+        total = sum(rank**-1.1 for rank in range(1, 1_001))
+        seen = Counter(zipf.rank((number + 0.5) / 100_000) for number in range(100_000))
+        assert seen[1] / 100_000 == pytest.approx(1 / total, rel=0.001)
+        assert seen[10] / 100_000 == pytest.approx(10**-1.1 / total, rel=0.01)
+        assert min(seen) == 1
+        assert max(seen) == 1_000
+        assert zipf.rank(0.0) == 1
+
+    def test_decisions_spread_over_the_customers_as_zipf_says(self) -> None:
+        seen = Counter(DECISION.decision(number).customer for number in range(5_000))
+        assert all(1 <= customer <= 1_000_000 for customer in seen)
+        assert 0.08 < seen[1] / 5_000 < 0.16
+        assert len(seen) > 1_500
+
+    def test_sizes_have_their_median_and_p99(self) -> None:
+        sizes = Sizes.p50_p99(400, 2_000)
+        drawn = sorted(sizes.size((number + 0.5) / 10_000) for number in range(10_000))
+        assert drawn[5_000] == pytest.approx(400, rel=0.01)
+        assert drawn[9_900] == pytest.approx(2_000, rel=0.02)
+        assert 1 <= drawn[0] <= drawn[-1] <= 65_536
+
+    def test_text_is_a_function_of_its_key(self) -> None:
+        assert text_of("a", 500) == text_of("a", 500) != text_of("b", 500)
+        assert len(text_of("a", 65_536)) == 65_536
+
+    def test_an_unknown_scenario_names_the_known_ones(self) -> None:
+        with pytest.raises(ConfigurationError, match="decision"):
+            find_scenario("nonsense")
+
+
+class TestRecorder:
+    def test_every_offered_decision_has_one_end(self) -> None:
+        recorder = recorded(150, failed=20, dropped=30)
+        assert recorder.adds_up
+        recorder.offer(0.5)
+        assert not recorder.adds_up
+
+    def test_it_survives_its_own_serialisation(self) -> None:
+        before = recorded(600, failed=3, dropped=2)
+        after = Recorder.from_data(json.loads(json.dumps(before.to_data())))
+        assert after.to_data() == before.to_data()
+        assert after.intended.percentile(99.0) == before.intended.percentile(99.0)
+        assert after.adds_up
+
+    def test_merged_percentiles_are_those_of_all_samples(self) -> None:
+        quick, slow, both = Histogram(), Histogram(), Histogram()
+        for _ in range(900):
+            quick.record(0.001)
+            both.record(0.001)
+        for _ in range(100):
+            slow.record(1.0)
+            both.record(1.0)
+        quick.add(slow)
+        assert quick.count == 1_000
+        assert quick.percentiles([50.0, 95.0]) == both.percentiles([50.0, 95.0])
+        assert quick.percentiles([95.0])[95.0] == pytest.approx(1.0, rel=0.001)
+
+    def test_merging_recorders_adds_everything(self) -> None:
+        whole = recorded(100, failed=1)
+        whole.merge(recorded(50, dropped=9))
+        assert (whole.offered, whole.ok, whole.failed, whole.dropped) == (160, 150, 1, 9)
+        assert whole.steps["publish"].count == 150
+        assert whole.adds_up
+
+    def test_microseconds_are_kept(self) -> None:
+        histogram = Histogram()
+        for _ in range(10):
+            histogram.record(0.000_123)
+        assert histogram.percentile(50.0) == pytest.approx(0.000_123, abs=1e-9)
+
+    def test_a_percentile_needs_a_sample_that_supports_it(self) -> None:
+        assert supported(500, 99.0)
+        assert not supported(499, 99.0)
+        assert not supported(4_999, 99.9)
+        assert supported(5_000, 99.9)
+        assert recorded(100).intended.percentile(99.0) is None
+
+    def test_a_clock_that_runs_backwards_is_an_error(self) -> None:
+        with pytest.raises(ValueError, match="negative"):
+            Histogram().record(-0.001)
+
+
+class TestJudgement:
+    def test_a_good_run_is_valid_and_names_no_ceiling(self) -> None:
+        result = judged(recorded(1_000))
+        assert (result.level, result.limiter, result.invalid, result.warnings) == ("VALID", "none", (), ())
+        assert result.slo[0].verdict == "held"
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"gaps": [{"at": 1.0, "seconds": 0.5, "cpu_seconds": 0.0, "step": "publish (X)"}]}, "publish (X)"),
+            ({"checks": {"wrong": 2, "examples": ["c1 counts 3"]}}, "c1 counts 3"),
+            ({"lost_log_lines": 4}, "4 lines"),
+            ({"locust": {"requests": 999, "failures": 0}}, "Locust counted 999"),
+            ({"null": recorded(150, dropped=50)}, "cannot hold this rate"),
+        ],
+    )
+    def test_what_makes_figures_unusable_is_said(self, changes: dict[str, Any], words: str) -> None:
+        result = judged(recorded(1_000), **changes)
+        assert result.level == "INVALID"
+        assert words in " ".join(result.invalid)
+
+    def test_a_run_that_was_cut_short_is_partial(self) -> None:
+        assert judged(recorded(1_000), complete=False).level == "PARTIAL"
+
+    def test_counters_that_do_not_add_up_are_noticed(self) -> None:
+        recorder = recorded(1_000)
+        recorder.offer(0.1)
+        assert "do not add up" in " ".join(judged(recorder).invalid)
+
+    def test_limiters(self) -> None:
+        assert judged(recorded(700, dropped=300)).limiter == "server"
+        assert judged(recorded(700, failed=300)).limiter == "error"
+        assert judged(recorded(1_000), cpu_seconds=9.0).limiter == "client"
+        assert judged(recorded(1_000), null=recorded(100, dropped=100)).limiter == "client"
+
+    def test_a_dropped_decision_was_never_answered(self) -> None:
+        recorder = recorded(950, dropped=50)
+        assert recorder.intended.percentile(99.0) == pytest.approx(0.0045, rel=0.01)
+        assert unanswered_percentile(recorder, 99.0) == math.inf
+        assert unanswered_percentile(recorder, 90.0) == pytest.approx(4.5, rel=0.01)
+        result = judged(recorder)
+        assert (result.slo[0].verdict, result.slo[0].seen_ms) == ("missed", None)
+        assert result.latency["counted"].p99 is None
+
+    def test_a_promise_is_unknown_where_the_sample_is_too_small(self) -> None:
+        assert judged(recorded(100)).slo[0].verdict == "unknown"
+
+    def test_send_lag_near_the_latency_is_a_warning(self) -> None:
+        recorder = recorded(1_000, seconds=0.001)
+        assert "Send lag p99" in " ".join(judged(recorder).warnings)
+
+    @pytest.mark.parametrize(
+        "text", ["", "p99", "p99=", "99=20ms", "p0=1ms", "p100=1ms", "p99=20", "p99=-1ms", "p99=xms"]
+    )
+    def test_a_promise_that_cannot_be_read_is_refused(self, text: str) -> None:
+        with pytest.raises(ConfigurationError, match="p99=20ms"):
+            Promise.parse(text)
+
+    def test_promises_in_seconds_and_milliseconds(self) -> None:
+        assert Promise.parse("p99.9=0.5s") == Promise(99.9, 500.0)
+        assert Promise.parse("p50=7ms") == Promise(50.0, 7.0)

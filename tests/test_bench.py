@@ -1,0 +1,463 @@
+"""`stackproof bench` as a whole: the Locust process, the gate, the command, the page."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import psutil
+import pytest
+from bench_samples import judged, recorded
+from rich.console import Console
+
+import stackproof.commands.bench_gate as gate
+from stackproof.adapters.cache.memory import MemoryCache
+from stackproof.adapters.settings import Settings
+from stackproof.contracts import contract_for
+from stackproof.contracts.clauses import planned_clauses
+from stackproof.contracts.stream import PlannedClause
+from stackproof.contracts.verdicts import ClauseResult, Verdict
+from stackproof.exits import Exit
+from stackproof.interfaces import CacheValue, ConfigurationError
+from stackproof.reports.measurement import render
+from stackproof.scenarios.launch import GeneratorError, run_generator
+from stackproof.scenarios.measurement import Measurement
+from stackproof.scenarios.plan import Plan
+from stackproof.scenarios.recorder import Recorder
+from stackproof.scenarios.scenario import DECISION
+from stackproof.scenarios.work import StepFailedError, Work
+from stackproof.targets import parse_target
+from stackproof.verification.certificate import Certificate, ClauseRecord, ServerRecord, TargetRecord, to_json
+from stackproof.verification.digests import backend_digest, suite_digest
+
+ROOT = Path(__file__).parent.parent
+SCHEMA = json.loads((ROOT / "stackproof/scenarios/measurement.schema.json").read_text(encoding="utf-8"))
+MEMORY = {"cache": "memory", "interactions": "memory", "events": "memory", "logs": "memory"}
+STALLING = {**MEMORY, "cache": "examples.stalling_cache:make_stalling"}
+
+SHORT = Plan("decision", MEMORY, "bench-test", 100.0, 1.0, 0.2, "constant", 1, calibration=0.2, drain=5.0)
+
+
+def silent(_state: Mapping[str, Any]) -> None:
+    """An observer that looks away."""
+
+
+def wait_for(condition: Callable[[], bool], within: float) -> bool:
+    deadline = time.monotonic() + within
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def generators_of(pid: int) -> list[psutil.Process]:
+    """The load-generating processes that a process has started."""
+    found = []
+    with contextlib.suppress(psutil.NoSuchProcess):  # includes one that has just ended, or is a zombie
+        for child in psutil.Process(pid).children(recursive=True):
+            if "locustfile.py" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
+
+
+class TestStall:
+    """A second in which nothing is answered must be seen, and must be blamed on whoever it was."""
+
+    PLAN = replace(SHORT, backends=STALLING, rate=200.0, duration=3.0, in_flight=64)
+    STALL: Mapping[str, str] = {"STALL_AT_CALL": "500", "STALL_SECONDS": "0.6"}
+
+    def test_a_stall_of_the_server_shows_and_is_not_blamed_on_the_client(self, tmp_path: Path) -> None:
+        data = run_generator(self.PLAN, self.STALL, tmp_path, silent)
+        recorder = Recorder.from_data(data["recorder"])
+        p99 = recorder.intended.percentile(99.0)
+        assert p99 is not None
+        assert p99 > 0.3
+        assert recorder.offered == 600
+        assert recorder.dropped >= 20, "64 places do not last for the 120 arrivals of the stall"
+        assert recorder.adds_up
+        assert all(gap["seconds"] < 0.4 for gap in data["gaps"]), "the loop was free while the server stalled"
+
+    def test_a_stall_of_the_client_shows_and_makes_the_run_invalid(self, tmp_path: Path) -> None:
+        data = run_generator(self.PLAN, {**self.STALL, "STALL_BLOCKS": "1"}, tmp_path, silent)
+        recorder = Recorder.from_data(data["recorder"])
+        intended, real = recorder.intended.percentile(99.0), recorder.real.percentile(99.0)
+        assert intended is not None
+        assert real is not None
+        assert intended > 0.3, "what was due during the stall was late"
+        assert real < intended / 2, "a clock that starts with the sending does not see it"
+        longest = max(data["gaps"], key=lambda gap: float(gap["seconds"]))
+        assert longest["seconds"] > 0.5
+        assert longest["step"] == "cache read (StallingCache)"
+        assert recorder.adds_up
+
+
+class TestGenerator:
+    def test_it_does_not_outlive_a_parent_that_is_killed(self, tmp_path: Path) -> None:
+        script = (
+            "import sys; from pathlib import Path\n"
+            "from stackproof.scenarios.launch import run_generator\n"
+            "from stackproof.scenarios.plan import Plan\n"
+            "run_generator(Plan.from_json(sys.argv[1]), {}, Path(sys.argv[2]), lambda _: None)\n"
+        )
+        plan = replace(SHORT, duration=60.0).to_json()
+        parent = subprocess.Popen([sys.executable, "-c", script, plan, str(tmp_path)], cwd=ROOT)
+        try:
+            assert wait_for(lambda: bool(generators_of(parent.pid)), within=20.0)
+            generator = generators_of(parent.pid)[0]
+            # Loading is over once it has connected to its standard streams and imported us: the log file exists then.
+            assert wait_for(lambda: generator.num_threads() > 1, within=20.0)
+            parent.kill()
+            assert wait_for(
+                lambda: not generator.is_running() or generator.status() == psutil.STATUS_ZOMBIE, within=4.0
+            )
+        finally:
+            parent.kill()
+            parent.wait()
+
+    def test_a_backend_that_cannot_be_made_is_reported(self, tmp_path: Path) -> None:
+        plan = replace(SHORT, backends={**MEMORY, "cache": "examples.nowhere:make"})
+        data = run_generator(plan, {}, tmp_path, silent)
+        assert "recorder" not in data
+        assert "examples.nowhere" in data["trouble"]
+
+    def test_a_defect_of_ours_is_reported_too(self, tmp_path: Path) -> None:
+        data = run_generator(replace(SHORT, scenario="nonsense"), {}, tmp_path, silent)
+        assert "nonsense" in data["trouble"]
+        assert "Traceback" in (tmp_path / "generator.log").read_text(encoding="utf-8")
+
+    def test_one_that_ends_without_results_is_an_error_with_its_last_words(self, tmp_path: Path) -> None:
+        with pytest.raises(GeneratorError, match=r"without results; the last line of .*generator\.log"):
+            run_generator(SHORT, {"PYTHONHOME": "/nowhere"}, tmp_path, silent)
+
+    def test_on_real_servers_answers_are_right_and_nothing_is_left(self, tmp_path: Path) -> None:
+        psycopg = pytest.importorskip("psycopg")
+        redis = pytest.importorskip("redis")
+        from stackproof.servers.sets import servers_for
+
+        development = {"cache": "redis", "interactions": "postgres", "events": "redis", "logs": "console"}
+        plan = replace(SHORT, backends=development, rate=40.0, duration=2.0)
+        with servers_for(["postgres", "redis"], "embedded", os.environ) as servers:
+            variables = servers.variables()
+            data = run_generator(plan, variables, tmp_path, silent)
+            with psycopg.connect(variables["DATABASE_URL"]) as connection:
+                schemas = connection.execute(
+                    "SELECT nspname FROM pg_namespace"
+                    " WHERE nspname NOT LIKE 'pg%' AND nspname NOT IN ('public', 'information_schema')"
+                ).fetchall()
+            with redis.Redis.from_url(variables["REDIS_URL"]) as client:
+                keys = client.keys("*")
+        recorder = Recorder.from_data(data["recorder"])
+        assert recorder.ok == recorder.offered == 80
+        assert data["checks"]["wrong"] == 0
+        assert data["checks"]["summaries"] > 0
+        assert data["checks"]["cache_fetches"] > 0
+        assert data["locust"] == {"requests": 80, "failures": 0}
+        assert set(recorder.steps) == {step.name for step in DECISION.steps}
+        assert (data["removed"], schemas, keys) == (True, [], [])
+
+
+class Forgetful(MemoryCache):
+    """Answers every read with the value of another key."""
+
+    def get_or_fetch(self, key: str, fetch: Callable[[], CacheValue], ttl: float | None = None) -> CacheValue:
+        return super().get_or_fetch("the same for all", fetch, ttl)
+
+
+class TestChecks:
+    @pytest.fixture
+    def work(self) -> Iterator[Work]:
+        work = Work(DECISION, MEMORY, Settings({}), "checks")
+        yield work
+        assert work.close() == []
+
+    def test_right_answers_are_not_blamed(self, work: Work) -> None:
+        took: list[str] = []
+        for number in range(300):
+            work.decide(DECISION.decision(number), lambda step, _: took.append(step))
+        assert took.count("cache read") == 600
+        assert work.checks.summaries > 10
+        assert work.checks.wrong == 0
+
+    def test_a_value_of_another_key_is_a_wrong_answer(self, work: Work) -> None:
+        work._adapters["cache"] = Forgetful(namespace="checks")
+        with pytest.raises(StepFailedError, match="WrongAnswerError"):
+            work.decide(DECISION.decision(1), lambda *_: None)
+        assert work.checks.wrong == 1
+        assert "never stored there" in work.checks.examples[0]
+
+    def test_summaries_that_miss_or_double_an_interaction_are_wrong(self, work: Work) -> None:
+        busiest = next(d for d in map(DECISION.decision, range(1_000)) if d.customer == 1)
+        work.decide(busiest, lambda *_: None)
+        work.checks.recorded[1] += 1  # as if the store had acknowledged one more than it kept
+        with pytest.raises(StepFailedError, match="summaries read: WrongAnswerError"):
+            work.decide(busiest, lambda *_: None)
+        work.checks.recorded[1] = work.checks.attempted[1] = 0  # as if it counted what nobody recorded
+        with pytest.raises(StepFailedError, match="summaries read: WrongAnswerError"):
+            work.decide(busiest, lambda *_: None)
+        assert work.checks.wrong == 2
+
+
+TARGETS = [parse_target(f"{concern}={spec}") for concern, spec in MEMORY.items()]
+
+
+def certificate(**changes: Any) -> Certificate:
+    """A certificate of this build for the memory stack, in which every core clause passed."""
+    targets, clauses = [], []
+    for target in TARGETS:
+        assert target.entry is not None
+        backend = target.entry.adapter.replace(":", ".")
+        targets.append(
+            TargetRecord(target.name, target.concern, backend, backend_digest(backend), target.server, "native")
+        )
+        for planned in planned_clauses(contract_for(target.concern), "core"):
+            clause = planned.clause
+            result = ClauseResult(clause.id, target.concern, target.name, Verdict.PASS)
+            clauses.append(
+                ClauseRecord(PlannedClause(clause.id, clause.rule, clause.because, (), (), "", ""), result, "native")
+            )
+    return replace(
+        Certificate(
+            id="20260102-030405-abcd",
+            created="2026-01-02T03:04:05+00:00",
+            seconds=1.0,
+            version="0",
+            suite_digest=suite_digest(),
+            command="stackproof verify",
+            stack="memory",
+            profile="core",
+            seed=1,
+            origin="embedded",
+            environment={},
+            servers=(),
+            targets=tuple(targets),
+            clauses=tuple(clauses),
+        ),
+        **changes,
+    )
+
+
+def keep_certificate(runs: Path, kept: Certificate) -> None:
+    (runs / kept.id).mkdir(parents=True)
+    (runs / kept.id / "certificate.json").write_text(to_json(kept), encoding="utf-8")
+
+
+def with_first(verdict: Verdict) -> tuple[ClauseRecord, ...]:
+    first, *rest = certificate().clauses
+    return (replace(first, result=replace(first.result, verdict=verdict, reason="because of the test")), *rest)
+
+
+class TestGate:
+    def test_a_whole_certificate_of_this_build_is_proof(self, tmp_path: Path) -> None:
+        keep_certificate(tmp_path, certificate())
+        proofs = gate.kept_proofs(TARGETS, {}, "embedded", tmp_path)
+        assert {name: proof.certificate for name, proof in proofs.items()} == {
+            target.name: "20260102-030405-abcd" for target in TARGETS
+        }
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"suite_digest": "of another build"},
+            {"origin": "external"},
+            {"clauses": with_first(Verdict.FAIL)},
+            {"clauses": with_first(Verdict.INCONCLUSIVE)},
+            {"clauses": with_first(Verdict.SKIPPED)},
+            {"clauses": certificate().clauses[1:]},
+            {"targets": tuple(replace(target, digest="other source") for target in certificate().targets)},
+            {"targets": tuple(replace(target, digest="") for target in certificate().targets)},
+        ],
+        ids=["suite", "origin", "failed", "inconclusive", "skipped", "clause missing", "source", "no source"],
+    )
+    def test_anything_less_is_none(self, tmp_path: Path, changes: dict[str, Any]) -> None:
+        keep_certificate(tmp_path, certificate(**changes))
+        assert TARGETS[0].name not in gate.kept_proofs(TARGETS, {}, "embedded", tmp_path)
+
+    def test_another_version_of_the_server_is_another_backend(self, tmp_path: Path) -> None:
+        redis = parse_target("cache=redis")
+        backend = "stackproof.adapters.cache.redis.RedisCache"
+        record = TargetRecord(redis.name, "cache", backend, backend_digest(backend), "redis", "native")
+        rows = tuple(
+            replace(row, result=replace(row.result, target=redis.name))
+            for row in certificate().clauses
+            if row.result.concern == "cache"
+        )
+        servers = (ServerRecord("redis", "embedded", "native", "6.2.14"),)
+        keep_certificate(tmp_path, certificate(targets=(record,), clauses=rows, servers=servers))
+        assert gate.kept_proofs([redis], {"redis": "6.2.14"}, "embedded", tmp_path)
+        assert not gate.kept_proofs([redis], {"redis": "8.0.0"}, "embedded", tmp_path)
+
+    def test_files_that_are_no_certificate_are_passed_over(self, tmp_path: Path) -> None:
+        keep_certificate(tmp_path, certificate())
+        (tmp_path / "x").mkdir()
+        (tmp_path / "x" / "certificate.json").write_text("{", encoding="utf-8")
+        assert gate.kept_proofs(TARGETS, {}, "embedded", tmp_path)
+
+    @pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.INCONCLUSIVE])
+    def test_a_broken_contract_is_a_refusal_that_says_why(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verdict: Verdict
+    ) -> None:
+        monkeypatch.setattr(gate, "_verify", lambda *_: certificate(clauses=with_first(verdict)))
+        refusal = gate.ensure_proven(TARGETS, [], "embedded", tmp_path, Console(quiet=True))
+        assert isinstance(refusal, gate.Refusal)
+        assert refusal.code == Exit.BROKEN
+        assert (
+            f"cache=memory: {certificate().clauses[0].result.clause} {verdict}: because of the test" in refusal.reasons
+        )
+
+    def test_an_interrupted_verification_is_no_refusal(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        broken = certificate(clauses=with_first(Verdict.SKIPPED), interrupted=True)
+        monkeypatch.setattr(gate, "_verify", lambda *_: broken)
+        with pytest.raises(KeyboardInterrupt):
+            gate.ensure_proven(TARGETS, [], "embedded", tmp_path, Console(quiet=True))
+
+
+class TestCommand:
+    @pytest.fixture
+    def proven(self, tmp_path: Path) -> Path:
+        """A directory in which the memory stack has its certificate."""
+        keep_certificate(tmp_path / ".stackproof" / "runs", certificate())
+        return tmp_path
+
+    def start(self, directory: Path, *options: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "stackproof", "bench", "--stack", "memory", *options]
+        environ = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"}
+        return subprocess.Popen(
+            command, cwd=directory, env=environ, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def test_it_measures_and_writes_record_and_page(self, proven: Path) -> None:
+        process = self.start(
+            proven,
+            "--rate",
+            "150",
+            "--duration",
+            "1",
+            "--warmup",
+            "0.2",
+            "--out",
+            "run",
+            "--json",
+            "-",
+            "--slo",
+            "p50=5s",
+        )
+        out, err = process.communicate(timeout=60)
+        data = json.loads(out)
+        jsonschema.validate(data, SCHEMA)
+        assert data == json.loads((proven / "run/run.json").read_text(encoding="utf-8"))
+        assert data["counts"]["offered"] == 150
+        assert data["counts"]["offered"] == sum(data["counts"][end] for end in ("ok", "failed", "dropped"))
+        assert data["locust"]["requests"] == data["counts"]["ok"] + data["counts"]["failed"]
+        assert [backend["certificate"] for backend in data["backends"]] == ["20260102-030405-abcd"] * 4
+        assert data["slo"][0]["verdict"] == "held"
+        # On a machine that gives us no time now and then, the run says so itself.
+        starved = any("event loop was blocked" in sentence for sentence in data["invalid"])
+        assert process.returncode == (Exit.INCONCLUSIVE if starved else Exit.HOLDS), err
+        page = (proven / "run/measurement.html").read_text(encoding="utf-8")
+        assert data["command"] in page
+        assert "latency from the intended start" in err
+        assert sorted(path.name for path in (proven / "run").iterdir()) == ["measurement.html", "run.json"]
+
+    def test_interrupted_it_keeps_what_was_done_and_says_that_it_is_partial(self, proven: Path) -> None:
+        process = self.start(proven, "--rate", "50", "--duration", "60", "--warmup", "0", "--out", "run")
+        try:
+            assert wait_for(lambda: bool(generators_of(process.pid)), within=30.0)
+            generator = generators_of(process.pid)[0]
+            # Past the self-check of two seconds, some decisions are done.
+            assert wait_for(lambda: time.time() - generator.create_time() > 5.0, within=30.0)
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=30)
+        finally:
+            process.kill()
+        assert process.returncode == Exit.INTERRUPTED
+        data = json.loads((proven / "run/run.json").read_text(encoding="utf-8"))
+        jsonschema.validate(data, SCHEMA)
+        assert data["level"] == "PARTIAL"
+        assert data["counts"]["ok"] > 0
+        assert data["counts"]["offered"] == sum(data["counts"][end] for end in ("ok", "failed", "dropped"))
+        assert data["removed"]
+        assert not generator.is_running()
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            (["--scenario", "nonsense"], "decision"),
+            (["--rate", "0"], "rate"),
+            (["--rate", "0.1", "--duration", "2"], "less than one decision"),
+            (["--duration", "nan"], "--duration"),
+            (["--slo", "fast"], "p99=20ms"),
+            (["--backend", "search=memory"], "uses no search"),
+            (["--backend", "cache=memory", "--backend", "cache=local"], "more than once"),
+            (["--find-max"], "find-max"),
+        ],
+    )
+    def test_wrong_usage_is_one_sentence(
+        self, options: list[str], words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from stackproof.cli import main
+
+        monkeypatch.setattr(signal, "signal", lambda *_: None)
+        with pytest.raises(SystemExit) as ended:
+            main(["bench", "--stack", "memory", *options])
+        assert ended.value.code == Exit.USAGE
+        assert words in capsys.readouterr().err
+
+    def test_refused_it_shows_and_writes_no_figures(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from stackproof.cli import main
+
+        monkeypatch.setattr(signal, "signal", lambda *_: None)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(gate, "_verify", lambda *_: certificate(clauses=with_first(Verdict.FAIL)))
+        with pytest.raises(SystemExit) as ended:
+            main(["bench", "--stack", "memory", "--out", "run"])
+        assert ended.value.code == Exit.BROKEN
+        assert "No figures" in capsys.readouterr().out
+        assert not (tmp_path / "run").exists()
+
+    def test_a_missing_package_is_the_line_to_type(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        import stackproof.commands.bench as command
+
+        monkeypatch.setattr(command, "NEEDED", {"no_such_package_here": "bench"})
+        with pytest.raises(ConfigurationError, match=r"pip install 'stackproof\[bench\]'"):
+            command._require_packages()
+
+
+class TestPage:
+    def page(self, **changes: Any) -> tuple[Measurement, str]:
+        recorder = recorded(700, failed=10, dropped=290)
+        recorder.errors["<script>alert(1)</script>\u202e"] += 0
+        result = judged(recorder, **changes)
+        return result, render(result)
+
+    def test_it_loads_nothing_and_escapes_what_others_chose(self) -> None:
+        _, page = self.page(left_behind=["cache: <b>boom</b>"], removed=False)
+        assert "http" not in page.lower().replace("http-equiv", "")
+        assert "<script" not in page
+        assert "<b>boom" not in page
+        assert "&lt;b&gt;boom" in page
+        assert "\u202e" not in page
+
+    def test_it_shows_the_figures_of_the_record(self) -> None:
+        result, page = self.page()
+        assert f"{result.latency['intended'].p50:.2f} ms" in page
+        assert "never" in page, "the row that counts every decision says that p99 was never answered"
+        assert "publish: UnavailableError" in page
+        assert page.count('<svg class="chart"') == 2
+        assert "var(--calm)" in page
+
+    def test_an_invalid_run_says_so_first(self) -> None:
+        _, page = self.page(gaps=[{"at": 1.0, "seconds": 0.5, "cpu_seconds": 0.0, "step": "publish (X)"}])
+        assert page.index("INVALID") < page.index("Not to be used") < page.index("<h2>Figures</h2>")
