@@ -8,6 +8,7 @@ import os
 import random
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Self, cast
@@ -101,16 +102,20 @@ class RedisCache(CacheStore):
         # The length makes it injective: no namespace with any key looks like another namespace with another key.
         self._prefix = f"stackproof:cache:{len(namespace)}:{namespace}:"
         self._client = RedisClient(url, connect_timeout=connect_timeout, operation_timeout=operation_timeout)
-        self._lease = str(math.ceil(lock_seconds * 1000))
-        self._leases = Leases(self._renew, every=lock_seconds / 3)
-        self._fetches: dict[str, _Fetch] = {}
-        self._lock = threading.Lock()
+        self._lock_seconds = lock_seconds
+        self._start()
+        _caches.add(self)
 
     @classmethod
     def from_settings(cls, settings: Settings, namespace: str = "") -> Self:
         """The cache on the server that REDIS_URL names."""
         url = settings.require("REDIS_URL", "the Redis cache", "redis://127.0.0.1:6379/0")
-        return cls(url=url, namespace=namespace)
+        return cls(
+            url=url,
+            namespace=namespace,
+            connect_timeout=settings.connect_timeout,
+            operation_timeout=settings.operation_timeout,
+        )
 
     def get(self, key: str) -> CacheValue | Missing:
         raw = self._client.execute("GET", self._name(key), repeatable=True)
@@ -176,6 +181,12 @@ class RedisCache(CacheStore):
             if cursor == b"0":
                 return
 
+    def _start(self) -> None:
+        """No fetch is under way: when it is made, and in a child process, where the parent's threads do not run."""
+        self._lock = threading.Lock()
+        self._fetches: dict[str, _Fetch] = {}
+        self._leases = Leases(self._renew, every=self._lock_seconds / 3)
+
     def _lead(self, name: str, mine: _Fetch, fetch: Callable[[], CacheValue], milliseconds: int | None) -> bytes:
         """What the leading caller gets: the value that another process left, or that of our own fetch."""
         try:
@@ -202,7 +213,7 @@ class RedisCache(CacheStore):
         """Wait while another process's mark stands; then the value it left, or our mark, which stands from now on."""
         pause = FIRST_PAUSE
         while True:
-            found = cast(bytes, self._run(_READ_OR_MARK, name, mark, self._lease, repeatable=True))
+            found = cast(bytes, self._run(_READ_OR_MARK, name, mark, self._lease(), repeatable=True))
             if found == mark or _is_value(found):
                 return found
             time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads the lookers, hides no secret
@@ -220,7 +231,7 @@ class RedisCache(CacheStore):
             return True
 
     def _renew(self, name: str, mark: bytes) -> bool:
-        return bool(self._run(_RENEW, name, mark, self._lease, repeatable=True))
+        return bool(self._run(_RENEW, name, mark, self._lease(), repeatable=True))
 
     def _release(self, name: str, mark: bytes) -> None:
         # Where the server is gone or this cache was disconnected, the mark expires by itself.
@@ -229,6 +240,9 @@ class RedisCache(CacheStore):
 
     def _run(self, script: str, name: str, *arguments: bytes | str, repeatable: bool) -> Any:
         return self._client.execute("EVAL", script, 1, name, *arguments, repeatable=repeatable)
+
+    def _lease(self) -> str:
+        return str(math.ceil(self._lock_seconds * 1000))
 
     def _name(self, key: str) -> str:
         return self._prefix + check_key(key, self.capabilities.max_key_bytes)
@@ -265,3 +279,15 @@ def _milliseconds(ttl: float | None) -> int | None:
     if seconds <= 0:
         return 0
     return min(math.ceil(min(seconds, LONGEST_MILLISECONDS / 1000) * 1000), LONGEST_MILLISECONDS)
+
+
+_caches: weakref.WeakSet[RedisCache] = weakref.WeakSet()
+
+
+def _start_again_in_child() -> None:
+    for cache in list(_caches):
+        cache._start()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_again_in_child)

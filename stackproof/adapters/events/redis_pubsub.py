@@ -246,7 +246,12 @@ class RedisPubSubPublisher(EventPublisher):
     @classmethod
     def from_settings(cls, settings: Settings, namespace: str = "") -> Self:
         url = settings.require("REDIS_URL", "the event bus on Redis", "redis://127.0.0.1:6379/0")
-        return cls(url=url, namespace=namespace)
+        return cls(
+            url=url,
+            namespace=namespace,
+            connect_timeout=settings.connect_timeout,
+            operation_timeout=settings.operation_timeout,
+        )
 
     def publish(self, topic: str, event: Event) -> None:
         self._client.check_open()

@@ -230,7 +230,12 @@ class PostgresInteractionStore(InteractionStore, BulkInteractionStore):
         url = settings.require(
             "DATABASE_URL", "the interaction store on PostgreSQL", "postgresql://user:password@host:5432/database"
         )
-        return cls(url=url, namespace=namespace)
+        return cls(
+            url=url,
+            namespace=namespace,
+            connect_timeout=settings.connect_timeout,
+            operation_timeout=settings.operation_timeout,
+        )
 
     def record_event(self, event: Interaction) -> None:
         """Store one interaction, unless its id is known, and count it."""

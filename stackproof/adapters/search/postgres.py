@@ -140,7 +140,12 @@ class PostgresSearchIndex(SearchIndex, DeletableIndex):
         url = settings.require(
             "DATABASE_URL", "the PostgreSQL search index", "postgresql://user:password@localhost:5432/database"
         )
-        return cls(url, namespace=namespace)
+        return cls(
+            url,
+            namespace=namespace,
+            connect_timeout=settings.connect_timeout,
+            operation_timeout=settings.operation_timeout,
+        )
 
     def index(self, documents: Iterable[Document]) -> int:
         self._must_be_open()
