@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import msgpack
 import pytest
@@ -115,6 +119,40 @@ class TestFlights:
             go_on.set()
             assert first.result(10) == "older"
         assert cache.get("key") == "newer"
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+    def test_a_forked_child_does_not_wait_for_its_parents_threads(self):
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", self.FORK],
+            cwd=Path(__file__).parents[1],
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+        assert done.stdout.split() == ["mine", "parents"], done.stderr
+
+    FORK = """
+import os, threading
+from stackproof.adapters.cache.memory import MemoryCache
+
+cache = MemoryCache()
+fetching, go_on = threading.Event(), threading.Event()
+
+def fetch():
+    fetching.set()
+    go_on.wait(10)
+    return "parents"
+
+thread = threading.Thread(target=lambda: print(cache.get_or_fetch("key", fetch), flush=True))
+thread.start()
+fetching.wait(10)
+if os.fork() == 0:
+    print(cache.get_or_fetch("key", lambda: "mine"), flush=True)
+    os._exit(0)
+os.wait()
+go_on.set()
+thread.join()
+"""
 
 
 class TestBound:

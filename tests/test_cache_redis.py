@@ -159,6 +159,39 @@ print(cache.get_or_fetch("hot", fetch, ttl=60), flush=True)
             assert waiting.result(timeout=5) == "mine"
         assert time.monotonic() - killed < 0.8 + 0.6
 
+    def test_a_forked_child_waits_for_its_parents_fetch_and_not_for_its_parents_threads(self, namespace, open_cache):
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", self.FORK, url_of(server()), namespace],
+            cwd=Path(__file__).parents[1],
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+        assert sorted(done.stdout.split()) == ["child:value", "parent:value"], done.stderr
+
+    FORK = """
+import os, sys, threading
+from stackproof.adapters.cache.redis import RedisCache
+
+cache = RedisCache(url=sys.argv[1], namespace=sys.argv[2], lock_seconds=1.0)
+fetching, go_on = threading.Event(), threading.Event()
+
+def fetch():
+    fetching.set()
+    go_on.wait(10)
+    return "value"
+
+thread = threading.Thread(target=lambda: print("parent:" + cache.get_or_fetch("key", fetch), flush=True))
+thread.start()
+fetching.wait(10)
+threading.Timer(0.5, go_on.set).start()
+if os.fork() == 0:
+    print("child:" + cache.get_or_fetch("key", lambda: "fetched twice"), flush=True)
+    os._exit(0)
+os.wait()
+thread.join()
+"""
+
     def test_a_write_of_another_instance_wins_over_a_fetch(self, open_cache):
         mine, other = open_cache(), open_cache()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
@@ -20,7 +21,13 @@ class Flight(Generic[T]):
 
     def __init__(self) -> None:
         self._leader = threading.get_ident()
+        self._process = os.getpid()
         self._landed: Future[T] = Future()
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether the leader stayed behind in the parent process: then it never lands here."""
+        return self._process != os.getpid()
 
     def lead(self, work: Callable[[], T]) -> T:
         """Do the work and tell everyone who joined how it ended: they get the same result, or the same error."""

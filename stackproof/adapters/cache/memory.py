@@ -92,7 +92,9 @@ class MemoryCache(CacheStore):
                     entry = self._live(key)
                     if entry is not None:
                         return copy_value(entry.value)
-                    flight = self._space.flights.setdefault(key, mine)
+                    flight = self._space.flights.get(key, mine)
+                    if flight is mine or flight.orphaned:
+                        flight = self._space.flights[key] = mine
                 if flight is mine:
                     return copy_value(mine.lead(partial(self._fetch, key, mine, fetch, ttl)))
             finally:
