@@ -14,8 +14,10 @@ from operator import attrgetter
 
 from stackproof.interfaces import (
     MAX_SUMMARIES,
+    Direction,
     Interaction,
     InteractionCapabilities,
+    InteractionType,
     PeriodType,
     RejectedError,
     SummariesQuery,
@@ -39,6 +41,7 @@ TEXT_FIELDS = (
     "placement",
 )
 _TEXTS = attrgetter(*TEXT_FIELDS)
+_KINDS = attrgetter("interaction_type", "direction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,9 @@ def find_problem(event: Interaction, limits: InteractionCapabilities, *, nul_all
             problem = _problem_of_text(text, limits.max_text_bytes, nul_allowed)
             if problem:
                 return f"{name} {problem}"
+    kind, direction = _KINDS(event)
+    if not (isinstance(kind, InteractionType) and isinstance(direction, Direction)):
+        return "interaction_type or direction is of the wrong type"
     if significant_digits(event.value) > limits.value_digits:
         return f"value has more than {limits.value_digits} significant digits"
     if event.value and not LEAST_EXPONENT <= event.value.adjusted() <= GREATEST_EXPONENT:
@@ -94,22 +100,30 @@ def find_problem(event: Interaction, limits: InteractionCapabilities, *, nul_all
     return None
 
 
+_ANY_SIZE = 1 << 30
+
+
 def check_query_texts(query: SummariesQuery, *, nul_allowed: bool) -> None:
     """Raise `RejectedError` for a filter that no stored text can equal and that the server could not even be asked for."""
     for name in ("tenant", "customer", "offer", "creative", "channel"):
         text = getattr(query, name)
-        problem = _problem_of_text(text, len(text) * 4, nul_allowed) if text else None
+        problem = _problem_of_text(text, _ANY_SIZE, nul_allowed) if text else None
         if problem:
             raise RejectedError(f"the query cannot be asked: {name} {problem}")
 
 
 def _plain(texts: tuple[str, ...], max_bytes: int) -> bool:
     """Whether no text needs a closer look: the usual case, in a third of the time."""
-    joined = "".join(texts)
+    try:
+        joined = "".join(texts)
+    except TypeError:
+        return False
     return joined.isascii() and "\0" not in joined and max(map(len, texts)) <= max_bytes
 
 
-def _problem_of_text(text: str, max_bytes: int, nul_allowed: bool) -> str | None:
+def _problem_of_text(text: object, max_bytes: int, nul_allowed: bool) -> str | None:
+    if not isinstance(text, str):
+        return "is no text"
     try:
         length = len(text.encode())
     except UnicodeEncodeError:
