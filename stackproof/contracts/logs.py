@@ -422,13 +422,10 @@ class LogContract(LogLifecycleContract):
         "Each record arrives as one JSON object that holds its message, level, logger and the value of every extra.",
         because="structured logs are searched by machines: a field that is sometimes missing cannot be relied on",
         needs="structured",
-        sees=("records delivered", 3),
+        sees=("records delivered", 5),
     )
-    def test_a_record_is_one_object_with_its_fields(
-        self, handler: logging.Handler, log: logging.Logger, delivery: Delivery
-    ) -> None:
-        levels = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
-        for level in (each for each in levels if each >= handler.level):  # its own level is another clause's matter
+    def test_a_record_is_one_object_with_its_fields(self, log: logging.Logger, delivery: Delivery) -> None:
+        for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL):
             word, value, inner = delivery.sends(logging.getLevelName(level)), token(), token()
             extra = {"customer": value, "amount": 12.5, "count": 70_001, "nested": {"list": [1, {"inner": inner}]}}
             log.log(level, "placed %s of %s", word, "offer", extra=extra)
