@@ -108,22 +108,23 @@ class TestGenerator:
             "import sys; from pathlib import Path\n"
             "from stackproof.scenarios.launch import run_generator\n"
             "from stackproof.scenarios.plan import Plan\n"
-            "run_generator(Plan.from_json(sys.argv[1]), {}, Path(sys.argv[2]), lambda _: None)\n"
+            "tell = lambda state: print(state['phase'], flush=True)\n"
+            "run_generator(Plan.from_json(sys.argv[1]), {}, Path(sys.argv[2]), tell)\n"
         )
         plan = replace(SHORT, duration=60.0).to_json()
-        parent = subprocess.Popen([sys.executable, "-c", script, plan, str(tmp_path)], cwd=ROOT)
-        try:
-            assert wait_for(lambda: bool(generators_of(parent.pid)), within=20.0)
-            generator = generators_of(parent.pid)[0]
-            # Loading is over once it has connected to its standard streams and imported us: the log file exists then.
-            assert wait_for(lambda: generator.num_threads() > 1, within=20.0)
-            parent.kill()
+        command = [sys.executable, "-c", script, plan, str(tmp_path)]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+            assert parent.stdout is not None
+            try:
+                assert any(line.strip() == "measuring" for line in parent.stdout)
+                [generator] = generators_of(parent.pid)
+            finally:
+                parent.kill()
             assert wait_for(
                 lambda: not generator.is_running() or generator.status() == psutil.STATUS_ZOMBIE, within=4.0
             )
-        finally:
-            parent.kill()
-            parent.wait()
+        written = json.loads((tmp_path / "generator.json").read_text(encoding="utf-8"))
+        assert (written["complete"], written["removed"]) == (False, True), "it removed what it had stored"
 
     def test_a_backend_that_cannot_be_made_is_reported(self, tmp_path: Path) -> None:
         plan = replace(SHORT, backends={**MEMORY, "cache": "examples.nowhere:make"})
@@ -138,7 +139,7 @@ class TestGenerator:
 
     def test_one_that_ends_without_results_is_an_error_with_its_last_words(self, tmp_path: Path) -> None:
         with pytest.raises(GeneratorError, match=r"without results; the last line of .*generator\.log"):
-            run_generator(SHORT, {"PYTHONHOME": "/nowhere"}, tmp_path, silent)
+            run_generator(SHORT, {"GEVENT_LOOP": "no-such-loop"}, tmp_path, silent)
 
     def test_on_real_servers_answers_are_right_and_nothing_is_left(self, tmp_path: Path) -> None:
         psycopg = pytest.importorskip("psycopg")
@@ -326,6 +327,7 @@ class TestCommand:
     @pytest.fixture
     def proven(self, tmp_path: Path) -> Path:
         """A directory in which the memory stack has its certificate."""
+        suite_digest.cache_clear()  # the command reads the source as it is now
         keep_certificate(tmp_path / ".stackproof" / "runs", certificate())
         return tmp_path
 
