@@ -237,7 +237,9 @@ def test_a_full_buffer_is_visible_and_the_connection_is_kept(
     listener = Listener(lambda _: gate.wait(10.0))
     with RedisPubSubPublisher(url=url(), namespace=request.node.name, buffer_bytes=20_000) as bus:
         subscription = subscribed(bus, "orders", listener)
-        for number in range(100):
+        bus.publish("orders", numbered(0, padding="x" * 1000))
+        eventually(lambda: listener.running, "the handler has the first event in hand", 5.0)
+        for number in range(1, 100):
             bus.publish("orders", numbered(number, padding="x" * 1000))
         eventually(
             lambda: subscription.dropped + subscription._buffer.qsize() == 99, "all but the one in hand are read", 5.0
