@@ -503,6 +503,11 @@ class TestSettings:
             RedisCache.from_settings(Settings(variables))
         assert "s3cr3t" not in str(caught.value)
 
+    @pytest.mark.parametrize("namespace", ["\ud83d", "a\0b", "line\n"])
+    def test_a_namespace_that_cannot_be_sent_is_refused(self, namespace):
+        with pytest.raises(ConfigurationError, match="namespace"):
+            RedisCache(namespace=namespace)
+
     def test_a_lock_without_time_is_refused(self):
         with pytest.raises(ConfigurationError, match="lock_seconds"):
             RedisCache(lock_seconds=0)

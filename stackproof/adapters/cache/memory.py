@@ -98,7 +98,8 @@ class MemoryCache(CacheStore):
                 if flight is mine:
                     return copy_value(mine.lead(partial(self._fetch, key, mine, fetch, ttl)))
             finally:
-                self._retire(key, mine)
+                self._free(key, mine)
+                mine.abandon()
             try:
                 return copy_value(flight.join())
             except Interrupted:
@@ -121,19 +122,20 @@ class MemoryCache(CacheStore):
     def _fetch(
         self, key: str, flight: Flight[CacheValue], fetch: Callable[[], CacheValue], ttl: float | None
     ) -> CacheValue:
-        """Fetch, and store the result unless a `set` or `delete` came first."""
-        entry = self._entry(fetch(), ttl)
-        with self._space.lock:
-            if self._space.flights.get(key) is flight:
-                self._put(key, entry)
-        return entry.value
+        """Fetch, and store the result unless a `set` or `delete` came first. Then the key is free, in any case."""
+        try:
+            entry = self._entry(fetch(), ttl)
+            with self._space.lock:
+                if self._space.flights.get(key) is flight:
+                    self._put(key, entry)
+            return entry.value
+        finally:
+            self._free(key, flight)  # before the flight lands: who comes after an error starts anew
 
-    def _retire(self, key: str, flight: Flight[CacheValue]) -> None:
-        """Our flight has ended, in whatever way: the key is free, and nobody waits for it any more."""
+    def _free(self, key: str, flight: Flight[CacheValue]) -> None:
         with self._space.lock:
             if self._space.flights.get(key) is flight:
                 del self._space.flights[key]
-        flight.abandon()
 
     def _entry(self, value: CacheValue, ttl: float | None) -> Entry:
         seconds = check_ttl(ttl)

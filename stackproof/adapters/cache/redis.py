@@ -57,13 +57,17 @@ _RENEW = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end return redi
 _RELEASE = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end return redis.call('DEL', KEYS[1])"
 
 
-class _Fetch(Flight[bytes]):
-    """A fetch of this process. Its mark is held once the server has it: from then on the server's answer decides."""
+class _Fetch(Flight["bytes | None"]):
+    """A fetch of this process; None where another process turned out to be faster.
+
+    Its mark is held once the server has it: from then on the server's answer decides.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.mark = MARK + os.urandom(16)
         self.held = False
+        self.found = b""
 
 
 class RedisCache(CacheStore):
@@ -98,6 +102,8 @@ class RedisCache(CacheStore):
     ) -> None:
         if not 0.01 <= lock_seconds <= 3600:
             raise ConfigurationError(f"lock_seconds lies between 0.01 and 3600, not {lock_seconds}")
+        if not namespace.isprintable():
+            raise ConfigurationError(f"a namespace is printable text, not {namespace!a}")
         self._namespace = namespace
         # The length makes it injective: no namespace with any key looks like another namespace with another key.
         self._prefix = f"stackproof:cache:{len(namespace)}:{namespace}:"
@@ -150,15 +156,18 @@ class RedisCache(CacheStore):
                 mine = _Fetch()
                 try:
                     if self._replace(name, running, mine):
-                        return _unpack(self._lead(name, mine, fetch, milliseconds))
+                        fetched = mine.lead(partial(self._obtain, name, mine, fetch, milliseconds))
+                        return _unpack(mine.found if fetched is None else fetched)
                 finally:
                     self._replace(name, mine, None)
                     mine.abandon()
                 continue
-            try:
-                return _unpack(running.join())
-            except Interrupted:
-                continue
+            # What another process left when our leader looked may be older than a change that was over before this call:
+            # so who joined looks for itself, as after an interruption of the leader.
+            with contextlib.suppress(Interrupted):
+                joined = running.join()
+                if joined is not None:
+                    return _unpack(joined)
 
     def ping(self) -> bool:
         return self._client.ping()
@@ -187,27 +196,25 @@ class RedisCache(CacheStore):
         self._fetches: dict[str, _Fetch] = {}
         self._leases = Leases(self._renew, every=self._lock_seconds / 3)
 
-    def _lead(self, name: str, mine: _Fetch, fetch: Callable[[], CacheValue], milliseconds: int | None) -> bytes:
-        """What the leading caller gets: the value that another process left, or that of our own fetch."""
+    def _obtain(
+        self, name: str, mine: _Fetch, fetch: Callable[[], CacheValue], milliseconds: int | None
+    ) -> bytes | None:
+        """Fetch and store while our mark stands; None where another process left a value, which is `found`."""
         try:
-            found = self._value_or_mark(name, mine.mark)
-            if found != mine.mark:
-                # Only for this caller: those who joined may have come after a change that this read has not seen yet.
-                # They are told nothing, and look for themselves.
-                return found
+            mine.found = self._value_or_mark(name, mine.mark)
+            if mine.found != mine.mark:
+                return None
             mine.held = True
-            return mine.lead(partial(self._fetch, name, mine, fetch, milliseconds))
+            with self._leases.held(mine.mark, name):
+                packed = _pack(fetch())
+                lifetime = "" if milliseconds is None else str(milliseconds)
+                self._run(_WRITE_BACK, name, mine.mark, packed, lifetime, repeatable=True)
+                return packed
         except BaseException:
             self._release(name, mine.mark)
             raise
-
-    def _fetch(self, name: str, mine: _Fetch, fetch: Callable[[], CacheValue], milliseconds: int | None) -> bytes:
-        """Fetch while our mark is kept alive, and store the result where the mark still stands."""
-        with self._leases.held(mine.mark, name):
-            packed = _pack(fetch())
-            lifetime = "" if milliseconds is None else str(milliseconds)
-            self._run(_WRITE_BACK, name, mine.mark, packed, lifetime, repeatable=True)
-            return packed
+        finally:
+            self._replace(name, mine, None)  # before it lands: who comes after an error starts anew
 
     def _value_or_mark(self, name: str, mark: bytes) -> bytes:
         """Wait while another process's mark stands; then the value it left, or our mark, which stands from now on."""

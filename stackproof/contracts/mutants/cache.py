@@ -153,9 +153,17 @@ class LockIsNeverReleased(MemoryCache):
 class InterruptionKeepsTheKey(MemoryCache):
     """The key is freed after an ordinary error only, not when the fetch is interrupted."""
 
-    def _retire(self, key: str, flight: Flight[CacheValue]) -> None:
-        if flight._landed.done() or self._space.flights.get(key) is not flight:
-            super()._retire(key, flight)
+    def get_or_fetch(self, key: str, fetch: Fetch, ttl: float | None = None) -> CacheValue:
+        def interruptible() -> CacheValue:
+            try:
+                return fetch()
+            except Exception:
+                raise
+            except BaseException:
+                self._space.flights[key] = Flight()  # nobody will ever land it
+                raise
+
+        return super().get_or_fetch(key, interruptible, ttl)
 
 
 @mutant(of=MemoryCache, killed_by="CACHE-08", imitates="C4")
