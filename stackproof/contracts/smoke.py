@@ -106,9 +106,10 @@ def _look_at(contract: Any, made: list[Any]) -> None:
 def _use(contract: Any, backend: Any) -> None:
     ping = getattr(backend, "ping", None)
     try:
-        if ping is not None and not ping():
-            raise _Found(Trouble.SERVER, "The backend's ping() says that its server does not answer.")
-        contract.exercise(backend)
+        answers = ping is None or ping()
+        contract.exercise(backend)  # also when ping is false: the error of a real operation says why
+        if not answers:
+            raise _Found(Trouble.BACKEND, "ping() is false, while the backend works.")
     except (UnavailableError, OperationTimeoutError) as error:
         raise _Found(Trouble.SERVER, str(error)) from error
     except ContractViolation as error:

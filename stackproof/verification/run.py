@@ -18,6 +18,7 @@ from stackproof.exits import Exit
 from stackproof.servers import Server
 from stackproof.targets import Target
 
+from .asking import ask_external
 from .certificate import Certificate, ClauseRecord, Level, ServerRecord, TargetRecord
 from .digests import backend_digest, suite_digest
 from .environment import describe_environment
@@ -85,7 +86,10 @@ def verify(
 
 def describe_server(server: Server) -> ServerRecord:
     """What a certificate says about a server."""
-    return ServerRecord(server.name, server.origin, server.fidelity, server.version() or "", dict(server.facts()))
+    version, facts = server.version() or "", dict(server.facts())
+    if server.origin == "external":
+        version, facts = ask_external(server.name, *server.variables().values())
+    return ServerRecord(server.name, server.origin, server.fidelity, version, facts)
 
 
 def exit_code(certificate: Certificate) -> Exit:
