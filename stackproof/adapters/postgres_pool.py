@@ -90,6 +90,19 @@ class BoundedConnection(psycopg.Connection[tuple[Any, ...]]):
 Connection: TypeAlias = BoundedConnection
 
 
+class _Member:
+    """A connection of the pool, and the one cursor for its short statements: making one costs more than using it.
+
+    The connection does not know the cursor: in a circle of references it would outlive what dropped it.
+    """
+
+    __slots__ = ("connection", "cursor")
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.cursor = connection.cursor(binary=True)
+
+
 class _Permit:
     """The right to open one connection, as long as this object lives."""
 
@@ -137,7 +150,7 @@ class PostgresPool:
         self._max_connections = max_connections
         self._session = dict(session or {})
         self._changed = threading.Condition()
-        self._idle: list[Connection] = []
+        self._idle: list[_Member] = []
         self._open: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._opening: weakref.WeakSet[_Permit] = weakref.WeakSet()
         self._waiting = 0
@@ -149,6 +162,19 @@ class PostgresPool:
         ``writes`` says whether a lost answer leaves the outcome open. ``call`` may run again when the server rolled it
         back. A ``timeout`` longer than the operation timeout moves the client's limit only.
         """
+        return self._run(lambda member: call(member.connection), writes, timeout)
+
+    def execute(self, statement: bytes, parameters: Sequence[Any]) -> None:
+        """One prepared statement that writes."""
+        self._run(lambda member: member.cursor.execute(statement, parameters, prepare=True), writes=True)
+
+    def fetch(self, statement: bytes, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """The rows of one prepared statement that reads."""
+        return self._run(
+            lambda member: member.cursor.execute(statement, parameters, prepare=True).fetchall(), writes=False
+        )
+
+    def _run(self, call: Callable[[_Member], T], writes: bool, timeout: float | None = None) -> T:
         deadline = monotonic() + (timeout or self.operation_timeout)
         for attempt in range(1 + _RETRIES):
             try:
@@ -169,7 +195,7 @@ class PostgresPool:
     def ping(self) -> bool:
         """Whether the server answers within the operation timeout; never raises."""
         try:
-            self._attempt(lambda connection: connection.execute("SELECT 1"), monotonic() + self.operation_timeout)
+            self._attempt(lambda member: member.cursor.execute("SELECT 1"), monotonic() + self.operation_timeout)
         except (BackendError, psycopg.Error):
             return False
         return True
@@ -193,26 +219,26 @@ class PostgresPool:
             while (self._open or self._opening) and self._wait(deadline):
                 pass
 
-    def _attempt(self, call: Callable[[Connection], T], deadline: float) -> T:
-        connection = self._take(deadline)
+    def _attempt(self, call: Callable[[_Member], T], deadline: float) -> T:
+        member = self._take(deadline)
         try:
-            connection.deadline = deadline
-            return call(connection)
+            member.connection.deadline = deadline
+            return call(member)
         finally:
-            self._give_back(connection)
+            self._give_back(member)
 
-    def _take(self, deadline: float) -> Connection:
+    def _take(self, deadline: float) -> _Member:
         while True:
             try:
-                connection = self._idle.pop()  # the one that was used last; atomic, so the usual way needs no lock
+                member = self._idle.pop()  # the one that was used last; atomic, so the usual way needs no lock
             except IndexError:
                 permit = self._permit(deadline)
                 if permit is not None:
                     return self._connect(permit)
                 continue
-            if _still_open(connection):
-                return connection
-            self._drop(connection)
+            if _still_open(member.connection):
+                return member
+            self._drop(member.connection)
 
     def _permit(self, deadline: float) -> _Permit | None:
         """Wait for the right to open a connection, or for an idle one (then None)."""
@@ -237,7 +263,7 @@ class PostgresPool:
         self._changed.wait(min(0.1, max(0.0, deadline - monotonic())))
         return monotonic() < deadline
 
-    def _connect(self, permit: _Permit) -> Connection:
+    def _connect(self, permit: _Permit) -> _Member:
         try:
             connection = BoundedConnection.connect(self._conninfo, autocommit=True)
             connection.deadline = monotonic() + self.operation_timeout
@@ -247,13 +273,13 @@ class PostgresPool:
             raise UnavailableError(f"cannot connect to {self.server}: {_first_line(error)}") from error
         finally:
             self._opening.discard(permit)
-        return connection
+        return _Member(connection)
 
-    def _give_back(self, connection: Connection) -> None:
-        if connection.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-            self._drop(connection)
+    def _give_back(self, member: _Member) -> None:
+        if member.connection.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            self._drop(member.connection)
             return
-        self._idle.append(connection)
+        self._idle.append(member)
         if self._waiting:
             with self._changed:
                 self._changed.notify()
@@ -263,7 +289,7 @@ class PostgresPool:
     def _close_idle(self) -> None:
         while self._idle:
             with suppress(IndexError):  # another thread closes them, too
-                self._drop(self._idle.pop())
+                self._drop(self._idle.pop().connection)
 
     def _drop(self, connection: Connection) -> None:
         connection.close()
@@ -288,7 +314,7 @@ class PostgresPool:
             raise OperationTimeoutError(f"the tables at {self.server} were not ready within the time limit")
         try:
             if not self._migrated:
-                self._attempt(self._apply_migrations, deadline)
+                self._attempt(lambda member: self._apply_migrations(member.connection), deadline)
                 self._migrated = True
         finally:
             self._migrating.release()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 from decimal import Context, Decimal
 from functools import cache
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, Self
 
 from psycopg import errors
 
@@ -186,8 +186,6 @@ AND period_type >= %s AND (period_type > %s OR period_key < %s
     OR (period_key = %s AND (offer, creative, channel) > (%s, %s, %s)))
 """
 
-Row: TypeAlias = tuple[str, str, str, str, str, int, int, int, int, int, Decimal, datetime, str, str]
-
 
 class PostgresInteractionStore(InteractionStore, BulkInteractionStore):
     """Interactions and their summaries in two tables, written together.
@@ -240,9 +238,8 @@ class PostgresInteractionStore(InteractionStore, BulkInteractionStore):
     def record_event(self, event: Interaction) -> None:
         """Store one interaction, unless its id is known, and count it."""
         check_event(event, self.capabilities, nul_allowed=False)
-        parameters = (*_columns(event), *_periods(event))
         try:
-            self._pool.run(lambda connection: connection.execute(_RECORD_ONE, parameters, prepare=True), writes=True)
+            self._pool.execute(_RECORD_ONE, (*_columns(event), *_periods(event)))
         except RejectedError as error:
             raise _naming_the_sums(error, ()) from error
 
@@ -271,12 +268,7 @@ class PostgresInteractionStore(InteractionStore, BulkInteractionStore):
         after = position_of_cursor(query)
         check_query_texts(query, nul_allowed=False)
         statement, parameters = _page_statement(query, after)
-        rows: list[Row] = self._pool.run(
-            lambda connection: connection.execute(
-                statement, (*parameters, size + 1), prepare=True, binary=True
-            ).fetchall(),
-            writes=False,
-        )
+        rows = self._pool.fetch(statement, (*parameters, size + 1))
         page = tuple([_summary(query, row) for row in rows[:size]])
         return SummariesPage(page, cursor_after(query, page[-1]) if len(rows) > size else None)
 
@@ -371,7 +363,7 @@ _PERIOD_TYPES = {kind.value: kind for kind in PeriodType}
 _DIRECTIONS = {direction.value: direction for direction in Direction}
 
 
-def _summary(query: SummariesQuery, row: Row) -> Summary:
+def _summary(query: SummariesQuery, row: tuple[Any, ...]) -> Summary:
     return Summary(
         tenant=query.tenant,
         customer=query.customer,
