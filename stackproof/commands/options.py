@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from stackproof.adapters.registry import CONCERNS
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -38,6 +43,21 @@ json_option = click.option(
     "--json", "json_file", metavar="FILE", help="Write the result as JSON; - for standard output."
 )
 concern_option = click.option("--concern", type=click.Choice(CONCERNS), help="Only this concern.")
+
+
+def result_console(json_file: str | None) -> Console:
+    """Where a long command prints: on standard output, or beside it where that is for JSON alone.
+
+    When whoever reads it goes away (``| head``), the work goes on: its result is kept in files, and in the exit code.
+    """
+    from rich.console import Console
+
+    class Unheard(Console):
+        def on_broken_pipe(self) -> None:
+            self.quiet = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), (sys.stderr if self.stderr else sys.stdout).fileno())
+
+    return Unheard(stderr=json_file == "-")
 
 
 def write_json(target: str, text: str) -> None:

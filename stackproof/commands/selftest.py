@@ -11,7 +11,7 @@ import click
 from stackproof.adapters.registry import CONCERNS
 from stackproof.exits import Exit
 
-from .options import concern_option, json_option, out_option, seed_option, write_json
+from .options import concern_option, json_option, out_option, result_console, seed_option, write_json
 
 
 @click.command()
@@ -21,13 +21,11 @@ from .options import concern_option, json_option, out_option, seed_option, write
 @json_option
 def selftest(concern: str | None, seed: int, out: Path | None, json_file: str | None) -> int:
     """Run every mutant against the clause that must kill it, and the references against all clauses."""
-    from rich.console import Console
-
     from stackproof.reports.live import LiveView
     from stackproof.verification.runs import new_run_id, open_run
     from stackproof.verification.selftest import SCHEMA, run_selftest
 
-    console = Console(stderr=json_file == "-")
+    console = result_console(json_file)
     directory = open_run(out, new_run_id())
     with LiveView(console) as view:
         outcome = run_selftest([concern] if concern else CONCERNS, seed, directory, view)

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from stackproof.interfaces import ConfigurationError
 from stackproof.targets import Target, parse_targets
 
-from .options import backend_option, json_option, origin_option, out_option, seed_option, stack_option, write_json
+from .options import (
+    backend_option,
+    json_option,
+    origin_option,
+    out_option,
+    result_console,
+    seed_option,
+    stack_option,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from stackproof.verification.certificate import Certificate
 
 
 @click.command()
@@ -41,9 +55,7 @@ def verify(
 
     Without options: the Development stack (PostgreSQL, Redis, console logs) on embedded servers.
     """
-    from rich.console import Console
-
-    from stackproof.reports import certificate_page, junit, pages
+    from stackproof.reports import junit
     from stackproof.reports.live import LiveView
     from stackproof.reports.terminal import print_certificate
     from stackproof.verification.certificate import to_json
@@ -57,20 +69,54 @@ def verify(
     options = VerifyOptions(
         stack=stack or ("" if backends else "development"), profile=profile, seed=seed, origin=origin, clauses=wanted
     )
-    pages.require()
     run_id = new_run_id()
     directory = open_run(out, run_id)
-    console = Console(stderr=json_file == "-")
+    console = result_console(json_file)
     with provided_servers(targets, origin) as servers, LiveView(console) as view:
         certificate = run_verification(targets, servers, options, directory, run_id, view)
-    keep(directory / "certificate.json", to_json(certificate))
-    keep(directory / "certificate.html", certificate_page.render(certificate))
+        # Kept before the servers end, so that an impatient second Ctrl-C does not lose it.
+        keep(directory / "certificate.json", to_json(certificate))
+    no_page = _keep_page(certificate, directory)
     if junit_file is not None:
         keep(junit_file, junit.render(certificate))
     if json_file is not None:
         write_json(json_file, to_json(certificate))
-    print_certificate(certificate, console, directory)
+    if nothing_to_say := _all_harness_trouble(certificate):
+        for sentence in nothing_to_say:
+            click.echo(f"stackproof: {sentence}", err=True)
+    else:
+        print_certificate(certificate, console, None if no_page else directory)
+        if no_page:
+            for line in (directory / "certificate.json", no_page):
+                console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
     return exit_code(certificate)
+
+
+def _keep_page(certificate: Certificate, directory: Path) -> str:
+    """Write the page; where what it is made with is not installed, the sentence that says how to get it."""
+    from stackproof.reports import certificate_page, pages
+    from stackproof.verification.runs import keep
+
+    try:
+        pages.require()
+    except ConfigurationError as error:
+        return f"{error}; then: stackproof report {shlex.quote(str(directory))}"
+    keep(directory / "certificate.html", certificate_page.render(certificate))
+    return ""
+
+
+def _all_harness_trouble(certificate: Certificate) -> list[str]:
+    """What is wrong with the factories or test classes, where nothing else was found: no clause says anything then."""
+    from stackproof.contracts.smoke import Trouble
+
+    if any(target.trouble != Trouble.HARNESS for target in certificate.targets):
+        return []
+    sentences = [
+        sentence if sentence.startswith(target.target) else f"{target.target}: {sentence}"
+        for target in certificate.targets
+        for sentence in [target.trouble_sentence]
+    ]
+    return list(dict.fromkeys(sentences))
 
 
 def _known_clauses(wanted: tuple[str, ...], targets: list[Target]) -> tuple[str, ...]:

@@ -34,6 +34,8 @@ class Instances:
     """
 
     notes: list[str] = field(default_factory=list)
+    hung: bool = False
+    """Whether closing did not end in time."""
     _opened: list[tuple[str, Any]] = field(default_factory=list)
 
     def open(self, contract: Any, namespace: str, journal: Journal) -> Any:
@@ -54,6 +56,7 @@ class Instances:
                 for _, backend in reversed(opened):
                     self._attempt("disconnecting", partial(contract.close_backend, backend))
         except OutOfTime as error:
+            self.hung = True
             self.notes.append(str(error))
 
     def _attempt(self, what: str, action: Callable[[], None]) -> None:

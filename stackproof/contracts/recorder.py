@@ -27,13 +27,17 @@ from .stream import (
     describe_capabilities,
     to_line,
 )
-from .timelimit import time_limit
+from .timelimit import OutOfTime, time_limit
 from .verdicts import ClauseResult, Failure, Verdict, overall
 
 SCHEMA = "stackproof-verdicts/1"
 
 _PLANNED = pytest.StashKey[tuple[str, Planned]]()
 _RESULT = pytest.StashKey[ClauseResult]()
+_TIMED_OUT = pytest.StashKey[bool]()
+
+MAX_OUT_OF_TIME = 3
+"""A backend that hangs would take its full time from every clause: after so many, the others are not tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class Recorder:
     _classes: dict[type[Any], str] = field(default_factory=dict)
     _plans: dict[str, dict[str, Planned]] = field(default_factory=dict)
     _smokes: dict[str, Smoke] = field(default_factory=dict)
+    _out_of_time: dict[str, int] = field(default_factory=dict)
+    """Target -> how many of its clauses, or of their cleaning up, did not end in time."""
     _began: float = field(default_factory=time.monotonic)
 
     def _tell(self, event: StreamEvent) -> None:
@@ -122,6 +128,8 @@ class Recorder:
             pytest.skip(f"the server cannot be used: {smoke.sentence}")
         if smoke.trouble is Trouble.HARNESS:
             raise Broken(smoke.sentence)
+        if self._out_of_time.get(target, 0) >= MAX_OUT_OF_TIME:
+            raise Unproven(f"not tried: {MAX_OUT_OF_TIME} clauses before it did not end in their time")
 
     def _smoke(self, owner: Any, target: str) -> None:
         smoke, backend = smoke_test(owner)
@@ -162,6 +170,7 @@ class Recorder:
         error = call.excinfo.value if call.excinfo is not None else None
         if call.when == "setup" and error is None:
             return
+        item.stash[_TIMED_OUT] = isinstance(error, OutOfTime)
         target, planned = found
         result = self._result(item, target, planned, error, again)
         item.stash[_RESULT] = result
@@ -198,7 +207,10 @@ class Recorder:
         result = item.stash.get(_RESULT, None)
         if result is None:
             return
-        notes = tuple(item.stash[CASE_KEY].instances.notes) if CASE_KEY in item.stash else ()
+        instances = item.stash[CASE_KEY].instances if CASE_KEY in item.stash else None
+        notes = tuple(instances.notes) if instances is not None else ()
+        if item.stash.get(_TIMED_OUT, False) or (instances is not None and instances.hung):
+            self._out_of_time[result.target] = self._out_of_time.get(result.target, 0) + 1
         result = replace(result, seconds=round(seconds, 4), notes=notes)
         known = self.ledger.results.get((result.target, result.clause))
         if known is None:

@@ -74,10 +74,15 @@ def _make(contract: Any, instances: Instances) -> Any:
     except ConfigurationError as error:
         raise _Found(Trouble.HARNESS, str(error)) from error
     except Exception as error:
-        raise _Found(Trouble.HARNESS, f"{type(contract).__name__}.make_backend raised {_named(error)}") from error
+        raise _Found(Trouble.HARNESS, f"{_factory(contract)} raised {_named(error)}") from error
     if backend is None:
-        raise _Found(Trouble.HARNESS, f"{type(contract).__name__}.make_backend returned None instead of a backend.")
+        raise _Found(Trouble.HARNESS, f"{_factory(contract)} returned None instead of a backend.")
     return backend
+
+
+def _factory(contract: Any) -> str:
+    """What makes the backends, by the name that the user gave it."""
+    return getattr(contract, "target_name", "") or f"{type(contract).__name__}.make_backend"
 
 
 def _look_at(contract: Any, made: list[Any]) -> None:
@@ -85,7 +90,7 @@ def _look_at(contract: Any, made: list[Any]) -> None:
     if first is second:
         raise _Found(
             Trouble.HARNESS,
-            f"{type(contract).__name__}.make_backend returned the same object for two namespaces: "
+            f"{_factory(contract)} returned the same object for two namespaces: "
             "clauses would disturb each other. It must make a new instance for each call.",
         )
     methods = sorted(getattr(contract.interface, "__abstractmethods__", ()))
@@ -98,8 +103,8 @@ def _look_at(contract: Any, made: list[Any]) -> None:
     if contract.declared(first) is None:
         raise _Found(
             Trouble.HARNESS,
-            f"Neither {type(contract).__name__} nor {type(first).__name__} declares capabilities; "
-            f"add `capabilities = ...` to the test class.",
+            f"{type(first).__name__} does not declare its capabilities; "
+            f"add `capabilities = ...` to it or to the test class.",
         )
 
 

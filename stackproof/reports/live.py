@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stackproof.contracts.ledger import counts
+from stackproof.contracts.smoke import Trouble
 from stackproof.contracts.stream import ClauseEnded, ClauseStarted, RunEnded, StreamEvent, TargetPlanned, TargetSmoked
 from stackproof.contracts.verdicts import ClauseResult, Verdict
 
@@ -29,6 +30,8 @@ class _Progress:
     rules: dict[str, str]
     """Clause id -> rule, of all that is planned."""
     trouble: str = ""
+    untried: bool = False
+    """The harness does not work: there is nothing to tell about the backend, and the end says why."""
     ended: list[ClauseResult] = field(default_factory=list)
     told: bool = False
 
@@ -76,7 +79,8 @@ class LiveView:
                 rules = {clause.id: clause.rule for clause in event.clauses}
                 self._targets.setdefault(event.target, _Progress(rules))
             case TargetSmoked():
-                self._of(event.target).trouble = event.smoke.sentence
+                progress = self._of(event.target)
+                progress.trouble, progress.untried = event.smoke.sentence, event.smoke.trouble is Trouble.HARNESS
             case ClauseStarted():
                 self._running = (event.target, event.clause)
             case ClauseEnded():
@@ -92,13 +96,13 @@ class LiveView:
     def _tell(self, target: str) -> None:
         """Without a terminal: one line when a backend's last clause has ended."""
         progress = self._targets[target]
-        if self._live is None and progress.complete and not progress.told:
+        if self._live is None and progress.complete and not progress.told and not progress.untried:
             progress.told = True
             self._line(target, progress)
 
     def _tell_rest(self) -> None:
         for target, progress in self._targets.items():
-            if not progress.told:
+            if not progress.told and not progress.untried:
                 self._line(target, progress)
 
     def _line(self, target: str, progress: _Progress) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
+import os
+import sys
 from functools import cache
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent
@@ -34,10 +36,23 @@ def backend_digest(backend: str) -> str:
     """
     if backend.startswith("stackproof.adapters."):
         return tree_digest(PACKAGE / "adapters")
-    module = backend.rpartition(".")[0]
-    try:
-        spec = importlib.util.find_spec(module) if module else None
-    except (ImportError, ValueError):
-        return ""
+    spec = _find(backend.rpartition(".")[0])
     origin = spec.origin if spec is not None else None
     return tree_digest(Path(origin)) if origin and Path(origin).is_file() else ""
+
+
+def _find(module: str) -> ModuleSpec | None:
+    """Where a module is, without running any of it or of its packages: somebody else's code belongs into the worker.
+
+    The name may go on into the module, to what encloses the class: then it is the module all the same.
+    """
+    found: ModuleSpec | None = None
+    where: list[str] = [os.getcwd(), *sys.path]
+    parts = module.split(".")
+    for number in range(1, len(parts) + 1):
+        name = ".".join(parts[:number])
+        spec = next((spec for finder in sys.meta_path if (spec := finder.find_spec(name, where)) is not None), None)
+        if spec is None:
+            break
+        found, where = spec, list(spec.submodule_search_locations or ())
+    return found

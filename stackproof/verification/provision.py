@@ -19,6 +19,9 @@ def provided_servers(targets: Iterable[Target], origin: str) -> Iterator[Sequenc
     names = list(dict.fromkeys(target.server for target in targets if target.server))
     try:
         servers = servers_for(names, origin, os.environ)
+    except ServerError as error:  # nothing was tried yet: what was asked for is wrong, and repeating will not help
+        raise ConfigurationError(str(error)) from error
+    try:
         with servers:
             for server in servers.servers:
                 _must_be_reachable(server)
