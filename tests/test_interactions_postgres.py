@@ -27,6 +27,7 @@ from stackproof.contracts.interaction_samples import about, alltime, contact, ex
 from stackproof.contracts.interactions import InteractionContract
 from stackproof.interfaces import (
     BackendError,
+    ClosedError,
     ConfigurationError,
     IndeterminateError,
     OperationTimeoutError,
@@ -150,6 +151,18 @@ def test_the_batch_that_makes_a_sum_too_long_is_named(make: Make) -> None:
     with pytest.raises(RejectedError, match="38 digits") as caught:
         store.record_events([harmless, culprit])
     assert list(caught.value.failed) == [culprit.event_id]
+    with pytest.raises(RejectedError, match="38 digits") as caught:
+        store.record_event(culprit)
+    assert isinstance(caught.value.__cause__, RejectedError)
+    assert isinstance(caught.value.__cause__.__cause__, psycopg.errors.CheckViolation)
+
+
+def test_an_empty_batch_is_refused_after_disconnect_too(make: Make) -> None:
+    store = make()
+    store.record_events([])
+    store.disconnect()
+    with pytest.raises(ClosedError):
+        store.record_events([])
 
 
 def test_migrations_from_many_instances_at_once(make: Make) -> None:

@@ -192,6 +192,11 @@ class PostgresPool:
                 raise self._translated(error, writes) from error
         raise AssertionError("the last attempt returns or raises")
 
+    def require_open(self) -> None:
+        """Raise `ClosedError` after `close`: for what needs no server, but must be refused all the same."""
+        if self._closed:
+            raise ClosedError(f"the adapter of {self.server} was disconnected")
+
     def ping(self) -> bool:
         """Whether the server answers within the operation timeout; never raises."""
         try:

