@@ -34,7 +34,12 @@ def judged(recorder: Recorder, promise: str = "p99=20ms", null: Recorder | None 
     started_ = recorder.ok + recorder.failed
     data: dict[str, Any] = {
         "recorder": recorder.to_data(),
-        "calibration": {"recorder": (null or recorded(200)).to_data(), "seconds": 2.0, "cpu_seconds": 0.1},
+        "calibration": {
+            "recorder": (null or recorded(200)).to_data(),
+            "seconds": 2.0,
+            "elapsed": 2.0,
+            "cpu_seconds": 0.1,
+        },
         "elapsed": 10.0,
         "cpu_seconds": 2.0,
         "most_in_flight": 3,

@@ -14,7 +14,7 @@ from bench_samples import judged, recorded
 
 from stackproof.interfaces import ConfigurationError
 from stackproof.scenarios.arrivals import Constant, Poisson, Schedule, dispatch, schedule_of
-from stackproof.scenarios.measurement import Promise, unanswered_percentile
+from stackproof.scenarios.measurement import Promise, from_json, to_json, unanswered_percentile
 from stackproof.scenarios.recorder import Histogram, Recorder, supported
 from stackproof.scenarios.scenario import DECISION, Sizes, Zipf, find_scenario, text_of
 
@@ -210,6 +210,20 @@ class TestJudgement:
         assert judged(recorded(700, failed=300)).limiter == "error"
         assert judged(recorded(1_000), cpu_seconds=9.0).limiter == "client"
         assert judged(recorded(1_000), null=recorded(100, dropped=100)).limiter == "client"
+
+    def test_a_generator_that_sends_too_late_is_the_limiter(self) -> None:
+        recorder = Recorder()
+        for number in range(1_000):
+            recorder.offer(number / 100)
+            recorder.sent(0.2)
+            recorder.succeed(number / 100, 0.21, 0.01)
+        assert judged(recorder).limiter == "client"
+
+    def test_a_record_can_be_read_again(self) -> None:
+        result = judged(recorded(700, failed=10, dropped=290))
+        assert from_json(to_json(result)) == result
+        with pytest.raises(ValueError, match="no measurement"):
+            from_json("{}")
 
     def test_a_dropped_decision_was_never_answered(self) -> None:
         recorder = recorded(950, dropped=50)

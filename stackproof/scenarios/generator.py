@@ -28,6 +28,8 @@ from .work import StepFailedError, Work
 
 PRIMING = 1 << 40
 """The number of the decision that is done once before any window: it connects, and creates the tables."""
+GIVE_UP_SECONDS = 5.0
+"""An arrival that the generator is this late for is dropped: a rate beyond its powers must not make the run endless."""
 UNFINISHED = "unfinished: still running when the drain time was over"
 
 Act = Callable[[Decision, Callable[[str, float], None]], None]
@@ -110,7 +112,7 @@ class Window:
         if offset >= 0 and self._cpu_began is None:
             self._cpu_began = _cpu_seconds()
         recorder.offer(offset)
-        if self._pool.full():
+        if self._pool.full() or time.perf_counter() - due > GIVE_UP_SECONDS:
             recorder.drop(offset)
             return
         self._open[number] = (offset, recorder)
@@ -226,6 +228,7 @@ class Generator:
             data["calibration"] = {
                 "recorder": calibration.measured.to_data(),
                 "seconds": calibration.planned_seconds,
+                "elapsed": calibration.elapsed,
                 "cpu_seconds": calibration.cpu_seconds,
             }
         if self._window is not None and self._watchdog is not None and self._work is not None:

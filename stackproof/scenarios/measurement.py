@@ -23,12 +23,16 @@ PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99_9": 99.9}
 
 HELD = 0.98
 """Below this share of achieved in offered, the rate was not held."""
+LEEWAY_SECONDS = 0.05
+"""What the self-check may take beyond its planned time."""
 BUSY = 0.80
 """Above this share of one core, the generator is too busy for its figures to be about the backends."""
 LAG_SHARE = 0.2
 """Send lag p99 beyond this share of the latency p50 is not far below it."""
 COARSE_SECONDS = 0.003
 """A send lag up to this comes from the clock of the generator's event loop; more comes from something else."""
+STARVED_SECONDS = 0.05
+"""A send lag p99 beyond this, and beyond half the latency p99, means that the generator is what is slow."""
 UNFINISHED_PREFIX = "unfinished"
 
 
@@ -197,7 +201,7 @@ def measurement_of(plan: Plan, data: Mapping[str, Any], facts: Facts, promises: 
         interrupted=bool(data["interrupted"]),
         complete=bool(data["complete"]),
         invalid=tuple(_invalid(recorder, calibration, data)),
-        warnings=tuple(_warnings(recorder, client, data)),
+        warnings=tuple(_warnings(recorder, limiter, reason, data)),
         limiter=limiter,
         limiter_reason=reason,
         counts={name: getattr(recorder, name) for name in ("offered", "ok", "failed", "dropped", "late")},
@@ -232,6 +236,24 @@ def measurement_of(plan: Plan, data: Mapping[str, Any], facts: Facts, promises: 
         removed=bool(data["removed"]),
         left_behind=tuple(data["left_behind"]),
     )
+
+
+def from_json(text: str) -> Measurement:
+    """A measurement from its JSON text; ValueError where it is none of this schema."""
+    data = json.loads(text)
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        raise ValueError(f"this is no measurement of schema {SCHEMA}")
+    for derived in ("schema", "level"):
+        data.pop(derived, None)
+    for name in ("servers", "invalid", "warnings", "gaps", "series", "left_behind"):
+        data[name] = tuple(data[name])
+    data["backends"] = tuple(BackendRecord(**row) for row in data["backends"])
+    data["latency"] = {name: Figures(**figures) for name, figures in data["latency"].items()}
+    data["steps"] = tuple(StepFigures(**{**row, "figures": Figures(**row["figures"])}) for row in data["steps"])
+    data["calibration"] |= {name: Figures(**data["calibration"][name]) for name in ("latency", "lag")}
+    data["slo"] = tuple(PromiseResult(**row) for row in data["slo"])
+    data["curve"] = {name: [(p, ms) for p, ms in points] for name, points in data["curve"].items()}
+    return Measurement(**data)
 
 
 def to_json(measurement: Measurement) -> str:
@@ -305,14 +327,15 @@ def _client(recorder: Recorder, data: Mapping[str, Any], elapsed: float) -> dict
 
 def _calibration(plan: Plan, data: Mapping[str, Any]) -> dict[str, Any]:
     recorder = Recorder.from_data(data["recorder"])
-    held = bool(recorder.ok) and recorder.ok >= HELD * recorder.offered
+    on_time = data["elapsed"] <= data["seconds"] / HELD + LEEWAY_SECONDS
+    held = recorder.ok >= HELD * recorder.offered and on_time
     return {
         "seconds": data["seconds"],
         "rate": plan.rate,
         "offered": recorder.offered,
         "ok": recorder.ok,
         "dropped": recorder.dropped,
-        "held": held or not recorder.offered,
+        "held": held,
         "latency": _figures(recorder.intended),
         "lag": _figures(recorder.lag),
         "cpu_seconds": data["cpu_seconds"],
@@ -326,6 +349,9 @@ def _limiter(
         return "client", "the generator could not hold this rate even with a step that does nothing"
     if client["cpu_share"] > BUSY:
         return "client", f"the generator used {client['cpu_share']:.0%} of a core: the figures are about it"
+    lag, latency = recorder.lag.percentile(99.0), recorder.intended.percentile(99.0)
+    if lag is not None and latency is not None and lag > max(latency / 2, STARVED_SECONDS):
+        return "client", "most of the slowest latencies is send lag: the generator sent too late"
     if gaps:
         return "client", "the generator's event loop was blocked for a while"
     if recorder.ok >= HELD * recorder.offered:
@@ -379,7 +405,7 @@ def _about_gaps(gaps: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _warnings(recorder: Recorder, client: Mapping[str, float], data: Mapping[str, Any]) -> list[str]:
+def _warnings(recorder: Recorder, limiter: str, reason: str, data: Mapping[str, Any]) -> list[str]:
     found = []
     lag, latency = recorder.lag.percentile(99.0), recorder.intended.percentile(50.0)
     if lag is not None and latency is not None and lag > LAG_SHARE * latency:
@@ -393,8 +419,8 @@ def _warnings(recorder: Recorder, client: Mapping[str, float], data: Mapping[str
             f"{recorder.dropped} arrivals were dropped and {recorder.failed} decisions failed. They have no latency: "
             "the row that counts every offered decision is the honest one."
         )
-    if client["cpu_share"] > BUSY:
-        found.append(f"The generator used {client['cpu_share']:.0%} of a core.")
+    if limiter == "client":
+        found.append(f"The client is the limiter: {reason}. These figures say little about the backends.")
     if not data["removed"]:
         found.append(
             "Not everything that the run stored could be removed: " + ("; ".join(data["left_behind"]) or "unknown")

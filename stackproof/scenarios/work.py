@@ -81,6 +81,7 @@ class Work:
         self.scenario = scenario
         self.checks = Checks()
         self._slowest: tuple[float, str] = (0.0, "none")
+        self._asked = 0.0
         self._guard = threading.Lock()
         self._adapters: dict[str, Any] = {}
         for concern in scenario.concerns:
@@ -105,19 +106,22 @@ class Work:
                 try:
                     self._act(step, decision, turn)
                 except Exception as error:
-                    self._note(step, time.perf_counter() - began)
+                    self._note(step, began, time.perf_counter() - began)
                     raise StepFailedError(step.name, error) from error
                 seconds = time.perf_counter() - began
-                self._note(step, seconds)
+                self._note(step, began, seconds)
                 took(step.name, seconds)
 
-    def _note(self, step: Step, seconds: float) -> None:
-        if seconds > self._slowest[0]:
+    def _note(self, step: Step, began: float, seconds: float) -> None:
+        if seconds > self._slowest[0] and began >= self._asked:
             self._slowest = (seconds, f"{step.name} ({self._names[step.concern]})")
 
     def slowest_step(self) -> tuple[float, str]:
-        """Seconds and name of the longest step that ended since this was last asked: what a blocked loop is blamed on."""
-        slowest, self._slowest = self._slowest, (0.0, "none")
+        """Seconds and name of the longest step that both began and ended since this was last asked.
+
+        This is what a blocked event loop is blamed on. A step that had begun before was waiting, and let others run.
+        """
+        slowest, self._slowest, self._asked = self._slowest, (0.0, "none"), time.perf_counter()
         return slowest
 
     def _act(self, step: Step, decision: Decision, turn: int) -> None:
