@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL, shared by every adapter that is built on it: pool, time limits, migrations, error translation.
+"""Connections to PostgreSQL for every adapter that is built on it: pool, time limits, migrations, typed errors.
 
 Why not psycopg_pool: it connects in background threads. So a refused connection shows up only as a pool timeout,
 a stale connection costs a back-off of about a second, and each pool owns four threads. Here the calling thread
@@ -116,9 +116,9 @@ class PostgresPool:
     usually comes first); the client gives up at ``operation_timeout``, waiting for a free connection included.
     Connecting takes at most ``connect_timeout``, which libpq counts in whole seconds from 2.
 
-    **Recovery.** An idle connection that the server has closed is noticed before use (one non-blocking read, no round trip) and
-    replaced, so the first call after a restart works. What is in use is known by weak references only, so an exception
-    that strikes between any two steps (a signal, a timeout of gevent) takes away no connection for good.
+    **Recovery.** An idle connection that the server has closed is noticed before use (two non-blocking reads, no round
+    trip) and replaced, so the first call after a restart works. What is in use is known by weak references only, so an
+    exception that strikes between any two steps (a signal, a timeout of gevent) takes away no connection for good.
 
     **Session.** Each connection has the schema as its search path, UTC, and the settings in ``session``. So a pooler
     in between (PgBouncer) must pool sessions, not transactions.

@@ -1,4 +1,4 @@
-"""The reference interaction store: a list of interactions in this process. The executable specification of `InteractionStore`."""
+"""The reference interaction store: a list of interactions in this process; the executable specification."""
 
 from __future__ import annotations
 

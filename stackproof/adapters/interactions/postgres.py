@@ -199,8 +199,8 @@ class PostgresInteractionStore(InteractionStore, BulkInteractionStore):
     interactions. All contacts of one customer with one offer update the same rows, one after the other, so their
     rate is bounded by the server's commit latency.
 
-    **Cost.** Measured against psycopg doing the same statements and making the same records, over loopback, with commits on
-    disk: 4 % more time for `record_event`, 10 % more for a page of four summaries (about 13 microseconds).
+    **Cost.** Measured against psycopg doing the same statements and making the same records, over loopback, with
+    commits on disk: 4 % more time for `record_event`, 10 % more for a page of four summaries (13 microseconds).
     """
 
     capabilities: ClassVar[InteractionCapabilities] = InteractionCapabilities(bulk=True, remote=True)
@@ -295,7 +295,7 @@ class PostgresInteractionStore(InteractionStore, BulkInteractionStore):
         self._pool.drop_namespace()
 
 
-# A prepared plan lives as long as its connection: one that was made while the tables were tiny must not scan them for ever.
+# A prepared plan lives as long as its connection: one made while the tables were tiny must not scan them for ever.
 # Compiling (jit) never pays for statements of this size.
 _SESSION = {"enable_seqscan": "off", "jit": "off"}
 

@@ -1,4 +1,4 @@
-"""What every interaction store checks before it sends anything: limits of texts, values and times; pages and cursors."""
+"""What every interaction store checks before it sends anything: limits of texts, values, times and pages; cursors."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ _ANY_SIZE = 1 << 30
 
 
 def check_query_texts(query: SummariesQuery, *, nul_allowed: bool) -> None:
-    """Raise `RejectedError` for a filter that no stored text can equal and that the server could not even be asked for."""
+    """Raise `RejectedError` for a filter that no stored text can equal, and that the server cannot be asked for."""
     for name in ("tenant", "customer", "offer", "creative", "channel"):
         text = getattr(query, name)
         problem = _problem_of_text(text, _ANY_SIZE, nul_allowed) if text else None

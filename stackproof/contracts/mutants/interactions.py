@@ -19,6 +19,9 @@ from stackproof.interfaces import (
     Summary,
 )
 
+# Parts two and three register their mutants when they are imported.
+from . import interactions_keys as interactions_keys
+from . import interactions_reads as interactions_reads
 from .interactions_bases import Reshown, Rewritten
 from .registry import mutant
 
@@ -304,6 +307,3 @@ class WeeksByStrftime(_Periods):
 
     def key(self, row: Summary, event: Interaction) -> str:
         return f"{event.timestamp.astimezone(UTC):%Y-W%W}" if row.period_type is PeriodType.WEEKLY else row.period_key
-
-
-from . import interactions_keys as interactions_keys  # noqa: E402 - part two registers its mutants when it is imported
