@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 from types import FrameType
@@ -61,7 +62,27 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run a command. Whatever is wrong becomes one sentence and its exit code, never a traceback."""
     signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(_run(arguments))
+    code = _run(arguments)
+    sys.exit(_flushed(code))
+
+
+def _flushed(code: int) -> int:
+    """Write what is still held back, so that a full disk or a reader that went away is no noise at the very end."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = code or Exit.INTERRUPTED
+        _point_at_nothing()
+    except OSError as error:
+        click.echo(f"stackproof: standard output cannot be written: {error.strerror}", err=True)
+        code = Exit.ENVIRONMENT
+        _point_at_nothing()
+    return code
+
+
+def _point_at_nothing() -> None:
+    """What is left in the buffer cannot be written: Python's own try at its end must not complain about it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: list[str] | None) -> int:
@@ -76,8 +97,8 @@ def _run(arguments: list[str] | None) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted.", err=True)
         return Exit.INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output went away: nobody is left to be told
+    except (SystemExit, BrokenPipeError):
+        # Whoever read our output went away. click and rich make an exit code of 1 of that, which here is a failed clause.
         return Exit.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - what is not expected is raised again
         return _refuse(error)
@@ -102,7 +123,9 @@ def _refuse(error: Exception) -> int:
     ]
     for kind, code in codes:
         if isinstance(error, kind):
-            click.echo(f"stackproof: {error}", err=True)
+            sentence = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            where = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""
+            click.echo(f"stackproof: {sentence}{where}", err=True)
             return code
     raise error
 

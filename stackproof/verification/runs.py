@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from datetime import UTC, datetime
@@ -30,13 +31,23 @@ def open_run(out: Path | None, run_id: str) -> Path:
 
 
 def keep(path: Path, text: str) -> None:
-    """Write a file whole or not at all; `StorageError` where the disk is full or read-only."""
+    """Write a file whole or not at all; `StorageError` where the disk is full or read-only.
+
+    What is there and is no plain file (a device, a pipe, a link such as ``/dev/stdout``) is written to, never replaced.
+    """
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        try:
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            raise StorageError(f"{path} cannot be written: {error.strerror}") from error
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the first trouble is the one to tell
+            temporary.unlink(missing_ok=True)
         raise StorageError(f"{path} cannot be written: {error.strerror}") from error
 
 
