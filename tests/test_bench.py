@@ -209,6 +209,34 @@ class TestChecks:
         assert work.checks.wrong == 2
 
 
+class Elsewhere(MemoryCache):
+    """Says that it keeps its entries on a server, and offers no way to remove them."""
+
+    capabilities = replace(MemoryCache.capabilities, remote=True)
+    drop_namespace = property()  # type: ignore[assignment]
+
+
+class TestRemoving:
+    def test_what_cannot_be_removed_from_a_server_is_said(self) -> None:
+        work = Work(DECISION, MEMORY, Settings({}), "removing")
+        work._adapters["cache"] = Elsewhere()
+        assert work.close() == [
+            "cache: ConfigurationError: it has no drop_namespace, so what this run stored stays on its server"
+        ]
+
+    def test_one_that_fails_does_not_keep_the_others(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        work = Work(DECISION, MEMORY, Settings({}), "removing")
+        cache, store = work._adapters["cache"], work._adapters["interactions"]
+
+        def fail() -> None:
+            raise OSError("the disk is gone")
+
+        monkeypatch.setattr(store, "drop_namespace", fail)
+        assert work.close() == ["interactions: OSError: the disk is gone"]
+        assert not cache.ping()
+        assert not store.ping()
+
+
 TARGETS = [parse_target(f"{concern}={spec}") for concern, spec in MEMORY.items()]
 
 

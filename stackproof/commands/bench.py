@@ -20,7 +20,7 @@ from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
 from stackproof.targets import Target, find_stack, parse_target
 
-from .options import json_option, out_option, seed_option, write_json
+from .options import json_option, origin_option, out_option, write_json
 
 if TYPE_CHECKING:
     from stackproof.scenarios.measurement import Facts, Measurement
@@ -53,9 +53,9 @@ NEEDED = {"locust": "bench", "hdrh": "bench", "jinja2": "report", "matplotlib": 
     show_default=True,
     help="Decisions at the same time; arrivals beyond that are dropped and counted.",
 )
-@click.option("--origin", type=click.Choice(["embedded", "external"]), default="embedded", show_default=True)
+@origin_option
 @click.option("--slo", "promises", multiple=True, metavar="p99=20ms", help="A promise to judge. May be repeated.")
-@seed_option
+@click.option("--seed", type=click.IntRange(0), help="Of decisions and arrivals.  [default: the scenario's own]")
 @out_option
 @json_option
 def bench(
@@ -69,7 +69,7 @@ def bench(
     in_flight: int,
     origin: str,
     promises: tuple[str, ...],
-    seed: int,
+    seed: int | None,
     out: Path | None,
     json_file: str | None,
 ) -> int:
@@ -85,6 +85,7 @@ def bench(
     from stackproof.reports.measurement_terminal import print_measurement
     from stackproof.scenarios.measurement import Promise, measurement_of, to_json
     from stackproof.scenarios.plan import Plan
+    from stackproof.scenarios.scenario import find_scenario
     from stackproof.verification.provision import provided_servers
     from stackproof.verification.runs import RUNS, keep, new_run_id, open_run
 
@@ -100,7 +101,7 @@ def bench(
         duration=_seconds("--duration", duration, 1.0),
         warmup=_seconds("--warmup", warmup, 0.0),
         arrivals=arrivals,
-        seed=seed,
+        seed=find_scenario(scenario).seed if seed is None else seed,
         in_flight=in_flight,
         calibration=min(2.0, duration),
     )

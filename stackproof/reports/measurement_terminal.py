@@ -27,7 +27,7 @@ _ROWS = (
 
 
 class LoadView:
-    """One line that follows the run, where somebody is looking; nothing otherwise."""
+    """One line that follows the run (p99 is that of the last second), where somebody is looking; nothing otherwise."""
 
     def __init__(self, console: Console, plan: Plan) -> None:
         self._plan = plan
@@ -54,11 +54,13 @@ class LoadView:
         state = self._state
         if "offered" not in state:
             return Text(f"{state['phase']} …")
-        p99 = "" if state["p99"] is None else f"p99 of the last second {state['p99'] * 1000:.1f} ms   "
+        p99 = "" if state["p99"] is None else f"p99 {state['p99'] * 1000:.1f} ms   "
         seconds = max(1.0, state["seconds"])
         return Text(
             f"{state['phase']}   offered {self._plan.rate:g}/s   done {state['ok'] / seconds:.1f}/s   {p99}"
-            f"failed {state['failed']}   dropped {state['dropped']}   {state['left']:.0f} s left"
+            f"failed {state['failed']}   dropped {state['dropped']}   {state['left']:.0f} s left",
+            no_wrap=True,
+            overflow="ellipsis",
         )
 
 

@@ -19,6 +19,7 @@ from stackproof.adapters.settings import Settings
 from stackproof.interfaces import (
     CacheStore,
     CacheValue,
+    ConfigurationError,
     Event,
     EventPublisher,
     Interaction,
@@ -216,18 +217,44 @@ class Work:
         dropped = getattr(self._adapters.get("logs"), "dropped", 0)
         return dropped if isinstance(dropped, int) else 0
 
-    def close(self, *, drop: bool = True) -> list[str]:
+    def close(self) -> list[str]:
         """Remove everything of the namespace and disconnect; what went wrong, as sentences."""
-        troubles = []
-        for concern, adapter in reversed(self._adapters.items()):
-            try:
-                if drop and hasattr(adapter, "drop_namespace"):
-                    adapter.drop_namespace()
-                _disconnect(adapter)
-            except Exception as error:  # noqa: BLE001 - reported, and the next adapter is closed all the same
-                troubles.append(f"{concern}: {type(error).__name__}: {error}")
+        troubles = [
+            trouble for concern, adapter in reversed(self._adapters.items()) for trouble in _end(concern, adapter)
+        ]
         self._adapters.clear()
         return troubles
+
+
+def drop_namespace(backends: Mapping[str, str], settings: Settings, namespace: str) -> list[str]:
+    """Remove what a generator left behind that could not do it itself; what went wrong, as sentences."""
+    troubles = []
+    for concern, spec in backends.items():
+        try:
+            adapter = _make(concern, spec, settings, namespace)
+        except Exception as error:  # noqa: BLE001 - a third party's factory may raise anything
+            troubles.append(f"{concern}: {type(error).__name__}: {error}")
+        else:
+            troubles += _end(concern, adapter)
+    return troubles
+
+
+def _end(concern: str, adapter: Any) -> list[str]:
+    """Remove what an adapter stored, and disconnect it; what went wrong, so that the others are ended all the same."""
+    troubles = []
+    for action in (_remove, _disconnect):
+        try:
+            action(adapter)
+        except Exception as error:  # noqa: BLE001 - reported
+            troubles.append(f"{concern}: {type(error).__name__}: {error}")
+    return troubles
+
+
+def _remove(adapter: Any) -> None:
+    if hasattr(adapter, "drop_namespace"):
+        adapter.drop_namespace()
+    elif getattr(getattr(adapter, "capabilities", None), "remote", False):
+        raise ConfigurationError("it has no drop_namespace, so what this run stored stays on its server")
 
 
 def _make(concern: str, spec: str, settings: Settings, namespace: str) -> Any:
@@ -239,21 +266,3 @@ def _disconnect(adapter: Any) -> None:
         adapter.close()
     else:
         adapter.disconnect()
-
-
-def drop_namespace(backends: Mapping[str, str], settings: Settings, namespace: str) -> list[str]:
-    """Remove what a generator left behind that could not do it itself; what went wrong, as sentences."""
-    troubles = []
-    for concern, spec in backends.items():
-        try:
-            adapter = _make(concern, spec, settings, namespace)
-        except Exception as error:  # noqa: BLE001 - a third party's factory may raise anything
-            troubles.append(f"{concern}: {type(error).__name__}: {error}")
-            continue
-        try:
-            if hasattr(adapter, "drop_namespace"):
-                adapter.drop_namespace()
-            _disconnect(adapter)
-        except Exception as error:  # noqa: BLE001 - reported, and the next one is cleared all the same
-            troubles.append(f"{concern}: {type(error).__name__}: {error}")
-    return troubles
