@@ -279,3 +279,21 @@ def test_the_stream_of_events_is_complete(pytester: pytest.Pytester) -> None:
     assert ledger.open() == []
     assert ledger.ended is not None
     assert [row.clause for row in ledger.rows()] == ["T-01", "T-03"]
+
+
+def test_make_backend_may_use_what_an_autouse_fixture_set_up(pytester: pytest.Pytester) -> None:
+    result, rows = run(
+        pytester,
+        """
+        class TestWithServer(OneContract):
+            @pytest.fixture(autouse=True)
+            def server(self):
+                self.url = "memory://"
+
+            def make_backend(self, namespace):
+                assert self.url
+                return MemoryCache(namespace=namespace)
+        """,
+    )
+    assert result.ret == 0
+    assert {row["verdict"] for row in rows.values()} == {"PASS"}

@@ -61,11 +61,17 @@ class Settings:
 
 
 def hide_secrets(url: str) -> str:
-    """A URL that may be shown: user name and password replaced, the query (it can hold tokens) cut off."""
+    """A URL that may be shown: user name and password replaced, the query (it can hold tokens) cut off.
+
+    Of what is no URL (a keyword string such as ``host=... password=...``) nothing is shown but that.
+    """
     try:
         parts = urlsplit(url)
-        if "@" not in parts.netloc:
-            return urlunsplit(parts._replace(query="", fragment=""))
-        return urlunsplit(parts._replace(netloc="***@" + parts.netloc.rpartition("@")[2], query="", fragment=""))
     except ValueError:
         return "(a URL that cannot be parsed)"
+    if not parts.scheme:
+        return "(an address that is no URL)"
+    if parts.scheme == "unix":
+        return f"unix://{parts.path}"
+    host = "***@" + parts.netloc.rpartition("@")[2] if "@" in parts.netloc else parts.netloc
+    return urlunsplit(parts._replace(netloc=host, query="", fragment=""))

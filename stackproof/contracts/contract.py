@@ -16,6 +16,8 @@ from .instances import fresh_namespace
 B = TypeVar("B")
 
 CASE_KEY = pytest.StashKey[Case]()
+GATE_KEY = pytest.StashKey["Callable[[Contract[Any]], None]"]()
+"""Called with the contract's instance before anything is made with it: the smoke step, once per class."""
 
 
 class Contract(Generic[B]):
@@ -63,6 +65,8 @@ class Contract(Generic[B]):
 
     @pytest.fixture
     def case(self, request: pytest.FixtureRequest) -> Iterator[Case]:
+        # In a fixture, so that the third party's own autouse fixtures (a server's URL, say) have been set up before.
+        request.node.stash[GATE_KEY](self)
         case = request.node.stash[CASE_KEY]
         yield case
         case.instances.close(self)

@@ -18,7 +18,8 @@ _T = TypeVar("_T")
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _short = reprlib.Repr()
-_short.maxstring = _short.maxother = 160
+_short.maxstring = 200
+_short.maxother = 400
 _short.maxlist = _short.maxtuple = _short.maxdict = _short.maxset = 8
 _short.maxlevel = 4
 

@@ -30,7 +30,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--stackproof-events", metavar="FILE", help="append the stream of events to FILE as JSON lines")
     group.addoption("--stackproof-json", metavar="FILE", help="write the verdicts to FILE as JSON")
     group.addoption(
-        "--stackproof-again", metavar="TEXT", help="the command that failures suggest; {target} and {clause} are replaced"
+        "--stackproof-again",
+        metavar="TEXT",
+        help="the command that failures suggest; {target} and {clause} are replaced",
     )
 
 

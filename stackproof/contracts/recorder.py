@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from .case import Case
 from .clauses import Planned, absence_proof, clause_of, planned_clauses
-from .contract import CASE_KEY, Contract
+from .contract import CASE_KEY, GATE_KEY, Contract
 from .explain import explain
 from .judge import judge
 from .ledger import Ledger, counts
@@ -115,28 +116,27 @@ class Recorder:
             self._tell(ClauseStarted(found[0], found[1].clause.id))
 
     def prepare(self, item: pytest.Function) -> None:
-        """Before the fixtures: make the case, and see once per class whether the harness works at all."""
+        """Before the fixtures: make the case, and the gate that its first fixture passes."""
         found = item.stash.get(_PLANNED, None)
         if found is None:
             return
         target, planned = found
         item.stash[CASE_KEY] = Case(planned.clause, self.options.seed)
+        item.stash[GATE_KEY] = partial(self._let_through, target)
+
+    def _let_through(self, target: str, contract: Contract[Any]) -> None:
+        """The smoke step, once per class: where the harness or the server is broken, no clause can say anything."""
         if target not in self._smokes:
-            self._smoke(item.cls, target)
+            smoke, backend = smoke_test(contract)
+            kind = type(backend)
+            name = "" if backend is None else f"{kind.__module__}.{kind.__qualname__}"
+            self._smokes[target] = smoke
+            self._tell(TargetSmoked(target, smoke, name, describe_capabilities(contract.declared(backend))))
         smoke = self._smokes[target]
         if smoke.trouble is Trouble.SERVER:
             pytest.skip(f"the server cannot be used: {smoke.sentence}")
         if smoke.trouble is Trouble.HARNESS:
             raise Broken(smoke.sentence)
-        if self._out_of_time.get(target, 0) >= MAX_OUT_OF_TIME:
-            raise Unproven(f"not tried: {MAX_OUT_OF_TIME} clauses before it did not end in their time")
-
-    def _smoke(self, owner: Any, target: str) -> None:
-        smoke, backend = smoke_test(owner)
-        self._smokes[target] = smoke
-        kind = type(backend)
-        name = "" if backend is None else f"{kind.__module__}.{kind.__qualname__}"
-        self._tell(TargetSmoked(target, smoke, name, describe_capabilities(owner.declared(backend))))
 
     def run(self, item: pytest.Function) -> bool:
         """Run the clause of this item; False where the item is no clause of ours."""

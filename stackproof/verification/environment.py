@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-_DRIVERS = ("psycopg", "psycopg-pool", "redis", "hiredis", "msgpack", "pytest", "locust", "gevent")
+_DRIVERS = ("psycopg", "redis", "hiredis", "msgpack", "pytest", "locust", "gevent")
 
 
 def describe_environment() -> dict[str, str]:
