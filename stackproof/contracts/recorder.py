@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -122,7 +123,8 @@ class Recorder:
             return
         target, planned = found
         item.stash[CASE_KEY] = Case(planned.clause, self.options.seed)
-        item.stash[GATE_KEY] = partial(self._let_through, target)
+        gate: Callable[[Contract[Any]], None] = partial(self._let_through, target)
+        item.stash[GATE_KEY] = gate
 
     def _let_through(self, target: str, contract: Contract[Any]) -> None:
         """The smoke step, once per class: where the harness or the server is broken, no clause can say anything."""
