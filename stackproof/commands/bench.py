@@ -175,18 +175,16 @@ def _offer(plan: Plan, servers: Sequence[Server], directory: Path, console: Any)
     from stackproof.scenarios.work import drop_namespace
 
     variables = {name: value for server in servers for name, value in server.variables().items()}
-    removed = False
+    settings = Settings({**os.environ, **variables})
     try:
         with LoadView(console, plan) as view:
             data = run_generator(plan, variables, directory, view)
-        removed = bool(data["removed"])
-        if not removed:
-            left = drop_namespace(plan.backends, Settings({**os.environ, **variables}), plan.namespace)
-            data |= {"removed": not left, "left_behind": left}
-            removed = True
-    finally:
-        if not removed:
-            drop_namespace(plan.backends, Settings({**os.environ, **variables}), plan.namespace)
+    except BaseException:
+        drop_namespace(plan.backends, settings, plan.namespace)
+        raise
+    if not data["removed"]:
+        left = drop_namespace(plan.backends, settings, plan.namespace)
+        data |= {"removed": not left, "left_behind": left}
     if "recorder" not in data:
         if data["interrupted"]:
             raise KeyboardInterrupt

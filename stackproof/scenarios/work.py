@@ -90,7 +90,7 @@ class Work:
         self._logger = logging.Logger("stackproof.bench.decision", logging.INFO)
         if "logs" in self._adapters:
             self._logger.addHandler(self._adapters["logs"])
-        self._actions: dict[type[Step], Callable[[Decision], None]] = {
+        self._actions: dict[type[Step], Callable[[Decision, int], None]] = {
             CacheRead: self._read_cache,
             SummariesRead: self._read_summaries,
             RecordEvent: self._record_event,
@@ -105,7 +105,7 @@ class Work:
             for turn in range(step.times):
                 began = time.perf_counter()
                 try:
-                    self._act(step, decision, turn)
+                    self._actions[type(step)](decision, turn)
                 except Exception as error:
                     self._note(step, began, time.perf_counter() - began)
                     raise StepFailedError(step.name, error) from error
@@ -125,13 +125,7 @@ class Work:
         slowest, self._slowest, self._asked = self._slowest, (0.0, "none"), time.perf_counter()
         return slowest
 
-    def _act(self, step: Step, decision: Decision, turn: int) -> None:
-        if isinstance(step, CacheRead):
-            self._read_cache(decision, turn)
-        else:
-            self._actions[type(step)](decision)
-
-    def _read_cache(self, decision: Decision, turn: int = 0) -> None:
+    def _read_cache(self, decision: Decision, turn: int) -> None:
         key = f"customer:{decision.customer}" if turn == 0 else f"offer:{decision.offers[turn % 2]}"
         expected: CacheValue = {"key": key, "text": text_of(key, self.scenario.bytes_of_key(key))}
         fetched = False
@@ -147,7 +141,7 @@ class Work:
         if found != expected:
             raise self.checks.wrong_answer(f"get_or_fetch({key!r}) answered with something that was never stored there")
 
-    def _read_summaries(self, decision: Decision) -> None:
+    def _read_summaries(self, decision: Decision, _turn: int) -> None:
         customer = decision.customer
         checked = customer % CHECKED_CUSTOMERS == 1
         least = self.checks.recorded[customer] if checked else 0
@@ -164,7 +158,7 @@ class Work:
                 f"{least} were recorded before it was asked, and {most} at most can be there"
             )
 
-    def _record_event(self, decision: Decision) -> None:
+    def _record_event(self, decision: Decision, _turn: int) -> None:
         customer = decision.customer
         checked = customer % CHECKED_CUSTOMERS == 1
         event = Interaction(
@@ -185,14 +179,14 @@ class Work:
             with self._guard:
                 self.checks.recorded[customer] += 1
 
-    def _publish(self, decision: Decision) -> None:
+    def _publish(self, decision: Decision, _turn: int) -> None:
         payload = {"customer": f"c{decision.customer}", "text": text_of(decision.event_id, decision.payload_bytes)}
         event = Event(
             type="decision.made.v1", key=f"c{decision.customer}", event_id=decision.event_id, payload=dict(payload)
         )
         self._events.publish("decisions", event)
 
-    def _log(self, decision: Decision) -> None:
+    def _log(self, decision: Decision, _turn: int) -> None:
         fields = {"event_id": decision.event_id, "customer": decision.customer, "offer": decision.offers[-1]}
         self._logger.info("decision made", extra={"decision": fields})
 
