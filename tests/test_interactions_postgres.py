@@ -20,7 +20,8 @@ import pytest
 
 from stackproof.adapters.interactions.memory import MemoryInteractionStore
 from stackproof.adapters.interactions.postgres import EVENTS_PER_TIMEOUT, MIGRATIONS, PostgresInteractionStore
-from stackproof.adapters.postgres_pool import Migration, PostgresPool, schema_name
+from stackproof.adapters.postgres_pool import PostgresPool
+from stackproof.adapters.postgres_schema import Migration, schema_name
 from stackproof.adapters.settings import Settings
 from stackproof.contracts.expectations import eventually
 from stackproof.contracts.interaction_samples import about, alltime, contact, expect_summaries, history, walk

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stackproof.adapters.postgres_pool import schema_name
+from stackproof.adapters.postgres_schema import schema_name
 from stackproof.adapters.search.memory import MemorySearchIndex
 from stackproof.adapters.search.postgres import MAX_POSITIONS, PostgresSearchIndex, _search_statement
 from stackproof.adapters.settings import Settings

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL for every adapter that is built on it: pool, time limits, migrations, typed errors.
+"""Connections to PostgreSQL for every adapter that is built on it: a bounded pool that recovers.
 
 Why not psycopg_pool: it connects in background threads. So a refused connection shows up only as a pool timeout,
 a stale connection costs a back-off of about a second, and each pool owns four threads. Here the calling thread
@@ -10,30 +10,25 @@ from __future__ import annotations
 import math
 import threading
 import weakref
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from hashlib import blake2b
 from time import monotonic
 from typing import Any, TypeAlias, TypeVar
 
 import psycopg
 from psycopg import conninfo, errors, sql
 
+from stackproof.adapters.postgres_errors import BoundedConnection, first_line, translated
+from stackproof.adapters.postgres_schema import Migration, migrate, schema_name
 from stackproof.interfaces import (
     BackendError,
     ClosedError,
     ConfigurationError,
-    IndeterminateError,
     OperationTimeoutError,
-    RejectedError,
     UnavailableError,
 )
 
 T = TypeVar("T")
-
-_LONGEST_NAME = 63
-"""Bytes of an identifier that PostgreSQL keeps; it cuts longer ones silently."""
 
 _RETRIES = 3
 """How often a statement is repeated that the server rolled back for a reason which does not come from its input."""
@@ -42,51 +37,6 @@ _RETRIES = 3
 _ROLLED_BACK = (errors.SerializationFailure, errors.DeadlockDetected)
 # The tables went away since this pool looked (the namespace was dropped): migrate and repeat.
 _TABLES_GONE = (errors.UndefinedTable, errors.InvalidSchemaName)
-# The input is at fault.
-_INPUT_AT_FAULT = (errors.DataError, errors.IntegrityError, errors.ProgramLimitExceeded)
-# The server gave up within its statement or lock timeout, and rolled back.
-_SERVER_GAVE_UP = (errors.QueryCanceled, errors.LockNotAvailable)
-
-
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """One step of a component's schema. Steps are applied once, in order of their version, and never edited later."""
-
-    version: int
-    statements: str
-
-
-class _DeadlinePassedError(psycopg.OperationalError):
-    """The client's own time limit passed while it waited for the server's answer."""
-
-
-class BoundedConnection(psycopg.Connection[tuple[Any, ...]]):
-    """A connection whose every wait ends at ``deadline``, also when the server hangs without closing the socket."""
-
-    deadline: float = math.inf
-
-    def wait(self, gen: Generator[Any, Any, T], *args: Any, **options: Any) -> T:
-        """Drive one exchange with the server, and give up at the deadline."""
-        return super().wait(self._until_deadline(gen), *args, **options)
-
-    def _until_deadline(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
-        # psycopg resumes the generator when the socket is ready, and every 0.1 s with a false value when it is not.
-        try:
-            wanted = next(gen)
-            while True:
-                ready = yield wanted
-                if not ready and monotonic() > self.deadline:
-                    raise _DeadlinePassedError("no answer within the operation timeout")
-                wanted = gen.send(ready)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-
-    def __del__(self, *_: Any) -> None:
-        # Only an interruption lets a connection go without `close` (see `PostgresPool`); psycopg would warn.
-        if hasattr(self, "pgconn"):
-            self.pgconn.finish()
-
-
 Connection: TypeAlias = BoundedConnection
 
 
@@ -184,12 +134,12 @@ class PostgresPool:
             except _TABLES_GONE as error:
                 self._migrated = False
                 if attempt == _RETRIES:
-                    raise self._translated(error, writes) from error
+                    raise translated(error, self.server, writes) from error
             except _ROLLED_BACK as error:
                 if attempt == _RETRIES or monotonic() > deadline:
-                    raise self._translated(error, writes) from error
+                    raise translated(error, self.server, writes) from error
             except psycopg.Error as error:
-                raise self._translated(error, writes) from error
+                raise translated(error, self.server, writes) from error
         raise AssertionError("the last attempt returns or raises")
 
     def require_open(self) -> None:
@@ -275,7 +225,7 @@ class PostgresPool:
             connection.execute(self._session_settings())
             self._open.add(connection)
         except psycopg.Error as error:
-            raise UnavailableError(f"cannot connect to {self.server}: {_first_line(error)}") from error
+            raise UnavailableError(f"cannot connect to {self.server}: {first_line(error)}") from error
         finally:
             self._opening.discard(permit)
         return _Member(connection)
@@ -319,66 +269,12 @@ class PostgresPool:
             raise OperationTimeoutError(f"the tables at {self.server} were not ready within the time limit")
         try:
             if not self._migrated:
-                self._attempt(lambda member: self._apply_migrations(member.connection), deadline)
+                self._attempt(
+                    lambda member: migrate(member.connection, self.schema, self._component, self._migrations), deadline
+                )
                 self._migrated = True
         finally:
             self._migrating.release()
-
-    def _apply_migrations(self, connection: Connection) -> None:
-        if self._applied(connection) >= {step.version for step in self._migrations}:
-            return  # without a lock, and without the right to create anything
-        with connection.transaction():
-            # CREATE ... IF NOT EXISTS is no protection against a concurrent CREATE of the same name.
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", [_lock_number(self.schema)])
-            connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(self.schema)))
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS migrations (component text, version integer,"
-                " applied_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (component, version))"
-            )
-            applied = self._applied(connection)
-            for step in self._migrations:
-                if step.version not in applied:
-                    connection.execute(step.statements.encode())
-                    connection.execute(
-                        "INSERT INTO migrations (component, version) VALUES (%s, %s)", [self._component, step.version]
-                    )
-
-    def _applied(self, connection: Connection) -> set[int]:
-        # The schema is named: without it, search_path leads nowhere and to_regclass is null.
-        table = sql.Identifier(self.schema, "migrations")
-        found = connection.execute("SELECT to_regclass(%s)", [table.as_string()]).fetchone()
-        if found is None or found[0] is None:
-            return set()
-        query = sql.SQL("SELECT version FROM {} WHERE component = %s").format(table)
-        return {version for (version,) in connection.execute(query, [self._component])}
-
-    def _translated(self, error: psycopg.Error, writes: bool) -> BackendError:
-        """The one place where an error of the driver becomes one of ours."""
-        what = f"{self.server}: {_first_line(error)}"
-        answered = error.sqlstate is not None and error.diag.severity_nonlocalized == "ERROR"
-        if isinstance(error, _INPUT_AT_FAULT):
-            return RejectedError(f"rejected by {what}")
-        if isinstance(error, _SERVER_GAVE_UP):
-            return OperationTimeoutError(f"rolled back at its time limit by {what}")
-        if answered:  # the server says that it failed, so it has rolled back
-            return UnavailableError(f"refused by {what}")
-        if writes:
-            return IndeterminateError(f"the answer was lost, the outcome is open, at {what}")
-        if isinstance(error, _DeadlinePassedError):
-            return OperationTimeoutError(f"no answer in time from {what}")
-        return UnavailableError(f"lost the connection to {what}")
-
-
-def schema_name(component: str, namespace: str) -> str:
-    """The schema of a namespace: one to one, and short enough that PostgreSQL keeps every character."""
-    if not namespace:
-        return "stackproof"
-    plain = "abcdefghijklmnopqrstuvwxyz0123456789"
-    escaped = "".join(c if c in plain else "__" if c == "_" else f"_{ord(c):x}_" for c in namespace)
-    name = f"sp_{component}_{escaped}"
-    if len(name) <= _LONGEST_NAME:
-        return name
-    return f"sph_{component}_{blake2b(namespace.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}"
 
 
 def _parse(url: str, connect_timeout: float, operation_timeout: float) -> tuple[str, str]:
@@ -414,11 +310,3 @@ def _still_open(connection: Connection) -> bool:
     except psycopg.OperationalError:
         return False
     return connection.pgconn.status == psycopg.pq.ConnStatus.OK
-
-
-def _lock_number(schema: str) -> int:
-    return int.from_bytes(blake2b(f"stackproof migrations {schema}".encode(), digest_size=8).digest(), signed=True)
-
-
-def _first_line(error: psycopg.Error) -> str:
-    return (error.diag.message_primary or str(error) or type(error).__name__).splitlines()[0]

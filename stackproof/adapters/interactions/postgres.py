@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Self
 
 from psycopg import errors
 
-from stackproof.adapters.postgres_pool import Connection, Migration, PostgresPool
+from stackproof.adapters.postgres_pool import Connection, PostgresPool
+from stackproof.adapters.postgres_schema import Migration
 from stackproof.adapters.settings import Settings
 from stackproof.interfaces import (
     BulkInteractionStore,

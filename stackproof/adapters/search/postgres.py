@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from stackproof.adapters.postgres_pool import Connection, Migration, PostgresPool
+from stackproof.adapters.postgres_pool import Connection, PostgresPool
+from stackproof.adapters.postgres_schema import Migration
 from stackproof.adapters.settings import Settings
 from stackproof.interfaces import (
     BackendError,
