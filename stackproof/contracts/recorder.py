@@ -139,6 +139,8 @@ class Recorder:
             pytest.skip(f"the server cannot be used: {smoke.sentence}")
         if smoke.trouble is Trouble.HARNESS:
             raise Broken(smoke.sentence)
+        if self._out_of_time.get(target, 0) >= MAX_OUT_OF_TIME:
+            raise Unproven(f"not tried: {MAX_OUT_OF_TIME} clauses before it did not end in their time")
 
     def run(self, item: pytest.Function) -> bool:
         """Run the clause of this item; False where the item is no clause of ours."""

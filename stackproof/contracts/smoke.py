@@ -72,7 +72,7 @@ def _make(contract: Any, instances: Instances) -> Any:
         raise _Found(Trouble.SERVER, str(error)) from error
     except ConfigurationError as error:
         raise _Found(Trouble.HARNESS, str(error)) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _Found(Trouble.HARNESS, f"{_factory(contract)} raised {_named(error)}") from error
     if backend is None:
         raise _Found(Trouble.HARNESS, f"{_factory(contract)} returned None instead of a backend.")
@@ -120,7 +120,7 @@ def _use(contract: Any, backend: Any) -> None:
         raise _Found(Trouble.BACKEND, f"The simplest use already goes wrong: {error}.") from error
     except _Found:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _Found(Trouble.BACKEND, f"The simplest use already raised {_named(error)}") from error
 
 
