@@ -49,10 +49,15 @@ def _find(module: str) -> ModuleSpec | None:
     found: ModuleSpec | None = None
     where: list[str] = [os.getcwd(), *sys.path]
     parts = module.split(".")
-    for number in range(1, len(parts) + 1):
+    for number, part in enumerate(parts, start=1):
         name = ".".join(parts[:number])
-        spec = next((spec for finder in sys.meta_path if (spec := finder.find_spec(name, where)) is not None), None)
+        try:
+            spec = next((spec for finder in sys.meta_path if (spec := finder.find_spec(name, where)) is not None), None)
+            inside = list(spec.submodule_search_locations or ()) if spec is not None else []
+        except KeyError:  # a namespace package within another one asks for its parent, which is not imported
+            where = [os.path.join(folder, part) for folder in where]
+            continue
         if spec is None:
             break
-        found, where = spec, list(spec.submodule_search_locations or ())
+        found, where = spec, inside
     return found
