@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-import weakref
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from functools import partial
 
+from stackproof.adapters.spaces import Spaces
 from stackproof.interfaces import (
     MISSING,
     CacheCapabilities,
@@ -41,8 +41,7 @@ class Space:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-_spaces: weakref.WeakValueDictionary[str, Space] = weakref.WeakValueDictionary()
-_spaces_lock = threading.Lock()
+_spaces = Spaces(Space)
 
 
 class MemoryCache(CacheStore):
@@ -159,7 +158,4 @@ class MemoryCache(CacheStore):
         check_key(key, self.capabilities.max_key_bytes)
 
     def _make_space(self) -> Space:
-        if not self._namespace:
-            return Space()
-        with _spaces_lock:
-            return _spaces.setdefault(self._namespace, Space())
+        return _spaces.of(self._namespace)

@@ -11,9 +11,9 @@ import time
 from collections import deque
 from dataclasses import replace
 from typing import Self
-from weakref import WeakValueDictionary
 
 from stackproof.adapters.settings import Settings
+from stackproof.adapters.spaces import Spaces
 from stackproof.interfaces import (
     ClosedError,
     ConfigurationError,
@@ -74,8 +74,7 @@ class _Space:
                 del self.queues[topic]
 
 
-_spaces: WeakValueDictionary[str, _Space] = WeakValueDictionary()
-_spaces_lock = threading.Lock()
+_spaces = Spaces(_Space)
 
 
 class MemorySubscription(Subscription):
@@ -155,7 +154,7 @@ class MemoryEventPublisher(EventPublisher):
 
     def __init__(self, *, namespace: str = "") -> None:
         self.namespace = namespace
-        self._space = _space(namespace)
+        self._space = _spaces.of(namespace)
         self._subscriptions: list[MemorySubscription] = []
         self._closed = False
         self._lock = threading.Lock()
@@ -216,8 +215,3 @@ class MemoryPubSub(MemoryEventPublisher):
     """The same with the promises of a plain pub/sub server: at most once, no groups."""
 
     capabilities = replace(MemoryEventPublisher.capabilities, delivery=Delivery.AT_MOST_ONCE, groups=False)
-
-
-def _space(namespace: str) -> _Space:
-    with _spaces_lock:
-        return _spaces.setdefault(namespace, _Space()) if namespace else _Space()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import ClassVar, Self
 
 from stackproof.adapters.settings import Settings
+from stackproof.adapters.spaces import Spaces
 from stackproof.interfaces import (
     BulkInteractionStore,
     ClosedError,
@@ -43,16 +43,7 @@ class Space:
     lock: threading.RLock = field(default_factory=threading.RLock)
 
 
-_spaces: weakref.WeakValueDictionary[str, Space] = weakref.WeakValueDictionary()
-_spaces_lock = threading.Lock()
-
-
-def _space(namespace: str) -> Space:
-    """The space of a namespace; a new, private one for the empty namespace."""
-    if not namespace:
-        return Space()
-    with _spaces_lock:
-        return _spaces.setdefault(namespace, Space())
+_spaces = Spaces(Space)
 
 
 class MemoryInteractionStore(InteractionStore, BulkInteractionStore):
@@ -66,7 +57,7 @@ class MemoryInteractionStore(InteractionStore, BulkInteractionStore):
 
     def __init__(self, *, namespace: str = "") -> None:
         self._namespace = namespace
-        self._space = _space(namespace)
+        self._space = _spaces.of(namespace)
         self._closed = False
 
     @classmethod

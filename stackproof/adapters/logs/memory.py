@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import logging
 from typing import Self
-from weakref import WeakValueDictionary
 
 from stackproof.adapters.settings import Settings
+from stackproof.adapters.spaces import Spaces
 from stackproof.interfaces import JsonValue
 
 from .handler import LineHandler, TextStream
@@ -20,7 +20,7 @@ class _Space:
         self.lines: list[str] = []
 
 
-_spaces: WeakValueDictionary[str, _Space] = WeakValueDictionary()
+_spaces = Spaces(_Space)
 
 
 class MemoryLogHandler(LineHandler):
@@ -33,7 +33,7 @@ class MemoryLogHandler(LineHandler):
     def __init__(self, *, namespace: str = "", level: int | str = logging.NOTSET) -> None:
         super().__init__(level=level)
         self._stream: TextStream | None = None
-        self._space = _spaces.setdefault(namespace, _Space()) if namespace else _Space()
+        self._space = _spaces.of(namespace)
 
     @classmethod
     def from_settings(cls, settings: Settings, namespace: str = "") -> Self:  # noqa: ARG003 - as all adapters have it

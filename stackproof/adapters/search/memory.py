@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-import weakref
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from stackproof.adapters.settings import Settings
+from stackproof.adapters.spaces import Spaces
 from stackproof.interfaces import (
     ClosedError,
     ConfigurationError,
@@ -81,15 +81,7 @@ class Space:
         self.ids.clear()
 
 
-_spaces: weakref.WeakValueDictionary[str, Space] = weakref.WeakValueDictionary()
-_spaces_lock = threading.Lock()
-
-
-def _space_of(namespace: str) -> Space:
-    if not namespace:
-        return Space()
-    with _spaces_lock:
-        return _spaces.setdefault(namespace, Space())
+_spaces = Spaces(Space)
 
 
 class MemorySearchIndex(SearchIndex, DeletableIndex):
@@ -104,7 +96,7 @@ class MemorySearchIndex(SearchIndex, DeletableIndex):
 
     def __init__(self, *, namespace: str = "") -> None:
         self._namespace = namespace
-        self._space = _space_of(namespace)
+        self._space = _spaces.of(namespace)
         self._closed = False
 
     @classmethod
