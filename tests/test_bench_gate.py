@@ -1,0 +1,92 @@
+"""A number needs a contract: which certificates count for bench, and what happens without one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench_samples import TARGETS, certificate, keep_certificate, with_first
+from rich.console import Console
+
+import stackproof.commands.bench_gate as gate
+from stackproof.contracts.verdicts import Verdict
+from stackproof.exits import Exit
+from stackproof.servers.embedded import EmbeddedRedis
+from stackproof.targets import parse_target
+from stackproof.verification.certificate import ServerRecord, TargetRecord
+from stackproof.verification.digests import backend_digest
+
+
+class TestGate:
+    def test_a_whole_certificate_of_this_build_is_proof(self, tmp_path: Path) -> None:
+        keep_certificate(tmp_path, certificate())
+        proofs = gate.kept_proofs(TARGETS, {}, "embedded", tmp_path)
+        assert {name: proof.certificate for name, proof in proofs.items()} == {
+            target.name: "20260102-030405-abcd" for target in TARGETS
+        }
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"suite_digest": "of another build"},
+            {"origin": "external"},
+            {"clauses": with_first(Verdict.FAIL)},
+            {"clauses": with_first(Verdict.INCONCLUSIVE)},
+            {"clauses": with_first(Verdict.SKIPPED)},
+            {"clauses": certificate().clauses[1:]},
+            {"targets": tuple(replace(target, digest="other source") for target in certificate().targets)},
+            {"targets": tuple(replace(target, digest="") for target in certificate().targets)},
+        ],
+        ids=["suite", "origin", "failed", "inconclusive", "skipped", "clause missing", "source", "no source"],
+    )
+    def test_anything_less_is_none(self, tmp_path: Path, changes: dict[str, Any]) -> None:
+        keep_certificate(tmp_path, certificate(**changes))
+        assert TARGETS[0].name not in gate.kept_proofs(TARGETS, {}, "embedded", tmp_path)
+
+    def test_another_version_of_the_server_is_another_backend(self, tmp_path: Path) -> None:
+        redis = parse_target("cache=redis")
+        backend = "stackproof.adapters.cache.redis.RedisCache"
+        record = TargetRecord(redis.name, "cache", backend, backend_digest(backend), "redis", "native")
+        rows = tuple(
+            replace(row, result=replace(row.result, target=redis.name))
+            for row in certificate().clauses
+            if row.result.concern == "cache"
+        )
+        servers = (ServerRecord("redis", "embedded", "native", "6.2.14"),)
+        keep_certificate(tmp_path, certificate(targets=(record,), clauses=rows, servers=servers))
+        assert gate.kept_proofs([redis], {"redis": "6.2.14"}, "embedded", tmp_path)
+        assert not gate.kept_proofs([redis], {"redis": "8.0.0"}, "embedded", tmp_path)
+
+    def test_files_that_are_no_certificate_are_passed_over(self, tmp_path: Path) -> None:
+        keep_certificate(tmp_path, certificate())
+        (tmp_path / "x").mkdir()
+        (tmp_path / "x" / "certificate.json").write_text("{", encoding="utf-8")
+        assert gate.kept_proofs(TARGETS, {}, "embedded", tmp_path)
+
+    @pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.INCONCLUSIVE])
+    def test_a_broken_contract_is_a_refusal_that_says_why(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verdict: Verdict
+    ) -> None:
+        monkeypatch.setattr(gate, "_verify", lambda *_: certificate(clauses=with_first(verdict)))
+        refusal = gate.ensure_proven(TARGETS, [], "embedded", tmp_path, Console(quiet=True))
+        assert isinstance(refusal, gate.Refusal)
+        assert refusal.code == Exit.BROKEN
+        assert (
+            f"cache=memory: {certificate().clauses[0].result.clause} {verdict}: because of the test" in refusal.reasons
+        )
+
+    def test_an_interrupted_verification_is_no_refusal(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        broken = certificate(clauses=with_first(Verdict.SKIPPED), interrupted=True)
+        monkeypatch.setattr(gate, "_verify", lambda *_: broken)
+        with pytest.raises(KeyboardInterrupt):
+            gate.ensure_proven(TARGETS, [], "embedded", tmp_path, Console(quiet=True))
+
+    def test_an_emulator_is_never_measured(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        server = EmbeddedRedis(None)
+        monkeypatch.setattr(server, "fidelity", "emulator")
+        monkeypatch.setattr(server, "version", lambda: "1")
+        refusal = gate.ensure_proven(TARGETS, [server], "embedded", tmp_path, Console(quiet=True))
+        assert isinstance(refusal, gate.Refusal)
+        assert "emulator (redis)" in refusal.reasons[0]
