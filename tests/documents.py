@@ -11,11 +11,13 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 CHANGELOG = ROOT / "CHANGELOG.md"
+INDEX = ROOT / "docs" / "index.md"
 INTERFACES = ROOT / "docs" / "interfaces.md"
 DOCUMENTS = (README, CONTRIBUTING, CHANGELOG, *sorted((ROOT / "docs").rglob("*.md")))
 
 _BLOCK = re.compile(r'^```(\w+)(?: title="([^"]*)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
+_REFERENCE = re.compile(r"^\[[^\]]+\]: (\S+)$", re.MULTILINE)
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _ID = re.compile(r'<a id="([^"]+)"')
 _COMMAND = re.compile(r"^stackproof(?: .*)?$")
@@ -38,7 +40,9 @@ def blocks(document: Path, language: str) -> list[Block]:
 
 def links(document: Path) -> Iterator[str]:
     """The targets of links and images, code left out."""
-    yield from _LINK.findall(_without_code(document.read_text(encoding="utf-8")))
+    text = _without_code(document.read_text(encoding="utf-8"))
+    yield from _LINK.findall(text)
+    yield from _REFERENCE.findall(text)
 
 
 def anchors(document: Path) -> set[str]:

@@ -11,11 +11,12 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from importlib.metadata import metadata
 from pathlib import Path
 
 import click
 import pytest
-from documents import CONTRIBUTING, DOCUMENTS, INTERFACES, README, ROOT, Block, anchors, blocks, commands, links
+from documents import CONTRIBUTING, DOCUMENTS, INDEX, INTERFACES, README, ROOT, Block, anchors, blocks, commands, links
 
 import stackproof
 from stackproof import interfaces
@@ -192,7 +193,14 @@ def test_an_installed_entry_point_is_found_by_name(tmp_path: Path) -> None:
     assert used.stdout.strip() == "SqliteCache", used.stderr
 
 
-# README.md
+@pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
+def test_every_extra_that_is_named_exists(document: Path) -> None:
+    named = re.findall(r"stackproof\[([a-z,]+)\]", document.read_text(encoding="utf-8"))
+    known = set(metadata("stackproof").get_all("Provides-Extra") or ())
+    assert {extra for names in named for extra in names.split(",")} <= known
+
+
+# README.md and docs/index.md
 
 
 MY_CACHE = """
@@ -213,6 +221,13 @@ def test_the_six_lines_of_the_readme_are_the_whole_plug_in(pytester: pytest.Pyte
     result.assert_outcomes(passed=clauses - 3)  # the others are not supported: two instances are not shared, no server
     assert result.ret == 0
     result.stdout.fnmatch_lines([f"*{clauses - 3} PASS, 3 NOT_SUPPORTED of {clauses} clauses"])
+
+
+def test_the_start_page_shows_the_same_lines_and_one_that_runs(tmp_path: Path) -> None:
+    plug_in, application = blocks(INDEX, "python")
+    assert plug_in.code == blocks(README, "python")[0].code
+    done = run("-W", "error", "-c", f'{application.code}\nassert offer == {{"name": "spring"}}', cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 # CONTRIBUTING.md
