@@ -64,9 +64,12 @@ class WorkerRun:
                 while True:
                     worker = WorkerProcess.start(self.directory, plan, self.environ, self.restarts)
                     self._follow(worker)
-                    if self.ledger.ended is not None or not self._bury(worker):
+                    if self.ledger.ended is not None:
                         break
+                    self._bury(worker)
                     plan = self._rest_of(plan)
+                    if not plan.targets or self.restarts > MAX_RESTARTS or self.hung >= MAX_HUNG:
+                        break
             except KeyboardInterrupt:
                 if worker is not None:
                     self._interrupt(worker)
@@ -117,8 +120,8 @@ class WorkerRun:
             ) from error
         return any_came
 
-    def _bury(self, worker: WorkerProcess) -> bool:
-        """A worker died in the middle: its running clause is INCONCLUSIVE. Whether another worker shall go on."""
+    def _bury(self, worker: WorkerProcess) -> None:
+        """A worker died in the middle: its running clause is INCONCLUSIVE."""
         worker.end()
         how = self._why_it_ended or worker.how_it_ended()
         if not self.ledger.targets:
@@ -133,7 +136,6 @@ class WorkerRun:
             self.ledger.feed(ClauseEnded(result))
             self.observer(ClauseEnded(result))
         self.restarts += 1
-        return bool(self.ledger.open()) and self.restarts <= MAX_RESTARTS and self.hung < MAX_HUNG
 
     def _rest_of(self, plan: Plan) -> Plan:
         """What has not ended yet; a target that the dead worker had not even planned stays as it was."""

@@ -1,0 +1,312 @@
+"""The run of a plan in worker processes: whatever a backend does, every planned clause ends once, in bounded time."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from stackproof.contracts.stream import (
+    ClauseEnded,
+    ClauseStarted,
+    RunEnded,
+    StreamEvent,
+    TargetPlanned,
+    from_line,
+    to_line,
+)
+from stackproof.contracts.verdicts import ClauseResult, Verdict
+from stackproof.verification import worker
+from stackproof.verification.plan import Plan, PlannedTarget
+from stackproof.verification.process import WorkerProcess
+from stackproof.verification.worker import WorkerError, WorkerRun
+
+QUICK = ("CACHE-01", "CACHE-02", "CACHE-07", "LIFE-01", "LIFE-02", "LIFE-03")
+"""Clauses that take no time to speak of, among them those about delete() and disconnect()."""
+UNKNOWN = (Verdict.INCONCLUSIVE, Verdict.SKIPPED)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current directory of its own, with the hostile caches in it."""
+    shutil.copy(Path(__file__).with_name("hostile_cache.py"), tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(worker, "HUNG_SECONDS", 5.0)
+    monkeypatch.setattr(worker, "END_SECONDS", 1.0)
+    (tmp_path / "run").mkdir()
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left() -> Iterator[None]:
+    """No process of a worker's session outlives the run."""
+    started: list[int] = []
+    original = WorkerProcess.start.__func__  # type: ignore[attr-defined]
+
+    def start(cls: type[WorkerProcess], *arguments: object) -> WorkerProcess:
+        made: WorkerProcess = original(cls, *arguments)
+        started.append(made.process.pid)
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WorkerProcess, "start", classmethod(start))
+        yield
+    latest = time.monotonic() + 5
+    while (left := _alive_in_sessions(started)) and time.monotonic() < latest:
+        time.sleep(0.05)
+    assert left == []
+
+
+def _alive_in_sessions(sessions: list[int]) -> list[str]:
+    found = []
+    for process in psutil.process_iter(["pid", "status", "cmdline"]):
+        try:
+            if os.getsid(process.pid) in sessions and process.info["status"] != psutil.STATUS_ZOMBIE:
+                found.append(" ".join(process.info["cmdline"] or []))
+        except OSError:
+            continue  # it has just ended
+    return found
+
+
+def run(kind: str, clauses: tuple[str, ...] = QUICK) -> tuple[WorkerRun, dict[str, ClauseResult]]:
+    """Run clauses on a hostile cache; the run, and the results by clause."""
+    events: list[StreamEvent] = []
+    work = WorkerRun(Path("run"), dict(os.environ), events.append)
+    target = PlannedTarget(f"cache=hostile_cache:{kind}", "cache", f"hostile_cache:{kind}", clauses=clauses)
+    ledger = work.execute(Plan((target,)))
+    told = [event.result.clause for event in events if isinstance(event, ClauseEnded)]
+    assert sorted(told) == sorted(set(told)), "the observer saw a clause end twice"
+    results = {row.clause: row for row in ledger.rows()}
+    assert sorted(results) == sorted(told) == sorted(clauses)
+    return work, results
+
+
+@pytest.mark.parametrize("kind", ["ClosesOutput", "Talks", "Moves", "StopsTheClock", "LeavesThreads", "LeavesChildren"])
+def test_what_does_not_break_the_contract_is_no_trouble(place: Path, kind: str) -> None:
+    began = time.monotonic()
+    work, results = run(kind)
+    assert {result.verdict for result in results.values()} == {Verdict.PASS}
+    assert work.restarts == 0
+    assert time.monotonic() - began < 20
+
+
+def test_what_a_backend_prints_does_not_fill_the_disk(place: Path) -> None:
+    run("Talks")
+    assert sum(path.stat().st_size for path in (place / "run").iterdir()) < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [
+        ("Exits", "ended with exit code 3"),
+        ("Crashes", "was killed by SIGSEGV"),
+        ("RaisesInterrupt", "was stopped by a KeyboardInterrupt of its own"),
+    ],
+)
+def test_a_process_that_dies_costs_the_clause_that_ran(place: Path, kind: str, how: str) -> None:
+    work, results = run(kind, (*QUICK, "CACHE-05"))
+    assert {result.verdict for result in results.values()} <= set(UNKNOWN)
+    died = [result for result in results.values() if result.verdict is Verdict.INCONCLUSIVE]
+    assert {result.reason for result in died} == {f"the process of the backend {how} while this clause ran"}
+    assert work.restarts == len(died) == worker.MAX_RESTARTS + 1
+    skipped = [result.reason for result in results.values() if result.verdict is Verdict.SKIPPED]
+    assert skipped == ["not executed: 6 processes died or hung before it"]
+
+
+def test_system_exit_is_an_error_of_the_backend(place: Path) -> None:
+    work, results = run("RaisesExit")
+    assert results["CACHE-07"].verdict is Verdict.FAIL
+    assert "SystemExit" in str(results["CACHE-07"].failure)
+    assert work.restarts == 0
+
+
+@pytest.mark.parametrize("kind", ["Hangs", "HangsAtTheEnd"])
+def test_a_backend_that_hangs_is_given_up_after_three_clauses(place: Path, kind: str) -> None:
+    work, results = run(kind)
+    assert {result.verdict for result in results.values()} == {Verdict.INCONCLUSIVE}
+    given_up = [result for result in results.values() if result.reason.startswith("not tried: ")]
+    assert len(given_up) == len(QUICK) - 3
+    assert work.restarts == 0
+
+
+def test_a_process_that_no_signal_reaches_is_ended(place: Path) -> None:
+    began = time.monotonic()
+    _, results = run("HangsDeaf")
+    hung = [result for result in results.values() if result.verdict is Verdict.INCONCLUSIVE]
+    assert {result.reason for result in hung} == {
+        "the process of the backend did not answer for 5 s and was ended while this clause ran"
+    }
+    assert len(hung) == worker.MAX_HUNG
+    assert {result.verdict for result in results.values()} == set(UNKNOWN)
+    assert time.monotonic() - began < 30
+
+
+def test_a_backend_that_forks_contradicts_itself(place: Path) -> None:
+    with pytest.raises(WorkerError, match="ended twice on cache=hostile_cache:Forks"):
+        run("Forks", ("LIFE-01", "LIFE-02"))
+
+
+def test_nothing_of_the_users_pytest_reaches_the_worker(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place / "conftest.py").write_text("raise RuntimeError('conftest was loaded')\n")
+    (place / "pytest.ini").write_text("[pytest]\naddopts = --nonsense\n")
+    (place / "pytest.py").write_text("raise RuntimeError('a file called like a module of ours was loaded')\n")
+    (place / "random.py").write_text("raise RuntimeError('a file called like a module of Python was loaded')\n")
+    (place / "hostile_plugin.py").write_text("raise RuntimeError('plug-in was loaded')\n")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--nonsense -k nothing")
+    monkeypatch.setenv("PYTEST_PLUGINS", "hostile_plugin")
+    _, results = run("Moves")
+    assert {result.verdict for result in results.values()} == {Verdict.PASS}
+
+
+def test_the_users_files_are_left_alone(place: Path) -> None:
+    (place / "run" / "pytest.ini").write_text("mine\n")
+    (place / "run" / "conftest.py").write_text("raise RuntimeError\n")
+    _, results = run("Moves")
+    assert (place / "run" / "pytest.ini").read_text() == "mine\n"
+    assert {result.verdict for result in results.values()} == {Verdict.PASS}
+
+
+def test_a_module_that_ends_the_process_is_one_sentence(place: Path) -> None:
+    (place / "gone.py").write_text("import os\nos._exit(7)\n")
+    target = PlannedTarget("cache=gone:make", "cache", "gone:make")
+    work = WorkerRun(Path("run"), dict(os.environ), lambda event: None)
+    with pytest.raises(
+        WorkerError, match=r"could not be collected, the worker ended with exit code 7; see .*worker\.log"
+    ):
+        work.execute(Plan((target,)))
+
+
+# What the worker tells
+
+
+def news(tmp_path: Path) -> tuple[WorkerProcess, Path]:
+    events = tmp_path / "events.jsonl"
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    return WorkerProcess(ended, events), events
+
+
+def test_a_line_is_read_when_it_is_complete(tmp_path: Path) -> None:
+    process, events = news(tmp_path)
+    assert list(process.news()) == []
+    first, second = to_line(ClauseStarted("t", "A-01")), to_line(ClauseStarted("t", "A-02"))
+    events.write_text(first + second[:20])
+    assert list(process.news()) == [ClauseStarted("t", "A-01")]
+    assert list(process.news()) == []
+    events.write_text(first + second)
+    assert list(process.news()) == [ClauseStarted("t", "A-02")]
+
+
+class Told(WorkerProcess):
+    """A worker that has ended, and left this behind."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines, self.events = lines, Path("events.jsonl")
+
+    def news(self) -> Iterator[StreamEvent]:
+        lines, self.lines = self.lines, []
+        yield from map(from_line, lines)
+
+    ended = property(lambda self: True)
+
+    def end(self) -> None:
+        """It has."""
+
+    def how_it_ended(self) -> str:
+        return "ended with exit code 0"
+
+
+PLANNED = to_line(TargetPlanned("t", "cache", ()))
+PASSED = to_line(ClauseEnded(ClauseResult("CACHE-99", "cache", "t", Verdict.PASS)))
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        ([PLANNED, PASSED], "CACHE-99 ended on t, but was never planned"),
+        ([PLANNED, "garbage\n"], "JSONDecodeError"),
+        ([PLANNED, '{"event": "Nonsense"}\n'], "KeyError"),
+        ([PLANNED, '{"event": "ClauseStarted"}\n'], "TypeError"),
+    ],
+)
+def test_what_cannot_be_understood_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[str], why: str
+) -> None:
+    monkeypatch.setattr(WorkerProcess, "start", classmethod(lambda cls, *_arguments: Told(lines)))
+    work = WorkerRun(tmp_path, {}, lambda event: None)
+    with pytest.raises(WorkerError, match=why):
+        work.execute(Plan(()))
+
+
+def test_a_target_that_a_dead_worker_had_not_planned_yet_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = PlannedTarget("cache=one", "cache", "one"), PlannedTarget("cache=two", "cache", "two")
+    planned = TargetPlanned("cache=one", "cache", ())
+    end = to_line(RunEnded(1.0))
+    lives = [[to_line(planned)], [to_line(replace(planned, target="cache=two")), end]]
+    plans: list[Plan] = []
+
+    def start(_cls: object, _directory: Path, plan: Plan, _environ: object, _number: int) -> Told:
+        plans.append(plan)
+        return Told(lives[len(plans) - 1])
+
+    monkeypatch.setattr(WorkerProcess, "start", classmethod(start))
+    work = WorkerRun(tmp_path, {}, lambda event: None)
+    work.execute(Plan((one, two)))
+    assert [plan.targets for plan in plans] == [(one, two), (two,)]
+    assert list(work.ledger.targets) == ["cache=one", "cache=two"]
+
+
+# Ctrl-C
+
+
+def test_ctrl_c_lets_the_worker_clean_up_and_lists_what_was_not_executed(place: Path) -> None:
+    events: list[StreamEvent] = []
+
+    def interrupt_once(event: StreamEvent) -> None:
+        events.append(event)
+        if isinstance(event, ClauseEnded) and sum(isinstance(e, ClauseEnded) for e in events) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    work = WorkerRun(Path("run"), dict(os.environ), interrupt_once)
+    with pytest.raises(KeyboardInterrupt):
+        work.execute(Plan((PlannedTarget("cache=memory", "cache", "memory"),)))
+    assert work.ledger.open() == []
+    assert work.ledger.ended is not None
+    assert work.ledger.ended.interrupted
+    reasons = {row.reason for row in work.ledger.rows() if row.verdict is Verdict.SKIPPED}
+    assert reasons == {"not executed: interrupted"}
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_ctrl_c_does_not_wait(place: Path) -> None:
+    def interrupt_soon(event: StreamEvent) -> None:
+        if isinstance(event, ClauseStarted):
+            for delay in (0.3, 0.8):
+                threading.Timer(delay, os.kill, (os.getpid(), signal.SIGTERM)).start()
+
+    target = PlannedTarget("cache=hostile_cache:HangsDeaf", "cache", "hostile_cache:HangsDeaf", clauses=("CACHE-07",))
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        WorkerRun(Path("run"), dict(os.environ), interrupt_soon).execute(Plan((target,)))
+    assert time.monotonic() - began < 5
+
+
+def test_the_plan_holds_no_secret(place: Path) -> None:
+    environ = {**os.environ, "REDIS_URL": "redis://:hunter2@127.0.0.1:1/0"}
+    target = PlannedTarget("cache=memory", "cache", "memory", clauses=("CACHE-01",))
+    WorkerRun(Path("run"), environ, lambda event: None).execute(Plan((target,)))
+    assert json.loads((place / "run" / "plan.json").read_text())["targets"][0]["name"] == "cache=memory"
+    for path in (place / "run").iterdir():
+        assert "hunter2" not in path.read_text()
