@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import random
 import signal
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from shared_servers import redis_server
 
 import stackproof.adapters.cache.redis as adapter
 from stackproof.adapters.cache.redis import RedisCache
@@ -37,22 +37,8 @@ from stackproof.servers.embedded import EmbeddedRedis
 from stackproof.servers.ports import free_port
 
 
-@functools.cache
-def server() -> EmbeddedRedis:
-    """The server of this module, started when it is first needed."""
-    started = EmbeddedRedis()
-    started.start()
-    return started
-
-
 def url_of(started: EmbeddedRedis) -> str:
     return started.variables()["REDIS_URL"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _stop_the_server() -> Iterator[None]:
-    yield
-    server().stop()
 
 
 @pytest.fixture
@@ -66,7 +52,7 @@ def open_cache(namespace: str) -> Iterator[object]:
     with contextlib.ExitStack() as stack:
 
         def make(**options: object) -> RedisCache:
-            made = RedisCache(**{"url": url_of(server()), "namespace": namespace, **options})
+            made = RedisCache(**{"url": url_of(redis_server()), "namespace": namespace, **options})
             stack.callback(made.disconnect)
             return made
 
@@ -76,13 +62,13 @@ def open_cache(namespace: str) -> Iterator[object]:
 
 @pytest.fixture
 def driver() -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(url_of(server())) as client:
+    with redis.Redis.from_url(url_of(redis_server())) as client:
         yield client
 
 
 class TestRedisCache(CacheContract):
     def make_backend(self, namespace):
-        return RedisCache(url=url_of(server()), namespace=namespace)
+        return RedisCache(url=url_of(redis_server()), namespace=namespace)
 
     def make_unreachable(self, namespace):
         return RedisCache(url=f"redis://127.0.0.1:{free_port()}/0", namespace=namespace)
@@ -116,7 +102,7 @@ print(cache.get_or_fetch("hot", fetch, ttl=60), flush=True)
         processes: list[subprocess.Popen[str]] = []
 
         def make(seconds: float, lock_seconds: float = 5.0) -> subprocess.Popen[str]:
-            arguments = [url_of(server()), namespace, str(tmp_path / "log"), str(seconds), str(lock_seconds)]
+            arguments = [url_of(redis_server()), namespace, str(tmp_path / "log"), str(seconds), str(lock_seconds)]
             process = subprocess.Popen(
                 [sys.executable, "-c", self.FETCH, *arguments],
                 stdin=subprocess.PIPE,
@@ -161,7 +147,7 @@ print(cache.get_or_fetch("hot", fetch, ttl=60), flush=True)
 
     def test_a_forked_child_waits_for_its_parents_fetch_and_not_for_its_parents_threads(self, namespace, open_cache):
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", self.FORK, url_of(server()), namespace],
+            [sys.executable, "-W", "ignore", "-c", self.FORK, url_of(redis_server()), namespace],
             cwd=Path(__file__).parents[1],
             capture_output=True,
             text=True,
@@ -373,7 +359,7 @@ class TestOutages:
             cache.disconnect()
 
     def test_a_wrong_password_is_told_without_telling_it(self):
-        cache = RedisCache(url=f"redis://:wr0ng-s3cr3t@127.0.0.1:{server().port}/0")
+        cache = RedisCache(url=f"redis://:wr0ng-s3cr3t@127.0.0.1:{redis_server().port}/0")
         with pytest.raises(UnavailableError) as caught:
             cache.get("key")
         shown = f"{caught.value} {caught.value!r}"
@@ -462,7 +448,7 @@ class TestCommands:
 class TestNamespaces:
     def test_separators_in_namespaces_and_keys_do_not_meet(self):
         pairs = [("a:b", "c"), ("a", "b:c"), ("a:b:c", "d"), ("", "1:a:k"), ("1:a", "k"), ("a", "k")]
-        caches = {pair: RedisCache(url=url_of(server()), namespace=pair[0]) for pair in pairs}
+        caches = {pair: RedisCache(url=url_of(redis_server()), namespace=pair[0]) for pair in pairs}
         for pair, cache in caches.items():
             cache.set(pair[1], list(pair), ttl=60)
         assert [cache.get(pair[1]) for pair, cache in caches.items()] == [list(pair) for pair in pairs]
@@ -472,7 +458,7 @@ class TestNamespaces:
 
     def test_dropping_a_namespace_takes_its_name_literally(self):
         names = ["a*", "a[b]", "a?", "ab", "a\\"]
-        caches = {name: RedisCache(url=url_of(server()), namespace=name) for name in names}
+        caches = {name: RedisCache(url=url_of(redis_server()), namespace=name) for name in names}
         for name in names:
             for number in range(50):
                 caches[name].set(f"key {number}", name)
@@ -490,7 +476,7 @@ class TestNamespaces:
 
 class TestSettings:
     def test_it_is_made_from_the_environment(self, namespace):
-        with RedisCache.from_settings(Settings({"REDIS_URL": url_of(server())}), namespace) as cache:
+        with RedisCache.from_settings(Settings({"REDIS_URL": url_of(redis_server())}), namespace) as cache:
             cache.set("key", 1)
             assert cache.get("key") == 1
             cache.drop_namespace()

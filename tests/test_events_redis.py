@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import signal
@@ -15,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import redis
+from shared_servers import redis_server, redis_url
 
 from stackproof.adapters.events import redis_pubsub
 from stackproof.adapters.events.redis_pubsub import RedisPubSubPublisher, RedisSubscription
@@ -33,22 +33,6 @@ from stackproof.interfaces import (
 from stackproof.servers.embedded import EmbeddedRedis
 
 
-@functools.cache
-def server() -> EmbeddedRedis:
-    """One server for all tests here. Not a fixture, because contracts make backends before fixtures exist."""
-    started = EmbeddedRedis()
-    started.start()
-    return started
-
-
-def teardown_module() -> None:
-    server().stop()
-
-
-def url() -> str:
-    return server().variables()["REDIS_URL"]
-
-
 def closed_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -57,7 +41,7 @@ def closed_port() -> int:
 
 class TestRedisPubSub(EventContract):
     def make_backend(self, namespace: str) -> RedisPubSubPublisher:
-        return RedisPubSubPublisher(url=url(), namespace=namespace)
+        return RedisPubSubPublisher(url=redis_url(), namespace=namespace)
 
     def make_unreachable(self, namespace: str) -> RedisPubSubPublisher:
         return RedisPubSubPublisher(url=f"redis://127.0.0.1:{closed_port()}/0", namespace=namespace)
@@ -65,7 +49,7 @@ class TestRedisPubSub(EventContract):
 
 @pytest.fixture
 def bus(request: pytest.FixtureRequest) -> Iterator[RedisPubSubPublisher]:
-    with RedisPubSubPublisher(url=url(), namespace=request.node.name, operation_timeout=2.0) as made:
+    with RedisPubSubPublisher(url=redis_url(), namespace=request.node.name, operation_timeout=2.0) as made:
         yield made
 
 
@@ -127,7 +111,7 @@ def test_killed_connections_are_made_anew(bus: RedisPubSubPublisher) -> None:
     listener = Listener()
     subscription = subscribed(bus, "orders", listener)
     bus.publish("orders", numbered(0))
-    with redis.Redis.from_url(url()) as admin:
+    with redis.Redis.from_url(redis_url()) as admin:
         admin.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
         admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     eventually(lambda: subscription.gaps == 1, "the gap is seen", 5.0)
@@ -213,7 +197,7 @@ def test_secrets_are_in_no_error_and_no_log(caplog: pytest.LogCaptureFixture, ow
 
 def test_a_wrong_password_is_said_clearly() -> None:
     with (
-        RedisPubSubPublisher(url=f"redis://:wrong@127.0.0.1:{server().port}/0") as bus,
+        RedisPubSubPublisher(url=f"redis://:wrong@127.0.0.1:{redis_server().port}/0") as bus,
         pytest.raises(UnavailableError, match="refused the user name or password"),
     ):
         bus.publish("t", numbered(0))
@@ -235,7 +219,7 @@ def test_a_full_buffer_is_visible_and_the_connection_is_kept(
     caplog.set_level(logging.WARNING, "stackproof")
     gate = threading.Event()
     listener = Listener(lambda _: gate.wait(10.0))
-    with RedisPubSubPublisher(url=url(), namespace=request.node.name, buffer_bytes=20_000) as bus:
+    with RedisPubSubPublisher(url=redis_url(), namespace=request.node.name, buffer_bytes=20_000) as bus:
         subscription = subscribed(bus, "orders", listener)
         bus.publish("orders", numbered(0, padding="x" * 1000))
         eventually(lambda: listener.running, "the handler has the first event in hand", 5.0)
@@ -259,7 +243,7 @@ def test_a_full_buffer_is_visible_and_the_connection_is_kept(
 
 def test_disconnect_leaves_no_thread_and_no_connection(bus: RedisPubSubPublisher) -> None:
     def connections() -> int:
-        with redis.Redis.from_url(url()) as admin:
+        with redis.Redis.from_url(redis_url()) as admin:
             return len(admin.client_list()) - 1
 
     def threads() -> list[str]:
@@ -278,7 +262,7 @@ def test_disconnect_leaves_no_thread_and_no_connection(bus: RedisPubSubPublisher
 
 def test_disconnect_does_not_wait_for_ever_for_a_handler(caplog: pytest.LogCaptureFixture) -> None:
     gate, entered = threading.Event(), threading.Event()
-    bus = RedisPubSubPublisher(url=url(), operation_timeout=0.3)
+    bus = RedisPubSubPublisher(url=redis_url(), operation_timeout=0.3)
     bus.subscribe("hang", lambda _: (entered.set(), gate.wait(10.0)))  # type: ignore[func-returns-value]
     bus.publish("hang", numbered(0))
     assert entered.wait(5.0)
@@ -292,7 +276,7 @@ def test_disconnect_does_not_wait_for_ever_for_a_handler(caplog: pytest.LogCaptu
 def test_a_foreign_message_is_left_out_and_logged(bus: RedisPubSubPublisher, caplog: pytest.LogCaptureFixture) -> None:
     listener = Listener()
     bus.subscribe("orders", listener)
-    with redis.Redis.from_url(url()) as admin:
+    with redis.Redis.from_url(redis_url()) as admin:
         for message in (b"\xff", b"[]", b"{}", b'{"type": 1, "payload": 2, "timestamp": 3, "key": 4, "event_id": 5}'):
             assert admin.publish(bus._channel("orders"), message) == 1
     bus.publish("orders", numbered(0))
@@ -302,18 +286,18 @@ def test_a_foreign_message_is_left_out_and_logged(bus: RedisPubSubPublisher, cap
 
 
 def test_settings() -> None:
-    with RedisPubSubPublisher.from_settings(Settings({"REDIS_URL": url()}), "settings") as bus:
+    with RedisPubSubPublisher.from_settings(Settings({"REDIS_URL": redis_url()}), "settings") as bus:
         assert bus.ping()
         bus.drop_namespace()
     with pytest.raises(ConfigurationError, match="REDIS_URL is not set"):
         RedisPubSubPublisher.from_settings(Settings({}))
-    with RedisPubSubPublisher(url=url()) as bus, pytest.raises(ConfigurationError):
+    with RedisPubSubPublisher(url=redis_url()) as bus, pytest.raises(ConfigurationError):
         bus.drop_namespace()
 
 
 def test_subscribing_while_disconnecting_leaves_nothing_behind() -> None:
     for _ in range(10):
-        bus = RedisPubSubPublisher(url=url())
+        bus = RedisPubSubPublisher(url=redis_url())
         thread = threading.Thread(target=bus.disconnect)
         thread.start()
         try:
@@ -343,7 +327,7 @@ def test_a_program_that_forgets_to_disconnect_ends_silently() -> None:
         "assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0\n"
         "listener.await_numbers([1], 'the event of the child', 5); assert subscription.active\n"
     )
-    command = [sys.executable, "-X", "dev", "-W", "error", "-c", program, url()]
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", program, redis_url()]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 

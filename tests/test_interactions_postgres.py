@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import random
 import signal
@@ -17,6 +16,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from shared_servers import postgres_server, postgres_url
 
 from stackproof.adapters.interactions.memory import MemoryInteractionStore
 from stackproof.adapters.interactions.postgres import EVENTS_PER_TIMEOUT, MIGRATIONS, PostgresInteractionStore
@@ -41,25 +41,14 @@ from stackproof.servers.ports import free_port
 Make = Callable[..., PostgresInteractionStore]
 
 
-@functools.cache
-def the_server() -> EmbeddedPostgres:
-    """One server for this module, started when it is first needed (the contract's smoke step comes before fixtures)."""
-    server = EmbeddedPostgres()
-    server.start()
-    return server
+@pytest.fixture
+def server() -> EmbeddedPostgres:
+    return postgres_server()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def server() -> Iterator[EmbeddedPostgres]:
-    try:
-        yield the_server()
-    finally:
-        the_server().stop()
-
-
-@pytest.fixture(scope="module")
-def url(server: EmbeddedPostgres) -> str:
-    return server.variables()["DATABASE_URL"]
+@pytest.fixture
+def url() -> str:
+    return postgres_url()
 
 
 @pytest.fixture
@@ -81,7 +70,7 @@ def make(url: str, request: pytest.FixtureRequest) -> Iterator[Make]:
 
 class TestPostgresInteractionStore(InteractionContract):
     def make_backend(self, namespace: str) -> PostgresInteractionStore:
-        return PostgresInteractionStore(url=the_server().variables()["DATABASE_URL"], namespace=namespace)
+        return PostgresInteractionStore(url=postgres_server().variables()["DATABASE_URL"], namespace=namespace)
 
     def make_unreachable(self, namespace: str) -> PostgresInteractionStore:
         return PostgresInteractionStore(url=f"postgresql://127.0.0.1:{free_port()}/none", namespace=namespace)

@@ -9,11 +9,6 @@ from stackproof.adapters.settings import Settings
 from stackproof.contracts.logs import LogContract
 
 
-class TestMemoryLogs(LogContract):
-    def make_backend(self, namespace: str) -> logging.Handler:
-        return MemoryLogHandler(namespace=namespace)
-
-
 class TestMemoryLogsOnAStream(LogContract):
     def make_backend(self, namespace: str) -> logging.Handler:
         handler = MemoryLogHandler(namespace=namespace)

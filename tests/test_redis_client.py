@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import socket
 import threading
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from shared_servers import redis_url
 
 from stackproof.adapters import redis_client
 from stackproof.adapters.redis_client import RedisClient
@@ -24,25 +24,11 @@ from stackproof.interfaces import (
     RejectedError,
     UnavailableError,
 )
-from stackproof.servers.embedded import EmbeddedRedis
-
-
-@functools.cache
-def server() -> EmbeddedRedis:
-    started = EmbeddedRedis()
-    started.start()
-    return started
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _stop_the_server() -> Iterator[None]:
-    yield
-    server().stop()
 
 
 @pytest.fixture
 def url() -> str:
-    return server().variables()["REDIS_URL"]
+    return redis_url()
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import functools
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +11,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from shared_servers import postgres_server, postgres_url
 
 from stackproof.adapters.postgres_schema import schema_name
 from stackproof.adapters.search.memory import MemorySearchIndex
@@ -31,27 +30,13 @@ from stackproof.interfaces import (
     UnavailableError,
     words_of,
 )
-from stackproof.servers.embedded import EmbeddedPostgres
 
 NOBODY = "postgresql://user:s3cret@127.0.0.1:1/postgres"
 
 
-@functools.cache
-def server() -> EmbeddedPostgres:
-    """One server for this module, started when it is first needed."""
-    found = EmbeddedPostgres(fsync=False)
-    found.start()
-    atexit.register(found.stop)
-    return found
-
-
-def url() -> str:
-    return server().variables()["DATABASE_URL"]
-
-
 class TestPostgresSearchIndex(SearchContract):
     def make_backend(self, namespace: str) -> PostgresSearchIndex:
-        return PostgresSearchIndex(url(), namespace=namespace)
+        return PostgresSearchIndex(postgres_url(), namespace=namespace)
 
     def make_unreachable(self, namespace: str) -> PostgresSearchIndex:
         return PostgresSearchIndex(NOBODY, namespace=namespace)
@@ -59,7 +44,7 @@ class TestPostgresSearchIndex(SearchContract):
 
 @pytest.fixture
 def index(request: pytest.FixtureRequest) -> Iterator[PostgresSearchIndex]:
-    made = PostgresSearchIndex(url(), namespace=request.node.name.partition("[")[0])
+    made = PostgresSearchIndex(postgres_url(), namespace=request.node.name.partition("[")[0])
     yield made
     made.drop_namespace()
     made.disconnect()
@@ -73,7 +58,7 @@ def sql(
     schema = schema_name("search", request.node.name.partition("[")[0])
     index.index([])
     index.delete("t", ["nothing"])  # the tables exist now
-    with psycopg.connect(url(), autocommit=True) as connection:
+    with psycopg.connect(postgres_url(), autocommit=True) as connection:
         connection.execute(f'SET search_path TO "{schema}"'.encode())
 
         def run(statement: str, *values: object) -> list[tuple[object, ...]]:
@@ -104,14 +89,14 @@ def test_five_thousand_documents(index: PostgresSearchIndex) -> None:
 
 def test_the_first_search_after_a_restart_works(index: PostgresSearchIndex) -> None:
     index.index([_document("d", "gold")])
-    server().restart()
+    postgres_server().restart()
     assert _found(index, "gold") == ["d"]
     assert index.index([_document("e", "gold")]) == 1
 
 
 def test_while_the_server_is_away_a_search_is_an_error_and_never_empty(index: PostgresSearchIndex) -> None:
     index.index([_document("d", "gold")])
-    server().kill()
+    postgres_server().kill()
     try:
         for _ in range(3):
             begun = time.monotonic()
@@ -120,7 +105,7 @@ def test_while_the_server_is_away_a_search_is_an_error_and_never_empty(index: Po
             assert time.monotonic() - begun < 10
             assert not index.ping()
     finally:
-        server().start()
+        postgres_server().start()
     assert _found(index, "gold") == ["d"]
     assert index.ping()
 
@@ -139,7 +124,7 @@ def test_an_unreachable_server_is_an_error_without_the_password() -> None:
 
 
 def test_threads_that_migrate_at_once(index: PostgresSearchIndex) -> None:
-    others = [PostgresSearchIndex(url(), namespace="test_threads_that_migrate_at_once") for _ in range(8)]
+    others = [PostgresSearchIndex(postgres_url(), namespace="test_threads_that_migrate_at_once") for _ in range(8)]
     callers = Callers()
     callers.each([partial(other.index, [_document(f"d{n}", "gold")]) for n, other in enumerate(others)])
     assert callers.overlapping > 1
@@ -155,7 +140,7 @@ def _index_in_a_process(address: str, number: int) -> None:
 
 def test_processes_that_migrate_at_once(index: PostgresSearchIndex) -> None:
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_index_in_a_process, args=(url(), number)) for number in range(3)]
+    processes = [context.Process(target=_index_in_a_process, args=(postgres_url(), number)) for number in range(3)]
     for process in processes:
         process.start()
     for process in processes:
@@ -200,7 +185,7 @@ def test_a_search_uses_the_index_for_words_and_tenant(
     sql("VACUUM ANALYZE documents")
     query = SearchQuery(tenant="t", text="offer7 gold")
     statement, values = _search_statement(query, words_of(query.text))
-    with psycopg.connect(url()) as connection:
+    with psycopg.connect(postgres_url()) as connection:
         connection.execute(f'SET search_path TO "{index._pool.schema}"'.encode())
         plan = connection.execute(f"EXPLAIN {statement}".encode(), values).fetchall()
     condition = next(line for (line,) in plan if "Index Cond" in line)
@@ -279,12 +264,14 @@ def test_a_dropped_namespace_is_empty_and_can_be_used_again(index: PostgresSearc
 
 
 def test_the_empty_namespace_is_not_dropped() -> None:
-    with PostgresSearchIndex(url()) as index, pytest.raises(ConfigurationError):
+    with PostgresSearchIndex(postgres_url()) as index, pytest.raises(ConfigurationError):
         index.drop_namespace()
 
 
 def test_settings() -> None:
-    with PostgresSearchIndex.from_settings(Settings({"DATABASE_URL": url()}), namespace="test_settings") as index:
+    with PostgresSearchIndex.from_settings(
+        Settings({"DATABASE_URL": postgres_url()}), namespace="test_settings"
+    ) as index:
         assert index.index([_document("d", "gold")]) == 1
         index.drop_namespace()
     with pytest.raises(ConfigurationError, match="DATABASE_URL"):

@@ -55,6 +55,11 @@ class Settings:
         return self.number("STACKPROOF_OPERATION_TIMEOUT", 5.0, minimum=0.1)
 
     @property
+    def database_connections(self) -> int:
+        """How many connections one adapter may open to PostgreSQL: ``DATABASE_MAX_CONNECTIONS``, 16 unless set."""
+        return int(self.number("DATABASE_MAX_CONNECTIONS", 16, minimum=1))
+
+    @property
     def production(self) -> bool:
         """Whether ``STACKPROOF_ENV=production``: fallbacks that are fine on a laptop become errors."""
         return self.get("STACKPROOF_ENV").lower() == "production"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import click
 
 from stackproof.exits import Exit
@@ -12,18 +15,39 @@ from stackproof.interfaces import ConfigurationError
 @click.argument("run")
 def report(run: str) -> int:
     """Write the page of RUN (its id, or its directory) again, from the record that it kept."""
-    from stackproof.reports import certificate_page
-    from stackproof.verification.certificate import from_json
     from stackproof.verification.runs import find_run, keep
 
     directory = find_run(run)
-    record = directory / "certificate.json"
-    if not record.is_file():
-        raise ConfigurationError(f"{directory} holds no certificate.json: that run kept no certificate")
+    writers: dict[str, tuple[str, Callable[[str], str]]] = {
+        "certificate.json": ("certificate.html", _certificate),
+        "run.json": ("measurement.html", _measurement),
+    }
+    kept = [name for name in writers if (directory / name).is_file()]
+    if not kept:
+        raise ConfigurationError(f"{directory} holds neither {' nor '.join(writers)}: that run kept no record")
+    for name in kept:
+        page, render = writers[name]
+        keep(directory / page, _rendered(directory / name, render))
+        click.echo(directory / page)
+    return Exit.HOLDS
+
+
+def _rendered(record: Path, render: Callable[[str], str]) -> str:
     try:
-        certificate = from_json(record.read_text(encoding="utf-8"))
+        return render(record.read_text(encoding="utf-8"))
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(f"{record} cannot be read: {error}") from error
-    keep(directory / "certificate.html", certificate_page.render(certificate))
-    click.echo(directory / "certificate.html")
-    return Exit.HOLDS
+
+
+def _certificate(text: str) -> str:
+    from stackproof.reports import certificate_page
+    from stackproof.verification.certificate import from_json
+
+    return certificate_page.render(from_json(text))
+
+
+def _measurement(text: str) -> str:
+    from stackproof.reports import measurement
+    from stackproof.scenarios.measurement import from_json
+
+    return measurement.render(from_json(text))

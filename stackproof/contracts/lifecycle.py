@@ -61,13 +61,15 @@ class LifecycleContract(Contract[L]):
         learnt_from=("X1",),
         sees=("operations refused", 1),
     )
-    def test_use_after_disconnect_is_refused(self, backend: Any, evidence: Evidence) -> None:
+    def test_use_after_disconnect_is_refused(self, backend: Any, callers: Callers, evidence: Evidence) -> None:
         self.exercise(backend)
         operations = self.operations(backend)
         backend.disconnect()
         for name, operation in operations.items():
             with expect_error(ClosedError, f"{name} after disconnect", within=AT_ONCE):
-                operation()
+                callers.each(
+                    [operation], within=BOUNDED / 3
+                )  # in a thread: one that hangs is a finding, not a time-out
             evidence.saw("operations refused")
 
     @clause(

@@ -245,7 +245,7 @@ class Recorder:
 
     def summary(self) -> list[str]:
         """A line for each contract class, and one for each clause that is no plain pass."""
-        lines = []
+        lines: list[str] = []
         for target, plan in self.ledger.targets.items():
             rows = [row for row in self.ledger.rows() if row.target == target]
             parts = ", ".join(f"{number} {verdict}" for verdict, number in counts(rows).items())
@@ -257,6 +257,10 @@ class Recorder:
                 if row.verdict is not Verdict.PASS or row.altered:
                     altered = f" [altered: {row.altered}]" if row.altered else ""
                     lines.append(f"  {row.clause} {row.verdict}: {row.reason}{altered}")
+        if not self.conclusive:
+            lines.append(
+                "Not every clause holds as it stands: one that is skipped, undecided or altered is no pass either."
+            )
         return lines
 
     def as_json(self) -> dict[str, Any]:

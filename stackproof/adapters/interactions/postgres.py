@@ -237,6 +237,7 @@ class PostgresInteractionStore(InteractionStore, BulkInteractionStore):
             namespace=namespace,
             connect_timeout=settings.connect_timeout,
             operation_timeout=settings.operation_timeout,
+            max_connections=settings.database_connections,
         )
 
     def record_event(self, event: Interaction) -> None:

@@ -124,7 +124,13 @@ class PostgresSearchIndex(SearchIndex, DeletableIndex):
     capabilities: ClassVar[SearchCapabilities] = SearchCapabilities(delete=True, remote=True)
 
     def __init__(
-        self, url: str, *, namespace: str = "", connect_timeout: float = 5.0, operation_timeout: float = 5.0
+        self,
+        url: str,
+        *,
+        namespace: str = "",
+        connect_timeout: float = 5.0,
+        operation_timeout: float = 5.0,
+        max_connections: int = 16,
     ) -> None:
         self._pool = PostgresPool(
             url,
@@ -133,6 +139,7 @@ class PostgresSearchIndex(SearchIndex, DeletableIndex):
             namespace=namespace,
             connect_timeout=connect_timeout,
             operation_timeout=operation_timeout,
+            max_connections=max_connections,
         )
         self._closed = False
 
@@ -146,6 +153,7 @@ class PostgresSearchIndex(SearchIndex, DeletableIndex):
             namespace=namespace,
             connect_timeout=settings.connect_timeout,
             operation_timeout=settings.operation_timeout,
+            max_connections=settings.database_connections,
         )
 
     def index(self, documents: Iterable[Document]) -> int:

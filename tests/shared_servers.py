@@ -1,0 +1,34 @@
+"""One server of a kind for all test modules, started when it is first needed and stopped at the end of the session."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+
+from stackproof.servers.embedded import EmbeddedPostgres, EmbeddedRedis
+
+
+@functools.cache
+def redis_server() -> EmbeddedRedis:
+    """A Redis that keeps nothing on disk: a test that needs another one, or stops it, starts its own."""
+    started = EmbeddedRedis()
+    started.start()
+    atexit.register(started.stop)
+    return started
+
+
+@functools.cache
+def postgres_server() -> EmbeddedPostgres:
+    """A PostgreSQL with its honest defaults. Whoever kills it starts it again: address and data stay."""
+    started = EmbeddedPostgres()
+    started.start()
+    atexit.register(started.stop)
+    return started
+
+
+def redis_url() -> str:
+    return redis_server().variables()["REDIS_URL"]
+
+
+def postgres_url() -> str:
+    return postgres_server().variables()["DATABASE_URL"]

