@@ -119,7 +119,7 @@ def load_object(name: str, spec: str) -> Callable[..., Any]:
         ) from error
     except AttributeError as error:
         raise ConfigurationError(f"{name} cannot be used: the module {module_name} has no {attribute!r}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigurationError(
             f"{name} cannot be imported: {module_name} raised {type(error).__name__}: {error}"
         ) from error

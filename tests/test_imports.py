@@ -77,3 +77,24 @@ def test_help_is_quick() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=True)
+
+
+def test_every_capability_is_read_by_a_contract() -> None:
+    """A declaration that no clause looks at could be false, and nobody would notice."""
+    from dataclasses import fields
+
+    from stackproof.contracts import CONCERNS, contract_for
+    from stackproof.interfaces import capabilities
+
+    contracts = Path(__file__).parent.parent / "stackproof" / "contracts"
+    source = "".join(path.read_text() for path in contracts.glob("*.py"))
+    for concern, kind in zip(
+        ("interactions", "events", "search", "cache", "logs"),
+        ("Interaction", "Event", "Search", "Cache", "Log"),
+        strict=True,
+    ):
+        assert concern in CONCERNS
+        assert contract_for(concern).concern == concern
+        for field in fields(getattr(capabilities, f"{kind}Capabilities")):
+            read = f".{field.name}" in source or f'"{field.name}"' in source
+            assert read, f"no clause of {concern} reads the capability {field.name}"

@@ -30,7 +30,7 @@ origin_option = click.option(
     type=click.Choice(["embedded", "container", "external"]),
     default="embedded",
     show_default=True,
-    help="Where servers come from: the wheels, Docker, or the usual variables (DATABASE_URL, REDIS_URL).",
+    help="Where servers come from: the wheels, or the usual variables (DATABASE_URL, REDIS_URL). Not yet: containers.",
 )
 seed_option = click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of generated data.")
 out_option = click.option(

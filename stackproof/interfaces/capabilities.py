@@ -58,8 +58,6 @@ class EventCapabilities:
     """Upper bound of the time from `publish` returning to the handler being called, on an idle system."""
     groups: bool = False
     """Subscriptions that name the same group share the events between them."""
-    replay: bool = False
-    """A new subscription can ask for events that were published before it existed."""
     shared: bool = True
     """An event published through one instance reaches subscribers of another instance of the same namespace."""
     remote: bool = False
@@ -112,8 +110,6 @@ class LogCapabilities:
     """A record larger than this is split, or cut with a visible mark; it is never lost as a whole."""
     counts_drops: bool = False
     """The handler has an integer attribute ``dropped``: how many records it gave up, ever."""
-    remote: bool = False
-    """Records are sent to a server that this process reaches over a socket, and that can therefore go away."""
 
 
 Capabilities = CacheCapabilities | EventCapabilities | InteractionCapabilities | SearchCapabilities | LogCapabilities

@@ -146,7 +146,6 @@ class MemoryEventPublisher(EventPublisher):
         order=Order.TOTAL,
         delivery_seconds=0.5,
         groups=True,
-        replay=False,
         shared=True,
         remote=False,
     )

@@ -225,7 +225,7 @@ class RedisPubSubPublisher(EventPublisher):
     """
 
     capabilities = EventCapabilities(
-        delivery=Delivery.AT_MOST_ONCE, order=Order.TOTAL, groups=False, replay=False, shared=True, remote=True
+        delivery=Delivery.AT_MOST_ONCE, order=Order.TOTAL, groups=False, shared=True, remote=True
     )
 
     def __init__(
