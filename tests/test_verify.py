@@ -170,7 +170,7 @@ def test_a_broken_backend_is_named_with_a_command_that_repeats_it(tmp_path: Path
     assert repeated.returncode == 1
     assert again in repeated.stdout
     certificate = json.loads((tmp_path / "run" / "certificate.json").read_text())
-    assert {row["clause"] for row in certificate["clauses"] if row["verdict"] == "FAIL"} == {"CACHE-06"}
+    assert "CACHE-06" in {row["clause"] for row in certificate["clauses"] if row["verdict"] == "FAIL"}
     assert certificate["targets"][0]["digest"]
 
 

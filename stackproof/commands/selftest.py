@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,12 +23,14 @@ from .options import concern_option, json_option, out_option, result_console, se
 def selftest(concern: str | None, seed: int, out: Path | None, json_file: str | None) -> int:
     """Run every mutant against the clause that must kill it, and the references against all clauses."""
     from stackproof.reports.live import LiveView
+    from stackproof.verification.run import silent
     from stackproof.verification.runs import new_run_id, open_run
     from stackproof.verification.selftest import SCHEMA, run_selftest
 
     console = result_console(json_file)
     directory = open_run(out, new_run_id())
-    with LiveView(console) as view:
+    # A mutant that fails is good news: outside a terminal it gets no line, or the few that matter could not be found.
+    with LiveView(console) if console.is_terminal else nullcontext(silent) as view:
         outcome = run_selftest([concern] if concern else CONCERNS, seed, directory, view)
     if json_file is not None:
         data = {

@@ -36,7 +36,8 @@ def backend_digest(backend: str) -> str:
     """
     if backend.startswith("stackproof.adapters."):
         return tree_digest(PACKAGE / "adapters")
-    spec = _find(backend.rpartition(".")[0])
+    module = backend.rpartition(".")[0]
+    spec = _find(module) if module else None
     origin = spec.origin if spec is not None else None
     return tree_digest(Path(origin)) if origin and Path(origin).is_file() else ""
 

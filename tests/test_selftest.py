@@ -1,0 +1,155 @@
+"""The self-test: it must notice a mutant that lives, a clause without one, and a reference that does not hold."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from command_line import stackproof
+
+from stackproof.commands.selftest import selftest
+from stackproof.contracts.ledger import Ledger
+from stackproof.contracts.mutants import Mutant, all_mutants
+from stackproof.contracts.stream import ClauseEnded, PlannedClause, TargetPlanned
+from stackproof.contracts.verdicts import ClauseResult, Verdict
+from stackproof.exits import Exit
+from stackproof.verification.plan import Plan, PlannedTarget
+from stackproof.verification.selftest import SelfTest, judge_mutants
+from stackproof.verification.worker import WorkerRun
+
+CONCERN = "search"
+
+
+def mutants() -> list[Mutant]:
+    return [mutant for mutant in all_mutants() if mutant.concern == CONCERN]
+
+
+def ledger(kills: Verdict = Verdict.FAIL, reference: Verdict = Verdict.PASS) -> Ledger:
+    """What a run tells in which every mutant ends so, and every clause of the reference so."""
+    made = Ledger()
+    expected = [(mutant.name, mutant.killed_by, kills) for mutant in mutants()]
+    expected += [(f"reference:{CONCERN}", clause, reference) for clause in {m.killed_by for m in mutants()}]
+    by_target: dict[str, list[tuple[str, Verdict]]] = {}
+    for target, clause, verdict in expected:
+        by_target.setdefault(target, []).append((clause, verdict))
+    for target, ends in by_target.items():
+        planned = tuple(PlannedClause(clause, "rule", "why", (), (), "") for clause, _ in ends)
+        made.feed(TargetPlanned(target, CONCERN, planned))
+        for clause, verdict in ends:
+            made.feed(ClauseEnded(ClauseResult(clause, CONCERN, target, verdict, "because")))
+    return made
+
+
+def judged(found: Ledger, of: list[Mutant] | None = None) -> SelfTest:
+    return judge_mutants(mutants() if of is None else of, found, [CONCERN], 1)
+
+
+def test_it_holds_when_every_mutant_is_killed_and_the_reference_passes() -> None:
+    outcome = judged(ledger())
+    assert outcome.holds
+    assert len(outcome.rows) == len(mutants()) > 5
+    assert all(row.killed for row in outcome.rows)
+    assert judged(ledger(reference=Verdict.NOT_SUPPORTED)).holds
+
+
+@pytest.mark.parametrize("verdict", [verdict for verdict in Verdict if verdict is not Verdict.FAIL])
+def test_only_a_failure_kills(verdict: Verdict) -> None:
+    outcome = judged(ledger(kills=verdict))
+    assert not outcome.holds
+    assert {row.seen for row in outcome.rows} == {f"{verdict} because"}
+
+
+@pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.SKIPPED, Verdict.PROVISIONAL])
+def test_a_reference_that_does_not_pass_is_a_trouble(verdict: Verdict) -> None:
+    outcome = judged(ledger(reference=verdict))
+    assert not outcome.holds
+    assert outcome.reference_troubles
+    assert all(f": {verdict} because" in trouble for trouble in outcome.reference_troubles)
+
+
+def test_a_mutant_of_a_clause_that_does_not_exist_is_alive() -> None:
+    stray = replace(mutants()[0], killed_by="SEARCH-99")
+    outcome = judged(ledger(), [stray, *mutants()[1:]])
+    assert not outcome.holds
+    assert outcome.rows[0].seen == "its clause does not exist"
+
+
+def test_a_clause_without_a_mutant_is_bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = next(m.killed_by for m in mutants() if m.killed_by.startswith("SEARCH"))
+    kept = tuple(mutant for mutant in all_mutants() if mutant.killed_by != bare)
+    monkeypatch.setattr("stackproof.verification.selftest.all_mutants", lambda: kept)
+    outcome = judged(ledger())
+    assert outcome.uncovered == (f"{CONCERN} {bare}",)
+    assert not outcome.holds
+
+
+def test_no_mutant_at_all_proves_nothing() -> None:
+    assert not judged(ledger(), []).holds
+
+
+# The command
+
+
+def test_the_command_proves_a_concern(tmp_path: Path) -> None:
+    done = stackproof("selftest", "--concern", CONCERN, "--json", "-", cwd=tmp_path, seconds=150)
+    assert done.returncode == 0, done.stderr
+    outcome = json.loads(done.stdout)
+    assert outcome["holds"] is True
+    assert len(outcome["mutants"]) == len(mutants())
+    for row in outcome["mutants"]:
+        assert row["killed"] is True
+        assert row["mutant"]
+        assert row["clause"]
+
+
+def test_a_weakened_clause_is_noticed(tmp_path: Path) -> None:
+    """A clause that sees its evidence and judges nothing lets its mutant live."""
+    weak = tmp_path / "site"
+    weak.mkdir()
+    (weak / "sitecustomize.py").write_text(
+        "from stackproof.contracts.expectations import expect\n"
+        "expect.equals = lambda self, *arguments, **options: None\n"
+    )
+    some = [
+        m for m in mutants() if m.name.partition(":")[2] in ("TrimsTitles", "KindIgnored", "OneTooMany", "PingRaises")
+    ]
+    plan = Plan(tuple(PlannedTarget(m.name, m.concern, m.name, mutant=True, clauses=(m.killed_by,)) for m in some))
+    killed = {}
+    for name, path in (("strict", ""), ("weak", str(weak))):
+        (tmp_path / name).mkdir()
+        work = WorkerRun(tmp_path / name, {**os.environ, "PYTHONPATH": path}, lambda event: None)
+        killed[name] = [row.killed for row in judged(work.execute(plan), some).rows]
+    assert killed["strict"] == [True] * 4
+    assert False in killed["weak"]
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"rows": False}, "ALIVE  search:"),
+        ({"uncovered": ("search SEARCH-05",)}, "BARE   search SEARCH-05: no mutant proves that this clause can fail"),
+        (
+            {"reference_troubles": ("search SEARCH-05: FAIL x",)},
+            "WRONG  the reference does not pass search SEARCH-05: FAIL x",
+        ),
+    ],
+)
+def test_the_command_says_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], line: str
+) -> None:
+    outcome = judged(ledger())
+    if "rows" in change:
+        change = {"rows": (replace(outcome.rows[0], killed=False, seen="PASS"), *outcome.rows[1:])}
+    monkeypatch.setattr("stackproof.verification.selftest.run_selftest", lambda *_: replace(outcome, **change))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+    shown = CliRunner().invoke(selftest, ["--concern", CONCERN, "--json", "out.json"], standalone_mode=False)
+    assert shown.exception is None
+    assert shown.return_value == Exit.BROKEN
+    assert line in shown.output
+    assert json.loads(Path("out.json").read_text())["holds"] is False

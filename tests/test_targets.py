@@ -1,0 +1,140 @@
+"""Which backend is meant by ``cache=redis`` or ``cache=package.module:factory``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stackproof.adapters.cache.memory import MemoryCache
+from stackproof.adapters.registry import CONCERNS
+from stackproof.adapters.settings import Settings
+from stackproof.interfaces import ConfigurationError
+from stackproof.targets import STACKS, find_stack, load_object, parse_target, parse_targets
+from stackproof.verification.digests import backend_digest, tree_digest
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The current directory, which is not on the path of modules; modules of it are forgotten at the end."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "server"),
+    [
+        ("cache=redis", "cache=redis", "redis"),
+        (" Cache = REDIS ", "cache=redis", "redis"),
+        ("search=pg", "search=postgres", "postgres"),
+        ("interactions=postgresql", "interactions=postgres", "postgres"),
+        ("cache=memory", "cache=memory", ""),
+        ("cache=my.pkg:Make.it", "cache=my.pkg:Make.it", ""),
+    ],
+)
+def test_a_target_has_one_name(text: str, name: str, server: str) -> None:
+    target = parse_target(text)
+    assert (target.name, target.server) == (name, server)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("cache", "must look like CONCERN=SPEC"),
+        ("cache=", "must look like CONCERN=SPEC"),
+        ("=redis", "'' is not a concern; known are: interactions"),
+        ("cache=nonsense", "--backend cache='nonsense' is not a known backend of cache; known are: redis"),
+        ("events=postgres", "is not a known backend of events; known are: redis, memory"),
+    ],
+)
+def test_what_is_no_target_says_what_would_be(text: str, sentence: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_target(text)
+    assert sentence in str(caught.value)
+
+
+def test_every_stack_names_a_backend_for_each_concern() -> None:
+    for stack in STACKS:
+        assert [target.concern for target in find_stack(stack.name.upper()).targets()] == list(CONCERNS)
+
+
+def test_nothing_given_is_the_development_stack() -> None:
+    assert parse_targets(None, []) == find_stack("development").targets()
+    assert [target.name for target in parse_targets(None, ["cache=memory", "cache=redis"])] == [
+        "cache=memory",
+        "cache=redis",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stack", "backends"), [("memory", ["cache=redis"]), (None, ["search=pg", "search=postgres"]), ("nope", [])]
+)
+def test_what_contradicts_itself_is_refused(stack: str | None, backends: list[str]) -> None:
+    with pytest.raises(ConfigurationError):
+        parse_targets(stack, backends)
+
+
+def test_a_factory_is_found_in_the_current_directory(here: Path) -> None:
+    (here / "made_here.py").write_text(
+        "from stackproof.adapters.cache.memory import MemoryCache\n"
+        "class Makers:\n    @staticmethod\n    def make(namespace): return MemoryCache(namespace=namespace)\n"
+    )
+    target = parse_target("cache=made_here:Makers.make")
+    assert isinstance(target.make(Settings({}), "space"), MemoryCache)
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        (None, "there is no module 'odd_one' here"),
+        ("import absent_one", "there is no module 'absent_one' here"),
+        ("", "the module odd_one has no 'make'"),
+        ("make = 1", "'make' is a int, not a factory"),
+        ("def (", "odd_one raised SyntaxError"),
+        ("raise SystemExit(3)", "odd_one raised SystemExit: 3"),
+        ("raise ValueError('why')", "odd_one raised ValueError: why"),
+    ],
+)
+def test_what_cannot_be_loaded_is_one_sentence(here: Path, source: str | None, sentence: str) -> None:
+    if source is not None:
+        (here / "odd_one.py").write_text(source)
+    with pytest.raises(ConfigurationError) as caught:
+        load_object("cache=odd_one:make", "odd_one:make")
+    assert str(caught.value).startswith("cache=odd_one:make cannot be ")
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+# The digest of what was verified
+
+
+def test_the_digest_is_of_the_module_and_runs_none_of_it(here: Path) -> None:
+    package = here / "digested"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise RuntimeError('it was imported')\n")
+    module = package / "inner.py"
+    module.write_text("raise RuntimeError('it was imported')\n")
+    digest = backend_digest("digested.inner.Cache")
+    assert digest == tree_digest(module)
+    assert backend_digest("digested.inner.make.<locals>.Cache") == digest
+    module.write_text("# changed\n")
+    assert backend_digest("digested.inner.Cache") != digest
+
+
+@pytest.mark.parametrize("backend", ["", "Nameless", "no_such_module_here.Cache", "builtins.object"])
+def test_what_has_no_source_has_no_digest(backend: str) -> None:
+    assert backend_digest(backend) == ""
+
+
+def test_our_adapters_share_a_digest() -> None:
+    assert (
+        backend_digest("stackproof.adapters.cache.memory.MemoryCache")
+        == backend_digest("stackproof.adapters.logs.console.ConsoleJsonHandler")
+        != ""
+    )
