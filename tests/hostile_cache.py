@@ -17,8 +17,8 @@ from stackproof.adapters.cache.memory import MemoryCache
 from stackproof.contracts import instances, recorder, smoke
 from stackproof.contracts.timelimit import time_limit
 
-smoke.SMOKE_SECONDS = instances.CLOSE_SECONDS = 1.0
-recorder.time_limit = lambda seconds, what: time_limit(min(seconds, 2.0), what)
+smoke.SMOKE_SECONDS = instances.CLOSE_SECONDS = 0.5
+recorder.time_limit = lambda seconds, what: time_limit(min(seconds, 1.0), what)
 
 
 def _for_ever() -> None:

