@@ -34,6 +34,8 @@ from .verdicts import ClauseResult, Failure, Verdict, overall
 
 SCHEMA = "stackproof-verdicts/1"
 
+DESELECTED = "not executed: deselected, or the session ended before it"
+
 _PLANNED = pytest.StashKey[tuple[str, Planned]]()
 _RESULT = pytest.StashKey[ClauseResult]()
 _TIMED_OUT = pytest.StashKey[bool]()
@@ -225,9 +227,7 @@ class Recorder:
 
     def finish(self, interrupted: bool) -> None:
         """Every planned clause gets its verdict, also those that were deselected or never reached."""
-        reason = (
-            "not executed: interrupted" if interrupted else "not executed: deselected, or the session ended before it"
-        )
+        reason = "not executed: interrupted" if interrupted else DESELECTED
         for result in self.ledger.close(reason):
             if self.options.events is not None and not interrupted:
                 with self.options.events.open("a", encoding="utf-8") as stream:
@@ -238,13 +238,13 @@ class Recorder:
 
     @property
     def conclusive(self) -> bool:
-        return all(
-            r.verdict in (Verdict.PASS, Verdict.NOT_SUPPORTED, Verdict.PROVISIONAL) and not r.altered
-            for r in self.ledger.rows()
-        )
+        """Whether what was to be executed holds as it stands. What the user deselected is listed, and no failure."""
+        good = (Verdict.PASS, Verdict.NOT_SUPPORTED, Verdict.PROVISIONAL)
+        executed = [row for row in self.ledger.rows() if row.reason != DESELECTED or row.altered]
+        return all(row.verdict in good and not row.altered for row in executed)
 
     def summary(self) -> list[str]:
-        """A line for each contract class, and one for each clause that is no plain pass."""
+        """A line for each contract class, and one for each kind of end that is no plain pass."""
         lines: list[str] = []
         for target, plan in self.ledger.targets.items():
             rows = [row for row in self.ledger.rows() if row.target == target]
@@ -253,14 +253,13 @@ class Recorder:
             smoke = self._smokes.get(target, Smoke())
             if smoke.trouble is not Trouble.NONE:
                 lines.append(f"  first use: {smoke.trouble} trouble: {smoke.sentence}")
-            for row in rows:
-                if row.verdict is not Verdict.PASS or row.altered:
-                    altered = f" [altered: {row.altered}]" if row.altered else ""
-                    lines.append(f"  {row.clause} {row.verdict}: {row.reason}{altered}")
+            lines += _ends(rows)
         if not self.conclusive:
             lines.append(
                 "Not every clause holds as it stands: one that is skipped, undecided or altered is no pass either."
             )
+        elif any(row.reason == DESELECTED for row in self.ledger.rows()):
+            lines.append("Only a part of the contract was executed: this says nothing about the rest.")
         return lines
 
     def as_json(self) -> dict[str, Any]:
@@ -275,3 +274,13 @@ class Recorder:
 
 class Unproven(Exception):  # noqa: N818 - a verdict on its way
     """The body ended without an error and without enough evidence."""
+
+
+def _ends(rows: list[ClauseResult]) -> list[str]:
+    """One line for all clauses that ended in the same way for the same reason; none for a plain pass."""
+    grouped: dict[str, list[str]] = {}
+    for row in rows:
+        if row.verdict is not Verdict.PASS or row.altered:
+            altered = f" [altered: {row.altered}]" if row.altered else ""
+            grouped.setdefault(f"{row.verdict}: {row.reason}{altered}", []).append(row.clause)
+    return [f"  {', '.join(clauses)} {end}" for end, clauses in grouped.items()]
