@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
 pytest_plugins = ["pytester"]
+
+# A shell ignores SIGINT for what it starts in the background, and children inherit that: then Ctrl-C could not be tested.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # For the examples, which are not installed. At the end of the path: the package under test is the installed one.
 sys.path.append(str(Path(__file__).parent.parent))

@@ -56,7 +56,7 @@ class SqliteCache(CacheStore):
         where = (_checked(key), time.time())
         with self._lock:
             row = self._run("SELECT value FROM entries WHERE key = ? AND NOT expires <= ?", *where).fetchone()
-        return MISSING if row is None else pickle.loads(row[0])
+        return MISSING if row is None else _unpacked(row[0])
 
     def set(self, key: str, value: CacheValue, ttl: float | None = None) -> None:
         raw, expires, packed = _checked(key), _expiry(ttl), _packed(value)
@@ -88,7 +88,7 @@ class SqliteCache(CacheStore):
             with self._lock:
                 if self._writes.get(key, 0) == before:  # a write while we fetched wins
                     self.set(key, value, ttl)
-            return pickle.loads(_packed(value))
+            return _unpacked(_packed(value))
 
     def ping(self) -> bool:
         with self._lock:
@@ -125,3 +125,8 @@ def _packed(value: CacheValue) -> bytes:
         return pickle.dumps(value)
     except Exception as error:
         raise RejectedError(f"a {type(value).__name__} cannot be cached: {error}") from error
+
+
+def _unpacked(packed: bytes) -> CacheValue:
+    value: CacheValue = pickle.loads(packed)
+    return value
