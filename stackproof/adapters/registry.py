@@ -171,4 +171,5 @@ def find(concern: str, name: str, chosen_by: str) -> BackendEntry:
             return entry
     raise ConfigurationError(
         f"{chosen_by}={name!r} is not a known backend of {concern}; known are: {', '.join(known_names(concern))}"
+        + ("; your own is given as package.module:factory" if chosen_by.startswith("--") else "")
     )

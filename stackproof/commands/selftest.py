@@ -49,5 +49,6 @@ def selftest(concern: str | None, seed: int, out: Path | None, json_file: str | 
     for trouble in outcome.reference_troubles:
         console.print(f"WRONG  the reference does not pass {trouble}", markup=False)
     killed = sum(row.killed for row in outcome.rows)
-    console.print(f"{killed} of {len(outcome.rows)} mutants killed by their own clause, seed {seed}.")
+    word = "HOLDS" if outcome.holds else "BROKEN"
+    console.print(f"{word}  {killed} of {len(outcome.rows)} mutants killed by their own clause, seed {seed}.")
     return Exit.HOLDS if outcome.holds else Exit.BROKEN

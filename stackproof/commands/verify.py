@@ -128,5 +128,8 @@ def _known_clauses(wanted: tuple[str, ...], targets: list[Target]) -> tuple[str,
     known = {p.clause.id for concern in {t.concern for t in targets} for p in planned_clauses(contract_for(concern))}
     unknown = [clause for clause in ids if clause not in known]
     if unknown:
-        raise ConfigurationError(f"there is no clause {unknown[0]} here; `stackproof clauses` lists them all")
+        concerns = " and ".join(dict.fromkeys(t.concern for t in targets))
+        raise ConfigurationError(
+            f"the contract of {concerns} has no clause {unknown[0]}; `stackproof clauses` lists them all"
+        )
     return ids

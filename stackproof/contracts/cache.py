@@ -22,6 +22,7 @@ from .callers import Callers
 from .clauses import absence, clause
 from .evidence import Evidence
 from .expectations import ContractViolation, expect, expect_error
+from .instances import JOINS
 
 CENTURY = 100 * 365.25 * 24 * 3600.0
 
@@ -369,8 +370,11 @@ class CacheContract(CacheFetchClauses):
     def test_namespaces_are_disjoint(
         self, cache: CacheStore, namespace: str, elsewhere: Callable[..., CacheStore], evidence: Evidence
     ) -> None:
-        spaces = {"": cache, "_a": elsewhere(f"{namespace}_a"), "a": elsewhere(f"{namespace}a")}
-        keys = ("key", "a_key", "_a_key", "akey", "_key", "a:key", "_a:key", f"{namespace}_key")
+        spaces = {"": cache} | {f"{join}a": elsewhere(f"{namespace}{join}a") for join in JOINS}
+        keys = ["key", f"{namespace}_key"] + [
+            f"{form}key" for join in JOINS for form in (f"a{join}", f"{join}a{join}", join)
+        ]
+        keys = list(dict.fromkeys(keys))
         for suffix, space in spaces.items():
             for key in keys:
                 expect(space.get(key), f"{key!r}, set in other namespaces only").is_missing()

@@ -8,12 +8,28 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import pytest
 
+from stackproof.interfaces.capabilities import (
+    CacheCapabilities,
+    EventCapabilities,
+    InteractionCapabilities,
+    LogCapabilities,
+    SearchCapabilities,
+)
+
 from .callers import Callers
 from .case import Case
 from .evidence import Evidence
 from .instances import fresh_namespace
 
 B = TypeVar("B")
+
+_DEFAULTS = {
+    "interactions": InteractionCapabilities,
+    "events": EventCapabilities,
+    "search": SearchCapabilities,
+    "cache": CacheCapabilities,
+    "logs": LogCapabilities,
+}
 
 CASE_KEY = pytest.StashKey[Case]()
 GATE_KEY = pytest.StashKey["Callable[[Contract[Any]], None]"]()
@@ -26,15 +42,16 @@ class Contract(Generic[B]):
     concern: ClassVar[str] = ""
     interface: ClassVar[type[Any]] = object
     capabilities: Any = None
-    """What the backend declares; where it is None, the ``capabilities`` of the backend's own class."""
+    """What the backend declares; where it is None, the ``capabilities`` of the backend's own class, or the defaults."""
     only_clauses: ClassVar[frozenset[str] | None] = None
     """Plan just these ids (the self-test and ``--clause`` use it); None: all."""
 
     def make_backend(self, namespace: str) -> B:
         """A new instance of the backend that keeps everything it stores under this name. Called several times a clause.
 
-        ``namespace`` has at most 24 characters: lower-case letters, digits, underscores. Two instances with the same name are two
-        handles of the same data (where the capabilities say so), with different names they never meet.
+        ``namespace`` has at most 24 characters: lower-case letters, digits, ``_``, and now and then ``:``, ``.`` or ``-``.
+        Two instances with the same name are two handles of the same data (where the capabilities say so), with
+        different names they never meet.
         """
         raise TypeError(f"{type(self).__name__} needs a method make_backend(self, namespace) that returns the backend")
 
@@ -58,8 +75,11 @@ class Contract(Generic[B]):
 
     @classmethod
     def declared(cls, backend: Any) -> Any:
-        """The capabilities that hold for this backend: those of the contract class, else those of the backend's class."""
-        return cls.capabilities if cls.capabilities is not None else getattr(backend, "capabilities", None)
+        """The capabilities that hold for this backend: of the contract class, else of the backend's class, else the defaults."""
+        if cls.capabilities is not None:
+            return cls.capabilities
+        own = getattr(backend, "capabilities", None)
+        return own if own is not None else _DEFAULTS[cls.concern]()
 
     # Fixtures. They live in the class, so that they cannot collide with those of the third party's own tests.
 

@@ -17,6 +17,7 @@ from stackproof.interfaces import Event, EventPublisher, RejectedError
 from .clauses import clause
 from .evidence import Evidence
 from .expectations import eventually, expect, expect_error
+from .instances import JOINS
 from .lifecycle import LifecycleContract
 from .listeners import Listener, numbered
 
@@ -228,8 +229,9 @@ class EventContentContract(LifecycleContract[EventPublisher]):
         self, events: Any, elsewhere: Callable[..., Any], namespace: str, evidence: Evidence
     ) -> None:
         # Topics that meet where namespace and topic are simply joined, with or without a separator.
-        places = [(events, "1_t"), (events, "t"), (elsewhere(), "t"), (elsewhere(f"{namespace}_1"), "t")]
-        places += [(events, "1t"), (elsewhere(f"{namespace}1"), "t")]
+        places = [(events, "t"), (elsewhere(), "t")]
+        for join in JOINS:
+            places += [(events, f"1{join}t"), (elsewhere(f"{namespace}{join}1"), "t")]
         listeners = [Listener() for _ in places]
         for (bus, topic), listener in zip(places, listeners, strict=True):
             bus.subscribe(topic, listener)

@@ -74,7 +74,7 @@ class expect(Generic[_T]):  # noqa: N801 - reads as a verb
 
     def is_missing(self, why: str = "") -> None:
         __tracebackhide__ = True
-        self._must(self.actual is MISSING, "missing", why)
+        self._must(self.actual is MISSING, "MISSING (stackproof.interfaces.MISSING)", why)
 
     def is_true(self, why: str = "") -> None:
         __tracebackhide__ = True

@@ -17,6 +17,9 @@ from .timelimit import OutOfTime, time_limit
 _RUN = secrets.token_hex(3)
 _numbers = itertools.count(1)
 
+JOINS = ("_", ":", ".", "-", "")
+"""How adapters join a namespace and a key. Namespaces that contain these must not meet either."""
+
 CLOSE_SECONDS = 10.0
 """How long taking away everything may take."""
 

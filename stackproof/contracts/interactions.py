@@ -22,6 +22,7 @@ from .clauses import absence, clause
 from .evidence import Evidence
 from .expectations import ContractViolation, expect, expect_error
 from .hostile import HOSTILE_TEXTS, UNENCODABLE, WITH_NUL
+from .instances import JOINS
 from .interaction_reads import InteractionReads
 from .interaction_samples import (
     NOON,
@@ -343,15 +344,18 @@ class InteractionContract(InteractionReads):
         learnt_from=("C36",),
         sees=("namespaces", 2),
     )
-    def test_namespaces_are_disjoint(self, store: Any, elsewhere: Callable[[], Any], evidence: Evidence) -> None:
-        other = elsewhere()
+    def test_namespaces_are_disjoint(
+        self, store: Any, namespace: str, elsewhere: Callable[..., Any], evidence: Evidence
+    ) -> None:
         here, there = contact(event_id="1", value=Decimal(1)), contact(event_id="1", value=Decimal(2))
         store.record_event(here)
-        expect(alltime(other), "a contact of another namespace").equals(None)
-        other.record_event(there)
-        for instance, event in ((store, here), (other, there)):
-            expect_summaries(walk(instance, about()), [event], about(), "the summaries of one namespace")
-            evidence.saw("namespaces")
+        for name in (None, *(f"{namespace}{join}a" for join in JOINS)):  # also those whose names look alike
+            other = elsewhere(name)
+            expect(alltime(other), "a contact of another namespace").equals(None)
+            other.record_event(there)
+            for instance, event in ((store, here), (other, there)):
+                expect_summaries(walk(instance, about()), [event], about(), "the summaries of one namespace")
+                evidence.saw("namespaces")
 
     @clause(
         "STORE-23",

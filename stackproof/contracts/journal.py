@@ -29,7 +29,8 @@ class _Entry:
 
     def lines(self) -> list[str]:
         pause = [f"... {self.pause:.2f} s later"] if self.pause >= _PAUSE else []
-        again = f"   ({self.times} times within {self.last - self.first:.2f} s)" if self.times > 1 else ""
+        within = max(0.0, self.last - self.first)
+        again = f"   ({self.times} times within {within:.2f} s)" if self.times > 1 else ""
         return [*pause, self.line + again]
 
 
@@ -117,7 +118,7 @@ def _recording(method: Callable[..., Any], name: str, journal: Journal) -> Calla
             journal.raised(error)
             journal.write(f"{name}({_arguments(args, kwargs)}) raised {type(error).__name__}: {error}", began)
             raise
-        journal.write(f"{name}({_arguments(args, kwargs)})" + ("" if result is None else f" -> {shown(result)}"), began)
+        journal.write(f"{name}({_arguments(args, kwargs)}) -> {shown(result)}", began)
         return result
 
     return call

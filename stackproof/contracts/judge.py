@@ -43,7 +43,9 @@ def _raised(case: Case, error: BaseException) -> tuple[Verdict, str, Failure | N
     if isinstance(error, ContractViolation):
         headline = f"{error.what}: expected {error.expected}"
         if case.absent:
-            headline = f"{case.clause.needs} is not declared, but it is there: {error.what}"
+            headline = f"{case.clause.needs} is not declared, and was not shown to be absent: {error.what}"
+            why = f"what a backend has, it declares: then it is verified. Declare {case.clause.needs}, or see why it looks so"
+            return Verdict.FAIL, why, Failure(headline, case.journal.lines(), error.expected, error.seen)
         failure = Failure(headline, case.journal.lines(), error.expected, error.seen)
         return Verdict.FAIL, error.why or case.clause.because, failure
     if case.journal.came_from_backend(error):

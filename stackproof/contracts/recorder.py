@@ -282,5 +282,6 @@ def _ends(rows: list[ClauseResult]) -> list[str]:
     for row in rows:
         if row.verdict is not Verdict.PASS or row.altered:
             altered = f" [altered: {row.altered}]" if row.altered else ""
-            grouped.setdefault(f"{row.verdict}: {row.reason}{altered}", []).append(row.clause)
+            what = f"{row.failure.headline}; seen {row.failure.seen}" if row.failure is not None else row.reason
+            grouped.setdefault(f"{row.verdict}: {what}{altered}", []).append(row.clause)
     return [f"  {', '.join(clauses)} {end}" for end, clauses in grouped.items()]

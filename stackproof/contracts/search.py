@@ -24,6 +24,7 @@ from .clauses import absence, clause
 from .evidence import Evidence
 from .expectations import expect, expect_error
 from .hostile import HOSTILE_TEXTS
+from .instances import JOINS
 from .search_text import TENANT, SearchTextContract, document_of, ids, search
 
 LARGEST_BATCH = 20_000
@@ -333,17 +334,17 @@ class SearchContract(SearchTextContract):
         sees=("namespaces compared", 2),
     )
     def test_namespaces_are_disjoint(
-        self, index: SearchIndex, elsewhere: Callable[[], SearchIndex], evidence: Evidence
+        self, index: SearchIndex, namespace: str, elsewhere: Callable[..., SearchIndex], evidence: Evidence
     ) -> None:
-        stranger = elsewhere()
         self.add(index, document_of("d", "gold"))
-        expect(ids(stranger, "gold"), "ids found in another namespace").equals([])
-        self.add(stranger, document_of("d", "silver"))
-        for instance, mine, theirs in ((index, "gold", "silver"), (stranger, "silver", "gold")):
-            expect((ids(instance, mine), ids(instance, theirs)), "ids of one's own and of the other").equals(
-                (["d"], [])
-            )
-            evidence.saw("namespaces compared")
+        for name in (None, *(f"{namespace}{join}a" for join in JOINS)):  # also those whose names look alike
+            stranger = elsewhere(name)
+            expect(ids(stranger, "gold"), "ids found in another namespace").equals([])
+            self.add(stranger, document_of("d", "silver"))
+            for instance, mine, theirs in ((index, "gold", "silver"), (stranger, "silver", "gold")):
+                found = (ids(instance, mine), ids(instance, theirs))
+                expect(found, "ids of one's own and of the other").equals((["d"], []))
+                evidence.saw("namespaces compared")
 
     @clause(
         "SEARCH-21",

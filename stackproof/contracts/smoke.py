@@ -99,12 +99,6 @@ def _look_at(contract: Any, made: list[Any]) -> None:
             Trouble.HARNESS,
             f"{type(first).__name__} is not a {contract.interface.__name__}: it has no {', '.join(absent)}.",
         )
-    if contract.declared(first) is None:
-        raise _Found(
-            Trouble.HARNESS,
-            f"{type(first).__name__} does not declare its capabilities; "
-            f"add `capabilities = ...` to it or to the test class.",
-        )
 
 
 def _use(contract: Any, backend: Any) -> None:

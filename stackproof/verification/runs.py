@@ -25,6 +25,8 @@ def open_run(out: Path | None, run_id: str) -> Path:
     path = out if out is not None else RUNS / run_id
     try:
         path.mkdir(parents=True, exist_ok=True)
+        if out is None:
+            (RUNS.parent / ".gitignore").write_text("*\n", encoding="utf-8")  # records, not source
     except OSError as error:
         raise StorageError(f"the run cannot be kept in {path}: {error.strerror}; use --out DIR") from error
     return path

@@ -141,11 +141,20 @@ class NamespaceIsJoinedToTheKey(_OtherKeys):
         super().__init__(namespace="one space for all", **options)
         self._name = namespace
 
+    _join = "_"
+
     def _map(self, key: str) -> str:
-        return f"{self._name}_{key}"
+        return f"{self._name}{self._join}{key}"
 
     def _check(self, key: str) -> None:
-        super()._check(key.removeprefix(f"{self._name}_"))
+        super()._check(key.removeprefix(f"{self._name}{self._join}"))
+
+
+@mutant(of=MemoryCache, killed_by="CACHE-16", imitates="C39")
+class NamespaceIsJoinedByAColon(NamespaceIsJoinedToTheKey):
+    """Namespace and key are joined by a colon, which both may contain."""
+
+    _join = ":"
 
 
 @mutant(of=MemoryCache, killed_by="CACHE-16", imitates="C40")
