@@ -58,18 +58,19 @@ class ShutdownReport:
 def choose(settings: Settings) -> dict[str, BackendEntry]:
     """The backend of each concern. An unknown value is a `ConfigurationError` that lists the known ones."""
     chosen = {}
+    in_production = settings.production  # asked always: a mistyped STACKPROOF_ENV is told at once
     for concern in CONCERNS:
         variable, default = CHOSEN_BY[concern]
         value = settings.get(variable)
         if concern == "cache" and not value and not settings.get("REDIS_URL"):
-            chosen[concern] = _cache_without_redis(settings)
+            chosen[concern] = _cache_without_redis(in_production)
         else:
             chosen[concern] = find(concern, value or default, variable)
     return chosen
 
 
-def _cache_without_redis(settings: Settings) -> BackendEntry:
-    if settings.production:
+def _cache_without_redis(in_production: bool) -> BackendEntry:
+    if in_production:
         raise ConfigurationError(
             "REDIS_URL is not set, and STACKPROOF_ENV=production has no in-process fallback for the cache; "
             "type: export REDIS_URL=redis://host:6379/0 (or CACHE_STORE=local, if each process may cache for itself)"

@@ -286,6 +286,87 @@ def test_the_stream_of_events_is_complete(pytester: pytest.Pytester) -> None:
     assert [row.clause for row in ledger.rows()] == ["T-01", "T-03"]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "@pytest.fixture\n            def evidence(self, case):\n"
+        "                case.evidence.saw('reads', 9)\n                return case.evidence",
+        "@pytest.fixture\n            def another(self):\n                return lambda: MemoryCache()",
+    ],
+)
+def test_a_replaced_fixture_alters_every_clause(pytester: pytest.Pytester, change: str) -> None:
+    result, rows = run(
+        pytester,
+        f"""
+        class TestGood(OneContract):
+            {change}
+
+            def make_backend(self, namespace):
+                return MemoryCache(namespace=namespace)
+        """,
+    )
+    assert result.ret == 1
+    assert all("was replaced in TestGood" in row["altered"] for row in rows.values())
+
+
+def test_a_replaced_helper_of_a_concern_alters_every_clause(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        from stackproof.adapters.cache.memory import MemoryCache
+        from stackproof.contracts import CacheContract
+
+        class TestEasy(CacheContract):
+            only_clauses = frozenset({"LIFE-01"})
+
+            def make_backend(self, namespace):
+                return MemoryCache(namespace=namespace)
+
+            def exercise(self, backend):
+                pass
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    assert result.ret == 1
+    assert "[altered: exercise was replaced in TestEasy]" in result.stdout.str()
+
+
+def test_a_clause_that_is_deleted_from_the_contract_is_missed(pytester: pytest.Pytester) -> None:
+    _, rows = run(
+        pytester,
+        """
+        del SmallContract.test_set_get
+
+        class TestGood(OneContract):
+            def make_backend(self, namespace):
+                return MemoryCache(namespace=namespace)
+        """,
+    )
+    assert rows["T-01"]["altered"] == "test_set_get was removed"
+
+
+@pytest.mark.parametrize(
+    ("declared", "words"),
+    [
+        ("CacheCapabilities(ttl_resolution=float('nan'))", "a finite number of at least 0 is needed"),
+        ("CacheCapabilities(max_key_bytes=0)", "a whole number of at least 1 is needed"),
+        ("{'shared': True}", "capabilities must be CacheCapabilities(...), not dict"),
+    ],
+)
+def test_capabilities_that_cannot_be_true_are_refused(pytester: pytest.Pytester, declared: str, words: str) -> None:
+    result, _ = run(
+        pytester,
+        f"""
+        class TestGood(OneContract):
+            capabilities = {declared}
+
+            def make_backend(self, namespace):
+                return MemoryCache(namespace=namespace)
+        """,
+    )
+    assert result.ret != 0
+    assert words in result.stdout.str()
+
+
 def test_make_backend_may_use_what_an_autouse_fixture_set_up(pytester: pytest.Pytester) -> None:
     result, rows = run(
         pytester,

@@ -68,7 +68,7 @@ def test_a_module_that_ends_the_process_at_import(tmp_path: Path) -> None:
         (("--backend", "cash=redis"), "'cash' is not a concern; known are: interactions, events, search, cache, logs"),
         (("--backend", "cache"), "must look like CONCERN=SPEC"),
         (("--stack", "nonsense"), "is not a known stack; known are: development"),
-        (("--backend", "cache=memory", "--clause", "EVENT-01"), "there is no clause EVENT-01 here"),
+        (("--backend", "cache=memory", "--clause", "EVENT-01"), "the contract of cache has no clause EVENT-01"),
         (("--backend", "cache=memory", "--stack", "memory"), "exclude each other"),
         (("--backend", "cache=redis", "--origin", "external"), "The external origin needs REDIS_URL to be set."),
         (("--backend", "cache=redis", "--origin", "container"), "container origin is not part of this release"),
@@ -174,13 +174,58 @@ def test_a_broken_backend_is_named_with_a_command_that_repeats_it(tmp_path: Path
     assert certificate["targets"][0]["digest"]
 
 
-@pytest.mark.parametrize("option", [("--out", "file/run"), ("--json", "nowhere/x.json"), ("--junit", "nowhere/x.xml")])
-def test_a_place_that_cannot_be_written(tmp_path: Path, option: tuple[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("option", "code"),
+    [
+        (("--out", "file/run"), 4),
+        (("--json", "nowhere/x.json"), 2),
+        (("--junit", "nowhere/x.xml"), 2),
+    ],
+)
+def test_a_place_that_cannot_be_written(tmp_path: Path, option: tuple[str, str], code: int) -> None:
     (tmp_path / "file").touch()
     done = stackproof("verify", *ONE_CLAUSE, *option, cwd=tmp_path)
-    assert done.returncode == 4
+    assert done.returncode == code
     assert option[1] in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_directory_that_holds_a_run_is_not_overwritten(tmp_path: Path) -> None:
+    first = stackproof("verify", *ONE_CLAUSE, "--out", "run", cwd=tmp_path)
+    kept = (tmp_path / "run" / "certificate.json").read_text()
+    again = stackproof("verify", *ONE_CLAUSE, "--out", "run", cwd=tmp_path)
+    assert first.returncode == 3
+    assert again.returncode == 2
+    assert "run holds a run already" in again.stderr
+    assert (tmp_path / "run" / "certificate.json").read_text() == kept
+
+
+def test_a_password_in_an_error_of_the_backend_shows_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "telling.py").write_text(
+        "import os\n"
+        "from stackproof.adapters.cache.memory import MemoryCache\n"
+        "class Telling(MemoryCache):\n"
+        "    def delete(self, key):\n"
+        "        raise RuntimeError('cannot reach ' + os.environ['REDIS_URL'] + ' with ' + os.environ['API_TOKEN'])\n"
+    )
+    secrets = {"REDIS_URL": "redis://user:s3cr3t-pw@127.0.0.1:1/0", "API_TOKEN": "t0ken-value"}
+    done = stackproof(
+        "verify",
+        "--backend",
+        "cache=telling:Telling",
+        "--clause",
+        "CACHE-11",
+        "--out",
+        "run",
+        cwd=tmp_path,
+        env=secrets,
+    )
+    assert done.returncode == 1
+    assert "cannot reach redis://***@127.0.0.1:1/0 with ***" in done.stdout
+    everything = done.stdout + done.stderr
+    everything += "".join(path.read_text() for path in (tmp_path / "run").iterdir() if path.is_file())
+    assert "s3cr3t-pw" not in everything
+    assert "t0ken-value" not in everything
 
 
 def test_a_full_disk(tmp_path: Path) -> None:

@@ -9,6 +9,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 from stackproof.interfaces import ConfigurationError
 
+ENVIRONMENTS = ("development", "test", "production")
+"""What STACKPROOF_ENV may be. A word that is mistyped must not turn production into a laptop."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -62,7 +65,10 @@ class Settings:
     @property
     def production(self) -> bool:
         """Whether ``STACKPROOF_ENV=production``: fallbacks that are fine on a laptop become errors."""
-        return self.get("STACKPROOF_ENV").lower() == "production"
+        value = self.get("STACKPROOF_ENV", "development").lower()
+        if value not in ENVIRONMENTS:
+            raise ConfigurationError(f"STACKPROOF_ENV={value!r} is not known; known are: {', '.join(ENVIRONMENTS)}")
+        return value == "production"
 
 
 def hide_secrets(url: str) -> str:

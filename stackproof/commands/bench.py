@@ -18,9 +18,9 @@ import stackproof
 from stackproof.adapters.settings import Settings
 from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
-from stackproof.targets import Target, find_stack, parse_target
+from stackproof.targets import Target, find_stack, load_object, parse_target
 
-from .options import json_option, origin_option, out_option, write_json
+from .options import json_option, origin_option, out_option, write_result
 
 if TYPE_CHECKING:
     from stackproof.scenarios.measurement import Facts, Measurement
@@ -106,6 +106,9 @@ def bench(
         calibration=min(2.0, duration),
     )
     _check_load(plan)
+    for target in targets:
+        if target.entry is None:
+            load_object(target.name, target.spec)  # now, so that a mistyped factory is told before servers start
     console = Console(stderr=json_file == "-")
     with provided_servers(targets, origin) as servers:
         proofs = ensure_proven(targets, servers, origin, RUNS, console)
@@ -120,7 +123,7 @@ def bench(
     keep(directory / "run.json", to_json(result))
     keep(directory / "measurement.html", render(result))
     if json_file is not None:
-        write_json(json_file, to_json(result))
+        write_result(json_file, to_json(result))
     print_measurement(result, console, directory)
     return _exit_code(result)
 

@@ -70,6 +70,8 @@ def kept_proofs(targets: Iterable[Target], versions: dict[str, str], origin: str
             continue
         then = {server.name: server.version for server in certificate.servers}
         for target in targets:
+            if target.entry is None or not target.entry.adapter.startswith("stackproof."):
+                continue  # a third party's source may have changed in modules that no digest of ours covers
             if target.server and (origin == "external" or then.get(target.server) != versions.get(target.server)):
                 continue
             record = _holding(certificate, target)

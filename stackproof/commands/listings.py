@@ -13,7 +13,7 @@ from stackproof.adapters.registry import CONCERNS
 from stackproof.adapters.registry import backends as all_backends
 from stackproof.targets import STACKS
 
-from .options import concern_option, json_option, write_json
+from .options import concern_option, json_option, write_result
 
 
 @click.command()
@@ -23,7 +23,7 @@ def backends(concern: str | None, json_file: str | None) -> None:
     """List the backends, third-party ones (entry point group `stackproof.adapters`) included."""
     entries = all_backends(concern)
     if json_file is not None:
-        write_json(
+        write_result(
             json_file,
             json.dumps({"schema": "stackproof-backends/1", "backends": [asdict(e) for e in entries]}, indent=2) + "\n",
         )
@@ -46,7 +46,7 @@ def clauses(ids: tuple[str, ...], concern: str | None, json_file: str | None) ->
     if unknown:
         raise ConfigurationError(f"there is no clause {sorted(unknown)[0]}; `stackproof clauses` lists them all")
     if json_file is not None:
-        write_json(json_file, json.dumps({"schema": "stackproof-clauses/1", "clauses": rows}, indent=2) + "\n")
+        write_result(json_file, json.dumps({"schema": "stackproof-clauses/1", "clauses": rows}, indent=2) + "\n")
     elif ids:
         for row in rows:
             click.echo(_in_full(row))
@@ -107,7 +107,7 @@ def stacks(json_file: str | None) -> None:
     """List the stacks: one backend for each concern."""
     if json_file is not None:
         rows = [{"name": s.name, "title": s.title, "backends": dict(s.backends)} for s in STACKS]
-        write_json(json_file, json.dumps({"schema": "stackproof-stacks/1", "stacks": rows}, indent=2) + "\n")
+        write_result(json_file, json.dumps({"schema": "stackproof-stacks/1", "stacks": rows}, indent=2) + "\n")
         return
     _table(("stack", *CONCERNS), [(s.name, *(s.backends[concern] for concern in CONCERNS)) for s in STACKS])
 

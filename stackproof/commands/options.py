@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from stackproof.adapters.registry import CONCERNS
+from stackproof.interfaces import ConfigurationError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,11 +61,24 @@ def result_console(json_file: str | None) -> Console:
     return Unheard(stderr=json_file == "-")
 
 
-def write_json(target: str, text: str) -> None:
-    """Write JSON to a file, or with ``-`` to standard output."""
+def write_result(target: str, text: str) -> None:
+    """Write a result to a file, or with ``-`` to standard output."""
     from stackproof.verification.runs import keep
 
     if target == "-":
         click.echo(text, nl=False)
     else:
         keep(Path(target), text)
+
+
+def check_targets(*targets: str | Path | None) -> None:
+    """Refuse files that cannot be written, before a run whose result would have no place to go."""
+    for target in targets:
+        if target is None or str(target) == "-":
+            continue
+        path = Path(target)
+        folder = path.parent
+        if path.is_dir() or not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
+            raise ConfigurationError(
+                f"{path} cannot be written: its directory does not exist, or it is not yours to write to"
+            )

@@ -12,7 +12,7 @@ import click
 from stackproof.adapters.registry import CONCERNS
 from stackproof.exits import Exit
 
-from .options import concern_option, json_option, out_option, result_console, seed_option, write_json
+from .options import concern_option, json_option, out_option, result_console, seed_option, write_result
 
 
 @click.command()
@@ -40,7 +40,7 @@ def selftest(concern: str | None, seed: int, out: Path | None, json_file: str | 
             "mutants": [asdict(row) for row in outcome.rows],
         }
         data |= {"uncovered": list(outcome.uncovered), "reference_troubles": list(outcome.reference_troubles)}
-        write_json(json_file, json.dumps(data, indent=2) + "\n")
+        write_result(json_file, json.dumps(data, indent=2) + "\n")
     for row in outcome.rows:
         if not row.killed:
             console.print(f"ALIVE  {row.mutant}: {row.clause} did not catch it ({row.seen})", markup=False)

@@ -13,13 +13,14 @@ from stackproof.targets import Target, parse_targets
 
 from .options import (
     backend_option,
+    check_targets,
     json_option,
     origin_option,
     out_option,
     result_console,
     seed_option,
     stack_option,
-    write_json,
+    write_result,
 )
 
 if TYPE_CHECKING:
@@ -69,18 +70,19 @@ def verify(
     options = VerifyOptions(
         stack=stack or ("" if backends else "development"), profile=profile, seed=seed, origin=origin, clauses=wanted
     )
+    check_targets(json_file, junit_file)
     run_id = new_run_id()
     directory = open_run(out, run_id)
-    console = result_console(json_file)
+    console = result_console(json_file if json_file == "-" else str(junit_file or ""))
     with provided_servers(targets, origin) as servers, LiveView(console) as view:
         certificate = run_verification(targets, servers, options, directory, run_id, view)
         # Kept before the servers end, so that an impatient second Ctrl-C does not lose it.
         keep(directory / "certificate.json", to_json(certificate))
     no_page = _keep_page(certificate, directory)
     if junit_file is not None:
-        keep(junit_file, junit.render(certificate))
+        write_result(str(junit_file), junit.render(certificate))
     if json_file is not None:
-        write_json(json_file, to_json(certificate))
+        write_result(json_file, to_json(certificate))
     if nothing_to_say := _all_harness_trouble(certificate):
         for sentence in nothing_to_say:
             click.echo(f"stackproof: {sentence}", err=True)

@@ -6,10 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from .alterations import alteration_of
+
 _Function = TypeVar("_Function", bound=Callable[..., None])
 
 CLAUSE_ATTRIBUTE = "__stackproof_clause__"
 ABSENCE_ATTRIBUTE = "__stackproof_absence__"
+BIRTH_ATTRIBUTE = "__stackproof_born_with__"
+"""On a contract class: the clause methods that it was made with, so that one which is deleted later is missed."""
 ABSENCE_EVIDENCE = "absence probes"
 """What a proof of absence must have seen at least once."""
 PROFILES = ("core", "full")
@@ -119,8 +123,9 @@ def planned_clauses(contract: type[Any], profile: str = "full") -> Iterator[Plan
     """
     first: dict[str, Clause] = {}
     origin: dict[str, object] = {}
+    everything = alteration_of(contract)
     for base in reversed(contract.__mro__):
-        for name, function in vars(base).items():
+        for name, function in {**vars(base), **base.__dict__.get(BIRTH_ATTRIBUTE, {})}.items():
             found = clause_of(function)
             if found is not None and name not in first:
                 first[name] = found
@@ -129,7 +134,7 @@ def planned_clauses(contract: type[Any], profile: str = "full") -> Iterator[Plan
         if profile == "core" and value.profile != "core":
             continue
         current = getattr(contract, name, None)
-        altered = ""
+        altered = everything
         if current is None:
             altered = f"{name} was removed"
         elif current is not origin[name]:

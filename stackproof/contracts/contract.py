@@ -15,9 +15,11 @@ from stackproof.interfaces.capabilities import (
     LogCapabilities,
     SearchCapabilities,
 )
+from stackproof.interfaces.errors import ConfigurationError
 
 from .callers import Callers
 from .case import Case
+from .clauses import BIRTH_ATTRIBUTE, clause_of
 from .evidence import Evidence
 from .instances import fresh_namespace
 
@@ -45,6 +47,11 @@ class Contract(Generic[B]):
     """What the backend declares; where it is None, the ``capabilities`` of the backend's own class, or the defaults."""
     only_clauses: ClassVar[frozenset[str] | None] = None
     """Plan just these ids (the self-test and ``--clause`` use it); None: all."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        born_with = {name: value for name, value in vars(cls).items() if clause_of(value) is not None}
+        setattr(cls, BIRTH_ATTRIBUTE, born_with)
 
     def make_backend(self, namespace: str) -> B:
         """A new instance of the backend that keeps everything it stores under this name. Called several times a clause.
@@ -76,10 +83,13 @@ class Contract(Generic[B]):
     @classmethod
     def declared(cls, backend: Any) -> Any:
         """The capabilities that hold for this backend: of the contract class, else of the backend's class, else the defaults."""
-        if cls.capabilities is not None:
-            return cls.capabilities
-        own = getattr(backend, "capabilities", None)
-        return own if own is not None else _DEFAULTS[cls.concern]()
+        kind = _DEFAULTS[cls.concern]
+        found = cls.capabilities if cls.capabilities is not None else getattr(backend, "capabilities", None)
+        if found is None:
+            return kind()
+        if not isinstance(found, kind):
+            raise ConfigurationError(f"capabilities must be {kind.__name__}(...), not {type(found).__name__}")
+        return found
 
     # Fixtures. They live in the class, so that they cannot collide with those of the third party's own tests.
 

@@ -9,8 +9,6 @@ from typing import Any, ClassVar
 
 import pytest
 
-from stackproof.interfaces import LogCapabilities
-
 from .contract import Contract
 from .evidence import Evidence
 from .expectations import eventually
@@ -39,12 +37,6 @@ class LogHarness(Contract[logging.Handler]):
         """
         read_back = getattr(self._handler, "read_back", None)
         return self.sink.lines() if self.sink.writes or read_back is None else list(read_back())
-
-    @classmethod
-    def declared(cls, backend: Any) -> Any:
-        """As in every contract; the default `LogCapabilities` where neither class declares any."""
-        found = super().declared(backend)
-        return LogCapabilities() if found is None else found
 
     def close_backend(self, backend: Any) -> None:
         backend.close()

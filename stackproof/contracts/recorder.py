@@ -17,6 +17,7 @@ from .contract import CASE_KEY, GATE_KEY, Contract
 from .explain import explain
 from .judge import judge
 from .ledger import Ledger, counts
+from .secrets import scrubbed, without_secrets
 from .smoke import Smoke, Trouble, smoke_test
 from .stream import (
     ClauseEnded,
@@ -132,10 +133,13 @@ class Recorder:
         """The smoke step, once per class: where the harness or the server is broken, no clause can say anything."""
         if target not in self._smokes:
             smoke, backend = smoke_test(contract)
+            smoke = replace(smoke, sentence=scrubbed(smoke.sentence))
+            harness = smoke.trouble is Trouble.HARNESS
+            declared = {} if harness else describe_capabilities(contract.declared(backend))
             kind = type(backend)
             name = "" if backend is None else f"{kind.__module__}.{kind.__qualname__}"
             self._smokes[target] = smoke
-            self._tell(TargetSmoked(target, smoke, name, describe_capabilities(contract.declared(backend))))
+            self._tell(TargetSmoked(target, smoke, name, declared))
         smoke = self._smokes[target]
         if smoke.trouble is Trouble.SERVER:
             pytest.skip(f"the server cannot be used: {smoke.sentence}")
@@ -204,9 +208,9 @@ class Recorder:
             failure = replace(failure, again=command)
         marks = sorted({mark.name for mark in item.iter_markers()} & {"skip", "skipif", "xfail"})
         altered = planned.altered or (f"marked {', '.join(marks)}" if marks else "")
-        return ClauseResult(
-            planned.clause.id, item.cls.concern, target, verdict, reason, case.evidence.counts(), 0.0, altered, failure
-        )
+        seen = case.evidence.counts()
+        clause, concern = planned.clause.id, item.cls.concern
+        return without_secrets(ClauseResult(clause, concern, target, verdict, reason, seen, 0.0, altered, failure))
 
     def ended(self, item: pytest.Function, seconds: float) -> None:
         """After the teardown: the result is complete."""
@@ -217,7 +221,7 @@ class Recorder:
         notes = tuple(instances.notes) if instances is not None else ()
         if item.stash.get(_TIMED_OUT, False) or (instances is not None and instances.hung):
             self._out_of_time[result.target] = self._out_of_time.get(result.target, 0) + 1
-        result = replace(result, seconds=round(seconds, 4), notes=notes)
+        result = without_secrets(replace(result, seconds=round(seconds, 4), notes=notes))
         known = self.ledger.results.get((result.target, result.clause))
         if known is None:
             self._tell(ClauseEnded(result))

@@ -86,6 +86,10 @@ def _factory(contract: Any) -> str:
 
 def _look_at(contract: Any, made: list[Any]) -> None:
     first, second = made
+    try:
+        contract.declared(first)
+    except ConfigurationError as error:
+        raise _Found(Trouble.HARNESS, f"{error}.") from error
     if first is second:
         raise _Found(
             Trouble.HARNESS,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Any
 
 from .clauses import Clause, Need
@@ -119,6 +119,6 @@ def _planned(data: dict[str, Any]) -> PlannedClause:
 
 def describe_capabilities(capabilities: Any) -> dict[str, Any]:
     """Capabilities as plain JSON values."""
-    if capabilities is None:
+    if not is_dataclass(capabilities) or isinstance(capabilities, type):
         return {}
     return {name: getattr(value, "value", value) for name, value in asdict(capabilities).items()}

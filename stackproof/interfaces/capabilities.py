@@ -7,8 +7,11 @@ An adapter declares its own as the class attribute ``capabilities``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 from enum import Enum
+
+from .errors import ConfigurationError
 
 
 class Delivery(Enum):
@@ -28,8 +31,32 @@ class Order(Enum):
     TOTAL = "total"
 
 
+class _Checked:
+    """A declaration that cannot be true is refused when it is made: a limit that is no number would switch clauses off."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        for field in fields(self):  # type: ignore[arg-type]
+            value, default = getattr(self, field.name), field.default
+            trouble = _trouble(value, default)
+            if trouble:
+                raise ConfigurationError(f"{type(self).__name__}({field.name}={value!r}): {trouble}")
+
+
+def _trouble(value: object, default: object) -> str:
+    """What is wrong with a declared value, judged by the kind of its default."""
+    if isinstance(default, bool | Enum):
+        return "" if isinstance(value, type(default)) else f"a {type(default).__name__} is needed"
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        return "a finite number of at least 0 is needed"
+    if isinstance(default, int) and (not isinstance(value, int) or value < 1):
+        return "a whole number of at least 1 is needed"
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
-class CacheCapabilities:
+class CacheCapabilities(_Checked):
     """What a `CacheStore` declares."""
 
     ttl_resolution: float = 0.001
@@ -45,7 +72,7 @@ class CacheCapabilities:
 
 
 @dataclass(frozen=True, slots=True)
-class EventCapabilities:
+class EventCapabilities(_Checked):
     """What an `EventPublisher` declares."""
 
     delivery: Delivery = Delivery.AT_MOST_ONCE
@@ -65,7 +92,7 @@ class EventCapabilities:
 
 
 @dataclass(frozen=True, slots=True)
-class InteractionCapabilities:
+class InteractionCapabilities(_Checked):
     """What an `InteractionStore` declares."""
 
     timestamp_resolution: float = 0.000001
@@ -83,7 +110,7 @@ class InteractionCapabilities:
 
 
 @dataclass(frozen=True, slots=True)
-class SearchCapabilities:
+class SearchCapabilities(_Checked):
     """What a `SearchIndex` declares."""
 
     visible_within: float = 0.0
@@ -101,7 +128,7 @@ class SearchCapabilities:
 
 
 @dataclass(frozen=True, slots=True)
-class LogCapabilities:
+class LogCapabilities(_Checked):
     """What a log transport (any `logging.Handler`) declares."""
 
     structured: bool = True

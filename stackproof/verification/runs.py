@@ -8,6 +8,8 @@ import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
+from stackproof.interfaces import ConfigurationError
+
 RUNS = Path(".stackproof") / "runs"
 
 
@@ -23,10 +25,18 @@ def new_run_id() -> str:
 def open_run(out: Path | None, run_id: str) -> Path:
     """Make the directory of a run; `StorageError` where that is not possible."""
     path = out if out is not None else RUNS / run_id
+    if path.exists() and not path.is_dir():
+        raise ConfigurationError(f"--out {path} is a file; a run needs a directory")
     try:
         path.mkdir(parents=True, exist_ok=True)
+        # Exclusively: of two runs into the same directory, one is refused.
+        (path / "run.lock").touch(exist_ok=False)
         if out is None:
             (RUNS.parent / ".gitignore").write_text("*\n", encoding="utf-8")  # records, not source
+    except FileExistsError as error:
+        raise ConfigurationError(
+            f"{path} holds a run already, and is not overwritten; give --out another directory"
+        ) from error
     except OSError as error:
         raise StorageError(f"the run cannot be kept in {path}: {error.strerror}; use --out DIR") from error
     return path
@@ -54,10 +64,10 @@ def keep(path: Path, text: str) -> None:
 
 
 def find_run(run: str) -> Path:
-    """The directory of a run, from its path or its id; `StorageError` where there is none."""
+    """The directory of a run, from its path or its id; `ConfigurationError` where there is none."""
     for path in (Path(run), RUNS / run):
         if path.is_dir():
             return path
         if path.is_file():
             return path.parent
-    raise StorageError(f"there is no run {run!r}; runs are kept in {RUNS}")
+    raise ConfigurationError(f"there is no run {run!r}; runs are kept in {RUNS}")

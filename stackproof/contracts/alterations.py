@@ -1,0 +1,47 @@
+"""What a third party changed of a contract besides its clauses: fixtures and helpers decide what a clause really looks at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+HOOKS = frozenset(
+    {
+        "make_backend",
+        "make_unreachable",
+        "make_faulty",
+        "remove_namespace",
+        "close_backend",
+        "capabilities",
+        "delivered",
+        "delivery_seconds",
+        "target_name",
+        "only_clauses",
+    }
+)
+"""What a third party fills in. Everything else of a contract is ours."""
+
+_OURS = "stackproof.contracts."
+
+
+def alteration_of(contract: type[Any]) -> str:
+    """Which part of the contract a subclass replaced, in a few words; empty where it only filled in the hooks.
+
+    Clause methods are not looked at here: the plan tells about each of them. A contract for which a third party writes
+    `exercise` for the first time (a concern of its own) replaces nothing.
+    """
+    ours = [base for base in contract.__mro__ if base.__module__.startswith(_OURS)]
+    fixed = {name for base in ours if getattr(base, "concern", "") for name in vars(base)}
+    fixtures = {name for base in ours for name, value in vars(base).items() if _is_fixture(value)}
+    for base in contract.__mro__:
+        if base in ours or base is object:
+            continue
+        for name in vars(base):
+            if name in HOOKS or name.startswith(("__", "test_", "_abc_")):
+                continue
+            if name in fixed | fixtures:
+                return f"{name} was replaced in {base.__qualname__}"
+    return ""
+
+
+def _is_fixture(value: object) -> bool:
+    return type(value).__name__ in ("FixtureFunctionDefinition", "FixtureFunctionMarker")
