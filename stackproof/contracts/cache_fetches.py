@@ -17,6 +17,8 @@ from .evidence import Evidence
 from .expectations import expect
 from .lifecycle import LifecycleContract
 
+SLOW_FETCH_SECONDS = 2.5
+"""A slow answer of a database: longer than a caller who loses patience after a second or two would wait."""
 SOON = 5.0
 """Seconds in which a caller must get on once the one it waited for has failed."""
 
@@ -47,11 +49,14 @@ class CacheFetchClauses(LifecycleContract[CacheStore]):
         sees=("overlapping callers", 2),
     )
     def test_concurrent_callers_share_one_fetch(self, cache: CacheStore, callers: Callers, evidence: Evidence) -> None:
-        source = Source("offer", seconds=0.2)
-        answers = callers.all_at_once(8, lambda: cache.get_or_fetch("hot", source, ttl=30))
+        quick, slow = Source("offer", seconds=0.2), Source("offer", seconds=SLOW_FETCH_SECONDS)
+        answers = callers.each(
+            [partial(cache.get_or_fetch, "hot", quick, 30)] * 8 + [partial(cache.get_or_fetch, "slow", slow, 30)] * 3
+        )
         evidence.saw("overlapping callers", callers.overlapping)
         expect(answers, "answers").all_equal("offer")
-        expect(source.calls, "fetches for one key").equals(1)
+        expect(quick.calls, "fetches for one key").equals(1)
+        expect(slow.calls, f"fetches for one key that take {SLOW_FETCH_SECONDS:g} s").equals(1)
 
     @clause(
         "CACHE-18",
@@ -64,7 +69,7 @@ class CacheFetchClauses(LifecycleContract[CacheStore]):
     def test_instances_share_one_fetch(
         self, cache: CacheStore, another: Callable[[], CacheStore], callers: Callers, evidence: Evidence
     ) -> None:
-        source = Source("offer", seconds=0.3)
+        source = Source("offer", seconds=SLOW_FETCH_SECONDS)
         instances = [cache, another(), another()]
         answers = callers.each([partial(i.get_or_fetch, "hot", source, 30) for i in instances * 2])
         evidence.saw("overlapping callers", callers.overlapping)
@@ -108,7 +113,7 @@ class CacheFetchClauses(LifecycleContract[CacheStore]):
     )
     def test_a_failed_fetch_frees_its_key(self, cache: CacheStore, callers: Callers, evidence: Evidence) -> None:
         for error in (FetchFailed("the database is down"), Stopped("Ctrl-C")):
-            key = f"key of {type(error).__name__}"
+            key = type(error).__name__
             bad, good = Source(error=error, held=True), Source("offer")
             first = partial(cache.get_or_fetch, key, bad, 30)
 
@@ -144,16 +149,80 @@ class CacheFetchClauses(LifecycleContract[CacheStore]):
             "delete": (cache.delete, MISSING),
         }
         for key, (write, remains) in writes.items():
-            source = Source("older", held=True)
-
-            def overtake(key: str = key, write: Callable[[str], object] = write, source: Source = source) -> None:
-                evidence.saw("writes during a fetch", int(source.started.wait(SOON)))
-                write(key)
-                source.go_on.set()
-
-            # A cache may let the write wait until the fetch has ended: so the fetch ends after a moment in any case.
-            fetched = callers.each(
-                [partial(cache.get_or_fetch, key, source, 30), overtake, partial(source.let_go, after=0.5)]
-            )[0]
+            fetched = self._overtaken(cache, key, partial(write, key), callers, evidence)
             expect(fetched, "what the fetching caller got").is_one_of("older", "newer")
             expect(cache.get(key), f"the key after {key} during its fetch").equals(remains)
+
+    @clause(
+        "CACHE-22",
+        "A set or delete through another instance that completes while a fetch runs wins over the fetched value.",
+        because="the request that changes an offer is served by one worker while another one still fetches the old state",
+        learnt_from=("C4",),
+        needs="shared",
+        sees=("writes during a fetch", 3),
+    )
+    def test_a_newer_write_of_another_instance_wins(
+        self, cache: CacheStore, another: Callable[[], CacheStore], callers: Callers, evidence: Evidence
+    ) -> None:
+        other = another()
+        writes: dict[str, tuple[Callable[[str], object], object]] = {
+            "set": (lambda key: other.set(key, "newer", ttl=30), "newer"),
+            "set with ttl 0": (lambda key: other.set(key, "newer", ttl=0), MISSING),
+            "delete": (other.delete, MISSING),
+        }
+        for key, (write, remains) in writes.items():
+            fetched = self._overtaken(cache, key, partial(write, key), callers, evidence)
+            expect(fetched, "what the fetching caller got").is_one_of("older", "newer")
+            for instance in (cache, other):
+                expect(instance.get(key), f"the key after {key} through another instance during its fetch").equals(
+                    remains
+                )
+
+    @absence("CACHE-22")
+    def prove_that_writes_elsewhere_do_not_matter(
+        self, cache: CacheStore, another: Callable[[], CacheStore], callers: Callers, evidence: Evidence
+    ) -> None:
+        other = another()
+        self._overtaken(cache, "key", lambda: other.set("key", "another's", ttl=30), callers, evidence)
+        expect(cache.get("key"), "the key after another instance set it during its fetch").equals(
+            "older", why="`shared` is not declared"
+        )
+        evidence.saw("absence probes")
+
+    @clause(
+        "CACHE-26",
+        "A fetch can itself ask for another key.",
+        because="an answer is made of parts that are cached too; one lock for all fetches would wait for itself for ever",
+        sees=("fetches inside a fetch", 1),
+    )
+    def test_a_fetch_can_ask_for_another_key(self, cache: CacheStore, callers: Callers, evidence: Evidence) -> None:
+        def part() -> str:
+            evidence.saw("fetches inside a fetch")
+            return "part"
+
+        def whole() -> list[Any]:
+            return [cache.get_or_fetch("part", part, ttl=30)]
+
+        # In a thread of its own: one that waits for itself is then found in bounded time.
+        answers = callers.all_at_once(1, partial(cache.get_or_fetch, "whole", whole, 30), within=SOON)
+        expect(answers, "what was made of a part").equals([["part"]])
+        expect([cache.get("part"), cache.get("whole")], "the entries of both").equals(["part", ["part"]])
+
+    def _overtaken(
+        self, cache: CacheStore, key: str, write: Callable[[], object], callers: Callers, evidence: Evidence
+    ) -> object:
+        """What a caller gets whose fetch of "older" is overtaken by a write."""
+        source = Source("older", held=True)
+
+        def overtake() -> None:
+            evidence.saw("writes during a fetch", int(source.started.wait(SOON)))
+            write()
+            source.go_on.set()
+
+        # A cache may let the write wait until the fetch has ended: so the fetch ends after a moment in any case.
+        calls: list[Callable[[], Any]] = [
+            partial(cache.get_or_fetch, key, source, 30),
+            overtake,
+            partial(source.let_go, after=0.5),
+        ]
+        return callers.each(calls)[0]

@@ -130,6 +130,13 @@ def sample_keys(max_bytes: int) -> list[str]:
     return [text for text in dict.fromkeys(texts) if text and len(text.encode()) <= max_bytes]
 
 
+def size_of(value: CacheValue) -> int:
+    """The size that a declared limit is compared with: of text and bytes their own, of anything else its written form."""
+    if isinstance(value, bytes):
+        return len(value)
+    return len((value if isinstance(value, str) else repr(value)).encode())
+
+
 def exactly(value: object) -> str:
     """A value in a form that tells apart what ``==`` does not: 1, 1.0 and True; a list and a tuple; 0.0 and -0.0."""
     return f"{type(value).__name__} {value!r}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -407,3 +408,102 @@ class OneObjectForAllWaiters(MemoryCache):
     def _noted(self, key: str, fetch: Fetch) -> CacheValue:
         self._last[key] = fetch()
         return self._last[key]
+
+
+class _Fetching:
+    """The keys that one instance fetches at the moment."""
+
+    def __init__(self) -> None:
+        self.keys: set[str] = set()
+
+    def noted(self, key: str, fetch: Fetch) -> CacheValue:
+        self.keys.add(key)
+        try:
+            return fetch()
+        finally:
+            self.keys.discard(key)
+
+
+@mutant(of=MemoryCache, killed_by="CACHE-22", imitates="C4")
+class WritesElsewhereGoUnnoticed(MemoryCache):
+    """A fetch gives way to a newer value of its own instance, but not to one of another instance."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._fetching = _Fetching()
+
+    def set(self, key: str, value: CacheValue, ttl: float | None = None) -> None:
+        if key in self._fetching.keys:
+            return super().set(key, value, ttl)
+        entry = self._entry(value, ttl)
+        with self._space.lock:
+            self._put(key, entry)
+        return None
+
+    def get_or_fetch(self, key: str, fetch: Fetch, ttl: float | None = None) -> CacheValue:
+        return super().get_or_fetch(key, partial(self._fetching.noted, key, fetch), ttl)
+
+
+@mutant(of=MemoryCache, killed_by="CACHE-13")
+class AskingProlongs(MemoryCache):
+    """A hit of get_or_fetch begins the lifetime of the entry anew."""
+
+    def get_or_fetch(self, key: str, fetch: Fetch, ttl: float | None = None) -> CacheValue:
+        value = super().get_or_fetch(key, fetch, ttl)
+        with self._space.lock:
+            entry = self._live(key)
+            if entry is not None and ttl is not None:
+                self._space.entries[key] = Entry(entry.value, self._clock() + ttl)
+        return value
+
+
+@mutant(of=MemoryCache, killed_by="CACHE-13", imitates="C15")
+class FetchedForTwoSeconds(MemoryCache):
+    """Without a ttl, get_or_fetch stores for two seconds."""
+
+    def get_or_fetch(self, key: str, fetch: Fetch, ttl: float | None = None) -> CacheValue:
+        return super().get_or_fetch(key, fetch, 2.0 if ttl is None else ttl)
+
+
+class _Impatient(MemoryCache):
+    """A base for caches whose callers wait so long for the fetch of another, and then fetch themselves."""
+
+    patience = 1.0
+
+    def get_or_fetch(self, key: str, fetch: Fetch, ttl: float | None = None) -> CacheValue:
+        with self._space.lock:
+            flight = self._space.flights.get(key)
+        until = self._clock() + self.patience
+        while flight is not None and self._space.flights.get(key) is flight:
+            if self._clock() > until:
+                return fetch()
+            time.sleep(0.01)
+        return super().get_or_fetch(key, fetch, ttl)
+
+
+@mutant(of=MemoryCache, killed_by="CACHE-03", imitates="C3")
+class WaitsForASecond(_Impatient):
+    """A caller waits one second for the fetch of another caller, then it fetches as well."""
+
+
+@mutant(of=MemoryCache, killed_by="CACHE-18", imitates="C3")
+class WaitsForTwoSeconds(_Impatient):
+    """A caller waits two seconds for the fetch of another instance, then it fetches as well."""
+
+    patience = 2.0
+
+
+@mutant(of=MemoryCache, killed_by="CACHE-26")
+class OneLockForAllFetches(MemoryCache):
+    """A fetch holds a lock that every other fetch needs, whatever its key."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._turn = threading.Lock()
+
+    def get_or_fetch(self, key: str, fetch: Fetch, ttl: float | None = None) -> CacheValue:
+        def alone() -> CacheValue:
+            with self._turn:
+                return fetch()
+
+        return super().get_or_fetch(key, alone, ttl)

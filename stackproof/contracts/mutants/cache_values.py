@@ -121,3 +121,13 @@ class NamesBecomeText(_OtherValues):
 
     def _change(self, part: Any) -> Any:
         return {str(name): item for name, item in part.items()} if type(part) is dict else part
+
+
+@mutant(of=MemoryCache, killed_by="CACHE-14")
+class LargeFetchesAreNotKept(MemoryCache):
+    """A fetched value of more than 100 kB is returned, but the error of storing it is swallowed."""
+
+    def _put(self, key: str, entry: Entry) -> None:
+        large = isinstance(entry.value, str | bytes) and len(entry.value) > 100_000
+        if not (large and key in self._space.flights):
+            super()._put(key, entry)
