@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import msgpack
@@ -17,7 +18,7 @@ from stackproof.adapters.cache.memory import MemoryCache
 from stackproof.adapters.cache.values import check_types, copy_value
 from stackproof.adapters.settings import Settings
 from stackproof.contracts import CacheContract
-from stackproof.contracts.cache_samples import ODD_VALUES, PLAIN_VALUES, exactly
+from stackproof.contracts.cache_samples import ODD_VALUES, PLAIN_VALUES, exactly, size_of
 from stackproof.interfaces import MISSING, ConfigurationError, RejectedError
 
 
@@ -29,6 +30,25 @@ class TestMemoryCache(CacheContract):
 class TestLocalCache(CacheContract):
     def make_backend(self, namespace):
         return LocalCache(namespace=namespace)
+
+
+class TinyCache(MemoryCache):
+    """Declares limits that are much smaller than usual, and keeps to them strictly."""
+
+    capabilities = replace(MemoryCache.capabilities, max_key_bytes=16, max_value_bytes=100)
+
+    def _entry(self, value, ttl):
+        entry = super()._entry(value, ttl)
+        if size_of(entry.value) > self.capabilities.max_value_bytes:
+            raise RejectedError("the value is too large")
+        return entry
+
+
+class TestTinyCache(CacheContract):
+    """Sample data respect declared limits: who declares little and keeps it passes everything."""
+
+    def make_backend(self, namespace):
+        return TinyCache(namespace=namespace)
 
 
 class Clock:

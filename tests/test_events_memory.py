@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from dataclasses import replace
 from queue import SimpleQueue
 
 import pytest
@@ -10,7 +12,9 @@ import pytest
 from stackproof.adapters.events.common import from_json, to_json
 from stackproof.adapters.events.memory import MemoryEventPublisher, MemoryPubSub
 from stackproof.contracts.events import EventContract
-from stackproof.interfaces import ConfigurationError, Event, RejectedError
+from stackproof.contracts.expectations import ContractViolation
+from stackproof.contracts.listeners import Listener, numbered
+from stackproof.interfaces import ConfigurationError, Event, Order, RejectedError
 
 
 class TestMemoryEvents(EventContract):
@@ -21,6 +25,42 @@ class TestMemoryEvents(EventContract):
 class TestMemoryPubSub(EventContract):
     def make_backend(self, namespace: str) -> MemoryPubSub:
         return MemoryPubSub(namespace=namespace)
+
+
+class TinyEvents(MemoryEventPublisher):
+    """Declares a small payload, and delivers every fifth event once more, to whichever member of a group is next."""
+
+    capabilities = replace(MemoryEventPublisher.capabilities, max_payload_bytes=200, order=Order.NONE)
+    published = 0
+
+    def publish(self, topic: str, event: Event) -> None:
+        super().publish(topic, event)
+        self.published += 1
+        if self.published % 5 == 0:
+            super().publish(topic, event)
+
+
+class TestTinyEvents(EventContract):
+    """Sample data respect declared limits, and at least once allows repetitions: this bus passes everything."""
+
+    def make_backend(self, namespace: str) -> MemoryEventPublisher:
+        return TinyEvents(namespace=namespace)
+
+
+def test_waiting_goes_on_while_new_events_come() -> None:
+    listener = Listener()
+
+    def feed() -> None:
+        for number in range(10):
+            listener(numbered(number))
+            time.sleep(0.1)
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    listener.await_numbers(range(10), "events that come one by one", within=0.6)
+    feeder.join()
+    with pytest.raises(ContractViolation, match="10 of them"):
+        listener.await_numbers(range(11), "events, one of which never comes", within=0.1)
 
 
 def test_an_empty_namespace_is_private() -> None:

@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
+from typing import Any
 
+from stackproof.adapters.logs.fields import SMALLEST_RECORD_BYTES
 from stackproof.adapters.logs.memory import MemoryLogHandler
 from stackproof.adapters.settings import Settings
 from stackproof.contracts.logs import LogContract
+from stackproof.interfaces import LogCapabilities
 
 
 class TestMemoryLogsOnAStream(LogContract):
     def make_backend(self, namespace: str) -> logging.Handler:
         handler = MemoryLogHandler(namespace=namespace)
+        handler.setStream(self.sink.stream)
+        return handler
+
+
+class TinyLogs(MemoryLogHandler):
+    """Declares the smallest records, and cuts what is larger."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.capabilities = replace(self.capabilities, max_record_bytes=SMALLEST_RECORD_BYTES)
+
+
+class TestTinyLogs(LogContract):
+    """Sample data respect declared limits: who declares little and keeps it passes everything."""
+
+    capabilities = LogCapabilities(counts_drops=True, max_record_bytes=SMALLEST_RECORD_BYTES)
+
+    def make_backend(self, namespace: str) -> logging.Handler:
+        handler = TinyLogs(namespace=namespace)
         handler.setStream(self.sink.stream)
         return handler
 

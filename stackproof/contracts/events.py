@@ -31,18 +31,23 @@ class EventContract(EventSubscriptionContract):
         "A handler that raises does not end the delivery, neither its own nor that of others.",
         because="one malformed event would silence a consumer until somebody restarts it",
         learnt_from=("E10", "E12", "E15"),
-        sees=(("handler failures", 3), ("later events", 10)),
+        sees=(("handler failures", 4), ("later events", 9)),
     )
     def test_a_failing_handler_keeps_being_served(self, events: Any, evidence: Evidence) -> None:
-        failing = Failing([0, 1, 2])
-        troubled, other = Listener(failing), Listener()
+        failing, exiting = Failing([0, 1, 2]), Failing([3], error=SystemExit)
+
+        def during(event: Event) -> None:
+            failing(event)
+            exiting(event)  # sys.exit() somewhere in a handler: in a thread, it ends just that, without a word
+
+        troubled, other = Listener(during), Listener()
         events.subscribe("orders", troubled)
         events.subscribe("orders", other)
         for number in range(8):
             events.publish("orders", numbered(number))
-        troubled.await_numbers(range(3, 8), "events after three that the handler failed on", self.patience)
+        troubled.await_numbers(range(4, 8), "events after four that the handler failed on", self.patience)
         other.await_numbers(range(8), "events of a subscription beside a failing one", self.patience)
-        evidence.saw("handler failures", failing.failures)
+        evidence.saw("handler failures", failing.failures + exiting.failures)
         evidence.saw("later events", len(troubled.handled) + len(other.handled) - 3)
 
     @clause(
@@ -51,14 +56,15 @@ class EventContract(EventSubscriptionContract):
         because="at-least-once delivery is chosen so that a crash in the middle of an event loses nothing",
         learnt_from=("E1", "E10", "E11", "E23"),
         needs=("delivery", Delivery.AT_LEAST_ONCE),
-        sees=("deliveries of the failed event", 3),
+        sees=("deliveries of the failed event", 9),
+        seconds=40.0,
     )
     def test_a_failed_event_comes_again(self, events: Any, evidence: Evidence) -> None:
-        listener = Listener(Failing([1], times=2))
+        listener = Listener(Failing([1], times=8))
         events.subscribe("orders", listener)
         for number in range(3):
             events.publish("orders", numbered(number))
-        listener.await_numbers(range(3), "events, one of which failed twice", self.patience)
+        listener.await_numbers(range(3), "events, one of which failed eight times", 9 * self.patience)
         evidence.saw("deliveries of the failed event", [e.payload["n"] for e in listener.calls].count(1))
 
     @absence("EVENT-02")
@@ -125,6 +131,7 @@ class EventContract(EventSubscriptionContract):
         learnt_from=("E18", "E19"),
         needs="shared",
         sees=("events after the publisher was gone", 100),
+        seconds=60.0,
     )
     def test_disconnect_flushes(self, events: Any, another: Callable[[], Any], evidence: Evidence) -> None:
         witness = Listener()
@@ -146,28 +153,42 @@ class EventContract(EventSubscriptionContract):
         "A burst that is faster than the handler loses no event that publish accepted.",
         because="peaks are when events matter; a full queue must slow the publisher or tell it, never drop in silence",
         learnt_from=("E19", "E22"),
-        sees=(("accepted events", 400), ("events that had to wait", 400)),
-        seconds=40.0,
+        sees=(("accepted events", 60), ("events that had to wait", 60)),
+        seconds=90.0,
     )
     def test_a_burst_is_not_lost(self, events: Any, callers: Callers, evidence: Evidence) -> None:
+        size = self._burst_size(events)
         published = threading.Event()
-        listener = Listener(lambda _: published.wait(10.0))
+        listener = Listener(lambda _: published.wait(40.0))
         events.subscribe("orders", listener)
+        padding = "x" * max(0, min(500, self.capabilities.max_payload_bytes - len('{"n":12345,"padding":""}')))
         accepted: list[int] = []
 
         def publish(first: int) -> None:
-            for number in range(first, first + 300):
+            for number in range(first, first + size // 2):
                 try:
-                    events.publish("orders", numbered(number, padding="x" * 500))
+                    events.publish("orders", numbered(number, padding=padding))
                 except BackendError:
                     continue  # told: that is allowed
                 accepted.append(number)
 
-        callers.each([lambda: publish(0), lambda: publish(300)])
+        callers.each([lambda: publish(0), lambda: publish(size // 2)], within=40.0)
         evidence.saw("accepted events", len(accepted))
         evidence.saw("events that had to wait", len(accepted) - len(listener.handled))
         published.set()
         listener.await_numbers(accepted, "accepted events of a burst", self.patience + 2.0)
+
+    def _burst_size(self, events: Any) -> int:
+        """How many events make a burst: 2,400, or where a bus needs much time for each, what it manages in 15 s."""
+        listener = Listener()
+        subscription = events.subscribe("warm-up", listener)
+        began = time.monotonic()
+        for number in range(5):
+            events.publish("warm-up", numbered(number))
+        listener.await_numbers(range(5), "single events before the burst", self.patience)
+        each = (time.monotonic() - began) / 5
+        subscription.close()
+        return max(80, min(2_400, int(15.0 / each)))
 
     @clause(
         "EVENT-09",
@@ -215,6 +236,7 @@ class EventContract(EventSubscriptionContract):
         because="a web server publishes from all its threads through one instance",
         learnt_from=("E19",),
         sees=(("events", 200), ("overlapping publishers", 2)),
+        seconds=60.0,
     )
     def test_concurrent_publishers(
         self, events: Any, another: Callable[[], Any], callers: Callers, evidence: Evidence
@@ -248,6 +270,7 @@ class EventContract(EventSubscriptionContract):
         because="workers of one service divide the work: each event is done once per service",
         needs="groups",
         sees=(("shared events", 60), ("members that got some", 2)),
+        seconds=40.0,
     )
     def test_members_of_a_group_share(self, events: Any, another: Callable[[], Any], evidence: Evidence) -> None:
         members = [Listener(lambda _: time.sleep(0.003)), Listener(lambda _: time.sleep(0.003))]
@@ -263,14 +286,17 @@ class EventContract(EventSubscriptionContract):
         for listener in (audit, alone):
             listener.await_numbers(range(60), "events outside of the group", self.patience)
         shared = "60 events at two members of a group"
-        eventually(lambda: sum(len(set(member.numbers)) for member in members) >= 60, shared, self.patience)
+        eventually(lambda: len({n for member in members for n in member.numbers}) >= 60, shared, 2 * self.patience)
         self.let_settle(began)
         evidence.saw("members that got some", sum(bool(member.handled) for member in members))
         first, second = (set(member.numbers) for member in members)
         expect(first | second, "what the members of a group handled together").equals(set(range(60)))
-        expect(first & second, "what both members of a group handled").equals(
-            set(), why="each event goes to one member"
-        )
+        if self.capabilities.delivery is Delivery.AT_MOST_ONCE:
+            expect(first & second, "what both members of a group handled").equals(
+                set(), why="each event goes to one member"
+            )
+        else:  # a repetition may go to the other member; but that is no way to divide the work
+            expect(len(first & second), "how many of 60 events both members of a group handled").at_most(30)
         evidence.saw("shared events", len(first | second))
 
     @absence("EVENT-21")

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from stackproof.interfaces import Event
+from stackproof.interfaces import Delivery, Event, UnsupportedError
 
 from .callers import Callers
 from .clauses import absence, clause
 from .events_content import EventContentContract
 from .evidence import Evidence
-from .expectations import ContractViolation, eventually, expect
+from .expectations import ContractViolation, eventually, expect, expect_error
 from .listeners import Listener, numbered
+
+LOOK_ALIKE_GROUPS = (
+    *("workers", "Workers", "workers:1", "workers:2", "workers.1", "workers 1"),
+    *("workers-", "w\u00f6rkers", "wo\u0308rkers", "w" * 200 + "1", "w" * 200 + "2"),
+)
+"""Names of groups that a careless mapping makes one of."""
 
 
 class EventSubscriptionContract(EventContentContract):
@@ -204,6 +210,98 @@ class EventSubscriptionContract(EventContentContract):
         callers.each([lambda: [events.publish("questions", numbered(n)) for n in range(3)]], within=self.patience)
         answers.await_numbers(range(100, 103), "events that a handler published", self.patience)
         evidence.saw("events published by a handler", len(answers.handled))
+
+    @clause(
+        "EVENT-30",
+        "A topic can be subscribed to again after its last subscription was closed.",
+        because="a consumer that is restarted inside a process would wait for ever for events that go past it",
+        sees=("subscriptions that came again", 4),
+    )
+    def test_a_topic_can_be_subscribed_to_again(self, events: Any, evidence: Evidence) -> None:
+        for group in (None, "workers") if self.capabilities.groups else (None,):
+            options = {} if group is None else {"group": group}
+            for number in range(3 if self.capabilities.groups else 5):
+                listener = Listener()
+                subscription = events.subscribe("orders", listener, **options)
+                events.publish("orders", numbered(number))
+                listener.await_numbers([number], f"an event at subscription number {number}", self.patience)
+                subscription.close()
+                evidence.saw("subscriptions that came again", int(number > 0))
+
+    @clause(
+        "EVENT-31",
+        "What a member of a group had not done when it closed goes to the members that stay.",
+        because="each deployment stops one worker after the other; what they held would be done by nobody",
+        learnt_from=("E11", "E18"),
+        needs="groups",
+        sees=(("events at the member that closed", 2), ("events at the member that stayed", 1)),
+        seconds=40.0,
+    )
+    def test_a_closing_member_leaves_its_events_to_others(
+        self, events: Any, another: Callable[[], Any], callers: Callers, evidence: Evidence
+    ) -> None:
+        all_published, second_begun, may_fail = (threading.Event() for _ in range(3))
+
+        def during(_: Event) -> None:
+            if not all_published.wait(5.0) or len(leaver.calls) == 1:
+                return  # the first one is done, but slowly: there is time to fetch the next ones in advance
+            second_begun.set()
+            may_fail.wait(5.0)
+            raise ValueError("this handler fails on purpose")
+
+        leaver, stayer = Listener(during), Listener()
+        colleague = another() if self.capabilities.shared else events
+        subscription = events.subscribe("orders", leaver, group="workers")
+        for number in range(12):
+            events.publish("orders", numbered(number, key=str(number)))
+        all_published.set()
+        eventually(second_begun.is_set, "the second event is handled", self.patience)
+        colleague.subscribe("orders", stayer, group="workers")
+        threading.Timer(0.2, may_fail.set).start()  # while close waits for the handler
+        callers.each([subscription.close], within=10.0)
+        left = set(range(12)) - set(leaver.numbers)
+        if self.capabilities.delivery is Delivery.AT_MOST_ONCE:
+            left -= leaver.called_with
+        stayer.await_numbers(left, "events that a closed member of the group left undone", 2 * self.patience)
+        evidence.saw("events at the member that closed", len(leaver.called_with))
+        evidence.saw("events at the member that stayed", len(stayer.handled))
+
+    @absence("EVENT-31")
+    def prove_that_no_member_can_leave(self, events: Any, evidence: Evidence) -> None:
+        self.prove_groups_are_refused(events, ["workers"], evidence)
+
+    @clause(
+        "EVENT-32",
+        "Groups are told apart by their whole name: each one gets each event, and so does each topic's.",
+        because="two services with similar names would take events away from each other",
+        learnt_from=("C36", "C39"),
+        needs="groups",
+        sees=("groups that got all events", 10),
+    )
+    def test_groups_that_look_alike_are_apart(self, events: Any, evidence: Evidence) -> None:
+        groups = [("orders", group) for group in LOOK_ALIKE_GROUPS] + [("orders:workers", "1"), ("Orders", "workers")]
+        listeners = {place: Listener() for place in groups}
+        for (topic, group), listener in listeners.items():
+            events.subscribe(topic, listener, group=group)
+        for number, topic in enumerate(dict.fromkeys(topic for topic, _ in groups)):
+            for turn in range(4):
+                events.publish(topic, numbered(10 * number + turn, key=str(turn)))
+        for number, topic in enumerate(dict.fromkeys(topic for topic, _ in groups)):
+            for (of_topic, group), listener in listeners.items():
+                if of_topic == topic:
+                    what = f"the events of {topic!r} at the group {group!r}"
+                    listener.await_numbers(range(10 * number, 10 * number + 4), what, self.patience)
+                    evidence.saw("groups that got all events")
+
+    @absence("EVENT-32")
+    def prove_that_no_name_of_a_group_is_taken(self, events: Any, evidence: Evidence) -> None:
+        self.prove_groups_are_refused(events, LOOK_ALIKE_GROUPS, evidence)
+
+    def prove_groups_are_refused(self, events: Any, groups: Sequence[str], evidence: Evidence) -> None:
+        for group in groups:
+            with expect_error(UnsupportedError, f"subscribe with the group {group!r}", within=self.patience):
+                events.subscribe("orders", Listener(), group=group)
+            evidence.saw("absence probes")
 
     def prove_not_shared(self, events: Any, another: Callable[[], Any], evidence: Evidence) -> None:
         """An event reaches subscribers of its own instance, and no other's."""

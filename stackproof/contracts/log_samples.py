@@ -106,6 +106,12 @@ BAD_ARGUMENTS: dict[str, tuple[str, tuple[object, ...]]] = {
     "an argument whose str() raises": ("%s", (_NoRepr(),)),
 }
 
+PLAIN_EXTRAS: tuple[object, ...] = (
+    *(0, False, "", None, 0.0, True, 1, -1, 12.5, "0"),
+    *(2**53 + 1, 2**63 - 1, -(2**63) + 1, 9_999_999_999_999_999),
+)
+"""Extras that are dropped where falsy means absent, or altered where numbers pass through a float."""
+
 LINE_BREAKERS: dict[str, str] = {
     "a line feed": "\n",
     "a carriage return": "\r",

@@ -30,6 +30,10 @@ FAILURES: tuple[Callable[[], Exception], ...] = (
 """How a text stream fails: nobody reads, the disk is full, somebody closed it."""
 
 
+ABSENT = object()
+"""Where a line has no value of a name."""
+
+
 def token() -> str:
     """A word that occurs nowhere else, to be logged and found again."""
     return f"tk{_RUN}n{next(_numbers)}e"
@@ -115,6 +119,19 @@ class Line:
         if not isinstance(value, dict):
             return cls(raw, structured, problem=f"JSON, but a {type(value).__name__} and no object")
         return cls(raw, structured, tuple(_leaves(value)))
+
+    def value_of(self, name: str) -> object:
+        """What a structured line has under this name, at whatever depth; `ABSENT` where it has none."""
+        level: list[object] = [json.loads(self.raw)]
+        while level:
+            item = level.pop()
+            if isinstance(item, dict):
+                if name in item:
+                    return item[name]
+                level += item.values()
+            elif isinstance(item, list):
+                level += item
+        return ABSENT
 
     def holds(self, text: str) -> bool:
         """Whether the text occurs in it."""

@@ -232,3 +232,50 @@ class SwallowsErrors(WithMembers):
                 except Exception:
                     time.sleep(RETRY_SECONDS)
             return None
+
+
+@mutant(of=MemoryEventPublisher, killed_by="EVENT-01", imitates="E12")
+class ExitEndsTheThread(WithMembers):
+    """SystemExit in a handler ends the thread of its subscription, which goes on to call itself active."""
+
+    class Member(MemorySubscription):
+        def deliver(self, envelope: bytes) -> None:
+            exits: list[SystemExit] = []
+
+            def watched(event: Event) -> None:
+                try:
+                    handler(event)
+                except SystemExit as error:
+                    exits.append(error)
+
+            handler, self._handler = self._handler, watched
+            try:
+                super().deliver(envelope)
+            finally:
+                self._handler = handler
+            if exits:
+                raise exits[0]
+
+
+@mutant(of=MemoryEventPublisher, killed_by="EVENT-02", imitates="E23")
+class GivesUpAfterFiveAttempts(WithMembers):
+    """An event that failed five times is dropped, as a dead-letter policy without a dead-letter queue does."""
+
+    class Member(MemorySubscription):
+        def deliver(self, envelope: bytes) -> None:
+            for _ in range(5):
+                if call_handler(self._handler, from_json(envelope), self.topic):
+                    return
+                time.sleep(RETRY_SECONDS)
+
+
+@mutant(of=MemoryEventPublisher, killed_by="EVENT-07", imitates="E19")
+class DropsBeyondAThousand(MemoryEventPublisher):
+    """A thousand events may wait for one group; what comes then is accepted and dropped."""
+
+    def publish(self, topic: str, event: Event) -> None:
+        super().publish(topic, event)
+        with self._space.lock:
+            for queue in self._space.queues.get(topic, {}).values():
+                while len(queue.events) > 1_000:
+                    queue.events.pop()

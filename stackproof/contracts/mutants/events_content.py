@@ -175,3 +175,35 @@ class PublisherSharesThePayload(MemoryEventPublisher):
 
     def subscribe(self, topic: str, handler: Handler, group: str | None = None) -> Subscription:
         return super().subscribe(topic, lambda e: handler(self.sent.get(e.event_id, e)), group)
+
+
+@mutant(of=MemoryEventPublisher, killed_by="EVENT-14")
+class LongTypesAreDiscarded(MemoryEventPublisher):
+    """An event whose type has more than 128 characters is accepted and discarded."""
+
+    def publish(self, topic: str, event: Event) -> None:
+        if len(event.type) <= 128:
+            super().publish(topic, event)
+
+
+@mutant(of=MemoryEventPublisher, killed_by="EVENT-15", imitates="E37")
+class LimitIsOfTheEnvelope(MemoryEventPublisher):
+    """Type, key and id count too: beyond the payload's limit and 300 bytes, the event is accepted and discarded."""
+
+    def publish(self, topic: str, event: Event) -> None:
+        envelope = to_json(event, self.capabilities.max_payload_bytes)
+        if len(envelope) <= self.capabilities.max_payload_bytes + 300:
+            super().publish(topic, event)
+
+
+@mutant(of=MemoryEventPublisher, killed_by="EVENT-15")
+class LimitIsInCharacters(MemoryEventPublisher):
+    """The payload's limit is counted in characters, not in bytes."""
+
+    def publish(self, topic: str, event: Event) -> None:
+        self._check_open()
+        text = json.dumps(dict(event.payload), ensure_ascii=False, separators=(",", ":"))
+        if len(text) > self.capabilities.max_payload_bytes:
+            super().publish(topic, event)  # which rejects it
+        else:
+            self._space.put(topic, to_json(event, 6 * len(text)))

@@ -7,8 +7,8 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from stackproof.adapters.events.common import to_json
-from stackproof.adapters.events.memory import MemoryEventPublisher, MemorySubscription
+from stackproof.adapters.events.common import call_handler, from_json, to_json
+from stackproof.adapters.events.memory import RETRY_SECONDS, MemoryEventPublisher, MemorySubscription
 from stackproof.interfaces import Event, Handler, Subscription
 
 from . import mutant
@@ -145,3 +145,63 @@ class HandlersHoldTheLock(MemoryEventPublisher):
                 handler(event)
 
         return super().subscribe(topic, locked, group)
+
+
+@mutant(of=MemoryEventPublisher, killed_by="EVENT-30")
+class DeafAfterTheLastClose(MemoryEventPublisher):
+    """A topic whose last subscription was closed counts as subscribed: a new one there gets nothing."""
+
+    def __init__(self, *, namespace: str = "") -> None:
+        super().__init__(namespace=namespace)
+        self.closed_last: set[str] = set()
+
+    def _subscribed(self, topic: str, handler: Handler, group: str | None) -> MemorySubscription:
+        mine = [each for each in self._subscriptions if each.topic == topic]
+        if mine and not any(each.active for each in mine):
+            self.closed_last.add(topic)
+        deaf = topic in self.closed_last
+        return super()._subscribed(topic, _ignored if deaf else handler, group)
+
+
+def _ignored(_: Event) -> None:
+    """Take an event to nobody."""
+
+
+@mutant(of=MemoryEventPublisher, killed_by="EVENT-31", imitates="E11")
+class ClosesWithItsEvent(WithMembers):
+    """A member that closes before it has done its event takes it along, out of the reach of its group."""
+
+    class Member(MemorySubscription):
+        def deliver(self, envelope: bytes) -> None:
+            while not call_handler(self._handler, from_json(envelope), self.topic) and not self._closed:
+                time.sleep(RETRY_SECONDS)
+
+
+@mutant(of=MemoryEventPublisher, killed_by="EVENT-31", imitates="E18")
+class ClosesWithWhatItFetched(WithMembers):
+    """A member fetches some events in advance, and takes them along when it closes."""
+
+    class Member(MemorySubscription):
+        def deliver(self, envelope: bytes) -> None:
+            with self._space.lock:
+                waiting = self._queue.events
+                fetched = [envelope] + [waiting.popleft() for _ in range(min(3, len(waiting)))]
+            for each in fetched:
+                if not self._closed:
+                    super().deliver(each)
+
+
+@mutant(of=MemoryEventPublisher, killed_by="EVENT-32", imitates="C36")
+class GroupsEndAtTheColon(MemoryEventPublisher):
+    """The name of a group is cut at the first colon."""
+
+    def _subscribed(self, topic: str, handler: Handler, group: str | None) -> MemorySubscription:
+        return super()._subscribed(topic, handler, group and group.partition(":")[0])
+
+
+@mutant(of=MemoryEventPublisher, killed_by="EVENT-32")
+class GroupsIgnoreCase(MemoryEventPublisher):
+    """Groups whose names differ in case only are one group."""
+
+    def _subscribed(self, topic: str, handler: Handler, group: str | None) -> MemorySubscription:
+        return super()._subscribed(topic, handler, group and group.lower())
