@@ -45,6 +45,19 @@ class TestRefreshingIndex(SearchContract):
         return RefreshingIndex(namespace=namespace)
 
 
+class TinyIndex(MemorySearchIndex):
+    """The reference with limits that are hardly of use, and that it enforces."""
+
+    capabilities = SearchCapabilities(delete=True, max_document_bytes=1000, batch_size=10)
+
+
+class TestTinyIndex(SearchContract):
+    """Small limits that are declared are no fault: what is beyond them may be rejected."""
+
+    def make_backend(self, namespace: str) -> TinyIndex:
+        return TinyIndex(namespace=namespace)
+
+
 def _found(index: MemorySearchIndex, text: str) -> list[str]:
     return [hit.id for hit in index.search(SearchQuery(tenant="t", text=text))]
 

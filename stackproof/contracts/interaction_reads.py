@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 
 from stackproof.interfaces import (
     MAX_SUMMARIES,
+    Interaction,
     InteractionCapabilities,
     InteractionStore,
     InteractionType,
@@ -17,6 +21,7 @@ from stackproof.interfaces import (
     RejectedError,
 )
 
+from .callers import Callers
 from .clauses import clause
 from .evidence import Evidence
 from .expectations import expect, expect_error
@@ -27,7 +32,9 @@ from .interaction_samples import (
     contact,
     expect_summaries,
     history,
+    record_each,
     walk,
+    walk_in_turns,
 )
 from .lifecycle import LifecycleContract
 
@@ -41,29 +48,49 @@ class InteractionReads(LifecycleContract[InteractionStore]):
     def store(self, backend: Any) -> Any:
         return backend
 
+    def record_many(self, store: Any, events: Sequence[Interaction], callers: Callers) -> None:
+        """Record interactions as fast as the store allows: in one batch, or else by several callers."""
+        if self.capabilities.bulk:
+            store.record_events(events)
+        else:
+            callers.each([partial(record_each, store, events[start::8]) for start in range(8)])
+
     @clause(
         "STORE-02",
-        "A walk over all pages returns every summary, also where one page cannot hold them.",
+        "A walk over all pages returns every summary, also where one page cannot hold them, and each counts every contact.",
         because="a frequency cap that sees the first page only lets the offer through for ever",
         learnt_from=("I9", "I12", "I13", "I14"),
-        sees=(("pages", 2), ("summaries", MAX_SUMMARIES + 1)),
+        sees=(("pages", 2), ("summaries", MAX_SUMMARIES + 1), ("contacts of one customer", 600)),
     )
-    def test_all_pages_together_are_complete(self, store: Any, evidence: Evidence) -> None:
+    def test_all_pages_together_are_complete(self, store: Any, callers: Callers, evidence: Evidence) -> None:
         events = [contact(offer=f"offer-{n:03}") for n in range(MAX_SUMMARIES // 4 + 10)]
         for event in events:
             store.record_event(event)
         rows = walk(store, about(), after_page=lambda _: evidence.saw("pages"))
         evidence.saw("summaries", len(rows))
         expect_summaries(rows, events, about(), "all pages together")
+        # One who was contacted very often: a store that reads contacts in pages of its own must read all of them.
+        often = about(customer="often")
+        number = 4_003 if self.capabilities.bulk else 603
+        many = [
+            contact(customer=often.customer, value=Decimal(n % 2), timestamp=NOON - timedelta(seconds=n % 97))
+            for n in range(number)
+        ]
+        self.record_many(store, many, callers)
+        expect_summaries(walk(store, often), many, often, f"after {number} contacts of one customer")
+        evidence.saw("contacts of one customer", number)
 
     @clause(
         "STORE-03",
-        "At the border of two pages no summary is lost and none comes twice, whatever the page size.",
+        "At the border of two pages no summary is lost and none comes twice, whatever the sizes of the pages, "
+        "and whichever instance reads them.",
         because="a summary that is lost between two pages is lost for the decision that needs it",
         learnt_from=("I9", "I10", "I28", "I29"),
-        sees=(("borders", 30), ("page sizes", 5)),
+        sees=(("borders", 30), ("page sizes", 5), ("walks in turns", 2)),
     )
-    def test_page_borders_have_no_gap_and_no_overlap(self, store: Any, evidence: Evidence) -> None:
+    def test_page_borders_have_no_gap_and_no_overlap(
+        self, store: Any, another: Callable[[], Any], evidence: Evidence
+    ) -> None:
         events = [
             contact(offer=offer, creative=creative, channel=channel, timestamp=NOON - timedelta(days=days))
             for offer in ("a", "a:b")
@@ -77,6 +104,12 @@ class InteractionReads(LifecycleContract[InteractionStore]):
             rows = walk(store, query, after_page=lambda _: evidence.saw("borders"))
             evidence.saw("page sizes")
             expect_summaries(rows, events, query, f"pages of {limit}")
+        # The next page may be asked with another limit, and of another process where the capabilities promise that
+        # instances share their data.
+        other = another() if self.capabilities.durable else store
+        for stores, limits in (([store], [1, 5, 2, 9]), ([store, other], [4])):
+            expect_summaries(walk_in_turns(stores, about(), limits), events, about(), f"pages of {limits} in turns")
+            evidence.saw("walks in turns")
 
     @clause(
         "STORE-11",
@@ -164,8 +197,8 @@ class InteractionReads(LifecycleContract[InteractionStore]):
         events = [
             contact(offer=offer, creative=creative, channel=channel)
             for offer in ("gold", "Gold")
-            for creative in ("", "banner")
-            for channel in ("", "web")
+            for creative in ("", "banner", "Banner")
+            for channel in ("", "web", "Web")
         ]
         for event in events:
             store.record_event(event)
@@ -182,6 +215,7 @@ class InteractionReads(LifecycleContract[InteractionStore]):
             about(period_type=daily, offer="gold", creative="", channel="web"),
             about(offer="gol"),
             about(offer="gold", channel="Web"),
+            about(offer="gold", channel="WEB"),
             about(channel="web", limit=3),
         ):
             rows = walk(store, query)
@@ -258,12 +292,12 @@ class InteractionReads(LifecycleContract[InteractionStore]):
         sees=("types", len(InteractionType)),
     )
     def test_types_are_counted(self, store: Any, evidence: Evidence) -> None:
-        for kind in InteractionType:
+        for place, kind in enumerate(InteractionType):
             for times in (1, 2):
-                events = [contact(customer=f"{kind}-{times}", interaction_type=kind) for _ in range(times)]
+                events = [contact(customer=f"t-{place}-{times}", interaction_type=kind) for _ in range(times)]
                 for event in events:
                     store.record_event(event)
-                query = about(customer=f"{kind}-{times}")
+                query = about(customer=f"t-{place}-{times}")
                 expect_summaries(walk(store, query), events, query, f"the counts of {times} x {kind}")
             evidence.saw("types")
 
@@ -274,7 +308,7 @@ class InteractionReads(LifecycleContract[InteractionStore]):
         sees=(("interactions", 150), ("customers", 3), ("repeated ids", 5)),
     )
     def test_any_history_gives_the_defined_summaries(self, store: Any, rng: random.Random, evidence: Evidence) -> None:
-        events = history(rng, 160)
+        events = history(rng, 160, self.capabilities)
         for event in events:
             store.record_event(event)
         evidence.saw("interactions", len(events))

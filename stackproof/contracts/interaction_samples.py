@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from stackproof.interfaces import (
     InteractionStore,
     InteractionType,
     PeriodType,
+    RejectedError,
     SummariesQuery,
     Summary,
     summarise,
@@ -31,6 +33,8 @@ TENANT = "bank"
 CUSTOMER = "c-1"
 
 _numbers = itertools.count(1)
+
+USUAL_LIMITS = InteractionCapabilities()
 
 ABSURDLY_MANY_PAGES = 2_000
 """No walk of the suite needs so many: a cursor that never ends is a finding, not a hang."""
@@ -47,6 +51,11 @@ def contact(**changes: Any) -> Interaction:
         "timestamp": NOON,
     }
     return Interaction(**{**usual, **changes})
+
+
+def new_id(limits: InteractionCapabilities) -> str:
+    """An id that nobody has, as far as the declared size of texts allows."""
+    return uuid.uuid4().hex[: limits.max_text_bytes]
 
 
 def about(tenant: str = TENANT, customer: str = CUSTOMER, **filters: Any) -> SummariesQuery:
@@ -75,6 +84,25 @@ def walk(
             return rows
         query = replace(query, cursor=page.next_cursor)
     raise ContractViolation("the walk over all pages", "an end", f"still a cursor after {ABSURDLY_MANY_PAGES} pages")
+
+
+def walk_in_turns(stores: Sequence[InteractionStore], query: SummariesQuery, limits: Sequence[int]) -> list[Summary]:
+    """All rows, where each page is asked of the next store and has the next limit."""
+    rows: list[Summary] = []
+    turns = zip(itertools.cycle(stores), itertools.cycle(limits), range(ABSURDLY_MANY_PAGES), strict=False)
+    for store, limit, _ in turns:
+        page = store.get_summaries(replace(query, limit=limit))
+        rows += page.rows
+        if page.next_cursor is None:
+            return rows
+        query = replace(query, cursor=page.next_cursor)
+    raise ContractViolation("the walk over all pages", "an end", f"still a cursor after {ABSURDLY_MANY_PAGES} pages")
+
+
+def record_each(store: InteractionStore, events: Iterable[Interaction]) -> None:
+    """Record interactions one by one."""
+    for event in events:
+        store.record_event(event)
 
 
 def summaries_of(events: Iterable[Interaction], query: SummariesQuery) -> list[Summary]:
@@ -116,8 +144,14 @@ def _key(row: Summary) -> tuple[str, ...]:
     return (str(row.period_type), row.period_key, row.offer, row.creative, row.channel)
 
 
-def history(rng: random.Random, length: int) -> list[Interaction]:
-    """A random history of few customers over two years, with repeated ids and ties, on whole seconds."""
+def history(rng: random.Random, length: int, limits: InteractionCapabilities = USUAL_LIMITS) -> list[Interaction]:
+    """A random history of few customers over two years, with repeated ids and ties, on whole seconds.
+
+    The sum of 160 of its values is within the limits, from four digits on.
+    """
+    values = [Decimal(0)]
+    if limits.value_digits >= 4:
+        values += [Decimal("0.1"), Decimal("-2.50"), _large_for(limits)]
     moments = [NOON + timedelta(seconds=rng.randrange(-63_000_000, 0)) for _ in range(12)]
     return [
         contact(
@@ -131,10 +165,45 @@ def history(rng: random.Random, length: int) -> list[Interaction]:
             direction=rng.choice(list(Direction)),
             outcome=rng.choice(("", "seen", "bought")),
             timestamp=rng.choice(moments),
-            value=rng.choice((Decimal(0), Decimal("0.1"), Decimal("-2.50"), Decimal("123456.789"))),
+            value=rng.choice(values),
         )
         for _ in range(length)
     ]
+
+
+def _large_for(limits: InteractionCapabilities) -> Decimal:
+    """A value of which 160 make a sum that the store can keep."""
+    if limits.value_digits >= 12:
+        return Decimal("123456.789")
+    return round(Decimal("1.234").scaleb(limits.value_digits - 4), 1)
+
+
+def fitting(text: str, limits: InteractionCapabilities) -> str:
+    """As much of the beginning of a text as the store takes."""
+    while len(text.encode(errors="surrogatepass")) > limits.max_text_bytes:
+        surplus = len(text.encode(errors="surrogatepass")) - limits.max_text_bytes
+        text = text[: -max(1, surplus // 4)]
+    return text
+
+
+def records(store: InteractionStore, event: Interaction, name: str) -> bool:
+    """Record an interaction; False when it was rejected, which only NUL and lone surrogates excuse."""
+    try:
+        store.record_event(event)
+    except RejectedError as error:
+        if "\0" not in event.offer + event.customer and _has_utf8(event.offer + event.customer):
+            raise ContractViolation(f"a text with {name}", "to be kept", f"RejectedError: {error}") from error
+        return False
+    return True
+
+
+def _has_utf8(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def values_with_a_long_sum(limits: InteractionCapabilities) -> tuple[Decimal, Decimal]:
+    """Two values that can be kept, and whose sum has more digits than the store keeps."""
+    return Decimal((0, (9,) * limits.value_digits, 0)), Decimal((0, (1,), -2))
 
 
 def too_long_for(limits: InteractionCapabilities) -> str:

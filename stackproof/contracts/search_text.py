@@ -61,6 +61,10 @@ def ids(index: SearchIndex, text: str, *, tenant: str = TENANT, kind: str | None
     return [hit.id for hit in search(index, text, tenant=tenant, kind=kind, limit=limit)]
 
 
+def _bytes_of(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
+
+
 class SearchTextContract(LifecycleContract[SearchIndex]):
     """What `SearchIndex` promises about words. `SearchContract` adds the rest."""
 
@@ -94,7 +98,12 @@ class SearchTextContract(LifecycleContract[SearchIndex]):
     def _add_what_it_takes(
         self, index: SearchIndex, documents: list[Document], rejectable: AbstractSet[str]
     ) -> list[Document]:
-        """Index documents of which the ``rejectable`` ones may be refused by name; those that were taken."""
+        """Index documents of which the ``rejectable`` ones may be refused by name; those that were taken.
+
+        So may those beyond the declared size.
+        """
+        limit = self.declared(index).max_document_bytes
+        rejectable = rejectable | {d.id for d in documents if _bytes_of(d.title) + _bytes_of(d.text) > limit}
         failed: dict[str, str] = {}
         try:
             index.index(documents)
@@ -236,7 +245,7 @@ class SearchTextContract(LifecycleContract[SearchIndex]):
         of_id = [Document(tenant="ids", id=text, title="probe") for text in texts.values()]
         of_kind = [Document(tenant="kinds", id=name, title="probe", kind=text) for name, text in texts.items()]
         hard = UNENCODABLE | WITH_NUL
-        long = {name for name, text in texts.items() if len(text.encode("utf-8", "replace")) > KEPT_ID_BYTES}
+        long = {name for name, text in texts.items() if _bytes_of(text) > KEPT_ID_BYTES}
         for what, documents, rejectable in (
             ("exact titles", of_title, hard),
             ("exact ids", of_id, {texts[name] for name in hard | long}),

@@ -41,8 +41,9 @@ class InteractionStore(Backend):
         """One page of summaries that match all given filters, in the order of `records.summary_order`.
 
         ``query.limit`` above `records.MAX_SUMMARIES` is lowered to it; below 1 it raises `RejectedError`, as does a cursor that
-        this store did not make. A page with a ``next_cursor`` of None is the last one. A walk over all pages
-        returns every summary that existed throughout it exactly once.
+        this store did not make. A cursor is good with any limit, and for every instance that shares the data. A page with
+        a ``next_cursor`` of None is the last one. A walk over all pages returns every summary that existed throughout it
+        exactly once.
         """
 
     def all_summaries(self, query: SummariesQuery) -> Iterator[Summary]:
@@ -61,6 +62,8 @@ class BulkInteractionStore(ABC):
     @abstractmethod
     def record_events(self, events: Sequence[Interaction]) -> None:
         """Store a batch of any size, all or nothing. Ids that are already stored, or repeated in the batch, count once.
+
+        When it returns, the batch is as durable, and as visible to every instance, as after `record_event`.
 
         A batch with an interaction that cannot be stored raises `RejectedError` whose ``failed`` names it by event
         id, and stores nothing.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from decimal import Context, Decimal
 
 from stackproof.adapters.interactions.memory import MemoryInteractionStore, SumKey
-from stackproof.adapters.interactions.rules import cursor_after, position_of_cursor
+from stackproof.adapters.interactions.rules import check_batch, cursor_after, position_of_cursor
 from stackproof.interfaces import (
     MAX_SUMMARIES,
     Interaction,
@@ -17,6 +17,8 @@ from stackproof.interfaces import (
     SummariesPage,
     SummariesQuery,
     Summary,
+    UnavailableError,
+    summarise,
 )
 
 # Parts two and three register their mutants when they are imported.
@@ -76,6 +78,27 @@ class LeavesTheBadOneOut(MemoryInteractionStore):
             super().record_events([event for event in events if event.event_id not in error.failed])
 
 
+@mutant(of=Store, killed_by="STORE-01", imitates="I2")
+class OneParameterForEachField(MemoryInteractionStore):
+    """A batch is one statement with a parameter for each field, and the protocol counts them in 16 bits."""
+
+    def record_events(self, events: Sequence[Interaction]) -> None:
+        if len(events) * len(fields(Interaction)) > 0xFFFF:
+            raise UnavailableError("the statement has too many parameters")
+        super().record_events(events)
+
+
+@mutant(of=Store, killed_by="STORE-01", imitates="I3")
+class LongSumsCutTheBatch(MemoryInteractionStore):
+    """Sums are checked contact by contact, so what came before the one that is too long stays."""
+
+    def record_events(self, events: Sequence[Interaction]) -> None:
+        super().record_events([])
+        check_batch(events, self.capabilities, nul_allowed=True)
+        for event in events:
+            super().record_event(event)
+
+
 # STORE-02, 03, 11, 15: pages
 
 
@@ -93,6 +116,48 @@ class ReadsOneServerPage(Reshown):
 
     def show(self, rows: list[Summary], query: SummariesQuery) -> list[Summary]:
         return rows[: MAX_SUMMARIES + 20]
+
+
+@mutant(of=Store, killed_by="STORE-02", imitates="I12")
+class CountsTheFirstThousand(MemoryInteractionStore):
+    """Contacts are read in server pages of 1,000, and only the first page is summed up."""
+
+    def _summaries(self, query: SummariesQuery) -> list[Summary]:
+        events = self._space.events.get((query.tenant, query.customer), [])
+        return super()._summaries(query) if len(events) <= 1_000 else summarise(events[:1_000])
+
+
+@mutant(of=Store, killed_by="STORE-03")
+class CursorsStayAtHome(MemoryInteractionStore):
+    """A cursor is an entry in the memory of the instance that made it."""
+
+    def __init__(self, *, namespace: str = "") -> None:
+        super().__init__(namespace=namespace)
+        self._made: set[str] = set()
+
+    def get_summaries(self, query: SummariesQuery) -> SummariesPage:
+        if query.cursor is not None and query.cursor not in self._made:
+            raise RejectedError("no such cursor")
+        page = super().get_summaries(query)
+        self._made.update({page.next_cursor} - {None})  # type: ignore[arg-type]
+        return page
+
+
+@mutant(of=Store, killed_by="STORE-03")
+class CursorsAreForOneLimit(MemoryInteractionStore):
+    """A next page that is asked for with another limit is the first one."""
+
+    def __init__(self, *, namespace: str = "") -> None:
+        super().__init__(namespace=namespace)
+        self._limits: dict[str, int] = {}
+
+    def get_summaries(self, query: SummariesQuery) -> SummariesPage:
+        if query.cursor is not None and self._limits.get(query.cursor, query.limit) != query.limit:
+            query = replace(query, cursor=None)
+        page = super().get_summaries(query)
+        if page.next_cursor is not None:
+            self._limits[page.next_cursor] = query.limit
+        return page
 
 
 @mutant(of=Store, killed_by="STORE-03", imitates="I10")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 import unicodedata
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
 from stackproof.adapters.interactions.memory import MemoryInteractionStore, Space
+from stackproof.adapters.interactions.rules import check_batch
 from stackproof.interfaces import (
     ClosedError,
     Interaction,
@@ -86,6 +88,36 @@ class RejectsQuotes(MemoryInteractionStore):
         super().record_event(event)
 
 
+@mutant(of=Store, killed_by="STORE-06", imitates="I18")
+class PastesNamesIntoTheStatement(MemoryInteractionStore):
+    """The customer's name and the campaign become a part of the statement, where a quote ends them."""
+
+    def record_event(self, event: Interaction) -> None:
+        if "'" in event.customer + event.campaign:
+            raise ValueError("unterminated quoted string")
+        super().record_event(event)
+
+
+@mutant(of=Store, killed_by="STORE-06", imitates="I18")
+class PastesIdsIntoTheStatement(MemoryInteractionStore):
+    """The ids of the event and of its recommendation become a part of the statement."""
+
+    def record_event(self, event: Interaction) -> None:
+        if '"' in event.event_id + event.recommendation_id:
+            raise ValueError("zero-length delimited identifier")
+        super().record_event(event)
+
+
+@mutant(of=Store, killed_by="STORE-23")
+class RecommendationsAreUuids(MemoryInteractionStore):
+    """The id of a recommendation has room for the 36 characters of a UUID."""
+
+    def record_event(self, event: Interaction) -> None:
+        if len(event.recommendation_id) > 36:
+            raise RejectedError("recommendation_id is too long")
+        super().record_event(event)
+
+
 @mutant(of=Store, killed_by="STORE-23", imitates="C38")
 class CutsLongTexts(Respelt):
     """Texts are cut at 200 characters."""
@@ -157,6 +189,52 @@ class IdsArePerCustomer(CountsKnownIds):
         super().record_event(event)
         if known and not same:
             self.store_again(event)
+
+
+class IdsBySpelling(MemoryInteractionStore):
+    """Ids are compared after a function."""
+
+    def spelling(self, event_id: str) -> str:
+        raise NotImplementedError
+
+    def _apply(self, events: Sequence[Interaction]) -> None:
+        super()._apply([replace(event, event_id=self.spelling(event.event_id)) for event in events])
+
+
+@mutant(of=Store, killed_by="STORE-07", imitates="C39")
+class IdsWithoutCase(IdsBySpelling):
+    """Event ids are compared without case, as a server's collation does."""
+
+    def spelling(self, event_id: str) -> str:
+        return event_id.casefold()
+
+
+@mutant(of=Store, killed_by="STORE-07")
+class IdsWithoutBlanks(IdsBySpelling):
+    """Blanks at the end of an event id do not count."""
+
+    def spelling(self, event_id: str) -> str:
+        return event_id.rstrip(" ")
+
+
+@mutant(of=Store, killed_by="STORE-07", imitates="I26")
+class RemembersTheLatestIds(CountsKnownIds):
+    """Repetitions are recognised among the latest 256 ids only."""
+
+    def __init__(self, *, namespace: str = "") -> None:
+        super().__init__(namespace=namespace)
+        self._latest: deque[str] = deque(maxlen=256)
+
+    def record_event(self, event: Interaction) -> None:
+        forgotten = (event.tenant, event.event_id) in self._space.ids and event.event_id not in self._latest
+        super().record_event(event)
+        self._latest.append(event.event_id)
+        if forgotten:
+            self.store_again(event)
+
+    def record_events(self, events: Sequence[Interaction]) -> None:
+        super().record_events(events)
+        self._latest.extend(event.event_id for event in events)
 
 
 @mutant(of=Store, killed_by="STORE-21", imitates="C39")
@@ -355,6 +433,49 @@ class WritesBehind(MemoryInteractionStore):
         waiting, self._waiting = self._waiting, []
         for event in waiting:
             super().record_event(event)
+
+
+@mutant(of=Store, killed_by="STORE-19")
+class BatchesWaitForTheNextCall(MemoryInteractionStore):
+    """A batch is kept by the instance until it is used again."""
+
+    def __init__(self, *, namespace: str = "") -> None:
+        super().__init__(namespace=namespace)
+        self._batch: list[Interaction] = []
+
+    def record_events(self, events: Sequence[Interaction]) -> None:
+        self._send()
+        check_batch(events, self.capabilities, nul_allowed=True)
+        self._batch = list(events)
+
+    def record_event(self, event: Interaction) -> None:
+        self._send()
+        super().record_event(event)
+
+    def get_summaries(self, query: SummariesQuery) -> SummariesPage:
+        self._send()
+        return super().get_summaries(query)
+
+    def _send(self) -> None:
+        batch, self._batch = self._batch, []
+        super().record_events(batch)
+
+
+@mutant(of=Store, killed_by="STORE-19")
+class LosesTheLastBatch(MemoryInteractionStore):
+    """The batch that was recorded last is taken back at disconnect, as one that was never committed."""
+
+    _last: Sequence[Interaction] = ()
+
+    def record_events(self, events: Sequence[Interaction]) -> None:
+        super().record_events(events)
+        self._last = events
+
+    def disconnect(self) -> None:
+        super().disconnect()
+        for event in self._last:
+            self._space.events[event.tenant, event.customer].remove(event)
+        self._last = ()
 
 
 @mutant(of=Store, killed_by="STORE-19")

@@ -118,6 +118,35 @@ class FiltersWithoutCase(MemoryInteractionStore):
         return [row for row in found if query.offer is None or row.offer.lower() == query.offer.lower()]
 
 
+class MergesSpellings(MemoryInteractionStore):
+    """Contacts whose creative or channel differ in case are counted under the first spelling."""
+
+    field = ""
+
+    def _summaries(self, query: SummariesQuery) -> list[Summary]:
+        first: dict[str, str] = {}
+        events = []
+        for event in list(self._space.events.get((query.tenant, query.customer), ())):
+            text = getattr(event, self.field)
+            events.append(replace(event, **{self.field: first.setdefault(text.lower(), text)}))
+        names = [name for name in ("period_type", "offer", "creative", "channel") if getattr(query, name) is not None]
+        return [row for row in summarise(events) if all(getattr(row, n) == getattr(query, n) for n in names)]
+
+
+@mutant(of=Store, killed_by="STORE-14", imitates="C39")
+class MergesCreatives(MergesSpellings):
+    """Creatives are grouped without case."""
+
+    field = "creative"
+
+
+@mutant(of=Store, killed_by="STORE-14", imitates="C39")
+class MergesChannels(MergesSpellings):
+    """Channels are grouped without case."""
+
+    field = "channel"
+
+
 class LastContactByArrival(Reshown):
     """Takes the last contact from the event that `last` chooses; events of one customer, offer and period only."""
 

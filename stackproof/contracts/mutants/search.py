@@ -61,6 +61,36 @@ class OneBadSpoilsAll(MemorySearchIndex):
         return super().index(batch)
 
 
+class SendsParts(MemorySearchIndex):
+    """Sends a batch in parts of the back-end's own size: the base of mutants that lose track of them."""
+
+    def parts(self, documents: Iterable[Document]) -> list[list[Document]]:
+        latest = list({(d.tenant, d.id): d for d in documents}.values())
+        size = self.capabilities.batch_size
+        return [latest[start : start + size] for start in range(0, len(latest), size)] or [[]]
+
+
+@mutant(of=MemorySearchIndex, killed_by="SEARCH-02", imitates="S3")
+class GivesUpAfterABadPart(SendsParts):
+    """The parts of a batch that come after one with a bad document are not sent."""
+
+    def index(self, documents: Iterable[Document]) -> int:
+        return sum(super(SendsParts, self).index(part) for part in self.parts(documents))
+
+
+@mutant(of=MemorySearchIndex, killed_by="SEARCH-02", imitates="S1")
+class ReportsTheLastPart(SendsParts):
+    """The bad documents of all parts but the last one are passed over."""
+
+    def index(self, documents: Iterable[Document]) -> int:
+        *parts, last = self.parts(documents)
+        count = 0
+        for part in parts:
+            good = [d for d in part if not self.reason_to_reject(d)]
+            count += super().index(good)
+        return count + super().index(last)
+
+
 @mutant(of=MemorySearchIndex, killed_by="SEARCH-03", imitates="S18")
 class NeverRefreshes(MemorySearchIndex):
     """Documents of the second and later calls are found only after the next call."""
@@ -132,6 +162,17 @@ class CountsTheLastPart(MemorySearchIndex):
 
     def index(self, documents: Iterable[Document]) -> int:
         return super().index(documents) % self.capabilities.batch_size
+
+
+@mutant(of=MemorySearchIndex, killed_by="SEARCH-05", imitates="S6")
+class RequestIsTooLarge(MemorySearchIndex):
+    """A request of more than ten megabytes is refused by the server, and nobody reads the refusal."""
+
+    def index(self, documents: Iterable[Document]) -> int:
+        batch = list(documents)
+        if sum(len(d.title) + len(d.text) for d in batch) <= 10_000_000:
+            return super().index(batch)
+        return len({(d.tenant, d.id) for d in batch})
 
 
 @mutant(of=MemorySearchIndex, killed_by="SEARCH-06")
@@ -207,6 +248,25 @@ class TenantsNormalise(DefectiveIndex):
 
     def read(self, query: SearchQuery) -> SearchQuery:
         return replace(query, tenant=unicodedata.normalize("NFC", query.tenant))
+
+
+@mutant(of=MemorySearchIndex, killed_by="SEARCH-08")
+class TenantFilteredLast(MemorySearchIndex):
+    """The best 200 hits of all tenants are found, and those of the others are then left out."""
+
+    def search(self, query: SearchQuery) -> list[Hit]:
+        tenants = {tenant for tenant, _ in list(self._space.entries)}
+        hits = [(hit, t) for t in tenants for hit in super().search(replace(query, tenant=t, limit=MAX_HITS))]
+        best = sorted(hits, key=lambda pair: (-pair[0].score, pair[0].id))[:200]
+        return [hit for hit, tenant in best if tenant == query.tenant][: query.limit]
+
+
+@mutant(of=MemorySearchIndex, killed_by="SEARCH-09")
+class KindFilteredLast(MemorySearchIndex):
+    """The best hits of all kinds are found, up to the limit, and those of other kinds are then left out."""
+
+    def search(self, query: SearchQuery) -> list[Hit]:
+        return [hit for hit in super().search(replace(query, kind=None)) if query.kind in (None, hit.kind)]
 
 
 @mutant(of=MemorySearchIndex, killed_by="SEARCH-09")
@@ -320,6 +380,26 @@ class DeletesForAllTenants(MemorySearchIndex):
         )
 
 
+@mutant(of=MemorySearchIndex, killed_by="SEARCH-18", imitates="S16")
+class DeletesTheFirstPage(MemorySearchIndex):
+    """Of many ids, the documents of the first 1,000 are removed."""
+
+    def delete(self, tenant: str, ids: Iterable[str]) -> int:
+        return super().delete(tenant, islice(ids, 1_000))
+
+
+@mutant(of=MemorySearchIndex, killed_by="SEARCH-18")
+class ManyIdsWithoutCase(MemorySearchIndex):
+    """Where many ids are given, they are compared without case."""
+
+    def delete(self, tenant: str, ids: Iterable[str]) -> int:
+        wanted = set(ids)
+        if len(wanted) > 100:
+            folded = {id_.lower() for id_ in wanted}
+            wanted = {id_ for name, id_ in list(self._space.entries) if name == tenant and id_.lower() in folded}
+        return super().delete(tenant, wanted)
+
+
 @mutant(of=MemorySearchIndex, killed_by="SEARCH-18")
 class DeletesInSecret(MemorySearchIndex):
     """delete works, and is not declared."""
@@ -334,6 +414,30 @@ class KeptByTheInstance(MemorySearchIndex):
     def __init__(self, *, namespace: str = "") -> None:
         super().__init__(namespace=namespace)
         self._space = Space()
+
+
+@mutant(of=MemorySearchIndex, killed_by="SEARCH-19", imitates="S14")
+class DeletesForItself(MemorySearchIndex):
+    """A delete hides documents from the instance that was told, and from no other."""
+
+    def __init__(self, *, namespace: str = "") -> None:
+        super().__init__(namespace=namespace)
+        self._hidden: set[tuple[str, str]] = set()
+
+    def delete(self, tenant: str, ids: Iterable[str]) -> int:
+        self._must_be_open()
+        there = {(tenant, id_) for id_ in ids if (tenant, id_) in self._space.entries} - self._hidden
+        self._hidden |= there
+        return len(there)
+
+    def index(self, documents: Iterable[Document]) -> int:
+        batch = list(documents)
+        self._hidden -= {(d.tenant, d.id) for d in batch}
+        return super().index(batch)
+
+    def search(self, query: SearchQuery) -> list[Hit]:
+        hits = super().search(replace(query, limit=MAX_HITS))
+        return [hit for hit in hits if (query.tenant, hit.id) not in self._hidden][: query.limit]
 
 
 @mutant(of=MemorySearchIndex, killed_by="SEARCH-19")
