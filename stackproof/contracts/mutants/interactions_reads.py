@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from stackproof.adapters.interactions.memory import MemoryInteractionStore
 from stackproof.interfaces import (
@@ -128,7 +129,8 @@ class MergesSpellings(MemoryInteractionStore):
         events = []
         for event in list(self._space.events.get((query.tenant, query.customer), ())):
             text = getattr(event, self.field)
-            events.append(replace(event, **{self.field: first.setdefault(text.lower(), text)}))
+            changes: dict[str, Any] = {self.field: first.setdefault(text.lower(), text)}
+            events.append(replace(event, **changes))
         names = [name for name in ("period_type", "offer", "creative", "channel") if getattr(query, name) is not None]
         return [row for row in summarise(events) if all(getattr(row, n) == getattr(query, n) for n in names)]
 
