@@ -29,6 +29,7 @@ DISKCACHE = {
     "LIFE-02": "FAIL",
     "LIFE-05": "FAIL",
     "CACHE-08": "FAIL",
+    "CACHE-22": "FAIL",
     "CACHE-15": "FAIL",
     "CACHE-19": "FAIL",
     "CACHE-21": "FAIL",
@@ -43,6 +44,7 @@ TLRU = {
     "CACHE-20": "INCONCLUSIVE",
     "CACHE-17": "NOT_SUPPORTED",
     "CACHE-18": "NOT_SUPPORTED",
+    "CACHE-22": "NOT_SUPPORTED",
     "LIFE-08": "NOT_SUPPORTED",
 }
 

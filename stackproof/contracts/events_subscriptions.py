@@ -243,7 +243,7 @@ class EventSubscriptionContract(EventContentContract):
         all_published, second_begun, may_fail = (threading.Event() for _ in range(3))
 
         def during(_: Event) -> None:
-            if not all_published.wait(5.0) or len(leaver.calls) == 1:
+            if not all_published.wait(5.0) or len(leaver.called_with) == 1:
                 return  # the first one is done, but slowly: there is time to fetch the next ones in advance
             second_begun.set()
             may_fail.wait(5.0)
