@@ -74,7 +74,8 @@ def _flushed(code: int) -> int:
         code = code or Exit.INTERRUPTED
         _point_at_nothing()
     except OSError as error:
-        click.echo(f"stackproof: standard output cannot be written: {error.strerror}", err=True)
+        if code != Exit.ENVIRONMENT:  # else it was told already
+            click.echo(f"stackproof: standard output cannot be written: {error.strerror}", err=True)
         code = Exit.ENVIRONMENT
         _point_at_nothing()
     return code

@@ -238,18 +238,19 @@ def reset_infra(settings: Settings | None = None) -> Infra:
 
 
 def shutdown_on_sigterm(timeout: float = SHUTDOWN_SECONDS) -> None:
-    """Let SIGTERM close the container before the process ends the way it would have ended. Call it in the main thread."""
+    """Let SIGTERM close the container, and then end the process the way it would have ended. Call it in the main thread.
+
+    The main thread goes on meanwhile (its calls on the adapters raise `ClosedError`). It must not wait in the signal handler:
+    a handler may run while that thread holds a lock that closing needs, of standard output for example.
+    """
     before = signal.getsignal(signal.SIGTERM)
 
-    def handle(number: int, frame: FrameType | None) -> None:
-        # In a thread of its own: the main thread may hold a lock at this moment, and a handler must not wait for itself.
-        closing = threading.Thread(target=shutdown_infra, args=(timeout,), daemon=True)
-        closing.start()
-        closing.join(timeout + 1.0)
-        if callable(before):
-            before(number, frame)
-        elif before == signal.SIG_DFL:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+    def close_and_end(number: int) -> None:
+        shutdown_infra(timeout)
+        os.kill(os.getpid(), number)
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, before)  # the end that is sent after closing, and a second SIGTERM, mean what they meant
+        threading.Thread(target=close_and_end, args=(number,), name="stackproof-sigterm").start()
 
     signal.signal(signal.SIGTERM, handle)
