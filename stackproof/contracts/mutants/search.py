@@ -368,6 +368,17 @@ class DeleteSaysWhatItWasTold(MemorySearchIndex):
         return len(wanted)
 
 
+@mutant(of=MemorySearchIndex, killed_by="SEARCH-18", imitates="I15")
+class DeletesTheFirstThousand(MemorySearchIndex):
+    """delete removes a thousand documents at most, and keeps the rest without a word."""
+
+    def delete(self, tenant: str, ids: Iterable[str]) -> int:
+        wanted = list(ids)
+        there = len({id_ for id_ in wanted if (tenant, id_) in self._space.entries})
+        super().delete(tenant, wanted[:1000])
+        return there
+
+
 @mutant(of=MemorySearchIndex, killed_by="SEARCH-18")
 class DeletesForAllTenants(MemorySearchIndex):
     """delete removes the ids of every tenant."""
