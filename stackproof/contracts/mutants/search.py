@@ -368,17 +368,6 @@ class DeleteSaysWhatItWasTold(MemorySearchIndex):
         return len(wanted)
 
 
-@mutant(of=MemorySearchIndex, killed_by="SEARCH-18", imitates="I15")
-class DeletesTheFirstThousand(MemorySearchIndex):
-    """delete removes a thousand documents at most, and keeps the rest without a word."""
-
-    def delete(self, tenant: str, ids: Iterable[str]) -> int:
-        wanted = list(ids)
-        there = len({id_ for id_ in wanted if (tenant, id_) in self._space.entries})
-        super().delete(tenant, wanted[:1000])
-        return there
-
-
 @mutant(of=MemorySearchIndex, killed_by="SEARCH-18")
 class DeletesForAllTenants(MemorySearchIndex):
     """delete removes the ids of every tenant."""
@@ -391,7 +380,7 @@ class DeletesForAllTenants(MemorySearchIndex):
         )
 
 
-@mutant(of=MemorySearchIndex, killed_by="SEARCH-18", imitates="S16")
+@mutant(of=MemorySearchIndex, killed_by="SEARCH-18", imitates="I15")
 class DeletesTheFirstPage(MemorySearchIndex):
     """Of many ids, the documents of the first 1,000 are removed."""
 
