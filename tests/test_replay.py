@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from command_line import environment, stackproof
 
+from stackproof.interfaces import ConfigurationError
 from stackproof.verification.replay import Again, find_failures, script, script_name, short_id
-from stackproof.verification.runs import StorageError
 
 BROKEN = """
 from stackproof.adapters.cache.memory import MemoryCache
@@ -96,13 +96,13 @@ def test_what_cannot_be_decided_is_not_fixed(run: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["ffff", "nothing", "nothing:CACHE-11", ""])
 def test_a_failure_that_nobody_knows_is_one_sentence(tmp_path: Path, name: str) -> None:
     done = stackproof("replay", name, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (4, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_clause_that_did_not_fail_is_not_repeated(run: Path, tmp_path: Path) -> None:
     done = stackproof("replay", f"{run.name}:CACHE-01", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (4, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert "names no clause that failed" in done.stderr
 
 
@@ -111,7 +111,7 @@ def test_the_newest_run_wins_where_a_short_id_is_there_twice(run: Path, monkeypa
     (found,) = find_failures(run.name)
     assert found == Again("cache=mine:make", "CACHE-11", 7)
     assert find_failures(short_id(run.name, found)) == [found]
-    with pytest.raises(StorageError, match="there is no run and no failure"):
+    with pytest.raises(ConfigurationError, match="there is no run and no failure"):
         find_failures("zzzz")
 
 

@@ -46,13 +46,13 @@ def check(name: str, json_file: str | None) -> int:
 
 
 def _certificate_of(name: str) -> Path:
-    from stackproof.verification.runs import StorageError, find_run
+    from stackproof.verification.runs import find_run
 
     if Path(name).is_file():
         return Path(name)
     try:
         path = find_run(name) / "certificate.json"
-    except StorageError as error:
+    except ConfigurationError as error:
         raise ConfigurationError(f"there is no certificate {name!r}: neither a file nor a run") from error
     if not path.is_file():
         raise ConfigurationError(f"there is no certificate in {path.parent}")

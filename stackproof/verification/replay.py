@@ -18,7 +18,7 @@ from pathlib import Path
 
 from stackproof.contracts.verdicts import ClauseResult, Verdict
 from stackproof.exits import Exit
-from stackproof.interfaces import StackproofError
+from stackproof.interfaces import ConfigurationError, StackproofError
 from stackproof.servers import MissingWheelError, ServerError
 from stackproof.targets import parse_target
 
@@ -167,11 +167,11 @@ def short_id(run_id: str, again: Again) -> str:
 
 
 def find_failures(name: str) -> list[Again]:
-    """The failures that ``RUN``, ``RUN:CLAUSE`` or a short id names; `StorageError` where there is none."""
+    """The failures that ``RUN``, ``RUN:CLAUSE`` or a short id names; `ConfigurationError` where there is none."""
     for run, clause in _readings(name):
         try:
             directory = find_run(run)
-        except StorageError:
+        except ConfigurationError:
             continue
         return _chosen(_failures(directory / "certificate.json"), clause, name)
     if re.fullmatch(rf"[0-9a-f]{{{SHORT_ID}}}", name):
@@ -179,7 +179,7 @@ def find_failures(name: str) -> list[Again]:
             found = [again for run_id, again in _failures(path) if short_id(run_id, again) == name]
             if found:
                 return found
-    raise StorageError(f"there is no run and no failure {name!r}; runs are kept in {RUNS}")
+    raise ConfigurationError(f"there is no run and no failure {name!r}; runs are kept in {RUNS}")
 
 
 def _readings(name: str) -> Iterator[tuple[str, str]]:
@@ -191,11 +191,11 @@ def _readings(name: str) -> Iterator[tuple[str, str]]:
 
 
 def _failures(path: Path) -> list[tuple[str, Again]]:
-    """(run id, failure) of a certificate; `StorageError` where it cannot be read."""
+    """(run id, failure) of a certificate; `ConfigurationError` where it cannot be read."""
     try:
         certificate = from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StorageError(f"{path} cannot be read: {error}") from error
+        raise ConfigurationError(f"{path} cannot be read: {error}") from error
     rows = [record.result for record in certificate.clauses if record.result.failure is not None]
     return [(certificate.id, _again(row, certificate)) for row in rows]
 
@@ -203,5 +203,7 @@ def _failures(path: Path) -> list[tuple[str, Again]]:
 def _chosen(failures: Iterable[tuple[str, Again]], clause: str, name: str) -> list[Again]:
     found = [again for _, again in failures if clause in ("", again.clause)]
     if not found:
-        raise StorageError(f"no clause failed in {name!r}" if not clause else f"{name!r} names no clause that failed")
+        raise ConfigurationError(
+            f"no clause failed in {name!r}" if not clause else f"{name!r} names no clause that failed"
+        )
     return found
