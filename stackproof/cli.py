@@ -22,6 +22,7 @@ COMMANDS = {
     "clauses": ("listings", "List the clauses of the contracts."),
     "stacks": ("listings", "List the stacks."),
     "selftest": ("selftest", "Prove that the clauses can fail: run every mutant."),
+    "replay": ("replay", "Run what failed again: fixed, still failing, or cannot run."),
     "report": ("report", "Write the page of a run again."),
 }
 

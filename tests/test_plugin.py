@@ -174,6 +174,48 @@ def test_a_clause_that_is_taken_away_stays_visible(
 
 
 @pytest.mark.parametrize(
+    ("inside", "after", "altered"),
+    [
+        (
+            "@pytest.fixture\ndef evidence(self, case):\n    case.evidence.saw('reads', 9)\n    return case.evidence",
+            "",
+            "evidence was replaced in TestGood",
+        ),
+        (
+            "@clause('T-01', 'Mine.', because='x', sees=('reads', 1))\n"
+            "def test_mine(self, evidence):\n    evidence.saw('reads')",
+            "",
+            "T-01 was declared again by TestGood.test_mine",
+        ),
+        (
+            "",
+            "SmallContract.test_set_get = lambda self, evidence: evidence.saw('reads')",
+            "test_set_get was overridden",
+        ),
+        ("", "del SmallContract.test_set_get", "test_set_get was removed"),
+        ("", "Evidence.missing = lambda self, required: []", "Evidence.missing was patched"),
+    ],
+    ids=["fixture", "declared again", "patched", "deleted", "instrument"],
+)
+def test_what_makes_a_clause_measure_nothing_shows_as_altered(
+    pytester: pytest.Pytester, inside: str, after: str, altered: str
+) -> None:
+    lines = [
+        "import pytest",
+        "from stackproof.contracts.evidence import Evidence",
+        "class TestGood(OneContract):",
+        "    def make_backend(self, namespace):",
+        "        return MemoryCache(namespace=namespace)",
+        *(f"    {line}" for line in inside.splitlines()),
+        after,
+    ]
+    result, rows = run(pytester, "\n".join(lines))
+    assert result.ret == 1
+    assert set(rows) == {"T-01", "T-03"}
+    assert altered in rows["T-01"]["altered"]
+
+
+@pytest.mark.parametrize(
     ("factory", "words"),
     [
         ("raise OSError('no such file')", "make_backend raised OSError: no such file"),

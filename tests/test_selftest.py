@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import certificate_samples
 import pytest
 from click.testing import CliRunner
 from command_line import stackproof
@@ -18,11 +19,18 @@ from stackproof.contracts.mutants import Mutant, all_mutants
 from stackproof.contracts.stream import ClauseEnded, PlannedClause, TargetPlanned
 from stackproof.contracts.verdicts import ClauseResult, Verdict
 from stackproof.exits import Exit
+from stackproof.reports.words import meaning
+from stackproof.verification import selftest as selftest_module
+from stackproof.verification.certificate import Level
 from stackproof.verification.plan import Plan, PlannedTarget
-from stackproof.verification.selftest import SelfTest, judge_mutants
+from stackproof.verification.selftest import SelfTest, judge_mutants, one_mutant_a_clause, summary
 from stackproof.verification.worker import WorkerRun
 
 CONCERN = "search"
+ROOT = Path(selftest_module.__file__).parents[2]
+WEAKENED = "SEARCH-13"
+ASSERTION = 'expect(ids(index, text), f"ids found by {text!r}").equals([])'
+"""What is taken out of that clause. Its evidence and the rest of it stay."""
 
 
 def mutants() -> list[Mutant]:
@@ -126,6 +134,74 @@ def test_a_weakened_clause_is_noticed(tmp_path: Path) -> None:
         killed[name] = [row.killed for row in judged(work.execute(plan), some).rows]
     assert killed["strict"] == [True] * 4
     assert False in killed["weak"]
+
+
+def test_a_clause_that_lost_an_assertion_fails_the_self_test(tmp_path: Path) -> None:
+    """The clause runs, sees its evidence, and no longer looks at what the wildcards found."""
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(
+        f"ASSERTION = {ASSERTION!r}\n"
+        """
+import sys
+from importlib.abc import MetaPathFinder
+from importlib.machinery import PathFinder, SourceFileLoader
+
+
+class Weakened(SourceFileLoader):
+    def get_data(self, path):
+        source = super().get_data(path).decode()
+        assert source.count(ASSERTION) == 1, source.count(ASSERTION)
+        return source.replace(ASSERTION, "").encode()
+
+    def path_stats(self, path):
+        raise OSError("no compiled form: it has the assertion")
+
+
+class Finder(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name != "stackproof.contracts.search_text":
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        spec.loader = Weakened(name, spec.origin)
+        return spec
+
+
+sys.meta_path.insert(0, Finder())
+"""
+    )
+    done = stackproof("selftest", "--concern", CONCERN, cwd=tmp_path, env={"PYTHONPATH": f"{site}:{ROOT}"}, seconds=150)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"ALIVE  {CONCERN}:" in done.stdout
+    assert f": {WEAKENED} did not catch it (PASS)" in done.stdout
+
+
+def test_the_short_form_takes_one_mutant_of_each_clause() -> None:
+    chosen = one_mutant_a_clause(["cache", "logs"], (), 1)
+    named = [(mutant.concern, mutant.killed_by) for mutant in chosen]
+    assert sorted(named) == sorted({(m.concern, m.killed_by) for m in all_mutants() if m.concern in ("cache", "logs")})
+    assert [m.name for m in chosen] == [m.name for m in one_mutant_a_clause(["cache", "logs"], (), 1)]
+    assert [m.name for m in chosen] != [m.name for m in one_mutant_a_clause(["cache", "logs"], (), 2)]
+    assert {m.killed_by for m in one_mutant_a_clause(["cache"], ("CACHE-06",), 1)} == {"CACHE-06"}
+
+
+def test_a_survivor_makes_a_certificate_inconclusive_and_is_named() -> None:
+    outcome = judged(ledger(kills=Verdict.PASS))
+    told = summary(outcome)
+    assert (told["mutants"], told["killed"]) == (len(mutants()), 0)
+    certificate = replace(certificate_samples.holds(), selftest=told)
+    assert certificate.level is Level.INCONCLUSIVE
+    assert f"{len(mutants())} of {len(mutants())} mutants survived" in meaning(certificate)
+    assert mutants()[0].name in meaning(certificate)
+    assert replace(certificate_samples.holds(), selftest=summary(judged(ledger()))).level is Level.HOLDS
+
+
+def test_the_table_tells_each_clause_how_many_it_killed() -> None:
+    table = judged(ledger()).table()
+    assert sum(total for _, total in table.values()) == len(mutants())
+    assert all(killed == total for killed, total in table.values())
+    assert next(iter(table)) == (CONCERN, "SEARCH-01")
+    assert {killed for killed, _ in judged(ledger(kills=Verdict.PASS)).table().values()} == {0}
 
 
 @pytest.mark.parametrize(

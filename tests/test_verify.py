@@ -165,13 +165,28 @@ def test_a_broken_backend_is_named_with_a_command_that_repeats_it(tmp_path: Path
     assert "CACHE-06" in done.stdout
     again = next(line.partition("again: ")[2] for line in done.stdout.splitlines() if "again: stackproof " in line)
     words = shlex.split(again)
-    assert words[0] == "stackproof"
-    repeated = stackproof(*words[1:], "--out", str(tmp_path / "again"), cwd=REPOSITORY)
+    assert words[:2] == ["stackproof", "replay"]
+    repeated = stackproof(*words[1:], cwd=REPOSITORY)
     assert repeated.returncode == 1
-    assert again in repeated.stdout
+    assert repeated.stdout.startswith("CACHE-06 of cache=examples.broken_cache:make_broken, seed 1: still failing: ")
     certificate = json.loads((tmp_path / "run" / "certificate.json").read_text())
     assert "CACHE-06" in {row["clause"] for row in certificate["clauses"] if row["verdict"] == "FAIL"}
     assert certificate["targets"][0]["digest"]
+    assert again in {row["failure"]["again"] for row in certificate["clauses"] if row["failure"]}
+
+
+def test_a_full_verification_proves_first_that_its_clauses_can_fail(tmp_path: Path) -> None:
+    done = stackproof(
+        "verify", "--backend", "search=memory", "--profile", "full", "--out", "run", cwd=tmp_path, seconds=240
+    )
+    assert done.returncode == 0, done.stdout
+    certificate = json.loads((tmp_path / "run" / "certificate.json").read_text())
+    told = certificate["selftest"]
+    assert told["killed"] == told["mutants"] >= 20
+    assert (told["survivors"], told["seed"]) == ([], 1)
+    assert f"Self-test: {told['killed']} of {told['mutants']} mutants killed" in done.stdout
+    assert "Self-test of this suite" in (tmp_path / "run" / "certificate.html").read_text()
+    assert stackproof("verify", "--check", "run", cwd=tmp_path).returncode == 0
 
 
 @pytest.mark.parametrize(

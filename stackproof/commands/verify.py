@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,7 +26,10 @@ from .options import (
 )
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from stackproof.verification.certificate import Certificate
+    from stackproof.verification.run import VerifyOptions
 
 
 @click.command()
@@ -40,6 +45,12 @@ if TYPE_CHECKING:
 @click.option(
     "--junit", "junit_file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write JUnit XML."
 )
+@click.option(
+    "--check",
+    "certificate_name",
+    metavar="CERTIFICATE",
+    help="Verify nothing: say whether this certificate (a file or a run) is sound and still holds.",
+)
 @json_option
 def verify(
     stack: str | None,
@@ -50,17 +61,24 @@ def verify(
     seed: int,
     out: Path | None,
     junit_file: Path | None,
+    certificate_name: str | None,
     json_file: str | None,
 ) -> int:
     """Hold backends to their contracts and write a certificate.
 
-    Without options: the Development stack (PostgreSQL, Redis, console logs) on embedded servers.
+    Without options: the Development stack (PostgreSQL, Redis, console logs) on embedded servers. A full verification
+    first proves with a mutant for each clause that the clauses can fail.
     """
+    if certificate_name is not None:
+        from .check import check
+
+        return check(certificate_name, json_file)
     from stackproof.reports import junit
     from stackproof.reports.live import LiveView
     from stackproof.reports.terminal import print_certificate
     from stackproof.verification.certificate import to_json
     from stackproof.verification.provision import provided_servers
+    from stackproof.verification.replay import with_scripts
     from stackproof.verification.run import VerifyOptions, exit_code
     from stackproof.verification.run import verify as run_verification
     from stackproof.verification.runs import keep, new_run_id, open_run
@@ -74,8 +92,10 @@ def verify(
     run_id = new_run_id()
     directory = open_run(out, run_id)
     console = result_console(json_file if json_file == "-" else str(junit_file or ""))
+    if profile == "full":
+        options = replace(options, selftest=_proved(targets, options, directory, console))
     with provided_servers(targets, origin) as servers, LiveView(console) as view:
-        certificate = run_verification(targets, servers, options, directory, run_id, view)
+        certificate = with_scripts(run_verification(targets, servers, options, directory, run_id, view), directory)
         # Kept before the servers end, so that an impatient second Ctrl-C does not lose it.
         keep(directory / "certificate.json", to_json(certificate))
     no_page = _keep_page(certificate, directory)
@@ -92,6 +112,21 @@ def verify(
             for line in (directory / "certificate.json", no_page):
                 console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
     return exit_code(certificate)
+
+
+def _proved(targets: list[Target], options: VerifyOptions, directory: Path, console: Console) -> dict[str, Any]:
+    """Run the short self-test of the concerns that are verified: a suite that cannot fail proves nothing."""
+    from stackproof.reports.live import LiveView
+    from stackproof.verification.run import silent
+    from stackproof.verification.selftest import run_short_selftest, summary
+
+    concerns = list(dict.fromkeys(target.concern for target in targets))
+    # As in `stackproof selftest`: mutants that fail are good news, and outside a terminal get no line.
+    with LiveView(console) if console.is_terminal else nullcontext(silent) as view:
+        outcome = run_short_selftest(concerns, options.clauses, options.seed, directory / "selftest", view)
+    told = summary(outcome)
+    console.print(f"Self-test: {told['killed']} of {told['mutants']} mutants killed, one a clause.", markup=False)
+    return told
 
 
 def _keep_page(certificate: Certificate, directory: Path) -> str:

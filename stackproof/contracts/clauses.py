@@ -123,18 +123,23 @@ def planned_clauses(contract: type[Any], profile: str = "full") -> Iterator[Plan
     """
     first: dict[str, Clause] = {}
     origin: dict[str, object] = {}
+    again: dict[str, str] = {}
+    methods: dict[str, str] = {}
     everything = alteration_of(contract)
     for base in reversed(contract.__mro__):
         for name, function in {**vars(base), **base.__dict__.get(BIRTH_ATTRIBUTE, {})}.items():
             found = clause_of(function)
-            if found is not None and name not in first:
-                first[name] = found
-                origin[name] = function
+            if found is None or name in first:
+                continue
+            if found.id in methods:  # the first one stays the clause: another body under its id must not answer for it
+                again[methods[found.id]] = f"{found.id} was declared again by {base.__qualname__}.{name}"
+                continue
+            first[name], origin[name], methods[found.id] = found, function, name
     for name, value in sorted(first.items(), key=lambda item: _by_id(item[1].id)):
         if profile == "core" and value.profile != "core":
             continue
         current = getattr(contract, name, None)
-        altered = everything
+        altered = again.get(name, "") or everything
         if current is None:
             altered = f"{name} was removed"
         elif current is not origin[name]:

@@ -194,6 +194,7 @@ class EventContract(EventSubscriptionContract):
         "EVENT-09",
         "Each subscription gets each event.",
         because="two services listen for different reasons; neither may take events away from the other",
+        learnt_from=("E34",),
         sees=("deliveries", 40),
     )
     def test_every_subscription_gets_every_event(

@@ -27,4 +27,6 @@ def explain(result: ClauseResult, planned: PlannedClause) -> str:
         lines.append(f"  altered: {result.altered}")
     if failure is not None and failure.again:
         lines.append(f"  again: {failure.again}")
+    if failure is not None and failure.alone:
+        lines.append(f"  alone: {failure.alone}")
     return "\n".join(lines)

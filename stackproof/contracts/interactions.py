@@ -71,7 +71,7 @@ class InteractionContract(InteractionReads):
         "STORE-01",
         "A batch of any size is stored as a whole, or not at all, and an error names what was at fault.",
         because="a back-end's own batch limit must not decide which contacts are forgotten",
-        learnt_from=("I1", "I2", "I3", "I4", "I27"),
+        learnt_from=("I1", "I2", "I3", "I4", "I11", "I27"),
         needs="bulk",
         sees=(("interactions in one batch", 7003), ("batches rejected", 2), ("batches with a sum too long", 2)),
         seconds=60.0,

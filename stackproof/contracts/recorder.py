@@ -15,6 +15,7 @@ from .case import Case
 from .clauses import Planned, absence_proof, clause_of, planned_clauses
 from .contract import CASE_KEY, GATE_KEY, Contract
 from .explain import explain
+from .guard import patched
 from .judge import judge
 from .ledger import Ledger, counts
 from .secrets import scrubbed, without_secrets
@@ -207,7 +208,7 @@ class Recorder:
             command = self.options.again.replace("{target}", target).replace("{clause}", planned.clause.id) or again
             failure = replace(failure, again=command)
         marks = sorted({mark.name for mark in item.iter_markers()} & {"skip", "skipif", "xfail"})
-        altered = planned.altered or (f"marked {', '.join(marks)}" if marks else "")
+        altered = planned.altered or (f"marked {', '.join(marks)}" if marks else "") or patched()
         seen = case.evidence.counts()
         clause, concern = planned.clause.id, item.cls.concern
         return without_secrets(ClauseResult(clause, concern, target, verdict, reason, seen, 0.0, altered, failure))

@@ -317,7 +317,7 @@ class SearchContract(SearchTextContract):
         "SEARCH-18",
         "delete removes exactly the documents that it names, and returns how many there were.",
         because="what was withdrawn must not be found any more, and nothing else may vanish with it",
-        learnt_from=("S14", "S15"),
+        learnt_from=("S14", "S15", "I15"),
         needs="delete",
         sees=("documents deleted", 1200),
         seconds=60.0,

@@ -49,6 +49,8 @@ class Failure:
     seen: str = ""
     again: str = ""
     """A command that repeats this clause alone."""
+    alone: str = ""
+    """The same without a verification around it: a script that was written for this failure. Empty where none was."""
 
 
 @dataclass(frozen=True, slots=True)

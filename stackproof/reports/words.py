@@ -47,6 +47,12 @@ _MEANING = {
 def meaning(certificate: Certificate) -> str:
     """What the level says, in a sentence or two."""
     level = certificate.level
+    survivors = certificate.selftest.get("survivors", ())
+    if level is Level.INCONCLUSIVE and survivors:
+        return (
+            f"The suite did not prove that it can fail: {len(survivors)} of {certificate.selftest['mutants']} mutants survived "
+            f"its self-test ({survivors[0]}), so what passed proves too little."
+        )
     if level is Level.INCONCLUSIVE and Verdict.INCONCLUSIVE not in certificate.counts:
         return "Nothing was verified: no clause passed and none failed."
     if level is not Level.PARTIAL:

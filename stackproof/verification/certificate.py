@@ -5,6 +5,7 @@ The JSON form is described field by field in ``certificate.schema.json`` beside 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -26,7 +27,7 @@ class Level(StrEnum):
     BROKEN = "BROKEN"
     """At least one clause failed."""
     INCONCLUSIVE = "INCONCLUSIVE"
-    """None failed, and at least one could not be decided."""
+    """None failed, and at least one could not be decided, or the suite did not prove that it can fail."""
     PARTIAL = "PARTIAL"
     """None failed, but not everything counts: not executed, altered by the third party, interrupted, or just a selection."""
 
@@ -101,7 +102,7 @@ class Certificate:
     selected: tuple[str, ...] = ()
     """The clauses that were asked for one by one; empty: all of the profile, as a certificate should."""
     selftest: Mapping[str, Any] = field(default_factory=dict)
-    """What the self-test said about this build of the suite, where it ran."""
+    """The short self-test that ran before a full verification: its seed, mutants run, killed, and those that survived."""
 
     @property
     def level(self) -> Level:
@@ -109,7 +110,7 @@ class Certificate:
         sum_of_all = overall(record.result.verdict for record in self.clauses)
         if sum_of_all is Verdict.FAIL:
             return Level.BROKEN
-        if sum_of_all is Verdict.INCONCLUSIVE:
+        if sum_of_all is Verdict.INCONCLUSIVE or self.selftest.get("survivors"):
             return Level.INCONCLUSIVE
         altered = any(record.result.altered for record in self.clauses)
         if sum_of_all is Verdict.SKIPPED or self.interrupted or altered or self.selected:
@@ -132,9 +133,16 @@ def to_json(certificate: Certificate) -> str:
     data = {"schema": SCHEMA, "level": str(certificate.level), **data}
     data["counts"] = {str(verdict): number for verdict, number in certificate.counts.items()}
     data["clauses"] = [_row(record) for record in certificate.clauses]
+    data["seal"] = seal_of(data)
     text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
     # Half a character, which a backend's message may hold, is no UTF-8: as an escape it is JSON and comes back the same.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def seal_of(data: Mapping[str, Any]) -> str:
+    """SHA-256 over a certificate's JSON values, the seal itself left out. It shows a change; it proves no author."""
+    content = {name: value for name, value in data.items() if name != "seal"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode("ascii")).hexdigest()
 
 
 def from_json(text: str) -> Certificate:
@@ -142,7 +150,7 @@ def from_json(text: str) -> Certificate:
     data = json.loads(text)
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise ValueError(f"this is no certificate of schema {SCHEMA}")
-    for derived in ("schema", "level", "counts"):
+    for derived in ("schema", "level", "counts", "seal"):
         data.pop(derived, None)
     data["servers"] = tuple(ServerRecord(**server) for server in data["servers"])
     data["targets"] = tuple(TargetRecord(**target) for target in data["targets"])

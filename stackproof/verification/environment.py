@@ -7,7 +7,9 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-_DRIVERS = ("psycopg", "redis", "hiredis", "msgpack", "pytest", "locust", "gevent")
+DRIVERS = ("psycopg", "redis", "hiredis", "msgpack")
+"""What adapters reach their servers with: another version of one may behave differently."""
+_TOOLS = ("pytest", "locust", "gevent")
 
 
 def describe_environment() -> dict[str, str]:
@@ -18,7 +20,7 @@ def describe_environment() -> dict[str, str]:
         "processor": _processor(),
         "cores": str(_usable_cores()),
     }
-    for name in _DRIVERS:
+    for name in (*DRIVERS, *_TOOLS):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -6,9 +6,10 @@ import os
 import shlex
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import stackproof
 from stackproof.contracts.ledger import Ledger
@@ -37,6 +38,8 @@ class VerifyOptions:
     origin: str = "embedded"
     clauses: tuple[str, ...] = ()
     """Only these; empty: all."""
+    selftest: Mapping[str, Any] = field(default_factory=dict)
+    """What the short self-test said, where it ran."""
 
 
 def verify(
@@ -81,6 +84,7 @@ def verify(
         clauses=tuple(_clause_records(targets, work.ledger, records)),
         interrupted=interrupted,
         selected=options.clauses,
+        selftest=options.selftest,
     )
 
 

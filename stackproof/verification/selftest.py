@@ -1,12 +1,16 @@
-"""The self-test: each clause must kill the mutants that name it, and the references must pass everything."""
+"""The self-test: each clause must kill the mutants that name it, and the references must pass everything.
+
+A mutant runs against its own clause only. So one that just another clause would kill is alive here, and fails the self-test.
+"""
 
 from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from stackproof.contracts import CONCERNS, contract_for
 from stackproof.contracts.clauses import planned_clauses
@@ -14,13 +18,21 @@ from stackproof.contracts.ledger import Ledger
 from stackproof.contracts.mutants import Mutant, all_mutants
 from stackproof.contracts.verdicts import Verdict
 
+from .parallel import run_in_parallel
 from .plan import Plan, PlannedTarget
-from .worker import Observer, WorkerRun
+from .worker import Observer
 
 SCHEMA = "stackproof-selftest/1"
+REFERENCE = "reference:"
+"""How the targets that are references are named."""
+
+_Thing = TypeVar("_Thing")
 
 REFERENCES = dict.fromkeys(CONCERNS, "memory") | {"logs": "console"}
 """What must pass everything. For logs the handler that writes to a stream: one in memory has no destination that can fail."""
+
+MUTANTS_A_PLAN = 25
+"""A worker process takes about a second to start: fewer would spend the time on that, more would share the work badly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +61,22 @@ class SelfTest:
     seed: int
 
     @property
+    def survivors(self) -> tuple[MutantRow, ...]:
+        """The mutants that their own clause did not kill."""
+        return tuple(row for row in self.rows if not row.killed)
+
+    def table(self) -> dict[tuple[str, str], tuple[int, int]]:
+        """(concern, clause) -> how many of its mutants it killed, and how many name it; in the order of the clauses."""
+        clauses = [(c, planned.clause.id) for c in CONCERNS for planned in planned_clauses(contract_for(c))]
+        named = {(row.concern, row.clause) for row in self.rows}
+        order = [key for key in clauses if key in named] + sorted(named - set(clauses))
+        found = {}
+        for key in order:
+            these = [row.killed for row in self.rows if (row.concern, row.clause) == key]
+            found[key] = (sum(these), len(these))
+        return found
+
+    @property
     def holds(self) -> bool:
         return (
             bool(self.rows)
@@ -58,15 +86,65 @@ class SelfTest:
         )
 
 
-def run_selftest(concerns: Sequence[str], seed: int, directory: Path, observer: Observer) -> SelfTest:
-    """Run every mutant of these concerns against its clause, and the references against everything, in shuffled order."""
+def run_selftest(concerns: Sequence[str], seed: int, directory: Path, observer: Observer, seeds: int = 1) -> SelfTest:
+    """Run every mutant of these concerns against its clause, and the references against everything, in shuffled order.
+
+    The references run once for each of so many ``seeds``, the mutants once.
+    """
     mutants = [m for m in all_mutants() if m.concern in concerns]
-    targets = [PlannedTarget(m.name, m.concern, m.name, mutant=True, clauses=(m.killed_by,)) for m in mutants]
-    targets += [PlannedTarget(f"reference:{c}", c, REFERENCES[c]) for c in CONCERNS if c in concerns]
-    random.Random(seed).shuffle(targets)  # noqa: S311 - an order, not a secret
-    work = WorkerRun(directory, dict(os.environ), observer)
-    ledger = work.execute(Plan(tuple(targets), profile="full", seed=seed))
+    plans = [plan for number in range(seeds) for plan in _reference_plans(concerns, seed + number)]
+    plans += _mutant_plans(mutants, seed)
+    ledger = run_in_parallel(plans, directory, os.environ, observer)
     return judge_mutants(mutants, ledger, concerns, seed)
+
+
+def run_short_selftest(
+    concerns: Sequence[str], only: Sequence[str], seed: int, directory: Path, observer: Observer
+) -> SelfTest:
+    """One mutant a clause, chosen by the seed: what runs before a full verification. ``only`` these clauses; none: all."""
+    mutants = one_mutant_a_clause(concerns, only, seed)
+    ledger = run_in_parallel(_mutant_plans(mutants, seed), directory, os.environ, observer)
+    return judge_mutants(mutants, ledger, (), seed)
+
+
+def one_mutant_a_clause(concerns: Sequence[str], only: Sequence[str], seed: int) -> list[Mutant]:
+    """The mutants of the short form: for each clause of each concern one of those that name it."""
+    by_clause: dict[tuple[str, str], list[Mutant]] = {}
+    for mutant in all_mutants():
+        if mutant.concern in concerns and (not only or mutant.killed_by in only):
+            by_clause.setdefault((mutant.concern, mutant.killed_by), []).append(mutant)
+    chance = random.Random(seed)  # noqa: S311 - a choice, not a secret
+    return [chance.choice(these) for these in by_clause.values()]
+
+
+def summary(outcome: SelfTest) -> dict[str, Any]:
+    """What a certificate keeps of the short form."""
+    return {
+        "seed": outcome.seed,
+        "mutants": len(outcome.rows),
+        "killed": sum(row.killed for row in outcome.rows),
+        "survivors": [f"{row.mutant}: {row.clause} did not catch it ({row.seen})" for row in outcome.survivors],
+    }
+
+
+def _reference_plans(concerns: Sequence[str], seed: int) -> Iterator[Plan]:
+    """One plan a reference, so that the longest runs start first and side by side."""
+    for concern in shuffled([c for c in CONCERNS if c in concerns], seed):
+        target = PlannedTarget(f"{REFERENCE}{concern} seed {seed}", concern, REFERENCES[concern])
+        yield Plan((target,), profile="full", seed=seed)
+
+
+def _mutant_plans(mutants: Iterable[Mutant], seed: int) -> list[Plan]:
+    targets = shuffled(
+        [PlannedTarget(m.name, m.concern, m.name, mutant=True, clauses=(m.killed_by,)) for m in mutants], seed
+    )
+    parts = [targets[begin : begin + MUTANTS_A_PLAN] for begin in range(0, len(targets), MUTANTS_A_PLAN)]
+    return [Plan(tuple(part), profile="full", seed=seed) for part in parts]
+
+
+def shuffled(things: Sequence[_Thing], seed: int) -> list[_Thing]:
+    """The same things in an order that depends on the seed alone."""
+    return random.Random(seed).sample(things, len(things))  # noqa: S311 - an order, not a secret
 
 
 def judge_mutants(mutants: Iterable[Mutant], ledger: Ledger, concerns: Sequence[str], seed: int) -> SelfTest:
@@ -82,9 +160,9 @@ def judge_mutants(mutants: Iterable[Mutant], ledger: Ledger, concerns: Sequence[
     uncovered = _uncovered(concerns)
     good = (Verdict.PASS, Verdict.NOT_SUPPORTED)
     troubles = tuple(
-        f"{row.concern} {row.clause}: {row.verdict} {row.reason}"
+        f"{row.target.removeprefix(REFERENCE)} {row.clause}: {row.verdict} {row.reason}"
         for row in ledger.rows()
-        if row.target.startswith("reference:") and row.verdict not in good
+        if row.target.startswith(REFERENCE) and row.verdict not in good
     )
     return SelfTest(tuple(rows), uncovered, troubles, seed)
 

@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
@@ -49,6 +49,8 @@ class WorkerRun:
     environ: Mapping[str, str]
     observer: Observer
     ledger: Ledger = field(default_factory=Ledger)
+    signals: list[int] | None = None
+    """Where somebody else notes the signals that came, while several runs go on at once; None: this run notes them."""
     restarts: int = 0
     hung: int = 0
     _last: float = 0.0
@@ -59,7 +61,8 @@ class WorkerRun:
     def execute(self, plan: Plan) -> Ledger:
         """Run the plan. Ctrl-C is passed on to the worker, and raised again when that has cleaned up."""
         worker: WorkerProcess | None = None
-        with _noted_signals() as self._signals:
+        noting = noted_signals() if self.signals is None else nullcontext(self.signals)
+        with noting as self._signals:
             try:
                 while True:
                     worker = WorkerProcess.start(self.directory, plan, self.environ, self.restarts)
@@ -164,7 +167,7 @@ class WorkerRun:
 
 
 @contextmanager
-def _noted_signals() -> Iterator[list[int]]:
+def noted_signals() -> Iterator[list[int]]:
     """Note SIGINT and SIGTERM instead of raising somewhere in the middle, so that no event is lost half read.
 
     A signal that is ignored stays ignored, and outside the main thread signals are left as they are.

@@ -61,7 +61,7 @@ class WaitsForAConfirmationForEver(MemoryEventPublisher):
 
     def publish(self, topic: str, event: Event) -> None:
         super().publish(topic, event)
-        time.sleep(0.005)
+        time.sleep(0.05)  # long beside all else that a caller does: whenever the disconnect comes, somebody is here
         if self._closed:
             threading.Event().wait(60)
 

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 from decimal import Context, Decimal
 
+from stackproof.adapters.interactions import memory
 from stackproof.adapters.interactions.memory import MemoryInteractionStore, SumKey
 from stackproof.adapters.interactions.rules import check_batch, cursor_after, position_of_cursor
 from stackproof.interfaces import (
@@ -97,6 +98,16 @@ class LongSumsCutTheBatch(MemoryInteractionStore):
         check_batch(events, self.capabilities, nul_allowed=True)
         for event in events:
             super().record_event(event)
+
+
+@mutant(of=Store, killed_by="STORE-01", imitates="I11")
+class CountsTheFirstHundred(MemoryInteractionStore):
+    """A customer's summaries are computed from the first hundred contacts."""
+
+    def _summaries(self, query: SummariesQuery) -> list[Summary]:
+        with self._space.lock:
+            events = self._space.events.get((query.tenant, query.customer), [])[:100]
+        return [row for row in summarise(events) if memory._matches(row, query)]
 
 
 # STORE-02, 03, 11, 15: pages

@@ -380,7 +380,7 @@ class DeletesForAllTenants(MemorySearchIndex):
         )
 
 
-@mutant(of=MemorySearchIndex, killed_by="SEARCH-18", imitates="S16")
+@mutant(of=MemorySearchIndex, killed_by="SEARCH-18", imitates="I15")
 class DeletesTheFirstPage(MemorySearchIndex):
     """Of many ids, the documents of the first 1,000 are removed."""
 

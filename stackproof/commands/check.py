@@ -1,0 +1,70 @@
+"""`stackproof verify --check`: whether a certificate is sound, and still holds for what is installed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from stackproof.exits import Exit
+from stackproof.interfaces import ConfigurationError
+
+from .options import write_result
+
+SCHEMA = "stackproof-check/1"
+
+
+def check(name: str, json_file: str | None) -> int:
+    """Say everything that is wrong with a certificate (a file, or the directory or id of a run)."""
+    from stackproof.reports.text import one_line
+    from stackproof.verification.installed import installed_for
+    from stackproof.verification.soundness import Kind
+    from stackproof.verification.soundness import check as find_wrong
+
+    path = _certificate_of(name)
+    text = path.read_bytes().decode("utf-8", "replace")  # what is no UTF-8 cannot fit its seal
+    backends, level = _of_what(text)
+    findings = find_wrong(text, installed_for(backends))
+    forged = [finding for finding in findings if finding.kind is Kind.FORGED]
+    if json_file is not None:
+        told = {"schema": SCHEMA, "sound": not forged, "current": not findings}
+        told |= {"findings": [asdict(finding) for finding in findings]}
+        write_result(json_file, json.dumps(told, indent=2) + "\n")
+    beside = json_file == "-"
+    for finding in findings:
+        click.echo(f"{finding.kind.upper():<9} {one_line(finding.sentence)}", err=beside)
+    if forged:
+        click.echo(f"{path} is not sound: it proves nothing.", err=beside)
+        return Exit.BROKEN
+    if findings:
+        click.echo(f"{path} is sound, but no longer for what is installed: verify again.", err=beside)
+        return Exit.INCONCLUSIVE
+    click.echo(f"{path} is sound, and holds for what is installed: {level}.", err=beside)
+    return Exit.HOLDS
+
+
+def _certificate_of(name: str) -> Path:
+    from stackproof.verification.runs import find_run
+
+    if Path(name).is_file():
+        return Path(name)
+    try:
+        path = find_run(name) / "certificate.json"
+    except ConfigurationError as error:
+        raise ConfigurationError(f"there is no certificate {name!r}: neither a file nor a run") from error
+    if not path.is_file():
+        raise ConfigurationError(f"there is no certificate in {path.parent}")
+    return path
+
+
+def _of_what(text: str) -> tuple[list[str], str]:
+    """The backends and the level that a certificate names; nothing where it cannot be read, which the check then says."""
+    from stackproof.verification.certificate import from_json
+
+    try:
+        certificate = from_json(text)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return [], ""
+    return [target.backend for target in certificate.targets if isinstance(target.backend, str)], certificate.level

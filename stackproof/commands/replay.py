@@ -1,0 +1,35 @@
+"""`stackproof replay`: run what failed again, and say whether it is fixed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from .options import json_option, write_result
+
+SCHEMA = "stackproof-replay/1"
+
+
+@click.command()
+@click.argument("failure", metavar="ID")
+@json_option
+def replay(failure: str, json_file: str | None) -> int:
+    """Run what failed again: ID is the short id of a failure, RUN:CLAUSE, or RUN for all its failures.
+
+    The answer is: fixed (exit code 0), still failing (1), or cannot run (4).
+    """
+    from stackproof.reports.text import one_line
+    from stackproof.verification.replay import CODES, Answer, find_failures, repeat, told
+
+    answers = []
+    for again in find_failures(failure):
+        answers.append(repeat(again))
+        click.echo(one_line(told(answers[-1])), err=json_file == "-")
+    if json_file is not None:
+        rows = [{**asdict(answer.again), "answer": answer.answer, "sentence": answer.sentence} for answer in answers]
+        write_result(json_file, json.dumps({"schema": SCHEMA, "failures": rows}, indent=2) + "\n")
+    found = {answer.answer for answer in answers}
+    worst = next(a for a in (Answer.STILL_FAILING, Answer.CANNOT_RUN, Answer.FIXED) if a in found)
+    return CODES[worst]

@@ -1,0 +1,209 @@
+"""Failures again: the script that repeats one alone, the short id that names it, and the answer of a repetition.
+
+A script holds nothing but data and a call of `main`; so whoever reads it sees what is repeated, and it stays true when
+the suite grows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from stackproof.contracts.verdicts import ClauseResult, Verdict
+from stackproof.exits import Exit
+from stackproof.interfaces import ConfigurationError, StackproofError
+from stackproof.servers import MissingWheelError, ServerError
+from stackproof.targets import parse_target
+
+from .certificate import Certificate, ClauseRecord, from_json
+from .provision import provided_servers
+from .run import VerifyOptions, silent, verify
+from .runs import RUNS, StorageError, find_run, keep, new_run_id
+from .worker import WorkerError
+
+SHORT_ID = 4
+"""Digits of a short id: enough to tell the failures of a few runs apart; the newest run wins."""
+
+
+class Answer(StrEnum):
+    """What a repetition says about a failure."""
+
+    FIXED = "fixed"
+    STILL_FAILING = "still failing"
+    CANNOT_RUN = "cannot run"
+
+
+CODES = {Answer.FIXED: Exit.HOLDS, Answer.STILL_FAILING: Exit.BROKEN, Answer.CANNOT_RUN: Exit.ENVIRONMENT}
+"""Answer -> exit code of `stackproof replay` and of a script."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """One clause on one backend, as it failed."""
+
+    target: str
+    """As on the command line: ``cache=redis``."""
+    clause: str
+    seed: int
+    profile: str = "core"
+    origin: str = "embedded"
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """What came of a repetition."""
+
+    again: Again
+    answer: Answer
+    sentence: str
+
+
+def repeat(again: Again) -> Repeated:
+    """Run exactly this clause on this backend with this seed, on servers of its own (or the external ones)."""
+    try:
+        target = parse_target(again.target)
+        options = VerifyOptions(profile=again.profile, seed=again.seed, origin=again.origin, clauses=(again.clause,))
+        with (
+            tempfile.TemporaryDirectory(prefix="stackproof-replay-") as place,
+            provided_servers([target], again.origin) as servers,
+        ):
+            certificate = verify([target], servers, options, Path(place), new_run_id(), silent)
+    except (StackproofError, MissingWheelError, ServerError, StorageError, WorkerError, OSError) as error:
+        return Repeated(again, Answer.CANNOT_RUN, str(error))
+    if certificate.interrupted:
+        raise KeyboardInterrupt
+    rows = [r.result for r in certificate.clauses if r.result.clause == again.clause]
+    if len(rows) != 1:
+        return Repeated(again, Answer.CANNOT_RUN, "the suite has no such clause any more")
+    return Repeated(again, *_judged(rows[0]))
+
+
+def _judged(result: ClauseResult) -> tuple[Answer, str]:
+    """A repetition that ends without a verdict about the rule says nothing, and least of all that it was fixed."""
+    if result.failure is not None:
+        return Answer.STILL_FAILING, result.failure.headline
+    if result.verdict in (Verdict.PASS, Verdict.NOT_SUPPORTED, Verdict.PROVISIONAL) and not result.altered:
+        return Answer.FIXED, result.reason or "the rule holds, and its evidence was seen"
+    return Answer.CANNOT_RUN, f"{result.verdict}: {result.reason or result.altered}"
+
+
+def main(again: Again) -> int:
+    """What a script does: repeat, say the answer, and end with its code."""
+    repeated = repeat(again)
+    sys.stdout.write(told(repeated) + "\n")
+    return CODES[repeated.answer]
+
+
+def told(repeated: Repeated) -> str:
+    """The answer in one line."""
+    again = repeated.again
+    return f"{again.clause} of {again.target}, seed {again.seed}: {repeated.answer}: {repeated.sentence}"
+
+
+# Failures of a run
+
+
+def with_scripts(certificate: Certificate, directory: Path) -> Certificate:
+    """Write a script for each failure of a run, and let the failures say how they are repeated."""
+    return replace(certificate, clauses=tuple(_with_script(r, certificate, directory) for r in certificate.clauses))
+
+
+def _with_script(record: ClauseRecord, certificate: Certificate, directory: Path) -> ClauseRecord:
+    failure = record.result.failure
+    if failure is None:
+        return record
+    again = _again(record.result, certificate)
+    path = directory / script_name(again)
+    keep(path, script(again))
+    known = directory.parent == RUNS  # only there a short id is looked for
+    name = short_id(certificate.id, again) if known else shlex.quote(f"{directory}:{again.clause}")
+    failure = replace(failure, again=f"stackproof replay {name}", alone=f"python {shlex.quote(str(path))}")
+    return replace(record, result=replace(record.result, failure=failure))
+
+
+def _again(result: ClauseResult, certificate: Certificate) -> Again:
+    return Again(result.target, result.clause, certificate.seed, certificate.profile, certificate.origin)
+
+
+def script_name(again: Again) -> str:
+    """A file name for a failure: its target and its clause, without what a shell or a file system could misunderstand."""
+    return re.sub(r"[^\w.-]+", "-", f"{again.target}-{again.clause}.py", flags=re.ASCII)
+
+
+def script(again: Again) -> str:
+    """The source of the script that repeats one failure."""
+    fields = "".join(
+        f"    {name}={getattr(again, name)!a},\n" for name in ("target", "clause", "seed", "profile", "origin")
+    )
+    return f'''"""Repeats one clause on one backend, alone.
+
+Run it where the verification ran. It ends with 0 when the clause holds now, 1 when it still fails, 4 when it cannot run.
+"""
+
+import sys
+
+from stackproof.verification.replay import Again, main
+
+AGAIN = Again(
+{fields})
+
+if __name__ == "__main__":
+    sys.exit(main(AGAIN))
+'''
+
+
+def short_id(run_id: str, again: Again) -> str:
+    """A few digits that name a failure of a run."""
+    return hashlib.sha256(f"{run_id}\0{again.target}\0{again.clause}".encode(errors="backslashreplace")).hexdigest()[
+        :SHORT_ID
+    ]
+
+
+def find_failures(name: str) -> list[Again]:
+    """The failures that ``RUN``, ``RUN:CLAUSE`` or a short id names; `ConfigurationError` where there is none."""
+    for run, clause in _readings(name):
+        try:
+            directory = find_run(run)
+        except ConfigurationError:
+            continue
+        return _chosen(_failures(directory / "certificate.json"), clause, name)
+    if re.fullmatch(rf"[0-9a-f]{{{SHORT_ID}}}", name):
+        for path in sorted(RUNS.glob("*/certificate.json"), key=lambda p: p.parent.name, reverse=True):
+            found = [again for run_id, again in _failures(path) if short_id(run_id, again) == name]
+            if found:
+                return found
+    raise ConfigurationError(f"there is no run and no failure {name!r}; runs are kept in {RUNS}")
+
+
+def _readings(name: str) -> Iterator[tuple[str, str]]:
+    """A path may hold a colon itself: the whole name first, then as a run and a clause."""
+    yield name, ""
+    run, colon, clause = name.rpartition(":")
+    if colon and run:
+        yield run, clause.strip().upper()
+
+
+def _failures(path: Path) -> list[tuple[str, Again]]:
+    """(run id, failure) of a certificate; `ConfigurationError` where it cannot be read."""
+    try:
+        certificate = from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}") from error
+    rows = [record.result for record in certificate.clauses if record.result.failure is not None]
+    return [(certificate.id, _again(row, certificate)) for row in rows]
+
+
+def _chosen(failures: Iterable[tuple[str, Again]], clause: str, name: str) -> list[Again]:
+    found = [again for _, again in failures if clause in ("", again.clause)]
+    if not found:
+        raise ConfigurationError(
+            f"no clause failed in {name!r}" if not clause else f"{name!r} names no clause that failed"
+        )
+    return found
