@@ -55,12 +55,20 @@ def check_register(history: Iterable[Operation], *, steps: int = STEPS) -> Histo
                 undecided[key] = operations
                 continue
             if not good:
-                part = _smallest(operations)
-                return invalid("not linearizable", argue(part), part)
+                return _rejected(operations)
         waiting = undecided
     if waiting:
         return unknown(f"the budget of {steps} steps was not enough to decide about {', '.join(map(repr, waiting))}")
     return valid_if_seen(history, ("get", "set"), "every key has an order of its operations that explains every answer")
+
+
+def _rejected(operations: Sequence[Operation]) -> HistoryVerdict:
+    part = _smallest(operations)
+    argument, named = argue(part)
+    # What the argument names is often all that is needed: the rest only showed that nothing else explains it.
+    if named and not linearizable(named, Budget(SHRINKING_STEPS)):
+        part = named
+    return invalid("not linearizable", argument, part)
 
 
 SHRINKING_STEPS = 300_000
@@ -89,7 +97,7 @@ def _may_go(some: Sequence[Operation], rest: Sequence[Operation]) -> set[int]:
     found = any(each.kind == "delete" and each.result is True for each in left)
     absent = sum(map(_observes_absence, left))
     for place, each in enumerate(some):
-        if each.kind == "set" and not found and each.value not in read:
+        if each.kind == "set" and each.value not in read and not (found and each.may_have_happened):
             gone.add(place)
         if each.kind == "delete" and absent == int(_observes_absence(each)):
             gone.add(place)
@@ -98,14 +106,15 @@ def _may_go(some: Sequence[Operation], rest: Sequence[Operation]) -> set[int]:
 
 def _changes_nothing(operation: Operation) -> bool:
     found_nothing = operation.kind == "delete" and operation.ok and operation.result is False
-    return operation.kind == "get" or found_nothing or not operation.may_have_happened
+    failed_delete = operation.kind == "delete" and not operation.may_have_happened
+    return operation.kind == "get" or found_nothing or failed_delete
 
 
 def _observes_absence(operation: Operation) -> bool:
     """Whether the answer may be owed to a delete."""
     return operation.ok and (
         (operation.kind == "get" and operation.result is None)
-        or (operation.kind == "delete" and operation.result is not True)
+        or (operation.kind == "delete" and operation.result is False)
     )
 
 

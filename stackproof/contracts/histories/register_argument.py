@@ -13,14 +13,17 @@ from dataclasses import dataclass
 
 from .operation import Operation
 
+Argument = tuple[str, list[Operation]]
+"""A sentence, and the operations that it names."""
 
-def argue(part: Sequence[Operation]) -> str:
+
+def argue(part: Sequence[Operation]) -> Argument:
     """The simplest argument that applies; where none does, that no order was found."""
-    found = next(
-        itertools.chain(_without_a_source(part), _missing(part), _two_at_once(part), _deletes(part)),
-        f"every order of these {len(part)} operations contradicts one of the answers",
+    none: Argument = (f"every order of these {len(part)} operations contradicts one of the answers", [])
+    text, named = next(
+        itertools.chain(_without_a_source(part), _missing(part), _two_at_once(part), _deletes(part)), none
     )
-    return f"key {part[0].key!r}: {found}: a contradiction"
+    return f"key {part[0].key!r}: {text}: a contradiction", list(dict.fromkeys(named))
 
 
 def _when(operation: Operation) -> str:
@@ -38,7 +41,7 @@ def _writes(part: Sequence[Operation], value: object) -> list[Operation]:
     return [each for each in part if each.kind == "set" and each.value == value and each.may_have_happened]
 
 
-def _without_a_source(part: Sequence[Operation]) -> Iterator[str]:
+def _without_a_source(part: Sequence[Operation]) -> Iterator[Argument]:
     """A read of what nobody had written."""
     for read in _reads(part):
         if read.result is None:
@@ -46,15 +49,17 @@ def _without_a_source(part: Sequence[Operation]) -> Iterator[str]:
         writes = _writes(part, read.result)
         saw = f"{_when(read)} saw {read.result!r}"
         if not writes and any(each.kind == "set" and each.value == read.result for each in part):
-            yield f"{saw}; the only write of {read.result!r} failed, so it did not take effect"
+            failed = [each for each in part if each.kind == "set" and each.value == read.result]
+            yield f"{saw}; the only write of {read.result!r} failed, so it did not take effect", [*failed, read]
         elif not writes:
-            yield f"{saw}; nobody ever wrote {read.result!r}"
+            yield f"{saw}; nobody ever wrote {read.result!r}", [read]
         elif all(read.precedes(write) for write in writes):
             first = min(writes, key=lambda each: each.start)
-            yield f"{saw}; the first write of {read.result!r} began at {first.start:.6g}, after that read was over"
+            text = f"the first write of {read.result!r} began at {first.start:.6g}, after that read was over"
+            yield f"{saw}; {text}", [read, first]
 
 
-def _missing(part: Sequence[Operation]) -> Iterator[str]:
+def _missing(part: Sequence[Operation]) -> Iterator[Argument]:
     """A read of nothing, though something was there and nobody can have taken it away in between."""
     for read in _reads(part):
         if read.result is not None:
@@ -64,7 +69,8 @@ def _missing(part: Sequence[Operation]) -> Iterator[str]:
         for write in before:
             in_time = [each for each in deletes if not each.precedes(write) and each.start <= read.end]
             if not in_time:
-                yield f"{_when(read)} saw no value; {_when(write)} was over before it, and no delete came in between"
+                text = f"{_when(write)} was over before it, and no delete came in between"
+                yield f"{_when(read)} saw no value; {text}", [write, read]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,7 @@ class _Zone:
     (``held``); otherwise at some instant from ``until`` to ``since``."""
 
     value: object
+    write: Operation
     first: Operation
     last: Operation
 
@@ -87,6 +94,10 @@ class _Zone:
     @property
     def held(self) -> bool:
         return self.since < self.until
+
+    @property
+    def named(self) -> list[Operation]:
+        return [self.write, self.first, self.last]
 
     def text(self) -> str:
         if self.held:
@@ -109,11 +120,11 @@ def _zones(part: Sequence[Operation]) -> list[_Zone]:
         if len(writes) != 1 or not any(each.ok for each in about):
             continue
         first = min(about, key=lambda each: each.latest)
-        zones.append(_Zone(value, first, max(about, key=lambda each: each.start)))
+        zones.append(_Zone(value, writes[0], first, max(about, key=lambda each: each.start)))
     return zones
 
 
-def _two_at_once(part: Sequence[Operation]) -> Iterator[str]:
+def _two_at_once(part: Sequence[Operation]) -> Iterator[Argument]:
     """Two values that must have been there at the same instant."""
     zones = _zones(part)
     for zone, other in itertools.permutations(zones, 2):
@@ -122,28 +133,34 @@ def _two_at_once(part: Sequence[Operation]) -> Iterator[str]:
         both_held = other.held and max(zone.since, other.since) < min(zone.until, other.until)
         within = not other.held and zone.since < other.until and other.since < zone.until
         if both_held or within:
-            yield f"{zone.text()}; yet {other.text()}"
+            yield f"{zone.text()}; yet {other.text()}", [*zone.named, *other.named]
     for zone in zones:
         if zone.held:
             yield from _empty_within(zone, part)
 
 
-def _empty_within(zone: _Zone, part: Sequence[Operation]) -> Iterator[str]:
+def _empty_within(zone: _Zone, part: Sequence[Operation]) -> Iterator[Argument]:
     """Nothing was there at some instant at which a value was held."""
     for other in part:
         empty = (other.kind == "get" and other.result is None) or other.kind == "delete"
         if empty and other.ok and zone.since < other.start and other.end < zone.until:
             left = "saw no value" if other.kind == "get" else "left no value"
-            yield f"{zone.text()}; yet {_when(other)} {left}"
+            yield f"{zone.text()}; yet {_when(other)} {left}", [*zone.named, other]
 
 
-def _deletes(part: Sequence[Operation]) -> Iterator[str]:
+def _deletes(part: Sequence[Operation]) -> Iterator[Argument]:
     """More deletes that found something than writes that put something there, or one that found nothing."""
     told = [each for each in part if each.kind == "delete" and each.ok and each.result is True]
     writes = [each for each in part if each.kind == "set" and each.may_have_happened]
     if len(told) > len(writes):
         whose = "; ".join(map(_when, told))
-        yield f"{len(told)} deletes found a value, which each takes away, but only {len(writes)} were written ({whose})"
+        yield (
+            f"{len(told)} deletes found a value, which each takes away, but only {len(writes)} can have been written ({whose})",
+            [],
+        )
+    for delete in told:
+        if all(delete.precedes(write) for write in writes):
+            yield f"{_when(delete)} found a value; no write had begun by then", [delete, *writes[:1]]
     removers = [each for each in part if each.kind == "delete" and each.may_have_happened]
     for delete in removers:
         if not delete.ok or delete.result is not False:
@@ -152,4 +169,5 @@ def _deletes(part: Sequence[Operation]) -> Iterator[str]:
             if not any(
                 each is not delete and not each.precedes(write) and each.start <= delete.end for each in removers
             ):
-                yield f"{_when(delete)} found no value; {_when(write)} was over before it, and no other delete came between"
+                text = f"{_when(write)} was over before it, and no other delete came between"
+                yield f"{_when(delete)} found no value; {text}", [write, delete]

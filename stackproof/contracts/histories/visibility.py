@@ -138,8 +138,8 @@ class _Document:
                 _, earlier, of_earlier = newest
                 argument = (
                     f"the search for {self._key!r} that ended at {earlier.end:.6g} found {_found(earlier.result)}; the one that "
-                    f"began after it, at {search.start:.6g}, found {_found(search.result)}, which had been replaced before the "
-                    "other began to be made: it went back"
+                    f"began after it, at {search.start:.6g}, found {_found(search.result)}, as it was before the change that the "
+                    "first one saw had begun: it went back"
                 )
                 part = [each for each in (*sources, *of_earlier, earlier, search) if each is not self._nothing]
                 yield invalid("went back", argument, part)
