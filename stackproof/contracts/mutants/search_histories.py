@@ -1,0 +1,45 @@
+"""Search indexes whose defect shows only to those who search while documents change."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from stackproof.adapters.search.memory import MemorySearchIndex
+from stackproof.interfaces import Document, Hit, SearchQuery
+
+from . import mutant
+
+RACE = 0.0005
+"""Seconds between the two steps of an operation that should be one: long enough for a search to come between."""
+
+
+@mutant(of=MemorySearchIndex, killed_by="SEARCH-22", imitates="S14")
+class RemovesBeforeItReplaces(MemorySearchIndex):
+    """A new version is added after the old one was removed: between the two steps the document cannot be found."""
+
+    def index(self, documents: Iterable[Document]) -> int:
+        batch = list(documents)
+        for document in batch:
+            self.delete(document.tenant, [document.id])
+        time.sleep(RACE)
+        return super().index(batch)
+
+
+@mutant(of=MemorySearchIndex, killed_by="SEARCH-22", imitates="S15")
+class OneOfTwoCopiesLags(MemorySearchIndex):
+    """Every second search is answered by a copy of what the same search found a moment ago."""
+
+    def __init__(self, *, namespace: str = "") -> None:
+        super().__init__(namespace=namespace)
+        self._copies: dict[SearchQuery, tuple[float, list[Hit]]] = {}
+        self._searches = 0
+
+    def search(self, query: SearchQuery) -> list[Hit]:
+        self._searches += 1
+        made, hits = self._copies.get(query, (0.0, []))
+        if self._searches % 2 and time.monotonic() < made + RACE * 4:
+            return list(hits)
+        hits = super().search(query)
+        self._copies[query] = (time.monotonic(), hits)
+        return hits
