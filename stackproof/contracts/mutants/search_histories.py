@@ -27,19 +27,16 @@ class RemovesBeforeItReplaces(MemorySearchIndex):
 
 
 @mutant(of=MemorySearchIndex, killed_by="SEARCH-22", imitates="S15")
-class OneOfTwoCopiesLags(MemorySearchIndex):
-    """Every second search is answered by a copy of what the same search found a moment ago."""
+class AnswersFromAMomentAgo(MemorySearchIndex):
+    """What a search found is remembered for a moment, and is then older than what was indexed."""
 
     def __init__(self, *, namespace: str = "") -> None:
         super().__init__(namespace=namespace)
-        self._copies: dict[SearchQuery, tuple[float, list[Hit]]] = {}
-        self._searches = 0
+        self._remembered: dict[SearchQuery, tuple[float, list[Hit]]] = {}
 
     def search(self, query: SearchQuery) -> list[Hit]:
-        self._searches += 1
-        made, hits = self._copies.get(query, (0.0, []))
-        if self._searches % 2 and time.monotonic() < made + RACE * 4:
-            return list(hits)
-        hits = super().search(query)
-        self._copies[query] = (time.monotonic(), hits)
-        return hits
+        until, hits = self._remembered.get(query, (0.0, []))
+        if time.monotonic() > until:
+            hits = super().search(query)
+            self._remembered[query] = (time.monotonic() + 50 * RACE, hits)
+        return list(hits)
