@@ -32,7 +32,7 @@ class EventHistoryContract(EventSubscriptionContract):
     """The clause about concurrent publishers and changing subscriptions."""
 
     @clause(
-        "EVENT-30",
+        "EVENT-33",
         "While subscriptions come and go, each gets every event of its time, once and in order as declared, and no other.",
         because="a service that scales up and down must not cost the others an event, nor see what is not meant for it",
         learnt_from=("E19", "E44"),

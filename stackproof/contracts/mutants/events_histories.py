@@ -9,7 +9,7 @@ from . import mutant
 from .events_bases import WithMembers
 
 
-@mutant(of=MemoryEventPublisher, killed_by="EVENT-30", imitates="E19")
+@mutant(of=MemoryEventPublisher, killed_by="EVENT-33", imitates="E19")
 class LeavingTakesOneAlong(WithMembers):
     """A subscription that is closed takes the next event away from those who are still there."""
 
@@ -22,7 +22,7 @@ class LeavingTakesOneAlong(WithMembers):
                         queue.events.popleft()
 
 
-@mutant(of=MemoryEventPublisher, killed_by="EVENT-30")
+@mutant(of=MemoryEventPublisher, killed_by="EVENT-33")
 class NewcomersGetTheBacklog(WithMembers):
     """A new subscription begins with a copy of what still waits for another one."""
 
@@ -36,7 +36,7 @@ class NewcomersGetTheBacklog(WithMembers):
         return subscription
 
 
-@mutant(of=MemoryEventPublisher, killed_by="EVENT-30")
+@mutant(of=MemoryEventPublisher, killed_by="EVENT-33")
 class NewcomersPushInFront(WithMembers):
     """When a subscription is made, the events that wait for the others are turned round."""
 
