@@ -17,13 +17,13 @@ from stackproof.interfaces import BackendError, Delivery, Event, Order, Unsuppor
 
 from .callers import Callers
 from .clauses import absence, clause
-from .events_subscriptions import EventSubscriptionContract
+from .events_histories import EventHistoryContract
 from .evidence import Evidence
 from .expectations import eventually, expect, expect_error
 from .listeners import Failing, Listener, numbered
 
 
-class EventContract(EventSubscriptionContract):
+class EventContract(EventHistoryContract):
     """What every `EventPublisher` keeps."""
 
     @clause(

@@ -23,7 +23,7 @@ from .evidence import Evidence
 from .expectations import expect, expect_error
 from .hostile import HOSTILE_TEXTS
 from .instances import JOINS
-from .interaction_reads import InteractionReads
+from .interaction_histories import InteractionHistories
 from .interaction_samples import (
     NOON,
     about,
@@ -43,7 +43,7 @@ from .interaction_samples import (
 )
 
 
-class InteractionContract(InteractionReads):
+class InteractionContract(InteractionHistories):
     """What every `InteractionStore` is held to."""
 
     concern: ClassVar[str] = "interactions"

@@ -44,6 +44,8 @@ class CacheStore(Backend):
     An entry is returned for at least its ttl and never later than one ``ttl_resolution`` after it.
     A ttl of a century is valid; NaN and infinity raise `RejectedError`.
 
+    **Concurrent** operations on one key take effect one after the other, each at an instant between its call and its return.
+
     **Isolation**: instances of different namespaces never see each other's entries.
     """
 

@@ -23,7 +23,9 @@ class SearchIndex(Backend):
     **Order**: by score, highest first; equal scores by document id (code point order). Scores are finite, >= 0, and only
     comparable within one answer. A word in a title weighs more than the same word in a text of the same length.
 
-    **Visible**: a document is found at the latest ``capabilities.visible_within`` seconds after `index` returned.
+    **Visible**: a document is found at the latest ``capabilities.visible_within`` seconds after `index` returned, and by
+    then no older version of it is. The same holds for `delete`. Where it is 0, changes are seen in their order: once a change
+    was seen, no state before it is found again, also while `index` or `delete` still runs.
 
     **Isolation**: a document belongs to its tenant; the same id in two tenants is two documents; no query text reaches
     another tenant. So are namespaces.
