@@ -21,10 +21,10 @@ from stackproof.interfaces import Backend, BackendError, ClosedError, OperationT
 
 from .callers import Callers
 from .clauses import absence, clause
-from .contract import Contract
 from .evidence import Evidence
 from .expectations import ContractViolation, eventually, expect, expect_error
 from .journal import unwrapped
+from .lifecycle_processes import ProcessClauses
 
 L = TypeVar("L", bound=Backend)
 
@@ -34,7 +34,7 @@ BOUNDED = 15.0
 """Seconds in which every operation must end, whatever the state of its server."""
 
 
-class LifecycleContract(Contract[L]):
+class LifecycleContract(ProcessClauses[L]):
     """What holds from the making of a backend to its end."""
 
     def make_unreachable(self, namespace: str) -> L:
