@@ -8,6 +8,7 @@ import os
 import selectors
 import signal
 import sys
+import threading
 import time
 import traceback
 import warnings
@@ -84,6 +85,9 @@ def _run(function: Callable[[], str], answers: int, errors: int, whole_end: bool
     try:
         os.dup2(errors, 2)
         sys.stderr = open(2, "w", encoding="utf-8", buffering=1, closefd=False)  # noqa: SIM115
+        # Those of pytest would keep for its report what nobody will read.
+        sys.excepthook, sys.unraisablehook = sys.__excepthook__, sys.__unraisablehook__
+        threading.excepthook = threading.__excepthook__
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
         if whole_end:
