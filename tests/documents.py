@@ -12,6 +12,8 @@ README = ROOT / "README.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 CHANGELOG = ROOT / "CHANGELOG.md"
 INDEX = ROOT / "docs" / "index.md"
+ASYNCIO = ROOT / "docs" / "asyncio.md"
+FINDINGS = ROOT / "docs" / "findings.md"
 INTERFACES = ROOT / "docs" / "interfaces.md"
 DOCUMENTS = (README, CONTRIBUTING, CHANGELOG, *sorted((ROOT / "docs").rglob("*.md")))
 

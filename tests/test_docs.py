@@ -16,7 +16,20 @@ from pathlib import Path
 
 import click
 import pytest
-from documents import CONTRIBUTING, DOCUMENTS, INDEX, INTERFACES, README, ROOT, Block, anchors, blocks, commands, links
+from documents import (
+    ASYNCIO,
+    CONTRIBUTING,
+    DOCUMENTS,
+    INDEX,
+    INTERFACES,
+    README,
+    ROOT,
+    Block,
+    anchors,
+    blocks,
+    commands,
+    links,
+)
 
 import stackproof
 from stackproof import interfaces
@@ -123,6 +136,12 @@ def test_a_contract_page_holds_every_clause_capability_and_mutant() -> None:
 
 @pytest.mark.parametrize("block", blocks(INTERFACES, "python"), ids=lambda block: block.code.split("\n")[0])
 def test_the_examples_of_the_interfaces_run(block: Block, tmp_path: Path) -> None:
+    done = run("-W", "error", "-c", block.code, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_example_of_an_asyncio_backend_runs(tmp_path: Path) -> None:
+    (block,) = blocks(ASYNCIO, "python")
     done = run("-W", "error", "-c", block.code, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -8,6 +8,7 @@ connects, the real error is raised at once, and nothing runs between calls.
 from __future__ import annotations
 
 import math
+import os
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -59,6 +60,11 @@ class _Permit:
     __slots__ = ("__weakref__",)
 
 
+_pools: weakref.WeakSet[PostgresPool] = weakref.WeakSet()
+_of_the_parent: list[Connection] = []
+"""In a forked child: kept, so that nothing finalises them."""
+
+
 class PostgresPool:
     """A bounded set of connections to one database, all set to one schema.
 
@@ -69,6 +75,8 @@ class PostgresPool:
     **Recovery.** An idle connection that the server has closed is noticed before use (two non-blocking reads, no round
     trip) and replaced, so the first call after a restart works. What is in use is known by weak references only, so an
     exception that strikes between any two steps (a signal, a timeout of gevent) takes away no connection for good.
+
+    **Forks.** A forked child begins without connections, and leaves those of its parent alone.
 
     **Session.** Each connection has the schema as its search path, UTC, and the settings in ``session``. So a pooler
     in between (PgBouncer) must pool sessions, not transactions.
@@ -96,15 +104,26 @@ class PostgresPool:
         self._namespace = namespace
         self._migrations = tuple(sorted(migrations, key=lambda step: step.version))
         self._migrated = False
-        self._migrating = threading.Lock()
         self._max_connections = max_connections
         self._session = dict(session or {})
+        self._closed = False
+        self._begin_empty()
+        _pools.add(self)
+
+    def _begin_empty(self) -> None:
+        """Without connections, and with locks that nobody holds."""
+        self._migrating = threading.Lock()
         self._changed = threading.Condition()
         self._idle: list[_Member] = []
         self._open: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._opening: weakref.WeakSet[_Permit] = weakref.WeakSet()
         self._waiting = 0
-        self._closed = False
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: make connections of one's own. Those of the parent are not even closed, for closing one says
+        good-bye to the server on the parent's behalf."""
+        _of_the_parent.extend(self._open)
+        self._begin_empty()
 
     def run(self, call: Callable[[Connection], T], *, writes: bool, timeout: float | None = None) -> T:
         """``call`` with a connection (autocommit, its tables present), with errors translated.
@@ -310,3 +329,12 @@ def _still_open(connection: Connection) -> bool:
     except psycopg.OperationalError:
         return False
     return connection.pgconn.status == psycopg.pq.ConnStatus.OK
+
+
+def _after_fork() -> None:
+    for pool in list(_pools):
+        pool.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -27,6 +27,7 @@ from stackproof.interfaces.capabilities import (
 )
 
 if TYPE_CHECKING:
+    from .asyncio_bridge import bridged
     from .cache import CacheContract
     from .clauses import Clause, absence, clause
     from .contract import Contract
@@ -51,6 +52,7 @@ _HOMES = {
     "expect": "expectations",
     "expect_error": "expectations",
     "eventually": "expectations",
+    "bridged": "asyncio_bridge",
     "Verdict": "verdicts",
 }
 
@@ -93,6 +95,7 @@ __all__ = [
     "SearchContract",
     "Verdict",
     "absence",
+    "bridged",
     "clause",
     "contract_for",
     "eventually",

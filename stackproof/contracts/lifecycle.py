@@ -21,10 +21,10 @@ from stackproof.interfaces import Backend, BackendError, ClosedError, OperationT
 
 from .callers import Callers
 from .clauses import absence, clause
-from .contract import Contract
 from .evidence import Evidence
 from .expectations import ContractViolation, eventually, expect, expect_error
 from .journal import unwrapped
+from .lifecycle_processes import ProcessClauses
 
 L = TypeVar("L", bound=Backend)
 
@@ -34,7 +34,7 @@ BOUNDED = 15.0
 """Seconds in which every operation must end, whatever the state of its server."""
 
 
-class LifecycleContract(Contract[L]):
+class LifecycleContract(ProcessClauses[L]):
     """What holds from the making of a backend to its end."""
 
     def make_unreachable(self, namespace: str) -> L:
@@ -255,13 +255,14 @@ def _complaints() -> Iterator[list[str]]:
     hooks = sys.unraisablehook, threading.excepthook
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ResourceWarning)
+        warnings.filterwarnings("always", ".* was never awaited", RuntimeWarning)
         sys.unraisablehook = lambda u: found.append(f"{type(u.exc_value).__name__}: {u.exc_value} in {u.object!r}")
         threading.excepthook = lambda a: found.append(f"{a.exc_type.__name__}: {a.exc_value} in a thread")
         try:
             yield found
         finally:
             sys.unraisablehook, threading.excepthook = hooks
-            found += [str(w.message) for w in caught if issubclass(w.category, ResourceWarning)]
+            found += [str(w.message) for w in caught if issubclass(w.category, ResourceWarning | RuntimeWarning)]
 
 
 class _Interruption(BaseException):
@@ -325,6 +326,7 @@ def _sockets() -> set[str]:
 
 def _uses_a_socket(backend: object, depth: int = 4) -> bool:
     """Whether a socket hangs on the object's attributes, some levels deep (a connection that was opened before)."""
+    import asyncio
     import socket
 
     seen: set[int] = set()
@@ -332,8 +334,8 @@ def _uses_a_socket(backend: object, depth: int = 4) -> bool:
     for _ in range(depth):
         below: list[object] = []
         for thing in level:
-            if id(thing) in seen:
-                continue
+            if id(thing) in seen or isinstance(thing, asyncio.AbstractEventLoop):
+                continue  # a loop wakes itself up through a pair of sockets, which lead nowhere
             seen.add(id(thing))
             if isinstance(thing, socket.socket):
                 return True

@@ -15,6 +15,9 @@ class Backend(ABC):
     within the adapter's connection timeout.
 
     After `disconnect` every operation except `ping` and `disconnect` raises `ClosedError` at once.
+
+    In a child that was made by `os.fork`, every operation works or raises a `BackendError`, and none of them disturbs the parent.
+    A program that ends without `disconnect` ends in bounded time all the same; what was accepted may then be lost.
     """
 
     @abstractmethod

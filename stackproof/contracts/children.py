@@ -1,0 +1,128 @@
+"""Processes that a clause forks: what they say, how they end, and that they touch nothing of their parent."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import selectors
+import signal
+import sys
+import threading
+import time
+import traceback
+import warnings
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+import pytest
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a child ended."""
+
+    said: str
+    """What its function returned, or the error in words."""
+    complaints: str
+    """What it wrote to standard error."""
+    in_time: bool
+    status: int
+    """Its exit code; negative for a signal."""
+
+
+class Child:
+    """A forked child that runs a function.
+
+    Without ``whole_end`` it leaves at once, as a worker of a pre-forking server that is killed. With it the interpreter
+    ends as that of any program does: threads are waited for, exit functions run, everything is finalised.
+    """
+
+    def __init__(self, function: Callable[[], str], whole_end: bool = False) -> None:
+        if not hasattr(os, "fork"):
+            pytest.skip("there is no fork on this system")
+        answers, errors = os.pipe(), os.pipe()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of threads and fork: it is what is tried here
+            self._id = os.fork()
+        if not self._id:
+            _run(function, answers[1], errors[1], whole_end)
+        os.close(answers[1])
+        os.close(errors[1])
+        self._pipes = {answers[0]: bytearray(), errors[0]: bytearray()}
+
+    def end(self, within: float) -> Ended:
+        """Wait for the end, and end it where it does not come."""
+        in_time = self._read(time.monotonic() + within)
+        if not in_time:
+            os.kill(self._id, signal.SIGKILL)
+        _, status = os.waitpid(self._id, 0)
+        said, complaints = (bytes(text).decode("utf-8", "replace") for text in self._pipes.values())
+        return Ended(said, complaints, in_time, os.waitstatus_to_exitcode(status))
+
+    def _read(self, deadline: float) -> bool:
+        """Read both pipes until the child has let go of them; false where the time is up before."""
+        with selectors.DefaultSelector() as selector:
+            for pipe in self._pipes:
+                selector.register(pipe, selectors.EVENT_READ)
+            while selector.get_map() and time.monotonic() < deadline:
+                for key, _ in selector.select(max(0.0, deadline - time.monotonic())):
+                    piece = os.read(key.fd, 65536)
+                    self._pipes[key.fd] += piece
+                    if not piece:
+                        selector.unregister(key.fd)
+            ended = not selector.get_map()
+        for pipe in self._pipes:
+            os.close(pipe)
+        return ended
+
+
+def _run(function: Callable[[], str], answers: int, errors: int, whole_end: bool) -> NoReturn:
+    """In the child: run, say the result, leave. Nothing of the parent's frames may ever run here."""
+    code = 70
+    try:
+        os.dup2(errors, 2)
+        sys.stderr = open(2, "w", encoding="utf-8", buffering=1, closefd=False)  # noqa: SIM115
+        # Those of pytest would keep for its report what nobody will read.
+        sys.excepthook, sys.unraisablehook = sys.__excepthook__, sys.__unraisablehook__
+        threading.excepthook = threading.__excepthook__
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
+            signal.signal(number, signal.SIG_DFL)
+        if whole_end:
+            _forget_the_parent(keep={answers, errors})
+        said = function()
+        os.write(answers, said.encode("utf-8", "backslashreplace"))
+        code = 0
+    except BaseException:  # noqa: BLE001 - whatever it is, the parent's frames must not go on in the child
+        traceback.print_exc()
+    if whole_end and not code:
+        ctypes.pythonapi.Py_Exit(0)
+    os._exit(code)
+
+
+def _forget_the_parent(keep: set[int]) -> None:
+    """Before a whole end: what the parent would do at its end is not done here, and its connections hear nothing.
+
+    Sockets and selectors that were inherited are replaced by the empty file: a connection object that says good-bye while
+    it is finalised says it to nobody.
+    """
+    atexit._clear()
+    getattr(weakref.finalize, "_registry").clear()  # noqa: B009 - temporary directories of the parent, say
+    setattr(weakref.finalize, "_registered_with_atexit", False)  # noqa: B010
+    empty = os.open(os.devnull, os.O_RDWR)
+    for number in range(3, _highest_descriptor()):
+        try:
+            kind = os.readlink(f"/proc/self/fd/{number}")
+        except OSError:
+            continue  # not open
+        if number not in keep and kind.startswith(("socket:", "anon_inode:[eventpoll]")):
+            os.dup2(empty, number)
+
+
+def _highest_descriptor() -> int:
+    try:
+        return max(map(int, os.listdir("/proc/self/fd"))) + 1
+    except FileNotFoundError:
+        return 3  # no way to see them on this system; then they are left alone
