@@ -22,6 +22,7 @@ from stackproof.interfaces import (
 )
 
 # Parts two and three register their mutants when they are imported.
+from . import interactions_faults as interactions_faults
 from . import interactions_keys as interactions_keys
 from . import interactions_reads as interactions_reads
 from .interactions_bases import Reshown, Rewritten

@@ -20,10 +20,10 @@ from stackproof.interfaces import (
     SearchQuery,
 )
 
-from . import mutant, search_lifecycle
+from . import mutant, search_faults, search_lifecycle
 from .search_text import DefectiveIndex
 
-__all__ = ["search_lifecycle"]
+__all__ = ["search_faults", "search_lifecycle"]
 
 
 @mutant(of=MemorySearchIndex, killed_by="SEARCH-02", imitates="S1")
