@@ -15,7 +15,7 @@ from .callers import Callers
 from .clauses import absence, clause
 from .evidence import Evidence
 from .expectations import expect
-from .lifecycle import LifecycleContract
+from .faults_of_data import CacheFaultContract
 
 SLOW_FETCH_SECONDS = 2.5
 """A slow answer of a database: longer than a caller who loses patience after a second or two would wait."""
@@ -31,7 +31,7 @@ class Stopped(BaseException):
     """What interrupts a fetch: like KeyboardInterrupt, no ordinary error."""
 
 
-class CacheFetchClauses(LifecycleContract[CacheStore]):
+class CacheFetchClauses(CacheFaultContract):
     """One fetch for many callers, and what becomes of it."""
 
     concern = "cache"

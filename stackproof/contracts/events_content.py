@@ -18,8 +18,8 @@ from stackproof.interfaces import Event, EventPublisher, RejectedError
 from .clauses import clause
 from .evidence import Evidence
 from .expectations import eventually, expect, expect_error
+from .faults_of_events import EventFaultContract
 from .instances import JOINS
-from .lifecycle import LifecycleContract
 from .listeners import Listener, numbered
 
 PAYLOADS: dict[str, Any] = {
@@ -40,7 +40,7 @@ MARGIN_SECONDS = 3.0
 """What a loaded machine may need beyond the promised time before an event counts as lost."""
 
 
-class EventContentContract(LifecycleContract[EventPublisher]):
+class EventContentContract(EventFaultContract):
     """The clauses about contents and names."""
 
     concern = "events"

@@ -15,7 +15,6 @@ from stackproof.interfaces import (
     MAX_SUMMARIES,
     Interaction,
     InteractionCapabilities,
-    InteractionStore,
     InteractionType,
     PeriodType,
     RejectedError,
@@ -25,6 +24,7 @@ from .callers import Callers
 from .clauses import clause
 from .evidence import Evidence
 from .expectations import expect, expect_error
+from .faults_of_data import InteractionFaultContract
 from .interaction_samples import (
     NOON,
     about,
@@ -36,10 +36,9 @@ from .interaction_samples import (
     walk,
     walk_in_turns,
 )
-from .lifecycle import LifecycleContract
 
 
-class InteractionReads(LifecycleContract[InteractionStore]):
+class InteractionReads(InteractionFaultContract):
     """The part of `InteractionContract` that is about `get_summaries`."""
 
     capabilities: InteractionCapabilities

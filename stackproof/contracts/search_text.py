@@ -14,8 +14,8 @@ from stackproof.interfaces import MAX_HITS, Document, Hit, RejectedError, Search
 from .clauses import clause
 from .evidence import Evidence
 from .expectations import expect
+from .faults_of_data import SearchFaultContract
 from .hostile import HOSTILE_TEXTS, UNENCODABLE, WITH_NUL
-from .lifecycle import LifecycleContract
 
 TENANT = "tenant"
 KEPT_ID_BYTES = 512
@@ -65,7 +65,7 @@ def _bytes_of(text: str) -> int:
     return len(text.encode("utf-8", "replace"))
 
 
-class SearchTextContract(LifecycleContract[SearchIndex]):
+class SearchTextContract(SearchFaultContract):
     """What `SearchIndex` promises about words. `SearchContract` adds the rest."""
 
     concern = "search"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from stackproof.adapters.settings import Settings
 from stackproof.contracts import Contract, contract_for
+from stackproof.contracts.faulty import Faulty
 from stackproof.contracts.mutants import all_mutants
 from stackproof.interfaces import ConfigurationError
 from stackproof.targets import Target, load_object, parse_target
 
+from .faulty import VARIABLES, ProxiedFaults, through
 from .plan import PlannedTarget
 
 NOWHERE: Mapping[str, Mapping[str, str]] = {
@@ -45,9 +47,15 @@ def _built_in(target: Target, settings: Settings) -> dict[str, Any]:
         lost = {**settings.variables, **NOWHERE[target.server], "STACKPROOF_CONNECT_TIMEOUT": "1"}
         return target.make(Settings(lost), namespace)
 
+    def make_faulty(self: Any, namespace: str) -> Faulty[Any]:
+        faults, variables = through(settings, VARIABLES[target.server])
+        return _behind(faults, lambda: target.make(Settings(variables), namespace))
+
     harness: dict[str, Any] = {"make_backend": make_backend}
     if target.server in NOWHERE:
         harness["make_unreachable"] = make_unreachable
+    if target.server in VARIABLES:
+        harness["make_faulty"] = make_faulty
     return harness
 
 
@@ -81,7 +89,22 @@ def _mutant_harness(name: str) -> dict[str, Any]:
     def make_backend(self: Any, namespace: str) -> Any:
         return _into_sink(self, kind(namespace=namespace))
 
-    return {"make_backend": make_backend, "capabilities": getattr(kind, "capabilities", None)}
+    def make_faulty(_: Any, namespace: str) -> Faulty[Any]:
+        made: Faulty[Any] = kind.make_faulty(namespace)
+        return made
+
+    harness = {"make_backend": make_backend, "capabilities": getattr(kind, "capabilities", None)}
+    if hasattr(kind, "make_faulty"):  # a double that stands for a backend with a server
+        harness["make_faulty"] = make_faulty
+    return harness
+
+
+def _behind(faults: ProxiedFaults, make: Callable[[], Any]) -> Faulty[Any]:
+    try:
+        return Faulty(make(), faults)
+    except BaseException:
+        faults.close()
+        raise
 
 
 def _into_sink(contract: Any, backend: Any) -> Any:

@@ -10,10 +10,25 @@ from stackproof.adapters.events.common import call_handler, from_json, logger
 from stackproof.adapters.events.memory import RETRY_SECONDS, MemoryEventPublisher, MemoryPubSub, MemorySubscription
 from stackproof.interfaces import Delivery, Event, Handler, Subscription
 
-from . import events_content, events_histories, events_lifecycle, events_processes, events_subscriptions, mutant
+from . import (
+    events_content,
+    events_faults,
+    events_histories,
+    events_lifecycle,
+    events_processes,
+    events_subscriptions,
+    mutant,
+)
 from .events_bases import Lazy, WithMembers
 
-__all__ = ["events_content", "events_histories", "events_lifecycle", "events_processes", "events_subscriptions"]
+__all__ = [
+    "events_content",
+    "events_faults",
+    "events_histories",
+    "events_lifecycle",
+    "events_processes",
+    "events_subscriptions",
+]
 
 
 @mutant(of=MemoryEventPublisher, killed_by="EVENT-01", imitates="E12")

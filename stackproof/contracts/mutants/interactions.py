@@ -23,6 +23,7 @@ from stackproof.interfaces import (
 )
 
 # Parts two and three register their mutants when they are imported.
+from . import interactions_faults as interactions_faults
 from . import interactions_histories as interactions_histories
 from . import interactions_keys as interactions_keys
 from . import interactions_processes as interactions_processes

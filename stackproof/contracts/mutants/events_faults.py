@@ -1,0 +1,69 @@
+"""Event buses behind a simulated link, with one defect each: what becomes of subscriptions and events when it breaks."""
+
+from __future__ import annotations
+
+from stackproof.adapters.events.memory import MemorySubscription
+from stackproof.interfaces import Event, IndeterminateError
+
+from . import mutant
+from .remote import RemoteBus, RemoteSubscription
+
+
+class _Forgotten(RemoteSubscription):
+    """Was cut once, and stays cut."""
+
+    @property
+    def active(self) -> bool:
+        return MemorySubscription.active.fget(self) and not self.link.cuts  # type: ignore[attr-defined]
+
+    def deliver(self, envelope: bytes) -> None:
+        if not self.link.cuts:
+            super().deliver(envelope)
+
+
+class _Silent(RemoteSubscription):
+    """Does not tell of the cut."""
+
+    @property
+    def active(self) -> bool:
+        return not self._closed
+
+
+class _SilentlyForgotten(_Forgotten):
+    """Does not tell of the cut, and is restored in name only."""
+
+    @property
+    def active(self) -> bool:
+        return not self._closed and not self.link.broken
+
+
+@mutant(of=RemoteBus, killed_by="EVENT-08", imitates="E13")
+class ForgetsItsSubscriptions(RemoteBus):
+    """After a reconnect nobody subscribes again."""
+
+    subscription_class = _Forgotten
+
+
+@mutant(of=RemoteBus, killed_by="EVENT-08")
+class HidesTheGap(RemoteBus):
+    """A subscription that is cut says that it is active."""
+
+    subscription_class = _Silent
+
+
+@mutant(of=RemoteBus, killed_by="EVENT-08", imitates="E13")
+class RestoresTheConnectionOnly(RemoteBus):
+    """The connection is made again and counts as active, without the subscription."""
+
+    subscription_class = _SilentlyForgotten
+
+
+@mutant(of=RemoteBus, killed_by="LIFE-11", imitates="I26")
+class RepeatsWhatMayHaveArrived(RemoteBus):
+    """A publish whose answer is lost is sent again by the adapter itself."""
+
+    def publish(self, topic: str, event: Event) -> None:
+        try:
+            super().publish(topic, event)
+        except IndeterminateError:
+            super().publish(topic, event)

@@ -1,0 +1,30 @@
+"""Search indexes behind a simulated link, with one defect each: what they answer when they cannot ask."""
+
+from __future__ import annotations
+
+from stackproof.interfaces import BackendError, Hit, SearchQuery, UnavailableError
+
+from .registry import mutant
+from .remote import RemoteIndex
+
+
+@mutant(of=RemoteIndex, killed_by="SEARCH-07", imitates="S17")
+class FindsNothingWithoutItsServer(RemoteIndex):
+    """A search whose server does not answer finds nothing."""
+
+    def search(self, query: SearchQuery) -> list[Hit]:
+        try:
+            return super().search(query)
+        except BackendError:
+            return []
+
+
+@mutant(of=RemoteIndex, killed_by="SEARCH-07", imitates="S17")
+class FindsNothingWhenRefused(RemoteIndex):
+    """Only a refused connection is taken for an empty index; a time-out is an error."""
+
+    def search(self, query: SearchQuery) -> list[Hit]:
+        try:
+            return super().search(query)
+        except UnavailableError:
+            return []
