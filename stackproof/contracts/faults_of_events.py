@@ -45,7 +45,7 @@ class EventFaultContract(FaultContract[EventPublisher]):
         "EVENT-08",
         "A subscription whose connection was cut is restored by itself, and the gap can be seen.",
         because="a consumer that silently hears nothing any more is noticed days later, in the numbers",
-        learnt_from=("E13",),
+        learnt_from=("E2", "E13", "E21", "E40"),
         needs="remote",
         profile="full",
         sees=(("faults that struck", 1), ("gaps that were seen", 1), ("events after the gap", 1)),
