@@ -67,16 +67,15 @@ class _Link:
         self._lock = threading.Lock()
         self._open_ways = 2
 
-    def end(self, reset: bool) -> bool:
-        """Close both sides, with a reset or in order; false where that had happened already."""
-        with self._lock:
+    def end(self) -> bool:
+        """Reset both sides; false where it was over already."""
+        with self._lock:  # the sockets are closed under it, too: nobody touches a descriptor that is given back
             if self.over.is_set():
                 return False
             self.over.set()
-        for side in (self.client, self.server):
-            if reset:
-                side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            _shut(side, socket.SHUT_RD if reset else socket.SHUT_RDWR)  # wakes the thread that reads it
+            for side in (self.client, self.server):
+                _reset_on_close(side)
+                _shut(side, socket.SHUT_RD)  # wakes the thread that reads it
         return True
 
     def way_ended(self) -> bool:
@@ -85,8 +84,9 @@ class _Link:
             self._open_ways -= 1
             if self._open_ways:
                 return False
-        self.client.close()
-        self.server.close()
+            self.over.set()
+            self.client.close()
+            self.server.close()
         return True
 
 
@@ -147,7 +147,7 @@ class FaultProxy:
         """Reset all connections that are open now; how many there were."""
         with self._lock:
             links = list(self._links)
-        ended = sum(link.end(reset=True) for link in links)
+        ended = sum(link.end() for link in links)
         self._count("cut", ended)
         return ended
 
@@ -158,7 +158,7 @@ class FaultProxy:
             self._refuses = False
             lossy = [link for link in self._links if link.lossy]
         for link in lossy:
-            link.end(reset=True)
+            link.end()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -243,7 +243,7 @@ class FaultProxy:
             self._counts["connections"] += 1
             late = self._refuses or self._closed.is_set()
         if late:
-            link.end(reset=True)
+            link.end()
         self._start(lambda: self._carry(link, Way.REQUESTS, client, server), "requests")
         self._carry(link, Way.ANSWERS, server, client)
 
@@ -255,7 +255,7 @@ class FaultProxy:
             if not link.lossy and not link.over.is_set():  # a dead direction does not tell of the end either
                 _shut(target, socket.SHUT_WR)
         except OSError:  # one side is gone, so the other one has to go
-            link.end(reset=True)
+            link.end()
         finally:
             if link.way_ended():
                 with self._lock:
@@ -272,7 +272,7 @@ class FaultProxy:
         if rule.reset_after is not None:
             if not rule.instead_of_chunk:
                 _send(link, chunk[: rule.reset_after], target)
-            self._count("reset", link.end(reset=True))
+            self._count("reset", link.end())
             return False
         if rule.latency:
             self._count("delayed")
@@ -322,6 +322,13 @@ def _shut(side: socket.socket, how: int) -> None:
         return  # it was not connected any more, which is what is wanted
 
 
+def _reset_on_close(side: socket.socket) -> None:
+    try:
+        side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    except OSError:
+        return  # some systems refuse it once the peer has reset the connection, which is what is wanted
+
+
 def _reset(side: socket.socket) -> None:
-    side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    _reset_on_close(side)
     side.close()
