@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from .evidence import Evidence
 from .expectations import ContractViolation
@@ -18,18 +18,23 @@ DECIDED = "histories decided"
 OVERLAPPING = "overlapping pairs of operations"
 ENOUGH = 50
 """So many overlapping pairs a clause must have seen."""
-LONGEST = 5.0
-"""Seconds after which no further round is begun only because too little overlapped."""
+LONGEST = 10.0
+"""Seconds after which no further round is begun only because too little was seen."""
 STEP = 0.05
 """Seconds that one caller waits for the others at most."""
 
 
-def rounds(least: int, evidence: Evidence) -> Iterator[int]:
-    """The numbers of rounds: so many at least, and on until enough operations overlapped, which is luck on a fast backend."""
+def rounds(least: int, evidence: Evidence, needed: Mapping[str, int] | None = None) -> Iterator[int]:
+    """The numbers of rounds: so many at least, and on until enough was seen, which is luck on a fast backend.
+
+    ``needed`` is what the clause must see besides operations that overlap: names and counts.
+    """
     until = time.monotonic() + LONGEST
+    minimums = {OVERLAPPING: ENOUGH, **(needed or {})}
     for number in itertools.count():
-        seen = evidence.counts().get(OVERLAPPING, 0)
-        if number >= least and (seen >= ENOUGH or time.monotonic() > until):
+        seen = evidence.counts()
+        enough = all(seen.get(name, 0) >= count for name, count in minimums.items())
+        if number >= least and (enough or time.monotonic() > until):
             return
         yield number
 

@@ -25,6 +25,11 @@ WRITERS = len(DOCUMENTS)
 SEARCHERS = 4
 CHANGES = 25
 """Of each writer, in each round."""
+LONGEST_ROUND = 12.0
+"""Seconds over which the changes of one round are spread at most."""
+FOUND, ENOUGH_FOUND = "documents found beside changes", 20
+VISIBLE_TIMES = 4
+"""A round lasts so many times the declared delay: shorter, and no change would be seen before the next ones are made."""
 END = 99
 """The process that searches when all changes must be visible."""
 
@@ -37,7 +42,7 @@ class SearchHistoryClauses(SearchTextContract):
         "While documents change, a search finds each in a version that it can have: none is gone, old or back again.",
         because="an offer that vanishes while it is saved, or comes back after it was withdrawn, is shown or missed by chance",
         learnt_from=("S14", "S15"),
-        sees=((OVERLAPPING, ENOUGH), (DECIDED, ROUNDS), ("documents found beside changes", 20)),
+        sees=((OVERLAPPING, ENOUGH), (DECIDED, ROUNDS), (FOUND, ENOUGH_FOUND)),
         seconds=120.0,
     )
     def test_what_is_found_is_possible_at_all_times(
@@ -50,11 +55,21 @@ class SearchHistoryClauses(SearchTextContract):
     ) -> None:
         declared = self.declared(index)
         instances: list[Any] = [index, another() if declared.durable else index]
-        for round_number in rounds(ROUNDS, evidence):
+        pause = min(VISIBLE_TIMES * declared.visible_within, LONGEST_ROUND) / CHANGES
+        for round_number in rounds(ROUNDS, evidence, {FOUND: ENOUGH_FOUND}):
             recorder = Recorder()
             names = [f"{name}{round_number}" for name in DOCUMENTS]
             work: list[Callable[[], None]] = [
-                partial(_change, instances[n % 2], n, name, declared.delete, random.Random(rng.random()), recorder)  # noqa: S311
+                partial(
+                    _change,
+                    instances[n % 2],
+                    n,
+                    name,
+                    declared.delete,
+                    random.Random(rng.random()),
+                    pause,
+                    recorder,  # noqa: S311
+                )
                 for n, name in enumerate(names)
             ]
             until = time.monotonic() + 20.0
@@ -70,7 +85,7 @@ class SearchHistoryClauses(SearchTextContract):
                 _search_once(index, END, name, recorder)
             history = recorder.history()
             beside = [each for each in history if each.kind == "search" and each.process != END]
-            evidence.saw("documents found beside changes", sum(each.result is not None for each in beside))
+            evidence.saw(FOUND, sum(each.result is not None for each in beside))
             verdict = check_visibility(
                 history, visible_within=declared.visible_within, monotonic=declared.visible_within == 0
             )
@@ -96,9 +111,12 @@ class _Busy:
         return run
 
 
-def _change(index: Any, caller: int, name: str, deletes: bool, rng: random.Random, recorder: Recorder) -> None:
+def _change(
+    index: Any, caller: int, name: str, deletes: bool, rng: random.Random, pause: float, recorder: Recorder
+) -> None:
     """New versions of one document, and now and then its removal. Every version has its own title."""
     for version in range(CHANGES):
+        time.sleep(pause)
         title = f"{name} version{version}"
         indexed = partial(index.index, [document_of(name, title)])
         recorder.call("index", name, indexed, process=caller, value=title)
