@@ -330,7 +330,7 @@ def test_ctrl_c_reaches_the_parent_alone(holder: Holder) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_terminated_parent_leaves_nothing(small: Holder, number: signal.Signals) -> None:
     small.process.send_signal(number)
-    until(small.is_gone, "the end of server and directory", 2.0)
+    until(small.is_gone, "the end of server and directory")
 
 
 def test_a_killed_parent_leaves_nothing_after_two_seconds(holder: Holder) -> None:
@@ -383,7 +383,7 @@ def test_keeper_and_parent_killed_at_once_is_swept(holder: Holder) -> None:
 
 def test_a_terminated_keeper_cleans_up(small: Holder) -> None:
     os.kill(small.said["keeper"], signal.SIGTERM)
-    until(small.is_gone, "the end of server and directory", 2.0)
+    until(small.is_gone, "the end of server and directory")
 
 
 def test_a_forked_child_does_not_keep_the_servers_alive() -> None:

@@ -16,8 +16,8 @@ from typing import Any
 
 from stackproof.interfaces import MISSING, CacheCapabilities, CacheStore, CacheValue, RejectedError
 
-from .cache_histories import CacheHistoryClauses
 from .cache_samples import FALSY_VALUES, ODD_VALUES, PLAIN_VALUES, Source, exactly, sample_keys, size_of
+from .cache_sequences import CacheSequenceClauses
 from .cache_time import GRACE_SECONDS, must_expire, observe_lives
 from .callers import Callers
 from .clauses import absence, clause
@@ -30,7 +30,7 @@ LIKELY_DEFAULT_SECONDS = 2.5
 """How long an entry without a ttl is watched: a lifetime that somebody made up, and that is longer, is not found."""
 
 
-class CacheContract(CacheHistoryClauses):
+class CacheContract(CacheSequenceClauses):
     """All clauses of the cache concern."""
 
     def exercise(self, backend: CacheStore) -> None:

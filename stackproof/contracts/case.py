@@ -18,6 +18,8 @@ class Case:
 
     clause: Clause
     seed: int
+    thorough: bool = False
+    """Whether the profile is ``full``: what can be done for longer is."""
     evidence: Evidence = field(default_factory=Evidence)
     journal: Journal = field(default_factory=Journal)
     callers: Callers = field(default_factory=Callers)

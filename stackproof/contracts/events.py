@@ -17,13 +17,13 @@ from stackproof.interfaces import BackendError, Delivery, Event, Order, Unsuppor
 
 from .callers import Callers
 from .clauses import absence, clause
-from .events_histories import EventHistoryContract
+from .events_sequences import EventSequenceContract
 from .evidence import Evidence
 from .expectations import eventually, expect, expect_error
 from .listeners import Failing, Listener, numbered
 
 
-class EventContract(EventHistoryContract):
+class EventContract(EventSequenceContract):
     """What every `EventPublisher` keeps."""
 
     @clause(

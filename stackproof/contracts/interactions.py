@@ -23,7 +23,6 @@ from .evidence import Evidence
 from .expectations import expect, expect_error
 from .hostile import HOSTILE_TEXTS
 from .instances import JOINS
-from .interaction_histories import InteractionHistories
 from .interaction_samples import (
     NOON,
     about,
@@ -41,9 +40,10 @@ from .interaction_samples import (
     values_with_a_long_sum,
     walk,
 )
+from .interaction_sequences import InteractionSequences
 
 
-class InteractionContract(InteractionHistories):
+class InteractionContract(InteractionSequences):
     """What every `InteractionStore` is held to."""
 
     concern: ClassVar[str] = "interactions"

@@ -63,6 +63,21 @@ class Journal:
         with self._lock:
             return tuple(line for entry in list(self._entries)[-most:] for line in entry.lines())
 
+    def forget(self) -> None:
+        """Begin a new story: the calls so far are not part of it."""
+        with self._lock:
+            self._entries.clear()
+
+    def kept(self) -> tuple[_Entry, ...]:
+        """The calls as they are now, for `restore`."""
+        with self._lock:
+            return tuple(self._entries)
+
+    def restore(self, entries: tuple[_Entry, ...]) -> None:
+        """Tell an earlier story."""
+        with self._lock:
+            self._entries = deque(entries, maxlen=_KEPT)
+
     def came_from_backend(self, error: BaseException) -> bool:
         """Whether this error was raised by a call on a backend (rather than by the clause's own code)."""
         chain: BaseException | None = error

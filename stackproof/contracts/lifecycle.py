@@ -270,7 +270,10 @@ class _Interruption(BaseException):
 
 
 def _interrupt(call: Callable[[], object], after: float) -> bool:
-    """Run a call in the main thread and interrupt it by an exception after so many seconds; whether it was hit."""
+    """Run a call in the main thread and interrupt it by an exception after so many seconds; whether it was hit.
+
+    Garbage is not collected meanwhile: in a callback or finaliser of the collector the exception would be lost.
+    """
     if not hasattr(signal, "pthread_kill") or threading.current_thread() is not threading.main_thread():
         pytest.skip("calls can be interrupted only in the main thread of a POSIX process")
     running = True
@@ -282,6 +285,8 @@ def _interrupt(call: Callable[[], object], after: float) -> bool:
     main = threading.get_ident()
     before = signal.signal(signal.SIGUSR1, raise_it)
     timer = threading.Timer(after, lambda: signal.pthread_kill(main, signal.SIGUSR1))
+    collects = gc.isenabled()
+    gc.disable()
     try:
         timer.start()
         deadline = time.monotonic() + BOUNDED
@@ -294,6 +299,8 @@ def _interrupt(call: Callable[[], object], after: float) -> bool:
         timer.cancel()
         timer.join()
         signal.signal(signal.SIGUSR1, before)
+        if collects:
+            gc.enable()
     return False
 
 

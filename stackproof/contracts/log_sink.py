@@ -71,6 +71,11 @@ class Sink:
         self._chunks: list[str] = []
         self._lock = threading.Lock()
 
+    def forget(self) -> None:
+        """Begin anew: what arrived before is not read again."""
+        with self._lock:
+            self._chunks.clear()
+
     def fail_next(self, writes: int, error: Callable[[], Exception]) -> None:
         """Let the next writes raise."""
         with self._lock:

@@ -29,16 +29,16 @@ from .callers import Callers
 from .clauses import absence, clause
 from .evidence import Evidence
 from .expectations import ContractViolation, expect
-from .log_conventions import LogConventionContract
 from .log_lifecycle import BOUNDED
 from .log_samples import BAD_ARGUMENTS, FIELD_NAMES, LINE_BREAKERS, ODD_OBJECTS, PLAIN_EXTRAS, RECURSIVE_OBJECTS, TEXTS
+from .log_sequences import LogSequenceClauses
 from .log_sink import ABSENT, FAILURES, Delivery, token
 
 BURST_SECONDS = 5.0
 _MARK_OF_A_CUT = re.compile(r"cut|trunc|shorten|omit|drop|split|\.\.\.|…", re.IGNORECASE)
 
 
-class LogContract(LogConventionContract):
+class LogContract(LogSequenceClauses):
     """All clauses for a handler. Its `LogCapabilities` are the default ones where neither class declares any."""
 
     @clause(

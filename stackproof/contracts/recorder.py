@@ -126,7 +126,7 @@ class Recorder:
         if found is None:
             return
         target, planned = found
-        item.stash[CASE_KEY] = Case(planned.clause, self.options.seed)
+        item.stash[CASE_KEY] = Case(planned.clause, self.options.seed, self.options.profile == "full")
         gate: Callable[[Contract[Any]], None] = partial(self._let_through, target)
         item.stash[GATE_KEY] = gate
 

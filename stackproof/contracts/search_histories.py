@@ -66,9 +66,9 @@ class SearchHistoryClauses(SearchTextContract):
                     n,
                     name,
                     declared.delete,
-                    random.Random(rng.random()),
+                    random.Random(rng.random()),  # noqa: S311
                     pause,
-                    recorder,  # noqa: S311
+                    recorder,
                 )
                 for n, name in enumerate(names)
             ]

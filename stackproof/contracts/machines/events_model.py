@@ -1,0 +1,109 @@
+"""The model of an event bus: a log for each topic, and what each subscription must have handled of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from stackproof.contracts.expectations import ContractViolation, expect, shown
+from stackproof.contracts.listeners import Listener
+from stackproof.interfaces import Delivery, Event, EventCapabilities, Order
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """An accepted event."""
+
+    event: Event
+    publisher: str
+    """Who sent it: order is promised for the events of one publisher."""
+    failing: bool = False
+    """Whether each handler raises when it first gets it."""
+
+
+@dataclass(slots=True, eq=False)
+class Watch:
+    """A subscription with its handler."""
+
+    subscription: Any
+    listener: Listener
+    topic: str
+    group: str | None
+    begin: int
+    """How many events the topic had when `subscribe` was called."""
+
+
+@dataclass(slots=True)
+class TopicLog:
+    """What was published to one topic, in order."""
+
+    entries: list[Published] = field(default_factory=list)
+
+    @property
+    def length(self) -> int:
+        return len(self.entries)
+
+    def add(self, entry: Published) -> None:
+        self.entries.append(entry)
+
+    def await_all(self, members: Sequence[Watch], patience: float, declared: EventCapabilities) -> None:
+        """Wait until the members of one group together have handled what they must; then nothing may be wrong with it."""
+        __tracebackhide__ = True
+        wanted = self._wanted(members, declared)
+        deadline = time.monotonic() + patience
+        while missing := wanted - {event.event_id for watch in members for event in watch.listener.handled}:
+            if time.monotonic() > deadline:
+                what = f"the events of topic {shown(members[0].topic)} at a subscription"
+                raise ContractViolation(what, f"all {len(wanted)} of them", f"{shown(sorted(missing))} did not arrive")
+            time.sleep(0.0005)
+        if declared.delivery is Delivery.AT_MOST_ONCE:
+            handled = [event.event_id for watch in members for event in watch.listener.handled]
+            twice = (
+                sorted({each for each in handled if handled.count(each) > 1})
+                if len(handled) > len(set(handled))
+                else []
+            )
+            expect(twice, "events that arrived twice, at most once").equals([])
+        for watch in members:
+            self.check(watch.listener.handled, watch, declared, complete=len(members) == 1)
+
+    def check(self, handled: Sequence[Event], watch: Watch, declared: EventCapabilities, complete: bool) -> None:
+        """What one subscription got was published in its time, is unchanged, and came in order."""
+        __tracebackhide__ = True
+        entries = self.entries[watch.begin :]
+        known = {entry.event.event_id: entry for entry in entries}
+        for event in handled:
+            entry = known.get(event.event_id)
+            if entry is None:
+                what = f"an event at a subscription to {shown(watch.topic)}"
+                raise ContractViolation(what, "one that was published there after subscribe", shown(event))
+            sent = entry.event
+            expect((event.type, event.key, dict(event.payload)), f"event {event.event_id}").equals(
+                (sent.type, sent.key, dict(sent.payload))
+            )
+            expect(
+                event.timestamp == sent.timestamp, f"the timestamp of event {event.event_id}, as an instant"
+            ).is_true()
+        if declared.order is not Order.NONE:
+            self._must_be_in_order(list(dict.fromkeys(event.event_id for event in handled)), known, declared, complete)
+
+    def _must_be_in_order(
+        self, ids: list[str], known: dict[str, Published], declared: EventCapabilities, complete: bool
+    ) -> None:
+        seen: dict[object, list[str]] = {}
+        for each in ids:
+            entry = known[each]
+            lane = entry.publisher if declared.order is Order.TOTAL else (entry.publisher, entry.event.key)
+            seen.setdefault(lane, []).append(each)
+        places = {each: place for place, each in enumerate(known)}
+        for lane, got in seen.items():
+            right = sorted(got, key=places.__getitem__)
+            what = f"the events of one publisher ({shown(lane)}), in the order in which they were handled"
+            expect(got, what if complete else f"{what} by one member").equals(right)
+
+    def _wanted(self, members: Iterable[Watch], declared: EventCapabilities) -> set[str]:
+        begin = min(watch.begin for watch in members)
+        again = declared.delivery is Delivery.AT_LEAST_ONCE
+        return {entry.event.event_id for entry in self.entries[begin:] if again or not entry.failing}

@@ -1,0 +1,121 @@
+"""What a state machine works on, and what it found: the instances of the backend, the rules that fired, the smallest failure."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from stackproof.contracts.case import Case
+from stackproof.contracts.journal import unwrapped
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much one exploration may take."""
+
+    examples: int
+    """Sequences of operations."""
+    steps: int
+    """Operations in each."""
+    seconds: float
+    """No further sequence is begun after so long: a slow backend gets fewer of them."""
+    least: int = 5
+    """So many are begun however long they take."""
+    shrinking: float = 4.0
+    """Seconds in which a failure is made smaller."""
+
+
+CORE = Budget(examples=30, steps=20, seconds=6.0)
+FULL = Budget(examples=120, steps=30, seconds=20.0)
+
+
+class Over(BaseException):
+    """The time for exploring or shrinking is up. No `Exception`, so that Hypothesis passes it on instead of shrinking it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A sequence that ended in an error."""
+
+    error: Exception
+    steps: tuple[str, ...]
+    calls: Any
+    """The journal as it was then."""
+
+
+@dataclass(slots=True)
+class Stage:
+    """The state of one exploration, over all its sequences."""
+
+    contract: Any
+    case: Case
+    namespace: str
+    handles: list[Any]
+    """The open instances; all of the same namespace."""
+    budget: Budget
+    fired: Counter[str] = field(default_factory=Counter)
+    """Rule -> how often it ran to its end."""
+    silent: list[str] = field(default_factory=list)
+    """The rules that should have fired and never did."""
+    examples: int = 0
+    """Those that were made to explore; while a failure is made smaller their number stays as it is."""
+    sequences: int = 0
+    """All of them: for names that no other sequence has."""
+    found: Found | None = None
+    """The smallest failure so far."""
+    over: bool = False
+    """Whether `Over` was raised; Hypothesis may turn it into an error of its own."""
+    _began: float = field(default_factory=time.monotonic)
+    _shrink_until: float = 0.0
+
+    @property
+    def declared(self) -> Any:
+        """The capabilities of the backend."""
+        return self.contract.capabilities
+
+    def renew(self) -> None:
+        """The time begins anew: for one more exploration."""
+        self._began = time.monotonic()
+        self.over = False
+
+    def begin(self) -> None:
+        """A sequence begins. Raises `Over` where there is no time for it."""
+        self.check_time()
+        late = time.monotonic() - self._began > self.budget.seconds
+        if self.found is None and self.examples >= self.budget.least and late:
+            self._stop()
+        self.examples += self.found is None
+        self.sequences += 1
+        self.case.journal.forget()
+
+    def check_time(self) -> None:
+        """Raises `Over` when a failure has been made smaller for long enough."""
+        if self.found is not None and time.monotonic() > self._shrink_until:
+            self._stop()
+
+    def _stop(self) -> NoReturn:
+        self.over = True
+        raise Over
+
+    def failed(self, error: Exception, steps: Sequence[str]) -> None:
+        """A sequence failed: it is kept where it is the smallest one."""
+        if self.found is None:
+            self._shrink_until = time.monotonic() + self.budget.shrinking
+        if self.found is None or len(steps) <= len(self.found.steps):
+            self.found = Found(error, tuple(steps), self.case.journal.kept())
+
+    def open(self) -> Any:
+        """A further instance of the same namespace."""
+        return self.case.instances.open(self.contract, self.namespace, self.case.journal)
+
+    def reopen(self, number: int) -> None:
+        """Close one of the instances, and let a new one take its place."""
+        self.contract.close_backend(unwrapped(self.handles[number]))
+        self.handles[number] = self.open()
+
+    def together(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
+        """The results of calls that begin at the same time."""
+        return self.case.callers.each(calls, within=15.0)

@@ -1,0 +1,43 @@
+"""How a clause runs a state machine. The machines themselves are in `machines`, and imported when a clause runs one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .case import Case
+from .contract import B, Contract
+from .evidence import Evidence
+
+if TYPE_CHECKING:
+    from .machines import Machine
+
+EXAMPLES = "sequences of operations"
+STEPS = "operations in sequences"
+ALL_RULES = "all kinds of operations done"
+SEES = ((EXAMPLES, 5), (STEPS, 100), (ALL_RULES, 1))
+"""What every clause with a machine must see."""
+
+
+class SequenceClauses(Contract[B]):
+    """A contract with a state machine."""
+
+    machine: ClassVar[type[Machine] | None] = None
+    """A subclass of the concern's machine, with further steps. None: the machine as it is."""
+
+    def explore_sequences(
+        self, kind: type[Machine], case: Case, namespace: str, handles: list[Any], evidence: Evidence
+    ) -> None:
+        """Run the contract's machine, and say what it saw."""
+        __tracebackhide__ = True
+        from .machines import CORE, FULL, Stage, explore
+
+        budget = FULL if case.thorough else CORE
+        stage = Stage(self, case, namespace, handles, budget)
+        try:
+            explore(self.machine or kind, stage)
+        finally:
+            evidence.saw(EXAMPLES, stage.examples)
+            evidence.saw(STEPS, stage.fired.total())
+        if stage.silent:
+            evidence.saw(f"never done: {', '.join(stage.silent)}")
+        evidence.saw(ALL_RULES, int(not stage.silent))
