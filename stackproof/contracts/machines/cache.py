@@ -15,7 +15,7 @@ from stackproof.interfaces import MISSING, CacheCapabilities, CacheValue, Reject
 
 from .cache_model import TOLERANCE, CacheModel, Call, Entry, Span, outcomes
 from .machine import Machine, bounded, step
-from .strategies import cache_values, key_pool, text_of
+from .strategies import cache_values, key_pool
 
 SHORT = 0.025
 """A lifetime that ends within a sequence, in seconds."""
@@ -24,6 +24,16 @@ LIFETIMES = st.sampled_from([None, 60, CENTURY, SHORT, SHORT, 0, -1])
 
 _numbers = st.integers(0, 8)
 _handles = st.integers(0, 1)
+
+_values = bounded(lambda declared: cache_values(declared.max_value_bytes))
+_several = st.lists(st.tuples(_numbers, _values, LIFETIMES), min_size=1, max_size=4)
+_REFUSED: dict[str, Callable[[int], str]] = {
+    "one byte too long": lambda limit: "x" * (limit + 1),
+    "of characters that are too long together": lambda limit: "é" * (limit // 2 + 1),
+    "empty": lambda limit: "",  # noqa: ARG005
+    "without a UTF-8 form": lambda limit: "\ud83d",  # noqa: ARG005
+}
+_PAIRS = (("set", "set"), ("set", "delete"), ("get", "set"), ("get", "delete"), ("delete", "delete"))
 
 
 def _fine(declared: CacheCapabilities) -> bool:
@@ -51,15 +61,12 @@ class CacheMachine(Machine):
     def read(self, on: int, number: int) -> None:
         self._read(on, self.key(number))
 
-    @step(
-        on=_handles,
-        number=_numbers,
-        value=bounded(lambda declared: cache_values(declared.max_value_bytes)),
-        ttl=LIFETIMES,
-    )
-    def write(self, on: int, number: int, value: CacheValue, ttl: float | None) -> None:
-        self._write(on, self.key(number), value, ttl)
-        self._read(on + 1, self.key(number))
+    @step(on=_handles, several=_several)
+    def write(self, on: int, several: list[tuple[int, CacheValue, float | None]]) -> None:
+        for number, value, ttl in several:
+            self._write(on, self.key(number), value, ttl)
+        for number, _, _ in several:
+            self._read(on + 1, self.key(number))
 
     @step(on=_handles, number=_numbers)
     def remove(self, on: int, number: int) -> None:
@@ -70,7 +77,7 @@ class CacheMachine(Machine):
         self.model.removed(key)
         self._read(on + 1, key)
 
-    @step(on=_handles, number=_numbers, value=st.sampled_from(["fetched", None, [], 0]), ttl=LIFETIMES)
+    @step(on=_handles, number=_numbers, value=st.sampled_from(["fetched", None, [], 0]) | _values, ttl=LIFETIMES)
     def fetch(self, on: int, number: int, value: CacheValue, ttl: float | None) -> None:
         key, source = self.key(number), Source(value)
         self.waiting = self.waiting or ttl == SHORT
@@ -114,15 +121,14 @@ class CacheMachine(Machine):
         expect(exactly(back), f"{name}, which was taken").equals(exactly(value))
         self._write(on, key, "plain", None)
 
-    @step(on=_handles, extra=st.integers(1, 3))
-    def use_a_key_that_is_too_long(self, on: int, extra: int) -> None:
-        longest = text_of(self.stage.declared.max_key_bytes)
+    @step(on=_handles, name=st.sampled_from(sorted(_REFUSED)), number=_numbers)
+    def use_a_key_that_must_be_refused(self, on: int, name: str, number: int) -> None:
+        key = _REFUSED[name](self.stage.declared.max_key_bytes)
         calls: list[Callable[[str], object]] = [self.handle(on).get, lambda key: self.handle(on).set(key, "value")]
         for call in calls:
-            with expect_error(RejectedError, f"a key of {extra} bytes more than declared"):
-                call(longest + "x" * extra)
-        if longest in self.keys:
-            self._read(on, longest)
+            with expect_error(RejectedError, f"a key that is {name}"):
+                call(key)
+        self._read(on, self.key(number))
 
     @step(on=_handles, number=_numbers)
     def change_what_was_read(self, on: int, number: int) -> None:
@@ -153,12 +159,11 @@ class CacheMachine(Machine):
             self._read(on, key)
 
     @step(
-        numbers=st.tuples(_numbers, _numbers),
-        kinds=st.tuples(st.sampled_from(["set", "get", "delete"]), st.sampled_from(["set", "delete"])),
-        present=st.booleans(),
+        numbers=st.tuples(_numbers, _numbers), same=st.booleans(), kinds=st.sampled_from(_PAIRS), present=st.booleans()
     )
-    def two_at_once(self, numbers: tuple[int, int], kinds: tuple[str, str], present: bool) -> None:
-        first, second = (self.key(number) for number in numbers)
+    def two_at_once(self, numbers: tuple[int, int], same: bool, kinds: tuple[str, str], present: bool) -> None:
+        """Two operations at the same time, on one key or two: one order of them explains what they answer and leave."""
+        first, second = self.key(numbers[0]), self.key(numbers[0 if same else 1])
         for key in {first, second}:
             if present:
                 self._write(0, key, "before", None)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
 
-from stackproof.contracts.expectations import expect, expect_error
+from stackproof.contracts.expectations import expect, expect_error, shown
 from stackproof.contracts.hostile import HOSTILE_TEXTS
 from stackproof.contracts.journal import unwrapped
 from stackproof.contracts.listeners import Listener
@@ -17,11 +21,13 @@ from stackproof.interfaces import Event, EventCapabilities, RejectedError
 
 from .events_model import Published, TopicLog, Watch
 from .machine import Machine, bounded, step
-from .strategies import STORABLE, border_sizes, pick
+from .strategies import STORABLE, border_sizes, instants, pick
 
 _handles = st.integers(0, 1)
 _numbers = st.integers(0, 4)
-_keys = st.sampled_from(["", "k", "K", "ключ"])
+_keys = st.sampled_from(["", "k", "K", "ключ", "k" * 300])
+_types = st.sampled_from(["test.happened.v1", "t", "ключ d/*", "com.example.decision." * 12])
+_moments = instants(0.000001)
 _leaves = st.sampled_from([None, True, 0, 1, 1.0, -2.5, "", "1", 2**53 + 1]) | pick(STORABLE)
 _payloads = st.dictionaries(
     st.sampled_from(["a", "", "a.b", "ключ"]), _leaves | st.lists(_leaves, max_size=2), max_size=3
@@ -29,7 +35,15 @@ _payloads = st.dictionaries(
 _sizes = bounded(
     lambda declared: st.sampled_from([size for size in border_sizes(declared.max_payload_bytes) if size >= 13])
 )
-_LARGEST_BURST = 40
+_BURSTS = (2, 9, 40, 150)
+_REFUSED: dict[str, Callable[[int], dict[str, Any]]] = {
+    "is one byte too large": lambda limit: {"size": "x" * (limit - 10)},
+    "is too large by its bytes alone": lambda limit: {"size": "é" * (limit // 2)},
+    "holds bytes": lambda limit: {"a": b"x"},  # noqa: ARG005
+    "holds what is not a number": lambda limit: {"a": float("nan")},  # noqa: ARG005
+    "has no UTF-8 form": lambda limit: {"a": "\ud83d"},  # noqa: ARG005
+    "holds an object": lambda limit: {"a": object()},  # noqa: ARG005
+}
 
 
 def _has_groups(declared: EventCapabilities) -> bool:
@@ -42,11 +56,14 @@ class EventsMachine(Machine):
     def prepare(self) -> None:
         mark = f"{self.stage.sequences}_"
         hostile = HOSTILE_TEXTS[sorted(HOSTILE_TEXTS)[self.stage.examples % len(HOSTILE_TEXTS)]]
-        names = [mark, f"{mark}*", f"{mark}.a", mark + hostile]
+        names = [mark, f"{mark}*", f"{mark}.a", f"{mark}.A", mark + hostile]
         self.topics = [name for name in names if _has_utf8(name)]
         self.logs = {topic: TopicLog() for topic in self.topics}
         self.watches: list[Watch] = []
-        self.failing: set[str] = set()
+        self.closed: list[tuple[Watch, int]] = []
+        """Subscriptions that were closed, and how often their handlers had been called by then."""
+        self.failing: dict[str, int] = {}
+        """Event id -> how often each handler raises when it gets that event."""
         self.published = 0
 
     def topic(self, number: int) -> str:
@@ -58,10 +75,11 @@ class EventsMachine(Machine):
     def subscribe(self, number: int) -> None:
         self._subscribe(self.topic(number), None)
 
-    @step(needs=_has_groups, number=_numbers, group=st.sampled_from(["g", "G", "g:1"]))
-    def subscribe_as_a_member(self, number: int, group: str) -> None:
+    @step(needs=_has_groups, number=_numbers, group=st.sampled_from(["g", "G", "g:1"]), members=st.integers(1, 2))
+    def subscribe_as_members(self, number: int, group: str, members: int) -> None:
         self.settle()  # which member gets what was published before is open
-        self._subscribe(self.topic(number), group)
+        for _ in range(members):
+            self._subscribe(self.topic(number), group)
 
     @step(which=_numbers, settled=st.booleans())
     def close(self, which: int, settled: bool) -> None:
@@ -73,36 +91,45 @@ class EventsMachine(Machine):
         watch.subscription.close()
         expect(watch.subscription.active, "active after close").is_false()
         self.watches.remove(watch)
+        self.closed.append((watch, len(watch.listener.calls)))
         self.logs[watch.topic].check(watch.listener.handled, watch, self.stage.declared, complete=False)
 
     # Events
 
-    @step(on=_handles, number=_numbers, key=_keys, payload=_payloads)
-    def publish(self, on: int, number: int, key: str, payload: Mapping[str, Any]) -> None:
-        if self._size_of(payload) <= self.stage.declared.max_payload_bytes:
-            self._publish(on, self.topic(number), self._event(payload, key))
+    @step(on=_handles, number=_numbers, key=_keys, payload=_payloads, kind=_types, moment=_moments)
+    def publish(self, on: int, number: int, key: str, payload: dict[str, Any], kind: str, moment: datetime) -> None:
+        if self._size_of(payload) > self.stage.declared.max_payload_bytes:
+            return
+        event = replace(self._event(payload, key), type=kind, timestamp=moment)
+        self._publish(on, self.topic(number), event)
+        payload["changed by the publisher"] = True
 
     @step(on=_handles, number=_numbers, size=_sizes)
     def publish_at_a_border(self, on: int, number: int, size: int) -> None:
         """A payload of exactly so many bytes."""
         self._publish(on, self.topic(number), self._event({"size": "x" * (size - 11)}))
 
-    @step(on=_handles, number=_numbers, extra=st.integers(1, 3))
-    def publish_what_is_too_large(self, on: int, number: int, extra: int) -> None:
-        size = self.stage.declared.max_payload_bytes + extra
-        with expect_error(RejectedError, f"publish of a payload of {extra} bytes more than declared"):
-            self.handle(on).publish(self.topic(number), self._event({"size": "x" * (size - 11)}))
+    @step(on=_handles, number=_numbers, name=st.sampled_from(sorted(_REFUSED)))
+    def publish_what_must_be_refused(self, on: int, number: int, name: str) -> None:
+        payload = _REFUSED[name](self.stage.declared.max_payload_bytes)
+        with expect_error(RejectedError, f"publish of a payload that {name}"):
+            self.handle(on).publish(self.topic(number), self._event(payload))
 
-    @step(on=_handles, number=_numbers, length=st.integers(2, _LARGEST_BURST), key=_keys)
+    @step(on=_handles)
+    def publish_to_no_topic(self, on: int) -> None:
+        with expect_error(RejectedError, "publish to an empty topic"):
+            self.handle(on).publish("", self._event({}))
+
+    @step(on=_handles, number=_numbers, length=st.sampled_from(_BURSTS), key=_keys)
     def publish_a_burst(self, on: int, number: int, length: int, key: str) -> None:
         for place in range(length):
             self._publish(on, self.topic(number), self._event({"n": place}, key))
 
-    @step(on=_handles, number=_numbers, key=_keys)
-    def publish_what_a_handler_fails_on(self, on: int, number: int, key: str) -> None:
-        """Each handler raises when it is called with this event for the first time."""
+    @step(on=_handles, number=_numbers, key=_keys, times=st.integers(1, 3))
+    def publish_what_a_handler_fails_on(self, on: int, number: int, key: str, times: int) -> None:
+        """Each handler raises when it is called with this event, so often."""
         event = self._event({"n": 0}, key)
-        self.failing.add(event.event_id)
+        self.failing[event.event_id] = times
         self._publish(on, self.topic(number), event, failing=True)
 
     @step(number=_numbers)
@@ -119,6 +146,10 @@ class EventsMachine(Machine):
         for topic, log in self.logs.items():
             for members in _by_group([watch for watch in self.watches if watch.topic == topic]):
                 log.await_all(members, self.stage.contract.patience, self.stage.declared)
+        for watch, calls in self.closed:
+            expect(len(watch.listener.calls), f"calls of a handler of {shown(watch.topic)} that was closed").equals(
+                calls
+            )
 
     @step(needs=lambda declared: declared.shared)
     def reopen_the_publisher(self) -> None:
@@ -134,11 +165,11 @@ class EventsMachine(Machine):
             watch.subscription.close()
 
     def _subscribe(self, topic: str, group: str | None) -> None:
-        failed: set[str] = set()
+        failed: Counter[str] = Counter()
 
         def during(event: Event) -> None:
-            if event.event_id in self.failing - failed:
-                failed.add(event.event_id)
+            if failed[event.event_id] < self.failing.get(event.event_id, 0):
+                failed[event.event_id] += 1
                 raise ValueError("this handler fails on purpose")
 
         listener = Listener(during)
@@ -155,7 +186,8 @@ class EventsMachine(Machine):
     def _publish(self, on: int, topic: str, event: Event, failing: bool = False) -> None:
         handle = on % len(self.stage.handles)
         self.handle(handle).publish(topic, event)
-        self.logs[topic].add(Published(event, publisher=str(handle), failing=failing))
+        sent = replace(event, payload=deepcopy(event.payload))
+        self.logs[topic].add(Published(sent, publisher=str(handle), failing=failing))
 
     def _size_of(self, payload: Mapping[str, Any]) -> int:
         return len(json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode())

@@ -11,6 +11,9 @@ from stackproof.contracts.expectations import ContractViolation, expect, shown
 from stackproof.contracts.listeners import Listener
 from stackproof.interfaces import Delivery, Event, EventCapabilities, Order
 
+MANY = 8
+"""So many events that went to all members of a group are no repetition."""
+
 
 @dataclass(frozen=True, slots=True)
 class Published:
@@ -33,6 +36,8 @@ class Watch:
     group: str | None
     begin: int
     """How many events the topic had when `subscribe` was called."""
+    settled: int = 0
+    """So many events of the topic are known to have been handled, by this member of the group or by one that has left."""
 
 
 @dataclass(slots=True)
@@ -66,8 +71,30 @@ class TopicLog:
                 else []
             )
             expect(twice, "events that arrived twice, at most once").equals([])
+            self._must_not_come_again(members)
+        self._must_be_shared(members)
         for watch in members:
             self.check(watch.listener.handled, watch, declared, complete=len(members) == 1)
+            watch.settled = self.length
+
+    def _must_not_come_again(self, members: Sequence[Watch]) -> None:
+        failing = {entry.event.event_id for entry in self.entries if entry.failing}
+        for watch in members:
+            called = [event.event_id for event in watch.listener.calls if event.event_id in failing]
+            again = sorted({each for each in called if called.count(each) > 1})
+            expect(again, "events whose handler raised and that came again, at most once").equals([])
+
+    def _must_be_shared(self, members: Sequence[Watch]) -> None:
+        """Where a group has several members, not each of them gets each event. One or two may come again to another one."""
+        if len(members) < 2:
+            return
+        since = max(watch.begin for watch in members)
+        recent = {entry.event.event_id for entry in self.entries[since : self.length] if not entry.failing}
+        by_all = recent.intersection(*({event.event_id for event in watch.listener.handled} for watch in members))
+        if len(by_all) > MANY and by_all == recent:
+            raise ContractViolation(
+                "events that every member of a group handled", "each by one of them", f"all {len(recent)}"
+            )
 
     def check(self, handled: Sequence[Event], watch: Watch, declared: EventCapabilities, complete: bool) -> None:
         """What one subscription got was published in its time, is unchanged, and came in order."""
@@ -104,6 +131,6 @@ class TopicLog:
             expect(got, what if complete else f"{what} by one member").equals(right)
 
     def _wanted(self, members: Iterable[Watch], declared: EventCapabilities) -> set[str]:
-        begin = min(watch.begin for watch in members)
+        begin = min(max(watch.begin, watch.settled) for watch in members)
         again = declared.delivery is Delivery.AT_LEAST_ONCE
         return {entry.event.event_id for entry in self.entries[begin:] if again or not entry.failing}

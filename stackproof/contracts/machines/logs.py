@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stackproof.contracts.expectations import ContractViolation, shown
 from stackproof.contracts.journal import unwrapped
 from stackproof.contracts.log_harness import logger_for
-from stackproof.contracts.log_sink import Delivery
+from stackproof.contracts.log_sink import ABSENT, Delivery, Line
 from stackproof.interfaces import LogCapabilities
 
 from .machine import Machine, bounded, step
@@ -23,8 +23,14 @@ _levels = st.sampled_from(LEVELS)
 _texts = pick(["", "plain", *HOSTILE]) | st.text(st.characters(codec="utf-8"), max_size=20)
 _sizes = bounded(lambda declared: st.sampled_from([1, *border_sizes(min(declared.max_record_bytes // 8, 20_000))]))
 """Sizes of texts that fit into a record, however its destination writes them."""
-_SMALL = 200
-"""Bytes of text that every record takes."""
+_LARGEST = 300_000
+"""No record is larger: who declares more than that is not asked for what lies beyond."""
+_extras = st.dictionaries(
+    st.sampled_from([f"{name}_{number}" for number in range(4) for name in ("offer", "score", "tags")]),
+    st.sampled_from([None, True, False, 0, 1, 0.5, 2**53 + 1, "", "text", [], ["a", 1], {}, {"a": {"b": None}}]),
+    min_size=1,
+    max_size=12,
+)
 
 
 class _Unprintable:
@@ -60,6 +66,10 @@ class LogsMachine(Machine):
         self.level = logging.NOTSET
         self.logger = logger_for(self.handle(0))
         self.delivery = self._delivery()
+        self.extras: dict[str, dict[str, Any]] = {}
+        """Word -> the extras that must be beside it."""
+        self.oversize: dict[str, int] = {}
+        """Word -> the size of a record that may arrive in parts, on lines of its own."""
         self.texts: dict[str, str] = {}
         """Word -> the text that must be beside it."""
         self.held_back: dict[str, str] = {}
@@ -88,6 +98,22 @@ class LogsMachine(Machine):
             self.logger.log(level, word, extra={"odd": odd})
         else:
             self.logger.log(level, f"{word} %d of %d", odd)  # too few arguments, and of the wrong type
+
+    @step(level=_levels, extras=_extras)
+    def log_with_extras(self, level: int, extras: dict[str, Any]) -> None:
+        word = self._word(level, f"a record with extras: {shown(extras)}")
+        self.logger.log(level, word, extra=extras)
+        if word in self.delivery.sent and len(repr(extras).encode()) * 8 <= self.stage.declared.max_record_bytes:
+            self.extras[word] = extras
+
+    @step(level=_levels, extra=st.integers(0, 100))
+    def log_what_is_too_large(self, level: int, extra: int) -> None:
+        """It arrives whole, in parts or cut: in any case its beginning is there, and its neighbours are unharmed."""
+        size = min(self.stage.declared.max_record_bytes, _LARGEST) + extra
+        self.oversize[self._word(level, f"a record of more than {size} bytes")] = size
+        word = list(self.oversize)[-1]
+        self.delivery.sent.pop(word, None)
+        self.logger.log(level, "%s %s", word, "x" * size)
 
     @step(text=_texts)
     def log_an_exception(self, text: str) -> None:
@@ -132,12 +158,28 @@ class LogsMachine(Machine):
             line = lines[word]
             if line.structured and not line.holds(text):
                 raise ContractViolation("the text of a record", shown(text), shown(line.raw))
-        arrived = self.delivery.found({})
+        for word, extras in self.extras.items():
+            self._must_hold(lines[word], extras)
+        arrived = self.delivery.found(dict.fromkeys(self.oversize.keys() - self.held_back.keys(), ""))
+        lost = [size for word, size in self.oversize.items() if word not in self.held_back and word not in arrived]
+        if lost:
+            raise ContractViolation(
+                "records that are too large", "to arrive whole, in parts or cut", f"lost, of {lost} bytes"
+            )
         for word, what in self.held_back.items():
             if word in arrived:
                 raise ContractViolation(
                     f"a record below the handler's level ({what})", "nothing", shown(arrived[word][0].raw)
                 )
+
+    def _must_hold(self, line: Line, extras: dict[str, Any]) -> None:
+        """A structured line has every extra that JSON can carry."""
+        if not line.structured:
+            return
+        for name, value in extras.items():
+            seen = line.value_of(name)
+            if seen is ABSENT or type(seen) is not type(value) or seen != value:
+                raise ContractViolation(f"the extra {name!r} of a record", shown(value), shown(line.raw))
 
     def _delivery(self, sent: dict[str, str] | None = None) -> Delivery:
         contract = self.stage.contract

@@ -28,7 +28,7 @@ class Budget:
     """Seconds in which a failure is made smaller."""
 
 
-CORE = Budget(examples=30, steps=20, seconds=6.0)
+CORE = Budget(examples=40, steps=20, seconds=6.0)
 FULL = Budget(examples=120, steps=30, seconds=20.0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -68,16 +69,18 @@ def texts(limit: int, hostile: tuple[str, ...] = STORABLE) -> SearchStrategy[str
 
 
 def key_pool(limit: int, salt: int) -> list[str]:
-    """Few keys, so that operations meet: simple ones, ones that a careless mapping makes one of, one of the largest size."""
-    group = LOOK_ALIKE_KEYS[salt % len(LOOK_ALIKE_KEYS)]
-    hostile = HOSTILE[salt % len(HOSTILE)]
-    return list(dict.fromkeys(within(["a", "ab", "a:b", "A", *group[:3], hostile, text_of(limit)], limit)))
+    """Few keys, so that operations meet: simple ones, some that a careless mapping makes one of, one of the largest size."""
+    chance = random.Random(salt)  # noqa: S311 - test data
+    group = chance.choice(LOOK_ALIKE_KEYS)
+    alike = chance.sample(group, min(3, len(group)))
+    return list(dict.fromkeys(within(["a", "ab", *alike, chance.choice(HOSTILE), text_of(limit)], limit)))
 
 
 @cache
 def cache_values(limit: int) -> SearchStrategy[CacheValue]:
     """What a cache must keep, up to a size."""
     plain = [value for value in PLAIN_VALUES.values() if size_of(value) <= limit]
+    edges = [value for value in plain if isinstance(value, int | float | str)]
     leaves = st.one_of(
         st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False)
     )
@@ -89,7 +92,9 @@ def cache_values(limit: int) -> SearchStrategy[CacheValue]:
     sizes = [size for size in border_sizes(limit) if size <= 70_000 or size >= limit]
     border = st.builds(text_of, st.sampled_from(sizes), st.sampled_from(_SHAPES), st.integers(0, 9))
     as_bytes = st.builds(lambda size: b"\xff" * size, st.sampled_from(sizes))
-    return st.one_of(st.sampled_from(["v", "w", *FALSY_VALUES.values()]), pick(plain), border, as_bytes, small)
+    return st.one_of(
+        st.sampled_from(["v", "w", *FALSY_VALUES.values()]), pick(plain), pick(edges), border, as_bytes, small
+    )
 
 
 @cache
