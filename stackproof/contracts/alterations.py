@@ -16,6 +16,7 @@ HOOKS = frozenset(
         "delivery_seconds",
         "target_name",
         "only_clauses",
+        "shrink_seconds",
     }
 )
 """What a third party fills in. Everything else of a contract is ours."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .case import Case
@@ -24,6 +25,9 @@ class SequenceClauses(Contract[B]):
     machine: ClassVar[type[Machine] | None] = None
     """A subclass of the concern's machine, with further steps. None: the machine as it is."""
 
+    shrink_seconds: ClassVar[float] = 3.0
+    """How long a failing sequence is made smaller, twice: by what was drawn, and by its steps."""
+
     def explore_sequences(
         self, kind: type[Machine], case: Case, namespace: str, handles: list[Any], evidence: Evidence
     ) -> None:
@@ -31,7 +35,7 @@ class SequenceClauses(Contract[B]):
         __tracebackhide__ = True
         from .machines import CORE, FULL, Stage, explore
 
-        budget = FULL if case.thorough else CORE
+        budget = replace(FULL if case.thorough else CORE, shrinking=self.shrink_seconds)
         stage = Stage(self, case, namespace, handles, budget)
         try:
             explore(self.machine or kind, stage)

@@ -93,7 +93,7 @@ def _mutant_harness(name: str) -> dict[str, Any]:
         made: Faulty[Any] = kind.make_faulty(namespace)
         return made
 
-    harness = {"make_backend": make_backend, "capabilities": getattr(kind, "capabilities", None)}
+    harness = {"make_backend": make_backend, "capabilities": getattr(kind, "capabilities", None), "shrink_seconds": 0.2}
     if hasattr(kind, "make_faulty"):  # a double that stands for a backend with a server
         harness["make_faulty"] = make_faulty
     return harness

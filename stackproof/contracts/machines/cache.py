@@ -112,6 +112,8 @@ class CacheMachine(Machine):
     @step(on=_handles, name=st.sampled_from(sorted(ODD_VALUES)), number=_numbers)
     def set_what_may_be_refused(self, on: int, number: int, name: str) -> None:
         key, value = self.key(number), ODD_VALUES[name]
+        for plain in ("the first", "the second"):
+            self._write(on, key, plain, None)
         try:
             self.handle(on).set(key, value)
         except RejectedError:

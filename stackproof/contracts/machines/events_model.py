@@ -122,7 +122,7 @@ class TopicLog:
         seen: dict[object, list[str]] = {}
         for each in ids:
             entry = known[each]
-            lane = entry.publisher if declared.order is Order.TOTAL else (entry.publisher, entry.event.key)
+            lane: object = entry.publisher if declared.order is Order.TOTAL else (entry.publisher, entry.event.key)
             seen.setdefault(lane, []).append(each)
         places = {each: place for place, each in enumerate(known)}
         for lane, got in seen.items():

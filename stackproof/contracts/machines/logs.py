@@ -62,6 +62,8 @@ class LogsMachine(Machine):
 
     def prepare(self) -> None:
         self.stage.contract.sink.forget()
+        self.stage.reopen(0)
+        self.stage.contract._handler = self.plain()
         self.plain().setLevel(logging.NOTSET)
         self.level = logging.NOTSET
         self.logger = logger_for(self.handle(0))
@@ -186,7 +188,11 @@ class LogsMachine(Machine):
         declared: LogCapabilities = self.stage.declared
         read = partial(contract.delivered, self.stage.namespace)
         made = Delivery(
-            unwrapped(self.handle(0)), read, declared.structured, self.stage.case.evidence, contract.delivery_seconds
+            unwrapped(self.handle(0)),
+            read,
+            declared.structured,
+            self.stage.case.evidence,
+            self.stage.patience(contract.delivery_seconds),
         )
         made.sent = sent if sent is not None else {}
         return made

@@ -6,9 +6,11 @@ A third party extends one by subclassing it, with further steps, and names it as
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import functools
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,10 +21,10 @@ from hypothesis.errors import Flaky, HypothesisWarning
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 from hypothesis.strategies import SearchStrategy
 
-from stackproof.contracts.expectations import ContractViolation, shown
+from stackproof.contracts.expectations import ContractViolation
 from stackproof.contracts.journal import unwrapped
 
-from .stage import Over, Stage
+from .stage import Over, Stage, Taken
 
 _STEP = "__stackproof_step__"
 BATCHES = 4
@@ -60,7 +62,7 @@ def step(
         def run(self: Machine, **drawn: Any) -> None:
             __tracebackhide__ = True
             self.stage.check_time()
-            self.taken.append(f"{name}({', '.join(f'{key}={shown(value)}' for key, value in drawn.items())})")
+            self.taken.append(Taken(name, _copied(drawn)))
             try:
                 function(self, **drawn)
             except Exception as error:
@@ -72,7 +74,8 @@ def step(
         def allowed(self: Machine) -> bool:
             return needs(self.stage.declared) and when(self)
 
-        done: Callable[..., None] = precondition(allowed)(rule(**draws)(run))  # type: ignore[arg-type]
+        as_rule: Any = rule  # its overloads know nothing of strategies that come as one dictionary
+        done: Callable[..., None] = precondition(allowed)(as_rule(**draws)(run))
         setattr(done, _STEP, Step(name, needs))
         return done
 
@@ -92,7 +95,7 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.taken: list[str] = []
+        self.taken: list[Taken] = []
         self.failed = False
         self.stage.begin()
         try:
@@ -148,6 +151,8 @@ def explore(kind: type[Machine], stage: Stage) -> None:
     for batch in range(BATCHES):
         _run(machine, stage, seed=stage.case.seed * BATCHES + batch)
         if stage.found is not None:
+            _leave_out_steps(machine, stage)
+            _confirm(machine, stage)
             stage.case.journal.restore(stage.found.calls)
             raise _told(stage)
         asked = [each.name for each in kind.steps() if each.needs(stage.declared)]
@@ -186,6 +191,51 @@ def _run(machine: type[Machine], stage: Stage, seed: int) -> None:
             raise
 
 
+def _leave_out_steps(machine: type[Machine], stage: Stage) -> None:
+    """Do the failing sequence again without some of its steps, and keep it where it fails all the same.
+
+    Hypothesis makes what was drawn simpler, and does not always find that a whole step can go.
+    """
+    assert stage.found is not None
+    stage.renew()
+    size = max(1, len(stage.found.steps) // 2)
+    while size and not stage.time_is_up():
+        place = 0
+        while place < len(stage.found.steps) and not stage.time_is_up():
+            before = stage.found
+            _do_again(machine, before.steps[:place] + before.steps[place + size :])
+            if stage.found is before:
+                place += size
+        size //= 2
+
+
+def _confirm(machine: type[Machine], stage: Stage) -> None:
+    """Do the smallest sequence once more, with all the time that answers may take. Where it passes, the first failure is told."""
+    smallest, stage.found, stage.confirming = stage.found, None, True
+    if smallest is not None:
+        _do_again(machine, smallest.steps)
+    stage.found = stage.found or stage.first
+
+
+def _do_again(machine: type[Machine], steps: Sequence[Taken]) -> None:
+    """A sequence of known steps. Where it fails it has told the stage."""
+    with contextlib.suppress(Exception, Over):  # told already, by the step itself
+        made = machine()
+        try:
+            for each in steps:
+                getattr(made, each.name)(**_copied(each.drawn))
+        finally:
+            made.teardown()
+
+
+def _copied(drawn: dict[str, Any]) -> dict[str, Any]:
+    """What was drawn, for another time: a step may change what it is given."""
+    try:
+        return copy.deepcopy(drawn)
+    except Exception:  # noqa: BLE001 - what cannot be copied (a lock, say) is not changed either
+        return dict(drawn)
+
+
 def _told(stage: Stage) -> Exception:
     """The error of the smallest sequence; a broken rule says after how many operations."""
     assert stage.found is not None
@@ -193,7 +243,7 @@ def _told(stage: Stage) -> Exception:
     if not isinstance(error, ContractViolation):
         return error
     why = f"{error.why}; " if error.why else ""
-    sequence = " ; ".join(stage.found.steps)
+    sequence = " ; ".join(map(str, stage.found.steps))
     told = ContractViolation(
         error.what, error.expected, error.seen, f"{why}found in a sequence of {length}: {sequence}"
     )

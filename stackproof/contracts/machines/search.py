@@ -43,7 +43,7 @@ class SearchMachine(Machine):
     def prepare(self) -> None:
         mark = f"t{self.stage.sequences}_"
         self.tenants = [mark, f"{mark}0", f"{mark} OR 1", mark.upper()]
-        self.ids = ["d", "D", "d1", "d:1", "ď", STORABLE[self.stage.examples % len(STORABLE)][:40]]
+        self.ids = ["d", "d1", "D", "d1:1", "ď", STORABLE[self.stage.examples % len(STORABLE)][:40]]
         self.model = SearchModel()
         self.visible_from = 0.0
 
@@ -93,7 +93,8 @@ class SearchMachine(Machine):
         count = self.handle(on).delete(name, ids)
         expect(count, f"what delete of {shown(ids)} returned").equals(self.model.deleted(name, ids))
         self._changed()
-        self._look(on + 1, name, "gold")
+        for title in sorted({each.title for each in self.model.documents.values() if each.tenant == name}):
+            self._look(on + 1, name, title)
 
     # Searches
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from stackproof.contracts.case import Case
+from stackproof.contracts.expectations import shown
 from stackproof.contracts.journal import unwrapped
 
 
@@ -24,11 +25,13 @@ class Budget:
     """No further sequence is begun after so long: a slow backend gets fewer of them."""
     least: int = 5
     """So many are begun however long they take."""
-    shrinking: float = 4.0
-    """Seconds in which a failure is made smaller."""
+    shrinking: float = 3.0
+    """Seconds in which what was drawn is made simpler, and as many again in which steps are left out."""
 
 
-CORE = Budget(examples=40, steps=20, seconds=6.0)
+HURRIED = 0.25
+"""Seconds that are waited for what must come, while a failure is made smaller."""
+CORE = Budget(examples=60, steps=20, seconds=6.0)
 FULL = Budget(examples=120, steps=30, seconds=20.0)
 
 
@@ -37,11 +40,22 @@ class Over(BaseException):
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """A step of a sequence: the rule and what was drawn for it."""
+
+    name: str
+    drawn: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(f'{key}={shown(value)}' for key, value in self.drawn.items())})"
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """A sequence that ended in an error."""
 
     error: Exception
-    steps: tuple[str, ...]
+    steps: tuple[Taken, ...]
     calls: Any
     """The journal as it was then."""
 
@@ -64,8 +78,12 @@ class Stage:
     """Those that were made to explore; while a failure is made smaller their number stays as it is."""
     sequences: int = 0
     """All of them: for names that no other sequence has."""
+    first: Found | None = None
+    """The failure that was met first."""
     found: Found | None = None
     """The smallest failure so far."""
+    confirming: bool = False
+    """Whether the smallest failure is tried once more, with all the time that it may take."""
     over: bool = False
     """Whether `Over` was raised; Hypothesis may turn it into an error of its own."""
     _began: float = field(default_factory=time.monotonic)
@@ -77,8 +95,9 @@ class Stage:
         return self.contract.capabilities
 
     def renew(self) -> None:
-        """The time begins anew: for one more exploration."""
+        """The time begins anew: for one more exploration, or for another way of making a failure smaller."""
         self._began = time.monotonic()
+        self._shrink_until = self._began + self.budget.shrinking
         self.over = False
 
     def begin(self) -> None:
@@ -93,18 +112,27 @@ class Stage:
 
     def check_time(self) -> None:
         """Raises `Over` when a failure has been made smaller for long enough."""
-        if self.found is not None and time.monotonic() > self._shrink_until:
+        if self.found is not None and not self.confirming and self.time_is_up():
             self._stop()
+
+    def patience(self, seconds: float) -> float:
+        """How long to wait for what must come: less while a failure is made smaller, which is confirmed at the end."""
+        return min(seconds, HURRIED) if self.found is not None and not self.confirming else seconds
+
+    def time_is_up(self) -> bool:
+        """Whether a failure has been made smaller for long enough."""
+        return time.monotonic() > self._shrink_until
 
     def _stop(self) -> NoReturn:
         self.over = True
         raise Over
 
-    def failed(self, error: Exception, steps: Sequence[str]) -> None:
+    def failed(self, error: Exception, steps: Sequence[Taken]) -> None:
         """A sequence failed: it is kept where it is the smallest one."""
-        if self.found is None:
+        if self.first is None:
+            self.first = Found(error, tuple(steps), self.case.journal.kept())
             self._shrink_until = time.monotonic() + self.budget.shrinking
-        if self.found is None or len(steps) <= len(self.found.steps):
+        if self.found is None or self.confirming or len(steps) <= len(self.found.steps):
             self.found = Found(error, tuple(steps), self.case.journal.kept())
 
     def open(self) -> Any:

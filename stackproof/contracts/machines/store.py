@@ -154,8 +154,12 @@ class StoreMachine(Machine):
         customer=_numbers,
         spoilt=st.sampled_from(["customer", "offer", "creative", "channel", "outcome", "placement", "value"]),
         batch=st.booleans(),
+        again=st.booleans(),
     )
-    def record_what_is_beyond_a_limit(self, on: int, tenant: int, customer: int, spoilt: str, batch: bool) -> None:
+    def record_what_is_beyond_a_limit(
+        self, on: int, tenant: int, customer: int, spoilt: str, batch: bool, again: bool
+    ) -> None:
+        """It is refused, with all of its batch, and uses up no id."""
         declared = self.stage.declared
         beyond: Any = too_exact_for(declared) if spoilt == "value" else too_long_for(declared)
         good = self.contact(tenant, customer)
@@ -165,6 +169,8 @@ class StoreMachine(Machine):
                 self.handle(on).record_events([good, bad])
             else:
                 self.handle(on).record_event(bad)
+        if again:
+            self._record(on, good)
         self._compare(on, good)
 
     @step(on=_handles, tenant=_numbers, customer=_numbers, name=st.sampled_from(sorted(UNENCODABLE | WITH_NUL)))
@@ -193,7 +199,8 @@ class StoreMachine(Machine):
         )
         if by:
             mine = [each for each in self.events if each.customer == query.customer]
-            query = replace(query, **{by: getattr(mine[-1], by) if mine else "gold"})
+            filters: dict[str, Any] = {by: getattr(mine[-1], by) if mine else "gold"}
+            query = replace(query, **filters)
         if not period and len(self.events) > 100:  # a walk in steps of one over thousands of rows shows nothing more
             limits = [199, *limits]
         rows = walk_in_turns(self.stage.handles, query, [max(limits), *limits] if len(self.events) > 100 else limits)

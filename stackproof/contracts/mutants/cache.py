@@ -14,9 +14,26 @@ from stackproof.adapters.cache.memory import Entry, MemoryCache, Space
 from stackproof.adapters.cache.values import copy_value
 from stackproof.interfaces import MISSING, CacheValue, Missing
 
-from . import cache_faults, cache_histories, cache_keys, cache_lifecycle, cache_processes, cache_values, mutant
+from . import (
+    cache_faults,
+    cache_histories,
+    cache_keys,
+    cache_lifecycle,
+    cache_processes,
+    cache_sequences,
+    cache_values,
+    mutant,
+)
 
-__all__ = ["cache_faults", "cache_histories", "cache_keys", "cache_lifecycle", "cache_processes", "cache_values"]
+__all__ = [
+    "cache_faults",
+    "cache_histories",
+    "cache_keys",
+    "cache_lifecycle",
+    "cache_processes",
+    "cache_sequences",
+    "cache_values",
+]
 
 Fetch = Callable[[], CacheValue]
 

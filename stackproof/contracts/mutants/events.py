@@ -16,6 +16,7 @@ from . import (
     events_histories,
     events_lifecycle,
     events_processes,
+    events_sequences,
     events_subscriptions,
     mutant,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "events_histories",
     "events_lifecycle",
     "events_processes",
+    "events_sequences",
     "events_subscriptions",
 ]
 

@@ -28,6 +28,7 @@ from . import interactions_histories as interactions_histories
 from . import interactions_keys as interactions_keys
 from . import interactions_processes as interactions_processes
 from . import interactions_reads as interactions_reads
+from . import interactions_sequences as interactions_sequences
 from .interactions_bases import Reshown, Rewritten
 from .registry import mutant
 

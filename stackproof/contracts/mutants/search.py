@@ -20,10 +20,10 @@ from stackproof.interfaces import (
     SearchQuery,
 )
 
-from . import mutant, search_faults, search_histories, search_lifecycle, search_processes
+from . import mutant, search_faults, search_histories, search_lifecycle, search_processes, search_sequences
 from .search_text import DefectiveIndex
 
-__all__ = ["search_faults", "search_histories", "search_lifecycle", "search_processes"]
+__all__ = ["search_faults", "search_histories", "search_lifecycle", "search_processes", "search_sequences"]
 
 
 @mutant(of=MemorySearchIndex, killed_by="SEARCH-02", imitates="S1")
