@@ -67,6 +67,8 @@ class EventsMachine(Machine):
         self.failing: dict[str, int] = {}
         """Event id -> how often each handler raises when it gets that event."""
         self.published = 0
+        for _ in range(2):  # so that there is somebody to lose an event, whatever comes
+            self._subscribe(self.topics[0], None)
 
     def topic(self, number: int) -> str:
         return self.topics[number % len(self.topics)]

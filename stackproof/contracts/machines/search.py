@@ -46,6 +46,7 @@ class SearchMachine(Machine):
         self.ids = ["d", "d1", "D", "d1:1", "ď", STORABLE[self.stage.examples % len(STORABLE)][:40]]
         self.model = SearchModel()
         self.visible_from = 0.0
+        self._index(0, [self.document(0, number, f"gold {number}") for number in range(2)])
 
     def document(self, tenant: int, number: int, title: str, text: str = "", kind: str = "offer") -> Document:
         return Document(

@@ -9,7 +9,7 @@ from stackproof.interfaces import MISSING, CacheValue, Missing
 
 from . import mutant
 
-RACE = 0.0005
+RACE = 0.002
 """Seconds between the two steps of an operation that should be one: long enough for another caller to come between."""
 
 
