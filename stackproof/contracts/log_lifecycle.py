@@ -14,14 +14,15 @@ from .callers import Callers
 from .clauses import clause
 from .evidence import Evidence
 from .expectations import eventually, expect
-from .log_harness import LogHarness, logger_for
+from .log_harness import logger_for
+from .log_processes import LogProcessClauses
 from .log_sink import Delivery, token
 
 BOUNDED = 5.0
 """Seconds in which a call to the logger must return, whatever happens to the record."""
 
 
-class LogLifecycleContract(LogHarness):
+class LogLifecycleContract(LogProcessClauses):
     """What holds from the making of a handler to its end. LIFE-05 and LIFE-08 are about `ping` and have no meaning here."""
 
     @clause(
