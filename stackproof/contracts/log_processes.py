@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -29,13 +30,14 @@ _of_the_program: list[object] = []
 
 @dataclass(slots=True)
 class _Halt:
-    """Holds the thread that comes by, where it is, until it is told to go on."""
+    """Holds the thread that comes by, where it is, until it is told to go on; a child that comes by goes on."""
 
+    process: int = field(default_factory=os.getpid)
     inside: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event = field(default_factory=threading.Event)
 
     def __call__(self) -> None:
-        if not self.inside.is_set():
+        if os.getpid() == self.process and not self.inside.is_set():
             self.inside.set()
             self.go_on.wait(CHILD_SECONDS)
 
