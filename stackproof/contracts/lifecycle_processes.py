@@ -11,10 +11,10 @@ from stackproof.interfaces import Backend, BackendError
 
 from .children import Child, Ended
 from .clauses import clause
-from .contract import Contract
 from .evidence import Evidence
 from .expectations import ContractViolation, expect, shown
 from .journal import unwrapped
+from .lifecycle_memory import MemoryClauses
 from .sigterm import ENOUGH, Report, work_until_sigterm
 
 P = TypeVar("P", bound=Backend)
@@ -31,7 +31,7 @@ Found = Callable[[Iterable[int]], set[int]]
 """Which writes of these numbers are there."""
 
 
-class ProcessClauses(Contract[P]):
+class ProcessClauses(MemoryClauses[P]):
     """What holds when a process that has a backend forks, and when it ends."""
 
     def write_number(self, backend: Any, number: int) -> None:

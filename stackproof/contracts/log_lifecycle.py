@@ -27,17 +27,22 @@ class LogLifecycleContract(LogProcessClauses):
 
     @clause(
         "LIFE-01",
-        "Closing again is a no-op, and so is flushing what is closed.",
+        "Closing again is a no-op, also when several threads close at once, and so is flushing what is closed.",
         because="the application closes its handlers, and logging.shutdown at exit flushes and closes them all once more",
-        sees=("repeated closes", 2),
+        sees=(("repeated closes", 2), ("closes at once", 4)),
     )
-    def test_closing_again_is_a_no_op(self, handler: Any, log: logging.Logger, evidence: Evidence) -> None:
+    def test_closing_again_is_a_no_op(
+        self, handler: Any, log: logging.Logger, another: Callable[[], Any], callers: Callers, evidence: Evidence
+    ) -> None:
         log.info("before %s", token())
         handler.close()
         for _ in range(2):
             handler.flush()
             handler.close()
             evidence.saw("repeated closes")
+        instance = another()
+        logger_for(instance).info("before %s", token())
+        evidence.saw("closes at once", len(callers.all_at_once(4, instance.close, within=BOUNDED)))
 
     @clause(
         "LIFE-02",

@@ -15,6 +15,7 @@ from .clauses import clause
 from .evidence import Evidence
 from .expectations import ContractViolation, expect, shown
 from .journal import unwrapped
+from .lifecycle_memory import MemoryClauses
 from .lifecycle_processes import CHILD_SECONDS, MARGIN_SECONDS, expect_an_end
 from .log_harness import LogHarness, logger_for
 from .log_sink import Delivery, token
@@ -53,7 +54,7 @@ class _Halting:
         return "halted"
 
 
-class LogProcessClauses(LogHarness):
+class LogProcessClauses(LogHarness, MemoryClauses[logging.Handler]):
     """What holds when a process that logs forks, and when it ends."""
 
     @clause(
@@ -62,7 +63,7 @@ class LogProcessClauses(LogHarness):
         " records arrive, and those of the parent arrive once.",
         because="servers fork their workers after the application was loaded; a worker that waits for a lock which nobody will"
         " give back, or that is mute, is noticed when its log is needed",
-        learnt_from=("X4", "L6"),
+        learnt_from=("X4",),
         profile="full",
         sees=(
             ("children that logged", 3),

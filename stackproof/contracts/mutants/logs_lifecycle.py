@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import threading
@@ -21,6 +22,30 @@ class CannotCloseTwice(MemoryLogHandler):
         if not self._open:
             raise ValueError("already closed")
         super().close()
+
+
+@mutant(of=MemoryLogHandler, killed_by="LIFE-01")
+class CannotCloseInTwoThreads(MemoryLogHandler):
+    """Of two threads that close at once, the later one stumbles over what the earlier one took away."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._links = [object()]
+
+    def close(self) -> None:
+        if self._links:
+            time.sleep(0.005)  # says good-bye to its server
+            self._links.pop()
+        super().close()
+
+
+@mutant(of=MemoryLogHandler, killed_by="LIFE-15", imitates="X2")
+class IsKeptForTheExit(MemoryLogHandler):
+    """Registers its close for the exit of the program, which keeps every handler until then."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        atexit.register(self.close)
 
 
 @mutant(of=MemoryLogHandler, killed_by="LIFE-02", imitates="X1")

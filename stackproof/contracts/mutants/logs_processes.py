@@ -55,7 +55,7 @@ class SendsTheBatchOfItsParent(_Batches):
     """A forked child sends what its parent had collected, and so does the parent."""
 
 
-@mutant(of=MemoryLogHandler, killed_by="LIFE-12", imitates="L6")
+@mutant(of=MemoryLogHandler, killed_by="LIFE-12")
 class MuteInAChild(MemoryLogHandler):
     """Hands its lines to a thread that a forked child has not got."""
 
