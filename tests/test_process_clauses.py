@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+ROOT = Path(__file__).parent.parent
 
 DOUBLES = """
     import stackproof.contracts as contracts
@@ -100,3 +103,28 @@ def test_handlers_of_the_standard_library(pytester: pytest.Pytester) -> None:
     # The thread that sends is not in the child.
     expected["TestQueue", "LIFE-12"] = "FAIL"
     assert verdicts == expected, [row["failure"] for row in rows if row["failure"]]
+
+
+LIBRARIES = """
+    import sys
+    sys.path.insert(0, {root!r})
+    from examples.third_party_backends import indexes, stores
+    from stackproof.contracts import InteractionContract, SearchContract
+
+    class TestSqliteUtils(SearchContract):
+        only_clauses = frozenset({{"LIFE-14"}})
+        make_backend = staticmethod(indexes.make_sqlite_utils)
+
+    class TestTinyDb(InteractionContract):
+        only_clauses = frozenset({{"LIFE-14"}})
+        make_backend = staticmethod(stores.make_tinydb)
+"""
+
+
+def test_the_error_of_a_library_that_is_closed_under_its_callers_is_told(pytester: pytest.Pytester) -> None:
+    pytest.importorskip("sqlite_utils")
+    pytest.importorskip("tinydb")
+    rows = rows_of(pytester, LIBRARIES.format(root=str(ROOT)))
+    seen = {row["concern"]: (row["verdict"], row["failure"]["seen"]) for row in rows}
+    assert seen["search"] == ("FAIL", "sqlite3.ProgrammingError: Cannot operate on a closed database.")
+    assert seen["interactions"] == ("FAIL", "ValueError: I/O operation on closed file.")
