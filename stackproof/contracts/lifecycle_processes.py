@@ -15,7 +15,7 @@ from .evidence import Evidence
 from .expectations import ContractViolation, expect, shown
 from .journal import unwrapped
 from .lifecycle_memory import MemoryClauses
-from .sigterm import ENOUGH, Report, work_until_sigterm
+from .sigterm import CALLERS, ENOUGH, Report, work_until_sigterm
 
 P = TypeVar("P", bound=Backend)
 
@@ -110,7 +110,7 @@ class ProcessClauses(MemoryClauses[P]):
         because="every deployment ends programs so; one that hangs is killed, and what was acknowledged must not be lost with it",
         learnt_from=("E18", "X2"),
         profile="full",
-        sees=(("writes acknowledged before the signal", ENOUGH), ("writes under way when the signal came", 1)),
+        sees=(("writes acknowledged before the signal", ENOUGH), ("callers at work when the signal came", CALLERS)),
         seconds=60.0,
     )
     def test_sigterm_in_the_middle_of_the_work(self, backend: Any, namespace: str, evidence: Evidence) -> None:
@@ -127,7 +127,7 @@ class ProcessClauses(MemoryClauses[P]):
         expect_an_end(ended, "a program that disconnects at SIGTERM, in the middle of its work")
         report = Report.of(ended.said)
         evidence.saw("writes acknowledged before the signal", report.before_signal)
-        evidence.saw("writes under way when the signal came", report.under_way)
+        evidence.saw("callers at work when the signal came", report.at_work)
         if found is not None:
             self._expect_to_be_there(report.acknowledged, found)
             evidence.saw("acknowledged writes that another process saw", len(report.acknowledged))

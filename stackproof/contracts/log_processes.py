@@ -19,7 +19,7 @@ from .lifecycle_memory import MemoryClauses
 from .lifecycle_processes import CHILD_SECONDS, MARGIN_SECONDS, expect_an_end
 from .log_harness import LogHarness, logger_for
 from .log_sink import Delivery, token
-from .sigterm import ENOUGH, Report, work_until_sigterm
+from .sigterm import CALLERS, ENOUGH, Report, work_until_sigterm
 
 INSIDE_SECONDS = 2.0
 """How long a record may take until it is formatted, or written, so that a fork can be made just then."""
@@ -168,7 +168,7 @@ class LogProcessClauses(LogHarness, MemoryClauses[logging.Handler]):
         profile="full",
         sees=(
             ("records logged before the signal", ENOUGH),
-            ("records under way when the signal came", 1),
+            ("callers at work when the signal came", CALLERS),
             ("records delivered", ENOUGH),
         ),
         seconds=60.0,
@@ -192,7 +192,7 @@ class LogProcessClauses(LogHarness, MemoryClauses[logging.Handler]):
         said, _, seen_by_itself = ended.said.partition("\n")
         report = Report.of(said)
         evidence.saw("records logged before the signal", report.before_signal)
-        evidence.saw("records under way when the signal came", report.under_way)
+        evidence.saw("callers at work when the signal came", report.at_work)
         logged = [words[number] for number in report.acknowledged[: report.before_signal] if number < len(words)]
         if self._expect_arrived(delivery, logged, seen_by_itself, "records that were logged before SIGTERM"):
             evidence.saw("records delivered", len(logged))

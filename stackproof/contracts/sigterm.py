@@ -31,8 +31,8 @@ class Report:
     """The numbers of the writes that returned, in that order."""
     before_signal: int = 0
     """How many of these had returned when the signal came."""
-    under_way: int = 0
-    """How many writes had begun and not returned at that moment."""
+    at_work: int = 0
+    """How many callers were in the middle of their work at that moment: each had written, and none was told to end."""
 
     def to_text(self) -> str:
         return json.dumps(asdict(self))
@@ -43,7 +43,7 @@ class Report:
         if not text.startswith("{"):
             return cls()
         said = json.loads(text)
-        return cls(tuple(said["acknowledged"]), said["before_signal"], said["under_way"])
+        return cls(tuple(said["acknowledged"]), said["before_signal"], said["at_work"])
 
 
 def work_until_sigterm(write: Callable[[int], object], close: Callable[[], object]) -> Report:
@@ -57,7 +57,7 @@ def work_until_sigterm(write: Callable[[int], object], close: Callable[[], objec
     work.call()
     for thread in [*others, *work.closing]:
         thread.join()
-    return Report(tuple(work.acknowledged), work.before_signal, work.under_way)
+    return Report(tuple(work.acknowledged), work.before_signal, len(work.at_work_at_signal))
 
 
 class _Work:
@@ -65,19 +65,26 @@ class _Work:
 
     def __init__(self, write: Callable[[int], object], close: Callable[[], object]) -> None:
         self.acknowledged: list[int] = []
-        self.before_signal = self.under_way = 0
+        self.before_signal = 0
+        self.at_work_at_signal: frozenset[int] = frozenset()
         self.closing: list[threading.Thread] = []
         self._write, self._close = write, close
         self._numbers, self._count = itertools.count(1), itertools.count(1)
-        self._begun: dict[int, int] = {}
-        """Thread -> the number of the write that it began last."""
+        self._at_work: set[int] = set()
+        self._signalled = threading.Lock()
         self._over = threading.Event()
         self._until = time.monotonic() + WORK_SECONDS
 
     def call(self) -> None:
         """What each caller does. Where closing makes its write fail, its work is over."""
+        try:
+            self._write_on()
+        finally:
+            self._at_work.discard(threading.get_ident())
+
+    def _write_on(self) -> None:
         while not self._over.is_set() and (self.closing or time.monotonic() < self._until):
-            number = self._begun[threading.get_ident()] = next(self._numbers)
+            number = next(self._numbers)
             try:
                 self._write(number)
             except BackendError:
@@ -85,13 +92,19 @@ class _Work:
                     return
                 continue
             self.acknowledged.append(number)
-            if next(self._count) == ENOUGH:
-                os.kill(os.getpid(), signal.SIGTERM)
+            self._at_work.add(threading.get_ident())
+            self._signal_once()
+
+    def _signal_once(self) -> None:
+        """When there is enough, and every caller is at work: on a busy machine one may have done it all."""
+        enough = next(self._count) >= ENOUGH and len(self._at_work) == CALLERS
+        if enough and self._signalled.acquire(blocking=False):
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def on_sigterm(self, _number: int, _frame: FrameType | None) -> None:
         """Close beside the main thread: it may be in the middle of a write, with a lock that closing needs."""
         self.before_signal = len(self.acknowledged)
-        self.under_way = len(set(self._begun.values()) - set(self.acknowledged))
+        self.at_work_at_signal = frozenset(self._at_work)
         self.closing.append(threading.Thread(target=self._end, name="closing"))
         self.closing[0].start()
 
