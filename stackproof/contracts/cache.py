@@ -24,6 +24,7 @@ from .clauses import absence, clause
 from .evidence import Evidence
 from .expectations import ContractViolation, expect, expect_error
 from .instances import JOINS
+from .lifecycle_processes import Found
 
 CENTURY = 100 * 365.25 * 24 * 3600.0
 LIKELY_DEFAULT_SECONDS = 2.5
@@ -49,6 +50,12 @@ class CacheContract(CacheSequenceClauses):
             "delete": lambda: backend.delete("operation"),
             "get_or_fetch": lambda: backend.get_or_fetch("operation", lambda: "value", ttl=60),
         }
+
+    def write_number(self, backend: CacheStore, number: int) -> None:
+        backend.set(str(number), number, ttl=600)
+
+    def numbers_written(self, reader: CacheStore) -> Found:
+        return lambda numbers: {number for number in numbers if reader.get(str(number)) == number}
 
     # Hits and misses
 

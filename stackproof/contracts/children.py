@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import logging
 import os
 import selectors
 import signal
@@ -25,7 +26,7 @@ class Ended:
     """How a child ended."""
 
     said: str
-    """What its function returned, or the error in words."""
+    """What it said, and what its function returned."""
     complaints: str
     """What it wrote to standard error."""
     in_time: bool
@@ -79,10 +80,21 @@ class Child:
         return ended
 
 
+_mouth = -1
+"""In a child: the pipe to its parent."""
+
+
+def say(text: str) -> None:
+    """In a child: tell the parent something before, or after, the function returned."""
+    os.write(_mouth, text.encode("utf-8", "backslashreplace"))
+
+
 def _run(function: Callable[[], str], answers: int, errors: int, whole_end: bool) -> NoReturn:
     """In the child: run, say the result, leave. Nothing of the parent's frames may ever run here."""
+    global _mouth  # noqa: PLW0603 - one for each process
     code = 70
     try:
+        _mouth = answers
         os.dup2(errors, 2)
         sys.stderr = open(2, "w", encoding="utf-8", buffering=1, closefd=False)  # noqa: SIM115
         # Those of pytest would keep for its report what nobody will read.
@@ -92,8 +104,7 @@ def _run(function: Callable[[], str], answers: int, errors: int, whole_end: bool
             signal.signal(number, signal.SIG_DFL)
         if whole_end:
             _forget_the_parent(keep={answers, errors})
-        said = function()
-        os.write(answers, said.encode("utf-8", "backslashreplace"))
+        say(function())
         code = 0
     except BaseException:  # noqa: BLE001 - whatever it is, the parent's frames must not go on in the child
         traceback.print_exc()
@@ -109,6 +120,7 @@ def _forget_the_parent(keep: set[int]) -> None:
     it is finalised says it to nobody.
     """
     atexit._clear()
+    _forget_handlers()
     getattr(weakref.finalize, "_registry").clear()  # noqa: B009 - temporary directories of the parent, say
     setattr(weakref.finalize, "_registered_with_atexit", False)  # noqa: B010
     empty = os.open(os.devnull, os.O_RDWR)
@@ -119,6 +131,12 @@ def _forget_the_parent(keep: set[int]) -> None:
             continue  # not open
         if number not in keep and kind.startswith(("socket:", "anon_inode:[eventpoll]")):
             os.dup2(empty, number)
+
+
+def _forget_handlers() -> None:
+    """Handlers of the parent are not closed here; those that are made from now on are closed at the end, as in any program."""
+    getattr(logging, "_handlerList").clear()  # noqa: B009
+    atexit.register(logging.shutdown)
 
 
 def _highest_descriptor() -> int:

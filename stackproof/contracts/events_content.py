@@ -20,6 +20,7 @@ from .evidence import Evidence
 from .expectations import eventually, expect, expect_error
 from .faults_of_events import EventFaultContract
 from .instances import JOINS
+from .lifecycle_processes import Found
 from .listeners import Listener, numbered
 
 PAYLOADS: dict[str, Any] = {
@@ -76,6 +77,14 @@ class EventContentContract(EventFaultContract):
             "publish": lambda: backend.publish("orders", numbered(1)),
             "subscribe": lambda: backend.subscribe("orders", Listener()),
         }
+
+    def write_number(self, backend: Any, number: int) -> None:
+        backend.publish("numbers", numbered(number))
+
+    def numbers_written(self, reader: Any) -> Found:
+        listener = Listener()
+        reader.subscribe("numbers", listener)
+        return lambda numbers: set(numbers) & set(listener.numbers)
 
     def received(self, events: Any, sent: list[Event]) -> list[Event]:
         """What arrives when these are published, in the order in which they were sent; each once."""

@@ -12,8 +12,9 @@ from .clauses import clause
 from .evidence import Evidence
 from .histories import Recorder, check_counter
 from .interaction_reads import InteractionReads
-from .interaction_samples import alltime, contact
+from .interaction_samples import about, alltime, contact, walk
 from .judged_history import DECIDED, ENOUGH, OVERLAPPING, InStep, must_be_valid, rounds
+from .lifecycle_processes import Found
 
 ROUNDS = 3
 RECORDERS = 4
@@ -27,6 +28,12 @@ END = 99
 
 class InteractionHistories(InteractionReads):
     """Concurrent recording and reading of the same summaries."""
+
+    def write_number(self, backend: Any, number: int) -> None:
+        backend.record_event(contact(event_id=str(number), customer=str(number)))
+
+    def numbers_written(self, reader: Any) -> Found:
+        return lambda numbers: {number for number in numbers if walk(reader, about(customer=str(number)))}
 
     @clause(
         "STORE-26",

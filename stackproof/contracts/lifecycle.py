@@ -43,16 +43,21 @@ class LifecycleContract(ProcessClauses[L]):
 
     @clause(
         "LIFE-01",
-        "Disconnecting again is a no-op.",
+        "Disconnecting again is a no-op, also when several threads disconnect at once.",
         because="shutdown paths overlap: a signal handler, an atexit hook and a finally block all close",
-        sees=("repeated disconnects", 2),
+        sees=(("repeated disconnects", 2), ("disconnects at once", 4)),
     )
-    def test_disconnecting_again_is_a_no_op(self, backend: Any, evidence: Evidence) -> None:
+    def test_disconnecting_again_is_a_no_op(
+        self, backend: Any, another: Callable[[], Any], callers: Callers, evidence: Evidence
+    ) -> None:
         self.exercise(backend)
         backend.disconnect()
         for _ in range(2):
             backend.disconnect()
             evidence.saw("repeated disconnects")
+        instance = another()
+        self.exercise(instance)
+        evidence.saw("disconnects at once", len(callers.all_at_once(4, instance.disconnect, within=BOUNDED)))
 
     @clause(
         "LIFE-02",

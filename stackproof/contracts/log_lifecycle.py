@@ -14,29 +14,35 @@ from .callers import Callers
 from .clauses import clause
 from .evidence import Evidence
 from .expectations import eventually, expect
-from .log_harness import LogHarness, logger_for
+from .log_harness import logger_for
+from .log_processes import LogProcessClauses
 from .log_sink import Delivery, token
 
 BOUNDED = 5.0
 """Seconds in which a call to the logger must return, whatever happens to the record."""
 
 
-class LogLifecycleContract(LogHarness):
+class LogLifecycleContract(LogProcessClauses):
     """What holds from the making of a handler to its end. LIFE-05 and LIFE-08 are about `ping` and have no meaning here."""
 
     @clause(
         "LIFE-01",
-        "Closing again is a no-op, and so is flushing what is closed.",
+        "Closing again is a no-op, also when several threads close at once, and so is flushing what is closed.",
         because="the application closes its handlers, and logging.shutdown at exit flushes and closes them all once more",
-        sees=("repeated closes", 2),
+        sees=(("repeated closes", 2), ("closes at once", 4)),
     )
-    def test_closing_again_is_a_no_op(self, handler: Any, log: logging.Logger, evidence: Evidence) -> None:
+    def test_closing_again_is_a_no_op(
+        self, handler: Any, log: logging.Logger, another: Callable[[], Any], callers: Callers, evidence: Evidence
+    ) -> None:
         log.info("before %s", token())
         handler.close()
         for _ in range(2):
             handler.flush()
             handler.close()
             evidence.saw("repeated closes")
+        instance = another()
+        logger_for(instance).info("before %s", token())
+        evidence.saw("closes at once", len(callers.all_at_once(4, instance.close, within=BOUNDED)))
 
     @clause(
         "LIFE-02",

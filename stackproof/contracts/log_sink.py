@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import io
 import itertools
 import json
 import logging
+import os
 import re
 import secrets
+import tempfile
 import threading
 import time
+import weakref
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -57,7 +61,7 @@ class _SinkStream(io.TextIOBase):
 
 
 class Sink:
-    """Keeps what is written to its `stream`."""
+    """Keeps what is written to its `stream`, in a file without a name: a forked child writes to the same one."""
 
     def __init__(self) -> None:
         self.stream: io.TextIOBase = _SinkStream(self)
@@ -68,8 +72,18 @@ class Sink:
         self.on_write: Callable[[], None] | None = None
         """Called once, before the next write."""
         self._to_fail: list[Exception] = []
-        self._chunks: list[str] = []
+        self._line = ""
+        """The beginning of a line: like any text stream, whole lines are handed on."""
         self._lock = threading.Lock()
+        with tempfile.TemporaryFile() as file:
+            self._file = os.dup(file.fileno())
+        fcntl.fcntl(self._file, fcntl.F_SETFL, os.O_APPEND)
+        weakref.finalize(self, os.close, self._file)
+        _sinks.add(self)
+
+    def begin_in_a_child(self) -> None:
+        """After a fork: another thread of the parent may have been writing, and what it had begun is the parent's."""
+        self._lock, self._line, self.on_write = threading.Lock(), "", None
 
     def forget(self) -> None:
         """Begin anew: what arrived before is not read again."""
@@ -91,15 +105,36 @@ class Sink:
             if self._to_fail:
                 self.refused += 1
                 raise self._to_fail.pop()
-            self._chunks.append(text)
+            whole, end, rest = (self._line + text).rpartition("\n")
+            self._line = rest
+            if end:
+                _write_all(self._file, (whole + end).encode())
         time.sleep(0.0001)  # lets other threads run here, so that a record that is written in pieces can be torn
         return len(text)
 
     def lines(self) -> list[str]:
         """What arrived, line by line; a last one without an end included."""
         with self._lock:
-            text = "".join(self._chunks)
+            size = os.fstat(self._file).st_size
+            text = os.pread(self._file, size, 0).decode() + self._line
         return [line for line in text.split("\n") if line]
+
+
+def _write_all(file: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(file, data) :]
+
+
+_sinks: weakref.WeakSet[Sink] = weakref.WeakSet()
+
+
+def _in_a_child() -> None:
+    for sink in list(_sinks):
+        sink.begin_in_a_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_a_child)
 
 
 @dataclass(frozen=True, slots=True)

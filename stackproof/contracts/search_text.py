@@ -16,6 +16,7 @@ from .evidence import Evidence
 from .expectations import expect
 from .faults_of_data import SearchFaultContract
 from .hostile import HOSTILE_TEXTS, UNENCODABLE, WITH_NUL
+from .lifecycle_processes import Found
 
 TENANT = "tenant"
 KEPT_ID_BYTES = 512
@@ -88,6 +89,12 @@ class SearchTextContract(SearchFaultContract):
         if self.declared(backend).delete:
             found["delete"] = lambda: backend.delete(TENANT, ["a"])  # type: ignore[attr-defined]
         return found
+
+    def write_number(self, backend: SearchIndex, number: int) -> None:
+        backend.index([document_of(str(number), f"number{number}")])
+
+    def numbers_written(self, reader: SearchIndex) -> Found:
+        return lambda numbers: {number for number in numbers if str(number) in ids(reader, f"number{number}")}
 
     def add(self, index: SearchIndex, *documents: Document) -> int:
         """Index documents, and wait as long as they may take to become visible."""

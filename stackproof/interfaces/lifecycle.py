@@ -28,7 +28,9 @@ class Backend(ABC):
     def disconnect(self) -> None:
         """Flush what was accepted, then give back every thread, socket and file. Bounded in time; a second call does nothing.
 
-        Operations that are running in other threads finish or raise a `BackendError`; none of them hangs.
+        Several threads may call it at once. Operations that are running in other threads finish or raise a `BackendError`;
+        none of them hangs. What was acknowledged by then is not lost by it, and nothing keeps an instance in memory that
+        was disconnected and dropped.
         """
 
     def __enter__(self) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Protocol
@@ -18,6 +19,12 @@ class TextStream(Protocol):
     def write(self, text: str, /) -> object: ...
 
     def flush(self) -> object: ...
+
+
+class _ThisThread(threading.local):
+    """Whether this thread is writing. For each thread, so that a forked child does not take over that of another one."""
+
+    writing = False
 
 
 class LineHandler(logging.Handler):
@@ -37,7 +44,7 @@ class LineHandler(logging.Handler):
         self.dropped = 0
         """How many records were given up, ever."""
         self._open = True
-        self._writing = False
+        self._this_thread = _ThisThread()
 
     def write_line(self, line: str) -> None:
         """Hand over one line (without its end). Called by one thread at a time; what it raises makes the record dropped."""
@@ -68,10 +75,10 @@ class LineHandler(logging.Handler):
             self._deliver(line, problem)
 
     def _deliver(self, line: str, problem: Exception | None) -> None:
-        if not self._open or self._writing:  # closed; or the destination itself logs while it is written to
+        if not self._open or self._this_thread.writing:  # closed; or the destination itself logs while it is written to
             self.dropped += 1
             return
-        self._writing = True
+        self._this_thread.writing = True
         try:
             if problem is not None:
                 raise problem
@@ -80,7 +87,7 @@ class LineHandler(logging.Handler):
             self.dropped += 1
             self.failed(error)
         finally:
-            self._writing = False
+            self._this_thread.writing = False
 
     def close(self) -> None:
         """Flush; records that come later are dropped and counted. A second call does nothing."""

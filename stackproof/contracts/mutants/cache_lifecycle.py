@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import threading
@@ -23,6 +24,46 @@ class CannotDisconnectTwice(MemoryCache):
         if self._closed:
             raise RuntimeError("already disconnected")
         super().disconnect()
+
+
+@mutant(of=MemoryCache, killed_by="LIFE-01")
+class CannotDisconnectInTwoThreads(MemoryCache):
+    """Of two threads that disconnect at once, the later one stumbles over what the earlier one took away."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._links = [object()]
+
+    def disconnect(self) -> None:
+        if self._links:
+            time.sleep(0.005)  # says good-bye to its server
+            self._links.pop()
+        super().disconnect()
+
+
+@mutant(of=MemoryCache, killed_by="LIFE-15", imitates="X2")
+class IsKeptForTheExit(MemoryCache):
+    """Registers its disconnect for the exit of the program, which keeps every instance until then."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        atexit.register(self.disconnect)
+
+
+@mutant(of=MemoryCache, killed_by="LIFE-15")
+class KeepsStatistics(MemoryCache):
+    """Counts the reads of each instance in a table of the module, and disconnect leaves its row there."""
+
+    _reads: ClassVar[list[list[str]]] = []
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._own_reads: list[str] = []
+        self._reads.append(self._own_reads)
+
+    def get(self, key: str) -> CacheValue | Missing:
+        self._own_reads.append(key)
+        return super().get(key)
 
 
 @mutant(of=MemoryCache, killed_by="LIFE-02", imitates="X1")

@@ -1,4 +1,4 @@
-"""Caches with one defect each: forks, and the end of a program."""
+"""Caches with one defect each: forks, the end of a program, and an end in the middle of the work."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from stackproof.adapters.cache.memory import MemoryCache
 from stackproof.interfaces import CacheValue, Missing
 
 from . import mutant
-from .processes_bases import FlushesAtExit, OwnedByOneProcess
+from .processes_bases import FailsTheCallers, FlushesAtExit, OwnedByOneProcess
+from .processes_doubles import FileCache, KeepsOneBack
 
 
 @mutant(of=MemoryCache, killed_by="LIFE-12")
@@ -69,3 +70,41 @@ class HoldsTheProgram(MemoryCache):
     def _sweep(self) -> None:
         while not self._closed:
             time.sleep(0.02)
+
+
+@mutant(of=MemoryCache, killed_by="LIFE-14", imitates="E18")
+class ForgetsTheLastWrite(KeepsOneBack, FileCache):
+    """Acknowledges a write before it is handed over, and disconnect forgets the last one."""
+
+
+@mutant(of=MemoryCache, killed_by="LIFE-14")
+class ThrowsAtItsCallers(FailsTheCallers, MemoryCache):
+    """A caller whose write is running at disconnect gets an error of the driver's."""
+
+    def set(self, key: str, value: CacheValue, ttl: float | None = None) -> None:
+        self.during(lambda: MemoryCache.set(self, key, value, ttl))
+
+
+@mutant(of=MemoryCache, killed_by="LIFE-14", imitates="E20")
+class WaitsForItsCallers(MemoryCache):
+    """Disconnect waits, under its lock, for callers who wait for this lock."""
+
+    def __init__(self, *, namespace: str = "") -> None:
+        super().__init__(namespace=namespace)
+        self._turn = threading.Lock()
+        self._callers: set[int] = set()
+
+    def set(self, key: str, value: CacheValue, ttl: float | None = None) -> None:
+        self._callers.add(threading.get_ident())
+        try:
+            with self._turn:
+                super().set(key, value, ttl)
+        finally:
+            self._callers.discard(threading.get_ident())
+
+    def disconnect(self) -> None:
+        with self._turn:
+            time.sleep(0.01)
+            while self._callers:
+                time.sleep(0.01)
+            super().disconnect()

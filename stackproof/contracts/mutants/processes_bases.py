@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import atexit
 import os
+import time
 import weakref
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
 
@@ -39,6 +43,19 @@ class FlushesAtExit(_Reference):
     def __init__(self, *, namespace: str = "") -> None:
         super().__init__(namespace=namespace)
         atexit.register(_flush, weakref.ref(self))
+
+
+class FailsTheCallers(_Reference):
+    """A caller whose operation is running at disconnect gets the error of a driver that lost its connection."""
+
+    def during(self, operation: Callable[[], T]) -> T:
+        """Run an operation, which takes its time."""
+        was_open = not self._closed
+        answer = operation()
+        time.sleep(0.002)
+        if was_open and self._closed:
+            raise OSError(9, "Bad file descriptor")
+        return answer
 
 
 def _flush(reference: weakref.ref[FlushesAtExit]) -> None:

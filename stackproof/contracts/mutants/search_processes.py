@@ -1,12 +1,15 @@
-"""Search indexes with one defect each: forks, and the end of a program."""
+"""Search indexes with one defect each: forks, the end of a program, and an end in the middle of the work."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from stackproof.adapters.search.memory import MemorySearchIndex
-from stackproof.interfaces import Hit, SearchQuery
+from stackproof.interfaces import Document, Hit, SearchQuery
 
 from . import mutant
-from .processes_bases import FlushesAtExit, OwnedByOneProcess
+from .processes_bases import FailsTheCallers, FlushesAtExit, OwnedByOneProcess
+from .processes_doubles import FileIndex, KeepsOneBack
 
 
 @mutant(of=MemorySearchIndex, killed_by="LIFE-12")
@@ -21,3 +24,16 @@ class FailsInAChild(OwnedByOneProcess, MemorySearchIndex):
 @mutant(of=MemorySearchIndex, killed_by="LIFE-13")
 class ComplainsAtExit(FlushesAtExit, MemorySearchIndex):
     """A program that ends without disconnecting ends with a traceback."""
+
+
+@mutant(of=MemorySearchIndex, killed_by="LIFE-14", imitates="E18")
+class ForgetsTheLastWrite(KeepsOneBack, FileIndex):
+    """Acknowledges a write before it is handed over, and disconnect forgets the last one."""
+
+
+@mutant(of=MemorySearchIndex, killed_by="LIFE-14")
+class ThrowsAtItsCallers(FailsTheCallers, MemorySearchIndex):
+    """A caller whose index is running at disconnect gets an error of the driver's."""
+
+    def index(self, documents: Iterable[Document]) -> int:
+        return self.during(lambda: MemorySearchIndex.index(self, documents))
