@@ -13,7 +13,7 @@ from stackproof.verification.faulty import through
 
 DOUBLES = """
     import stackproof.contracts as contracts
-    from stackproof.contracts.mutants import remote
+    from stackproof.contracts.mutants import remote, remote_logs
 
     class Given:
         def make_backend(self, namespace):
@@ -29,22 +29,25 @@ DOUBLES = """
         double = remote.RemoteIndex
     class TestBus(Given, contracts.EventContract):
         double = remote.RemoteBus
+    class TestLogs(Given, contracts.LogContract):
+        double = remote_logs.RemoteHandler
 """
-CLAUSES = ("LIFE-09", "LIFE-10", "LIFE-11", "STORE-28", "EVENT-08", "SEARCH-07", "CACHE-25")
-ONLY = [word for clause in CLAUSES for word in ("--stackproof-clause", clause)]
+CLAUSES = ("LIFE-09", "LIFE-10", "LIFE-11", "LIFE-14")
+OF_A_CONCERN = ("STORE-28", "STORE-29", "EVENT-06", "EVENT-08", "SEARCH-07", "SEARCH-23", "CACHE-25", "LOG-03")
+ONLY = [word for clause in CLAUSES + OF_A_CONCERN for word in ("--stackproof-clause", clause)]
 
 
 def test_the_doubles_without_a_defect_pass_every_fault_clause(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(DOUBLES)
     result = pytester.runpytest_subprocess("--stackproof-profile", "full", *ONLY)
-    result.assert_outcomes(passed=4 * 3 + 4)
+    result.assert_outcomes(passed=4 * len(CLAUSES) + len(OF_A_CONCERN))
 
 
 def test_a_remote_backend_whose_harness_has_no_faults_is_skipped_with_the_reason(pytester: pytest.Pytester) -> None:
     without = DOUBLES.replace("def make_faulty", "def unused")
     pytester.makepyfile(without)
     result = pytester.runpytest_subprocess("--stackproof-profile", "full", "-rs", *ONLY)
-    result.assert_outcomes(skipped=4 * 3 + 4)
+    result.assert_outcomes(skipped=4 * len(CLAUSES) + len(OF_A_CONCERN))
     result.stdout.fnmatch_lines(["*make_faulty*"])
     assert result.ret != 0, "what was skipped is no pass"
 
@@ -70,8 +73,11 @@ def test_the_address_keeps_its_secrets_and_path_behind_the_proxy() -> None:
     settings = Settings({"REDIS_URL": "redis://me:p%40ss@localhost:7777/3", "OTHER": "kept"})
     faults, variables = through(settings, "REDIS_URL")
     try:
-        for fault in Fault:
+        for fault in faults.kinds():
             faults.begin(fault)
+        for fault in set(Fault) - faults.kinds():
+            with pytest.raises(ValueError, match="no TCP proxy"):
+                faults.begin(fault)
         faults.end()
         url = variables["REDIS_URL"]
         assert url.startswith("redis://me:p%40ss@127.0.0.1:")

@@ -66,5 +66,6 @@ class BulkInteractionStore(ABC):
         When it returns, the batch is as durable, and as visible to every instance, as after `record_event`.
 
         A batch with an interaction that cannot be stored raises `RejectedError` whose ``failed`` names it by event
-        id, and stores nothing.
+        id, and stores nothing. Where a server takes a part only, the rest is sent again; if it still is refused,
+        `IndeterminateError` says that a part may be stored, and repeating the batch with the same ids completes it.
         """

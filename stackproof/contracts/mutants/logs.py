@@ -13,9 +13,9 @@ from stackproof.adapters.logs.fields import fields_of, line_of
 from stackproof.adapters.logs.memory import MemoryLogHandler
 from stackproof.interfaces import LogCapabilities
 
-from . import logs_records, mutant
+from . import logs_faults, logs_records, mutant
 
-__all__ = ["logs_records"]
+__all__ = ["logs_faults", "logs_records"]
 
 
 @mutant(of=MemoryLogHandler, killed_by="LOG-01", imitates="L1")
