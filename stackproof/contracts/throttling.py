@@ -29,7 +29,7 @@ class ThrottlingContract(FaultContract[L]):
         "While the server throttles, every operation ends in bounded time, after bounded retries, with success or a typed "
         "error; nothing acknowledged is lost, and the backend works again when the throttling ends.",
         because="a busy server is the usual kind of trouble: it must neither lose writes, nor be hammered until it is down",
-        learnt_from=("L5", "S17"),
+        learnt_from=("L4", "L5"),
         needs="throttles",
         profile="full",
         sees=(

@@ -45,7 +45,7 @@ class FindsNothingWhenThrottled(RemoteIndex):
             raise
 
 
-@mutant(of=RemoteIndex, killed_by="LIFE-14", imitates="S17")
+@mutant(of=RemoteIndex, killed_by="LIFE-14")
 class PingFailsWhenThrottled(RemoteIndex):
     """ping raises what the server answers while it has too much to do."""
 
@@ -78,7 +78,7 @@ class NamesNoDocument(_Once):
             raise RejectedError(str(error)) from error
 
 
-@mutant(of=RemoteIndex, killed_by="SEARCH-23", imitates="S2")
+@mutant(of=RemoteIndex, killed_by="SEARCH-23")
 class NamesTheWholeBatch(_Once):
     """Where one document is refused, all of the batch are reported."""
 
