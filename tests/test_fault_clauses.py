@@ -33,7 +33,17 @@ DOUBLES = """
         double = remote_logs.RemoteHandler
 """
 CLAUSES = ("LIFE-09", "LIFE-10", "LIFE-11", "LIFE-14")
-OF_A_CONCERN = ("STORE-28", "STORE-29", "EVENT-06", "EVENT-08", "SEARCH-07", "SEARCH-23", "CACHE-25", "LOG-03")
+OF_A_CONCERN = (
+    "STORE-28",
+    "STORE-29",
+    "STORE-30",
+    "EVENT-06",
+    "EVENT-08",
+    "SEARCH-07",
+    "SEARCH-23",
+    "CACHE-25",
+    "LOG-03",
+)
 ONLY = [word for clause in CLAUSES + OF_A_CONCERN for word in ("--stackproof-clause", clause)]
 
 
@@ -115,7 +125,7 @@ UNDECLARED = """
 
     class TestStore(Given, contracts.InteractionContract):
         double = remote.RemoteStore
-        capabilities = without(double.capabilities, "throttles", "partial_batches")
+        capabilities = without(double.capabilities, "throttles", "partial_batches", "paged_reads")
     class TestIndex(Given, contracts.SearchContract):
         double = remote.RemoteIndex
         capabilities = without(double.capabilities, "throttles", "partial_batches")
@@ -144,11 +154,11 @@ def test_what_is_not_declared_and_can_happen_is_a_failure(pytester: pytest.Pytes
     pytester.makepyfile(UNDECLARED)
     new = [
         word
-        for clause in ("LIFE-14", "STORE-29", "SEARCH-23", "EVENT-06", "LOG-03")
+        for clause in ("LIFE-14", "STORE-29", "STORE-30", "SEARCH-23", "EVENT-06", "LOG-03")
         for word in ("--stackproof-clause", clause)
     ]
     result = pytester.runpytest_subprocess("--stackproof-profile", "full", *new)
-    result.assert_outcomes(failed=4 + 4)
+    result.assert_outcomes(failed=4 + 5)
     result.stdout.fnmatch_lines(["*throttles is not declared, and was not shown to be absent*"])
     result.stdout.fnmatch_lines(["*raised UnavailableError: come again later*"])
 

@@ -8,10 +8,18 @@ from typing import Any
 
 import pytest
 from http_search import BulkSearchIndex, search_service
+from http_services import Client, DynamoDB, HttpService
 
 from stackproof.contracts.faulty import NETWORK, Fault
 from stackproof.interfaces import Document, SearchQuery, UnavailableError
-from stackproof.servers.http_faults import OPENSEARCH_THROTTLED, BulkRejected, Throttled
+from stackproof.servers.http_faults import (
+    DYNAMODB_THROTTLED,
+    OPENSEARCH_THROTTLED,
+    BulkRejected,
+    ShortPages,
+    Throttled,
+    UnprocessedItems,
+)
 from stackproof.verification.faulty import HttpFaults, HttpWords
 
 CLAUSES = ("LIFE-09", "LIFE-10", "LIFE-11", "LIFE-14", "SEARCH-07", "SEARCH-23")
@@ -55,10 +63,11 @@ def test_one_that_does_not_look_into_bulk_answers_is_found(pytester: pytest.Pyte
 def test_what_the_faults_of_an_http_service_tell() -> None:
     service = search_service()
     faults = HttpFaults("127.0.0.1", service.port, HttpWords(Throttled(OPENSEARCH_THROTTLED), BulkRejected()))
+    refusals = {Fault.THROTTLED, Fault.THROTTLED_ONCE, Fault.PART_REFUSED}
     index = BulkSearchIndex(faults.port, "told")
     documents = [Document(tenant="t", id=str(n), title="gold") for n in range(10)]
     try:
-        assert faults.kinds() == set(Fault) == NETWORK | {Fault.THROTTLED, Fault.THROTTLED_ONCE, Fault.PART_REFUSED}
+        assert faults.kinds() == NETWORK | refusals == set(Fault) - {Fault.PAGES_CUT}
         faults.begin(Fault.THROTTLED_ONCE)
         assert index.index(documents[:1]) == 1
         assert (faults.happened(), faults.taken()) == (1, 0)
@@ -80,11 +89,35 @@ def test_what_the_faults_of_an_http_service_tell() -> None:
         service.close()
 
 
+def test_pages_of_a_service_are_cut() -> None:
+    dynamodb = DynamoDB()
+    dynamodb.tables["t"] = [{"id": {"N": str(n)}} for n in range(5)]
+    service = HttpService(dynamodb)
+    words = HttpWords(Throttled(DYNAMODB_THROTTLED), UnprocessedItems(), ShortPages(2, empty=True))
+    faults = HttpFaults("127.0.0.1", service.port, words)
+    client = Client(faults.port)
+    try:
+        assert faults.kinds() == set(Fault)
+        faults.begin(Fault.PAGES_CUT)
+        first = client.aws("DynamoDB_20120810.Query", TableName="t")[1]
+        second = client.aws("DynamoDB_20120810.Query", TableName="t", ExclusiveStartKey=first["LastEvaluatedKey"])[1]
+        assert (len(first["Items"]), second["Items"]) == (2, [])
+        assert second["LastEvaluatedKey"] == first["LastEvaluatedKey"]
+        assert faults.happened() == 2
+        faults.end()
+        assert len(client.aws("DynamoDB_20120810.Query", TableName="t")[1]["Items"]) == 5
+    finally:
+        client.close()
+        faults.close()
+        service.close()
+
+
 def test_a_service_without_batches_cannot_refuse_a_part_of_one() -> None:
     faults = HttpFaults("127.0.0.1", 1, HttpWords(Throttled(OPENSEARCH_THROTTLED)))
     try:
         assert Fault.PART_REFUSED not in faults.kinds()
-        with pytest.raises(ValueError, match="part refused"):
-            faults.begin(Fault.PART_REFUSED)
+        for fault in (Fault.PART_REFUSED, Fault.PAGES_CUT):
+            with pytest.raises(ValueError, match=fault.value):
+                faults.begin(fault)
     finally:
         faults.close()

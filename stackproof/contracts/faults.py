@@ -31,7 +31,7 @@ class FaultContract(LifecycleContract[L]):
         """An instance with short time limits (`faulty.LONGEST_TIMEOUT`), and switches for faults between it and its server.
 
         Needed where ``remote`` is declared. A TCP proxy in front of the server does it for most backends.
-        Where ``throttles`` or ``partial_batches`` is declared, it takes one that speaks the server's own words.
+        Where ``throttles``, ``partial_batches`` or ``paged_reads`` is declared, it takes one that speaks the server's own words.
         """
         pytest.skip(MAKE_FAULTY_HINT)
 

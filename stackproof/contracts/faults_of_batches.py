@@ -1,4 +1,7 @@
-"""Clauses about batches of which a server takes a part, for interactions and search. For events, see `faults_of_events`."""
+"""Clauses about answers that are no whole ones, for interactions and search: batches that are taken in part, short pages.
+
+For events, see `faults_of_events`.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,9 @@ from .lifecycle import BOUNDED
 BATCH = 60
 """Larger than the batches of most services (DynamoDB takes 25): the backend sends several of its own."""
 ROUNDS = 3
+MUCH = "has-much"
+LIMITS = (7, 200)
+"""Pages that are asked for: smaller than what the server gives at once, and larger."""
 NOTHING_APPLIED = "this error says that nothing was applied"
 
 
@@ -83,6 +89,38 @@ class InteractionBatchContract(InteractionFaultContract):
             expect_summaries(walk(backend, query), batch, query, "the summaries of a batch that was stored at once")
             evidence.saw("absence probes")
 
+    @clause(
+        "STORE-30",
+        "Pages of the server that end early, or are empty, change no answer: a walk returns every summary once.",
+        because="how much a server reads at once is its own business: who takes a short page for the last one forgets the rest",
+        learnt_from=("I10", "I11", "I13", "I14", "I29"),
+        needs="paged_reads",
+        profile="full",
+        sees=(("pages cut", 10), ("complete walks", len(LIMITS))),
+        seconds=90.0,
+    )
+    def test_short_pages_of_the_server_hide_nothing(
+        self, backend: Any, faulty: Callable[[], Faulty[InteractionStore]], callers: Callers, evidence: Evidence
+    ) -> None:
+        hurt, events = faulty(), _many_summaries(backend)
+        for limit in LIMITS:
+            query = about(customer=MUCH, limit=limit)
+            with hurt.suffering(Fault.PAGES_CUT) as struck:
+                (rows,) = callers.each([lambda query=query: walk(hurt.backend, query)], within=2 * BOUNDED)  # type: ignore[misc]
+                evidence.saw("pages cut", struck())
+            expect_summaries(rows, events, query, f"a walk with the limit {limit} over short pages of the server")
+            evidence.saw("complete walks")
+
+    @absence("STORE-30")
+    def prove_the_server_cuts_no_pages(
+        self, backend: Any, faulty: Callable[[], Faulty[InteractionStore]], evidence: Evidence
+    ) -> None:
+        self.expect_no_harness_for(Fault.PAGES_CUT, faulty)
+        events, query = _many_summaries(backend), about(customer=MUCH, limit=max(LIMITS))
+        rows = walk(backend, query)
+        expect_summaries(rows, events, query, "a walk over more summaries than one page has")
+        evidence.saw("absence probes", len(rows))
+
     def _store(self, store: Any, batch: Sequence[Interaction]) -> None:
         if self.declared(store).bulk:
             store.record_events(batch)
@@ -100,6 +138,14 @@ class InteractionBatchContract(InteractionFaultContract):
                 error if self.declared(store).bulk or not isinstance(error, TYPED) else IndeterminateError(str(error))
             )
         return None
+
+
+def _many_summaries(store: Any) -> list[Interaction]:
+    """The contacts of one customer with more summaries than the largest page has."""
+    events = [contact(customer=MUCH, offer=f"offer-{n}") for n in range(BATCH)]
+    for event in events:
+        store.record_event(event)
+    return events
 
 
 def _compare_batch(claim: BackendError | None, stored: int, what: str) -> None:

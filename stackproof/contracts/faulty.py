@@ -50,6 +50,9 @@ class Fault(Enum):
     PART_REFUSED = "part refused"
     """Of the items that come in batches, of whatever size, the server refuses every second one for the moment, and names it."""
 
+    PAGES_CUT = "pages cut"
+    """The server ends the pages of its answers early, leaves some of them empty, and says each time that there is more."""
+
 
 NETWORK = frozenset({Fault.BLACK_HOLE, Fault.REFUSED, Fault.ANSWERS_LOST, Fault.ANSWER_CUT, Fault.ANSWERS_LATE})
 """What a TCP proxy can make. The others are answers in the service's own words: only a proxy that speaks them can."""
@@ -69,7 +72,7 @@ class Faults(Protocol):
 
     def happened(self) -> int:
         """How often faults have really struck since the beginning: messages lost or late, connections cut or refused,
-        requests throttled, items refused."""
+        requests throttled, items refused, pages cut."""
 
     def taken(self) -> int:
         """How many items of batches the server has really taken during `PART_REFUSED`, since the beginning."""

@@ -117,6 +117,8 @@ class InteractionCapabilities(_Checked):
     """The server may refuse work for the moment, and asks to come again: see `Backend` for what the backend does then."""
     partial_batches: bool = False
     """The server takes batches from the backend, may take a part of one, and names the rest: it is sent again, alone."""
+    paged_reads: bool = False
+    """The server answers reads in pages of its own, which may end early or be empty: the backend reads on to the last one."""
 
 
 @dataclass(frozen=True, slots=True)

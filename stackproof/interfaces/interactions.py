@@ -43,7 +43,7 @@ class InteractionStore(Backend):
         ``query.limit`` above `records.MAX_SUMMARIES` is lowered to it; below 1 it raises `RejectedError`, as does a cursor that
         this store did not make. A cursor is good with any limit, and for every instance that shares the data. A page with
         a ``next_cursor`` of None is the last one. A walk over all pages returns every summary that existed throughout it
-        exactly once.
+        exactly once, whatever pages the server itself reads in.
         """
 
     def all_summaries(self, query: SummariesQuery) -> Iterator[Summary]:

@@ -17,6 +17,7 @@ VARIABLES: Mapping[str, str] = {"postgres": "DATABASE_URL", "redis": "REDIS_URL"
 DEFAULT_PORTS = {"postgresql": 5432, "postgres": 5432, "redis": 6379, "rediss": 6379}
 SHORT = {"STACKPROOF_CONNECT_TIMEOUT": "1", "STACKPROOF_OPERATION_TIMEOUT": "1"}
 _STRIKES = ("dropped", "delayed", "cut", "reset", "refused")
+_REFUSALS = ("throttled", "items refused", "pages cut", "empty pages")
 
 
 class ProxiedFaults:
@@ -59,11 +60,13 @@ class ProxiedFaults:
 
 @dataclass(frozen=True, slots=True)
 class HttpWords:
-    """How an HTTP service says that it refuses: the rewriters that stand for `Fault.THROTTLED` and `Fault.PART_REFUSED`."""
+    """How an HTTP service says that it refuses: the rewriters that stand for the faults of their names."""
 
     throttled: Rewriter
     part_refused: Rewriter | None = None
     """None where the service takes no batches."""
+    pages_cut: Rewriter | None = None
+    """None where it gives no pages."""
 
 
 class HttpFaults(ProxiedFaults):
@@ -77,8 +80,9 @@ class HttpFaults(ProxiedFaults):
         super().__init__(tcp)
 
     def kinds(self) -> frozenset[Fault]:
-        batches = {Fault.PART_REFUSED} if self._words.part_refused is not None else set()
-        return NETWORK | {Fault.THROTTLED, Fault.THROTTLED_ONCE} | batches
+        optional = {Fault.PART_REFUSED: self._words.part_refused, Fault.PAGES_CUT: self._words.pages_cut}
+        known = {fault for fault, rewriter in optional.items() if rewriter is not None}
+        return NETWORK | {Fault.THROTTLED, Fault.THROTTLED_ONCE} | known
 
     def begin(self, fault: Fault, spared: int = 0) -> None:
         match fault:
@@ -88,6 +92,8 @@ class HttpFaults(ProxiedFaults):
                 self._http.rewrite(self._words.throttled, times=1)
             case Fault.PART_REFUSED if self._words.part_refused is not None:
                 self._http.rewrite(self._words.part_refused)
+            case Fault.PAGES_CUT if self._words.pages_cut is not None:
+                self._http.rewrite(self._words.pages_cut)
             case _:
                 super().begin(fault, spared)
 
@@ -97,7 +103,7 @@ class HttpFaults(ProxiedFaults):
 
     def happened(self) -> int:
         counts = self._http.counts
-        return super().happened() + counts.get("throttled", 0) + counts.get("items refused", 0)
+        return super().happened() + sum(counts.get(name, 0) for name in _REFUSALS)
 
     def taken(self) -> int:
         return self._http.counts.get("items taken", 0)

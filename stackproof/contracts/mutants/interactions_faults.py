@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from stackproof.adapters.interactions.memory import MemoryInteractionStore
-from stackproof.interfaces import BackendError, IndeterminateError, Interaction, UnavailableError
+from stackproof.interfaces import BackendError, IndeterminateError, Interaction, Summary, UnavailableError
 
 from .registry import mutant
 from .remote import BusyError, RefusedError, RemoteStore, T
@@ -133,3 +133,40 @@ class TakesItsBufferForStored(RemoteStore):
         fresh = [event for event in events if event.event_id not in self.sent]
         self.sent |= {event.event_id for event in fresh}
         super().record_events(fresh)
+
+
+@mutant(of=RemoteStore, killed_by="STORE-30", imitates="I14")
+class TakesTheFirstPageForAll(RemoteStore):
+    """What the server says about further pages is not looked at."""
+
+    def read_on(self, rows: Sequence[Summary]) -> list[Summary]:
+        return list(self.link.page(rows, 0)[0])
+
+
+@mutant(of=RemoteStore, killed_by="STORE-30", imitates="I13")
+class StopsAtAnEmptyPage(RemoteStore):
+    """A page without rows is taken for the end."""
+
+    def read_on(self, rows: Sequence[Summary]) -> list[Summary]:
+        found: list[Summary] = []
+        begin: int | None = 0
+        while begin is not None:
+            part, begin = self.link.page(rows, begin)
+            if not part:
+                break
+            found += part
+        return found
+
+
+@mutant(of=RemoteStore, killed_by="STORE-30", imitates="I10")
+class GoesOnWhereAFullPageWouldEnd(RemoteStore):
+    """After a page that ended early, the rows up to the end of a full one are skipped."""
+
+    def read_on(self, rows: Sequence[Summary]) -> list[Summary]:
+        found: list[Summary] = []
+        begin: int | None = 0
+        while begin is not None:
+            part, following = self.link.page(rows, begin)
+            found += part
+            begin = None if following is None else max(following, begin + 2 * len(part))
+        return found

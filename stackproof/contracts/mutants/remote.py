@@ -39,6 +39,7 @@ from stackproof.interfaces import (
     Subscription,
     SummariesPage,
     SummariesQuery,
+    Summary,
     UnavailableError,
 )
 
@@ -46,6 +47,8 @@ T = TypeVar("T")
 
 TIMEOUT = 0.05
 """The time limit of a double, in seconds."""
+PAGE = 2
+"""How many rows a page of the server has, when it ends early."""
 
 
 class RefusedError(Exception):
@@ -76,7 +79,7 @@ class SimulatedLink:
         self._lock = threading.Lock()
 
     def kinds(self) -> frozenset[Fault]:
-        return NETWORK | {Fault.THROTTLED, Fault.THROTTLED_ONCE, Fault.PART_REFUSED}
+        return NETWORK | {Fault.THROTTLED, Fault.THROTTLED_ONCE, Fault.PART_REFUSED, Fault.PAGES_CUT}
 
     def begin(self, fault: Fault, spared: int = 0) -> None:
         with self._lock:
@@ -137,11 +140,21 @@ class SimulatedLink:
         serve([item for place, item in enumerate(items) if place not in refused])
         return refused
 
+    def page(self, rows: Sequence[T], begin: int) -> tuple[Sequence[T], int | None]:
+        """The rows of one page of the server, and where the next one begins; None: there is none."""
+        if self._fault is not Fault.PAGES_CUT or begin >= len(rows):
+            return rows[begin:], None
+        with self._lock:
+            self._happened += 1
+            self._items += 1
+            end = begin + (PAGE if self._items % 2 else 0)
+        return rows[begin:end], end if end < len(rows) else None
+
     def _struck(self) -> Fault | None:
         """The fault that strikes this question."""
         with self._lock:
             fault = self._fault
-            if fault is None or fault is Fault.PART_REFUSED:
+            if fault in (None, Fault.PART_REFUSED, Fault.PAGES_CUT):
                 return None
             if fault in (Fault.ANSWER_CUT, Fault.ANSWERS_LOST) and self._spared:
                 self._spared -= 1
@@ -241,7 +254,7 @@ class RemoteStore(Remote, MemoryInteractionStore):
     """The interaction store behind a link."""
 
     capabilities: ClassVar[InteractionCapabilities] = replace(
-        MemoryInteractionStore.capabilities, remote=True, throttles=True, partial_batches=True
+        MemoryInteractionStore.capabilities, remote=True, throttles=True, partial_batches=True, paged_reads=True
     )
 
     def record_event(self, event: Interaction) -> None:
@@ -252,7 +265,17 @@ class RemoteStore(Remote, MemoryInteractionStore):
             raise IndeterminateError(f"the server refused {len(left)} of {len(events)} contacts, the others are stored")
 
     def get_summaries(self, query: SummariesQuery) -> SummariesPage:
-        return self.over(lambda: MemoryInteractionStore.get_summaries(self, query), writes=False)
+        page = self.over(lambda: MemoryInteractionStore.get_summaries(self, query), writes=False)
+        return replace(page, rows=tuple(self.read_on(page.rows)))
+
+    def read_on(self, rows: Sequence[Summary]) -> list[Summary]:
+        """All pages of the server."""
+        found: list[Summary] = []
+        begin: int | None = 0
+        while begin is not None:
+            part, begin = self.link.page(rows, begin)
+            found += part
+        return found
 
 
 class RemoteIndex(Remote, MemorySearchIndex):
