@@ -269,6 +269,7 @@ class _Connection(BaseHTTPRequestHandler):
     def setup(self) -> None:
         super().setup()
         self._upstream: http.client.HTTPConnection | None = None
+        self._held: socket.socket | None = None
 
     def finish(self) -> None:
         try:
@@ -371,14 +372,16 @@ class _Connection(BaseHTTPRequestHandler):
             self._hang_up()
         self._upstream = http.client.HTTPConnection(*self.server.proxy.service, timeout=SERVICE_SECONDS)
         self._upstream.connect()
-        self.server.hold(self._upstream.sock)
+        self._held = self._upstream.sock
+        self.server.hold(self._held)
         return self._upstream
 
     def _hang_up(self) -> None:
         upstream, self._upstream = self._upstream, None
+        held, self._held = self._held, None
+        if held is not None:  # the connection itself forgets it as soon as the service says that it will close
+            self.server.release(held)
         if upstream is not None:
-            if upstream.sock is not None:
-                self.server.release(upstream.sock)
             upstream.close()
 
 
