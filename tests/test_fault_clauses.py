@@ -32,7 +32,7 @@ DOUBLES = """
     class TestLogs(Given, contracts.LogContract):
         double = remote_logs.RemoteHandler
 """
-CLAUSES = ("LIFE-09", "LIFE-10", "LIFE-11", "LIFE-14")
+CLAUSES = ("LIFE-09", "LIFE-10", "LIFE-11", "LIFE-16")
 OF_A_CONCERN = (
     "STORE-28",
     "STORE-29",
@@ -154,7 +154,7 @@ def test_what_is_not_declared_and_can_happen_is_a_failure(pytester: pytest.Pytes
     pytester.makepyfile(UNDECLARED)
     new = [
         word
-        for clause in ("LIFE-14", "STORE-29", "STORE-30", "SEARCH-23", "EVENT-06", "LOG-03")
+        for clause in ("LIFE-16", "STORE-29", "STORE-30", "SEARCH-23", "EVENT-06", "LOG-03")
         for word in ("--stackproof-clause", clause)
     ]
     result = pytester.runpytest_subprocess("--stackproof-profile", "full", *new)
@@ -179,7 +179,7 @@ def test_a_fault_that_the_harness_cannot_make_is_skipped(pytester: pytest.Pytest
                 return Faulty(made, made.link)
         """
     )
-    only = ("--stackproof-clause", "STORE-29", "--stackproof-clause", "LIFE-14")
+    only = ("--stackproof-clause", "STORE-29", "--stackproof-clause", "LIFE-16")
     result = pytester.runpytest_subprocess("--stackproof-profile", "full", "-rs", *only)
     result.assert_outcomes(skipped=2)
     result.stdout.fnmatch_lines(["*make_faulty cannot make the fault 'part refused'*"])

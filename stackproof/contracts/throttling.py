@@ -25,7 +25,7 @@ class ThrottlingContract(FaultContract[L]):
     """What holds while a server refuses work for the moment."""
 
     @clause(
-        "LIFE-14",
+        "LIFE-16",
         "While the server throttles, every operation ends in bounded time, after bounded retries, with success or a typed "
         "error; nothing acknowledged is lost, and the backend works again when the throttling ends.",
         because="a busy server is the usual kind of trouble: it must neither lose writes, nor be hammered until it is down",
@@ -64,7 +64,7 @@ class ThrottlingContract(FaultContract[L]):
         expect(hurt.backend.ping(), "ping when the throttling is over").is_true()
         evidence.saw("recoveries")
 
-    @absence("LIFE-14")
+    @absence("LIFE-16")
     def prove_that_nothing_throttles(self, backend: Any, faulty: Callable[[], Faulty[L]], evidence: Evidence) -> None:
         self.expect_no_harness_for(Fault.THROTTLED, faulty)
         latest = time.monotonic() + BURST_SECONDS

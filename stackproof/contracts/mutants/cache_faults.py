@@ -62,7 +62,7 @@ class TakesEveryTimeOutForNothingDone(RemoteCache):
         return super().over(serve, writes=False)
 
 
-@mutant(of=RemoteCache, killed_by="LIFE-14")
+@mutant(of=RemoteCache, killed_by="LIFE-16")
 class HammersABusyServer(RemoteCache):
     """What the server refuses for the moment is sent again at once, a thousand times."""
 
@@ -75,7 +75,7 @@ class HammersABusyServer(RemoteCache):
         return self.link.ask(serve)
 
 
-@mutant(of=RemoteCache, killed_by="LIFE-14")
+@mutant(of=RemoteCache, killed_by="LIFE-16")
 class PassesOnTheDriversError(RemoteCache):
     """Throttling is not among the errors that the adapter translates."""
 
@@ -88,7 +88,7 @@ class PassesOnTheDriversError(RemoteCache):
             raise
 
 
-@mutant(of=RemoteCache, killed_by="LIFE-14", imitates="L5")
+@mutant(of=RemoteCache, killed_by="LIFE-16", imitates="L5")
 class TakesARefusedWriteForDone(RemoteCache):
     """A write that is throttled is given up, and nobody is told."""
 

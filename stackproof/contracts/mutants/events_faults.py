@@ -69,7 +69,7 @@ class RepeatsWhatMayHaveArrived(RemoteBus):
             super().publish(topic, event)
 
 
-@mutant(of=RemoteBus, killed_by="LIFE-14", imitates="L5")
+@mutant(of=RemoteBus, killed_by="LIFE-16", imitates="L5")
 class DropsWhatIsThrottled(RemoteBus):
     """An event that the broker refuses for the moment is dropped without an error."""
 

@@ -72,7 +72,7 @@ class AcknowledgesBeforeItIsStored(RemoteStore):
         self.buffer.append(event)
 
 
-@mutant(of=RemoteStore, killed_by="LIFE-14", imitates="L4")
+@mutant(of=RemoteStore, killed_by="LIFE-16", imitates="L4")
 class NeverTriesABusyServerAgain(RemoteStore):
     """A breaker that opens when the server throttles is never closed again."""
 

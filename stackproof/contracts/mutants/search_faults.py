@@ -45,7 +45,7 @@ class FindsNothingWhenThrottled(RemoteIndex):
             raise
 
 
-@mutant(of=RemoteIndex, killed_by="LIFE-14")
+@mutant(of=RemoteIndex, killed_by="LIFE-16")
 class PingFailsWhenThrottled(RemoteIndex):
     """ping raises what the server answers while it has too much to do."""
 
