@@ -13,7 +13,7 @@ from stackproof.verification.faulty import through
 
 DOUBLES = """
     import stackproof.contracts as contracts
-    from stackproof.contracts.mutants import remote
+    from stackproof.contracts.mutants import remote, remote_logs
 
     class Given:
         def make_backend(self, namespace):
@@ -29,22 +29,35 @@ DOUBLES = """
         double = remote.RemoteIndex
     class TestBus(Given, contracts.EventContract):
         double = remote.RemoteBus
+    class TestLogs(Given, contracts.LogContract):
+        double = remote_logs.RemoteHandler
 """
-CLAUSES = ("LIFE-09", "LIFE-10", "LIFE-11", "STORE-28", "EVENT-08", "SEARCH-07", "CACHE-25")
-ONLY = [word for clause in CLAUSES for word in ("--stackproof-clause", clause)]
+CLAUSES = ("LIFE-09", "LIFE-10", "LIFE-11", "LIFE-16")
+OF_A_CONCERN = (
+    "STORE-28",
+    "STORE-29",
+    "STORE-30",
+    "EVENT-06",
+    "EVENT-08",
+    "SEARCH-07",
+    "SEARCH-23",
+    "CACHE-25",
+    "LOG-03",
+)
+ONLY = [word for clause in CLAUSES + OF_A_CONCERN for word in ("--stackproof-clause", clause)]
 
 
 def test_the_doubles_without_a_defect_pass_every_fault_clause(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(DOUBLES)
     result = pytester.runpytest_subprocess("--stackproof-profile", "full", *ONLY)
-    result.assert_outcomes(passed=4 * 3 + 4)
+    result.assert_outcomes(passed=4 * len(CLAUSES) + len(OF_A_CONCERN))
 
 
 def test_a_remote_backend_whose_harness_has_no_faults_is_skipped_with_the_reason(pytester: pytest.Pytester) -> None:
     without = DOUBLES.replace("def make_faulty", "def unused")
     pytester.makepyfile(without)
     result = pytester.runpytest_subprocess("--stackproof-profile", "full", "-rs", *ONLY)
-    result.assert_outcomes(skipped=4 * 3 + 4)
+    result.assert_outcomes(skipped=4 * len(CLAUSES) + len(OF_A_CONCERN))
     result.stdout.fnmatch_lines(["*make_faulty*"])
     assert result.ret != 0, "what was skipped is no pass"
 
@@ -70,8 +83,11 @@ def test_the_address_keeps_its_secrets_and_path_behind_the_proxy() -> None:
     settings = Settings({"REDIS_URL": "redis://me:p%40ss@localhost:7777/3", "OTHER": "kept"})
     faults, variables = through(settings, "REDIS_URL")
     try:
-        for fault in Fault:
+        for fault in faults.kinds():
             faults.begin(fault)
+        for fault in set(Fault) - faults.kinds():
+            with pytest.raises(ValueError, match="no TCP proxy"):
+                faults.begin(fault)
         faults.end()
         url = variables["REDIS_URL"]
         assert url.startswith("redis://me:p%40ss@127.0.0.1:")
@@ -86,3 +102,84 @@ def test_the_address_keeps_its_secrets_and_path_behind_the_proxy() -> None:
 def test_an_address_without_a_port_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="names no host and port"):
         through(Settings({"REDIS_URL": url}), "REDIS_URL")
+
+
+# Proofs of absence
+
+UNDECLARED = """
+    import pytest
+    from dataclasses import replace
+    import stackproof.contracts as contracts
+    from stackproof.contracts.faulty import NETWORK
+    from stackproof.contracts.mutants import remote, remote_logs
+    from stackproof.interfaces import UnavailableError
+
+    def without(capabilities, *names):
+        return replace(capabilities, **dict.fromkeys(names, False))
+
+    class Given:
+        def make_backend(self, namespace):
+            return self.double(namespace=namespace)
+        def make_faulty(self, namespace):
+            return self.double.make_faulty(namespace)
+
+    class TestStore(Given, contracts.InteractionContract):
+        double = remote.RemoteStore
+        capabilities = without(double.capabilities, "throttles", "partial_batches", "paged_reads")
+    class TestIndex(Given, contracts.SearchContract):
+        double = remote.RemoteIndex
+        capabilities = without(double.capabilities, "throttles", "partial_batches")
+    class TestBus(Given, contracts.EventContract):
+        double = remote.RemoteBus
+        capabilities = without(double.capabilities, "throttles", "partial_batches")
+    class TestLogs(Given, contracts.LogContract):
+        double = remote_logs.RemoteHandler
+        capabilities = without(double.capabilities, "throttles")
+
+    class Busy(remote.RemoteCache):
+        asked = 0
+        def set(self, key, value, ttl=None):
+            self.asked += 1
+            if self.asked % 40 == 0:
+                raise UnavailableError("come again later")
+            super().set(key, value, ttl)
+    class TestCache(contracts.CacheContract):
+        capabilities = without(Busy.capabilities, "throttles")
+        def make_backend(self, namespace):
+            return Busy(namespace=namespace)
+"""
+
+
+def test_what_is_not_declared_and_can_happen_is_a_failure(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(UNDECLARED)
+    new = [
+        word
+        for clause in ("LIFE-16", "STORE-29", "STORE-30", "SEARCH-23", "EVENT-06", "LOG-03")
+        for word in ("--stackproof-clause", clause)
+    ]
+    result = pytester.runpytest_subprocess("--stackproof-profile", "full", *new)
+    result.assert_outcomes(failed=4 + 5)
+    result.stdout.fnmatch_lines(["*throttles is not declared, and was not shown to be absent*"])
+    result.stdout.fnmatch_lines(["*raised UnavailableError: come again later*"])
+
+
+def test_a_fault_that_the_harness_cannot_make_is_skipped(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        from stackproof.contracts import InteractionContract
+        from stackproof.contracts.faulty import NETWORK, Faulty
+        from stackproof.contracts.mutants.remote import RemoteStore
+
+        class TestStore(InteractionContract):
+            def make_backend(self, namespace):
+                return RemoteStore(namespace=namespace)
+            def make_faulty(self, namespace):
+                made = RemoteStore(namespace=namespace)
+                made.link.kinds = lambda: NETWORK
+                return Faulty(made, made.link)
+        """
+    )
+    only = ("--stackproof-clause", "STORE-29", "--stackproof-clause", "LIFE-16")
+    result = pytester.runpytest_subprocess("--stackproof-profile", "full", "-rs", *only)
+    result.assert_outcomes(skipped=2)
+    result.stdout.fnmatch_lines(["*make_faulty cannot make the fault 'part refused'*"])

@@ -15,14 +15,13 @@ from .case import Case
 from .clauses import absence, clause
 from .evidence import Evidence
 from .expectations import ContractViolation, expect, expect_error
-from .faulty import Fault, Faulty, L
-from .lifecycle import BOUNDED, LifecycleContract
+from .faulty import MAKE_FAULTY_HINT, Fault, Faulty
+from .lifecycle import BOUNDED, L, LifecycleContract
 
 TYPED = (UnavailableError, OperationTimeoutError, IndeterminateError)
 """What an operation may raise while its server cannot be reached or does not answer."""
 SETTLING = 1.5
 """Seconds in which a write that was under way is applied, if it ever is."""
-MAKE_FAULTY_HINT = "the test class has no make_faulty(self, namespace), so faults of the network could not be tried"
 
 
 class FaultContract(LifecycleContract[L]):
@@ -32,6 +31,7 @@ class FaultContract(LifecycleContract[L]):
         """An instance with short time limits (`faulty.LONGEST_TIMEOUT`), and switches for faults between it and its server.
 
         Needed where ``remote`` is declared. A TCP proxy in front of the server does it for most backends.
+        Where ``throttles``, ``partial_batches`` or ``paged_reads`` is declared, it takes one that speaks the server's own words.
         """
         pytest.skip(MAKE_FAULTY_HINT)
 
@@ -52,7 +52,7 @@ class FaultContract(LifecycleContract[L]):
         made: list[Faulty[L]] = []
 
         def make() -> Faulty[L]:
-            made.append(self.make_faulty(namespace))
+            made.append(self.make_faulty(namespace).journalled(case.journal, self.concern))
             return made[-1]
 
         yield make
@@ -142,10 +142,10 @@ class FaultContract(LifecycleContract[L]):
                 hurt.recovers(lambda: self.exercise(hurt.backend))
                 mark = f"{fault.name.lower()}-{spared}"
                 with hurt.suffering(fault, spared) as struck:
-                    claim = self._claim_about(hurt.backend, mark)
+                    claim = self.claim_about(hurt.backend, mark)
                     lost = struck()
-                applied = self._settled(backend, mark)
-                _compare(claim, applied, f"a write ({fault.value}, {spared} answers spared)")
+                applied = self.settled(backend, mark)
+                compare(claim, applied, f"a write ({fault.value}, {spared} answers spared)")
                 evidence.saw("answers lost", lost)
                 evidence.saw("writes that were applied without an answer", min(applied, lost))
 
@@ -153,7 +153,7 @@ class FaultContract(LifecycleContract[L]):
     def prove_no_answer_can_be_lost(self, backend: Any, evidence: Evidence) -> None:
         self.prove_that_there_is_no_server(backend, evidence)
 
-    def _claim_about(self, backend: Any, mark: str) -> BaseException | None:
+    def claim_about(self, backend: Any, mark: str) -> BaseException | None:
         """What the backend says about a write: None means that it was applied."""
         began = time.monotonic()
         try:
@@ -163,15 +163,16 @@ class FaultContract(LifecycleContract[L]):
             return error
         return None
 
-    def _settled(self, backend: Any, mark: str) -> int:
+    def settled(self, backend: Any, mark: str, within: float = SETTLING) -> int:
         """How often a write was applied, seen around the fault; one that is under way gets its time."""
-        deadline = time.monotonic() + SETTLING
+        deadline = time.monotonic() + within
         while not (times := self.times_applied(backend, mark)) and time.monotonic() < deadline:
             time.sleep(0.05)
         return times
 
 
-def _compare(claim: BaseException | None, applied: int, what: str) -> None:
+def compare(claim: BaseException | None, applied: int, what: str) -> None:
+    """What a backend said about a write, against what became of it."""
     said = "applied" if claim is None else f"{type(claim).__name__}: {claim}"
     if applied > 1:
         raise ContractViolation(what, "to be applied at most once", f"it was applied {applied} times; it said {said}")

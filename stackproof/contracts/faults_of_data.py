@@ -22,16 +22,17 @@ from .callers import Callers
 from .clauses import absence, clause
 from .evidence import Evidence
 from .expectations import ContractViolation, expect, shown
-from .faults import TYPED, FaultContract
+from .faults import TYPED
 from .faulty import LATE_SECONDS, LONGEST_TIMEOUT, RECOVERY_SECONDS, Fault, Faulty
 from .interaction_samples import about, alltime, contact, expect_summaries, walk
 from .lifecycle import BOUNDED
+from .throttling import ThrottlingContract
 
 CONTACTS = 24
 TENANT = "tenant"
 
 
-class InteractionFaultContract(FaultContract[InteractionStore]):
+class InteractionFaultContract(ThrottlingContract[InteractionStore]):
     """What an interaction store keeps through cuts."""
 
     def marked_write(self, backend: Any, mark: str) -> None:
@@ -64,7 +65,7 @@ class InteractionFaultContract(FaultContract[InteractionStore]):
         events = [contact(customer="survivor", event_id=f"cut-{n}") for n in range(CONTACTS)]
         for number, event in enumerate(events):
             if number % 3 == 0:
-                hurt.faults.begin(Fault.ANSWER_CUT)
+                hurt.begin(Fault.ANSWER_CUT)
             before = hurt.faults.happened()
             evidence.saw("repeated writes", _record_until_acknowledged(hurt.backend, event))
             evidence.saw("answers cut", hurt.faults.happened() - before)
@@ -80,7 +81,7 @@ class InteractionFaultContract(FaultContract[InteractionStore]):
         self.prove_that_there_is_no_server(backend, evidence)
 
 
-class SearchFaultContract(FaultContract[SearchIndex]):
+class SearchFaultContract(ThrottlingContract[SearchIndex]):
     """What a search index answers while it cannot ask its server."""
 
     def marked_write(self, backend: Any, mark: str) -> None:
@@ -111,7 +112,9 @@ class SearchFaultContract(FaultContract[SearchIndex]):
             return sorted(hit.id for hit in hurt.backend.search(query))
 
         time.sleep(self.declared(backend).visible_within)  # the declared promise: nothing may be required sooner
-        for fault in (Fault.ANSWER_CUT, Fault.REFUSED, Fault.BLACK_HOLE, Fault.ANSWERS_LOST):
+        faults = [Fault.ANSWER_CUT, Fault.REFUSED, Fault.BLACK_HOLE, Fault.ANSWERS_LOST]
+        faults += [Fault.THROTTLED] if self.declared(backend).throttles else []
+        for fault in faults:
             hurt.recovers(found)
             with hurt.suffering(fault) as struck:
                 try:
@@ -129,7 +132,7 @@ class SearchFaultContract(FaultContract[SearchIndex]):
         self.prove_that_there_is_no_server(backend, evidence)
 
 
-class CacheFaultContract(FaultContract[CacheStore]):
+class CacheFaultContract(ThrottlingContract[CacheStore]):
     """What a cache answers when its connection breaks."""
 
     def marked_write(self, backend: Any, mark: str) -> None:
@@ -169,7 +172,7 @@ class CacheFaultContract(FaultContract[CacheStore]):
         before = hurt.faults.happened()
 
         def fetch() -> str:
-            hurt.faults.begin(fault)
+            hurt.begin(fault)
             return f"value of {key}"
 
         answer = callers.each([lambda: hurt.backend.get_or_fetch(key, fetch, ttl=60)], within=2 * BOUNDED, errors=True)[

@@ -24,7 +24,7 @@ from .callers import Callers
 from .clauses import clause
 from .evidence import Evidence
 from .expectations import expect, expect_error
-from .faults_of_data import InteractionFaultContract
+from .faults_of_batches import InteractionBatchContract
 from .interaction_samples import (
     NOON,
     about,
@@ -38,7 +38,7 @@ from .interaction_samples import (
 )
 
 
-class InteractionReads(InteractionFaultContract):
+class InteractionReads(InteractionBatchContract):
     """The part of `InteractionContract` that is about `get_summaries`."""
 
     capabilities: InteractionCapabilities

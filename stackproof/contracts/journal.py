@@ -81,7 +81,9 @@ class Journal:
     def came_from_backend(self, error: BaseException) -> bool:
         """Whether this error was raised by a call on a backend (rather than by the clause's own code)."""
         chain: BaseException | None = error
-        while chain is not None:
+        seen: set[int] = set()
+        while chain is not None and id(chain) not in seen:  # `raise error.__cause__` makes a circle
+            seen.add(id(chain))
             if any(chain is known for known in self._raised):
                 return True
             chain = chain.__cause__ or chain.__context__

@@ -12,6 +12,7 @@ import pytest
 from .contract import Contract
 from .evidence import Evidence
 from .expectations import eventually
+from .faulty import MAKE_FAULTY_HINT, Faulty
 from .journal import unwrapped
 from .log_sink import Delivery, Sink, token
 
@@ -37,6 +38,13 @@ class LogHarness(Contract[logging.Handler]):
         """
         read_back = getattr(self._handler, "read_back", None)
         return self.sink.lines() if self.sink.writes or read_back is None else list(read_back())
+
+    def make_faulty(self, namespace: str) -> Faulty[logging.Handler]:
+        """A handler for the destination of this name, and the switch for `Fault.THROTTLED` and `Fault.THROTTLED_ONCE`.
+
+        Needed where ``throttles`` is declared. What the handler delivers must be found by `delivered`.
+        """
+        pytest.skip(MAKE_FAULTY_HINT)
 
     def close_backend(self, backend: Any) -> None:
         backend.close()

@@ -14,7 +14,7 @@ from stackproof.interfaces import MAX_HITS, Document, Hit, RejectedError, Search
 from .clauses import clause
 from .evidence import Evidence
 from .expectations import expect
-from .faults_of_data import SearchFaultContract
+from .faults_of_batches import SearchBatchContract
 from .hostile import HOSTILE_TEXTS, UNENCODABLE, WITH_NUL
 from .lifecycle_processes import Found
 
@@ -66,7 +66,7 @@ def _bytes_of(text: str) -> int:
     return len(text.encode("utf-8", "replace"))
 
 
-class SearchTextContract(SearchFaultContract):
+class SearchTextContract(SearchBatchContract):
     """What `SearchIndex` promises about words. `SearchContract` adds the rest."""
 
     concern = "search"

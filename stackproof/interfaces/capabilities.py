@@ -69,6 +69,8 @@ class CacheCapabilities(_Checked):
     """Two instances made for the same namespace see the same entries, and share one fetch in `get_or_fetch`."""
     remote: bool = False
     """The entries are kept by a server that this process reaches over a socket, and that can therefore go away."""
+    throttles: bool = False
+    """The server may refuse work for the moment, and asks to come again: see `Backend` for what the backend does then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,10 @@ class EventCapabilities(_Checked):
     """An event published through one instance reaches subscribers of another instance of the same namespace."""
     remote: bool = False
     """Events travel through a server that this process reaches over a socket, and that can therefore go away."""
+    throttles: bool = False
+    """The server may refuse work for the moment, and asks to come again: see `Backend` for what the backend does then."""
+    partial_batches: bool = False
+    """The server takes batches from the backend, may take a part of one, and names the rest: it is sent again, alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,12 @@ class InteractionCapabilities(_Checked):
     """What `record_event` returned for is seen by every other instance of the same namespace and survives this process."""
     remote: bool = False
     """Interactions are kept by a server that this process reaches over a socket, and that can therefore go away."""
+    throttles: bool = False
+    """The server may refuse work for the moment, and asks to come again: see `Backend` for what the backend does then."""
+    partial_batches: bool = False
+    """The server takes batches from the backend, may take a part of one, and names the rest: it is sent again, alone."""
+    paged_reads: bool = False
+    """The server answers reads in pages of its own, which may end early or be empty: the backend reads on to the last one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +137,10 @@ class SearchCapabilities(_Checked):
     """Indexed documents are seen by every other instance of the same namespace."""
     remote: bool = False
     """Documents are kept by a server that this process reaches over a socket, and that can therefore go away."""
+    throttles: bool = False
+    """The server may refuse work for the moment, and asks to come again: see `Backend` for what the backend does then."""
+    partial_batches: bool = False
+    """The server takes batches from the backend, may take a part of one, and names the rest: it is sent again, alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +153,9 @@ class LogCapabilities(_Checked):
     """A record larger than this is split, or cut with a visible mark; it is never lost as a whole."""
     counts_drops: bool = False
     """The handler has an integer attribute ``dropped``: how many records it gave up, ever."""
+    throttles: bool = False
+    """The destination may refuse records for the moment. The handler sends them again after a pause; what it gives up, it
+    counts in an integer attribute ``dropped``, and nothing is raised into the application."""
 
 
 Capabilities = CacheCapabilities | EventCapabilities | InteractionCapabilities | SearchCapabilities | LogCapabilities

@@ -21,7 +21,7 @@ class BackendError(StackproofError):
 
 
 class UnavailableError(BackendError):
-    """The server cannot be reached or refused the connection. Nothing was applied; it is safe to repeat later."""
+    """The server cannot be reached, or refuses (the connection, or work for the moment). Nothing was applied; repeat later."""
 
 
 class OperationTimeoutError(BackendError, TimeoutError):

@@ -35,6 +35,9 @@ class EventPublisher(Backend):
     **Accepted**: when `publish` returns, the broker has the event (or the adapter has it buffered and `disconnect` flushes it).
     Where that cannot be, `publish` raises; it never drops an event silently, not even when a buffer is full.
 
+    Where the broker takes a part of a batch only, `publish` knows it: what was refused is sent again, and nothing else is, or
+    raises. What was refused at first may then come after what was published later, unless ``order`` promises otherwise.
+
     **Delivery** to a subscriber starts when `subscribe` has returned: events published after that are delivered as
     ``capabilities.delivery`` says, in the order that ``capabilities.order`` says, each within ``delivery_seconds``
     on an idle system. Each subscription gets each event (fan-out), unless subscriptions share a ``group``.

@@ -43,7 +43,7 @@ class InteractionStore(Backend):
         ``query.limit`` above `records.MAX_SUMMARIES` is lowered to it; below 1 it raises `RejectedError`, as does a cursor that
         this store did not make. A cursor is good with any limit, and for every instance that shares the data. A page with
         a ``next_cursor`` of None is the last one. A walk over all pages returns every summary that existed throughout it
-        exactly once.
+        exactly once, whatever pages the server itself reads in.
         """
 
     def all_summaries(self, query: SummariesQuery) -> Iterator[Summary]:
@@ -66,5 +66,6 @@ class BulkInteractionStore(ABC):
         When it returns, the batch is as durable, and as visible to every instance, as after `record_event`.
 
         A batch with an interaction that cannot be stored raises `RejectedError` whose ``failed`` names it by event
-        id, and stores nothing.
+        id, and stores nothing. Where a server takes a part only, the rest is sent again; if it still is refused,
+        `IndeterminateError` says that a part may be stored, and repeating the batch with the same ids completes it.
         """

@@ -14,6 +14,10 @@ class Backend(ABC):
     or on first use; where the server cannot be reached, both raise `UnavailableError` (or `OperationTimeoutError`)
     within the adapter's connection timeout.
 
+    A server that throttles (it answers, and refuses work for the moment) is asked again after pauses: in bounded time and at
+    most a hundred times for one operation. Then the operation raises `UnavailableError`. Nothing that was accepted is
+    lost by it, and when the throttling ends the same instance works again.
+
     After `disconnect` every operation except `ping` and `disconnect` raises `ClosedError` at once.
 
     In a child that was made by `os.fork`, every operation works or raises a `BackendError`, and none of them disturbs the parent.

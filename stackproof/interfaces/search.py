@@ -38,7 +38,8 @@ class SearchIndex(Backend):
         """Add documents, replacing those with the same tenant and id; how many were indexed.
 
         Takes any number. Documents that cannot be indexed raise `RejectedError` whose ``failed`` names each by id; all others
-        are indexed. Of two documents with the same tenant and id in one call, the last one counts.
+        are indexed. Documents that the server refuses for the moment are sent again, and named in the same way if it refuses
+        them to the end. Of two documents with the same tenant and id in one call, the last one counts.
         """
 
     @abstractmethod

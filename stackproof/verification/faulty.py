@@ -1,13 +1,15 @@
-"""Puts the fault proxy between a built-in backend and its server."""
+"""Puts the fault proxies between a backend and its server: one breaks connections, one changes what HTTP services answer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
 from stackproof.adapters.settings import Settings
-from stackproof.contracts.faulty import LATE_SECONDS, Fault
+from stackproof.contracts.faulty import LATE_SECONDS, NETWORK, Fault
 from stackproof.interfaces import ConfigurationError
+from stackproof.servers.http_proxy import HttpProxy, Rewriter
 from stackproof.servers.proxy import FaultProxy, Way
 
 VARIABLES: Mapping[str, str] = {"postgres": "DATABASE_URL", "redis": "REDIS_URL"}
@@ -15,6 +17,7 @@ VARIABLES: Mapping[str, str] = {"postgres": "DATABASE_URL", "redis": "REDIS_URL"
 DEFAULT_PORTS = {"postgresql": 5432, "postgres": 5432, "redis": 6379, "rediss": 6379}
 SHORT = {"STACKPROOF_CONNECT_TIMEOUT": "1", "STACKPROOF_OPERATION_TIMEOUT": "1"}
 _STRIKES = ("dropped", "delayed", "cut", "reset", "refused")
+_REFUSALS = ("throttled", "items refused", "pages cut", "empty pages")
 
 
 class ProxiedFaults:
@@ -22,6 +25,9 @@ class ProxiedFaults:
 
     def __init__(self, proxy: FaultProxy) -> None:
         self._proxy = proxy
+
+    def kinds(self) -> frozenset[Fault]:
+        return NETWORK
 
     def begin(self, fault: Fault, spared: int = 0) -> None:
         match fault:
@@ -35,6 +41,8 @@ class ProxiedFaults:
                 self._proxy.reset_answer(spared)
             case Fault.ANSWERS_LATE:
                 self._proxy.latency(LATE_SECONDS)
+            case _:
+                raise ValueError(f"no TCP proxy can make the fault {fault.value!r}")
 
     def end(self) -> None:
         self._proxy.heal()
@@ -43,8 +51,66 @@ class ProxiedFaults:
         counts = self._proxy.counts
         return sum(counts.get(name, 0) for name in _STRIKES)
 
+    def taken(self) -> int:
+        return 0
+
     def close(self) -> None:
         self._proxy.close()
+
+
+@dataclass(frozen=True, slots=True)
+class HttpWords:
+    """How an HTTP service says that it refuses: the rewriters that stand for the faults of their names."""
+
+    throttled: Rewriter
+    part_refused: Rewriter | None = None
+    """None where the service takes no batches."""
+    pages_cut: Rewriter | None = None
+    """None where it gives no pages."""
+
+
+class HttpFaults(ProxiedFaults):
+    """The faults of an HTTP service: a TCP proxy, and behind it one that rewrites answers. A client connects to ``port``."""
+
+    def __init__(self, host: str, port: int, words: HttpWords) -> None:
+        self._http = HttpProxy(host, port)
+        self._words = words
+        tcp = FaultProxy("127.0.0.1", self._http.port)
+        self.port: int = tcp.port
+        super().__init__(tcp)
+
+    def kinds(self) -> frozenset[Fault]:
+        optional = {Fault.PART_REFUSED: self._words.part_refused, Fault.PAGES_CUT: self._words.pages_cut}
+        known = {fault for fault, rewriter in optional.items() if rewriter is not None}
+        return NETWORK | {Fault.THROTTLED, Fault.THROTTLED_ONCE} | known
+
+    def begin(self, fault: Fault, spared: int = 0) -> None:
+        match fault:
+            case Fault.THROTTLED:
+                self._http.rewrite(self._words.throttled)
+            case Fault.THROTTLED_ONCE:
+                self._http.rewrite(self._words.throttled, times=1)
+            case Fault.PART_REFUSED if self._words.part_refused is not None:
+                self._http.rewrite(self._words.part_refused)
+            case Fault.PAGES_CUT if self._words.pages_cut is not None:
+                self._http.rewrite(self._words.pages_cut)
+            case _:
+                super().begin(fault, spared)
+
+    def end(self) -> None:
+        self._http.heal()
+        super().end()
+
+    def happened(self) -> int:
+        counts = self._http.counts
+        return super().happened() + sum(counts.get(name, 0) for name in _REFUSALS)
+
+    def taken(self) -> int:
+        return self._http.counts.get("items taken", 0)
+
+    def close(self) -> None:
+        super().close()
+        self._http.close()
 
 
 def through(settings: Settings, variable: str) -> tuple[ProxiedFaults, dict[str, str]]:

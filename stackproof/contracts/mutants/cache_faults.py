@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 from stackproof.interfaces import BackendError, CacheValue, Missing, OperationTimeoutError
 
 from . import mutant
-from .remote import RemoteCache, T
+from .remote import BusyError, RemoteCache, T
 
 
 @mutant(of=RemoteCache, killed_by="LIFE-09", imitates="E14")
@@ -59,3 +60,41 @@ class TakesEveryTimeOutForNothingDone(RemoteCache):
 
     def over(self, serve: Callable[[], T], *, writes: bool) -> T:
         return super().over(serve, writes=False)
+
+
+@mutant(of=RemoteCache, killed_by="LIFE-16")
+class HammersABusyServer(RemoteCache):
+    """What the server refuses for the moment is sent again at once, a thousand times."""
+
+    def patiently(self, serve: Callable[[], T]) -> T:
+        for _ in range(1000):
+            try:
+                return self.link.ask(serve)
+            except BusyError:
+                time.sleep(0)
+        return self.link.ask(serve)
+
+
+@mutant(of=RemoteCache, killed_by="LIFE-16")
+class PassesOnTheDriversError(RemoteCache):
+    """Throttling is not among the errors that the adapter translates."""
+
+    def over(self, serve: Callable[[], T], *, writes: bool) -> T:
+        try:
+            return super().over(serve, writes=writes)
+        except BackendError as error:
+            if isinstance(error.__cause__, BusyError):
+                raise error.__cause__ from None
+            raise
+
+
+@mutant(of=RemoteCache, killed_by="LIFE-16", imitates="L5")
+class TakesARefusedWriteForDone(RemoteCache):
+    """A write that is throttled is given up, and nobody is told."""
+
+    def set(self, key: str, value: CacheValue, ttl: float | None = None) -> None:
+        try:
+            super().set(key, value, ttl)
+        except BackendError as error:
+            if not isinstance(error.__cause__, BusyError):
+                raise

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from stackproof.adapters.events.memory import MemorySubscription
-from stackproof.interfaces import Event, IndeterminateError
+from stackproof.interfaces import Event, IndeterminateError, UnavailableError
 
 from . import mutant
-from .remote import RemoteBus, RemoteSubscription
+from .remote import BusyError, Publication, RemoteBus, RemoteSubscription, T
 
 
 class _Forgotten(RemoteSubscription):
@@ -67,3 +67,52 @@ class RepeatsWhatMayHaveArrived(RemoteBus):
             super().publish(topic, event)
         except IndeterminateError:
             super().publish(topic, event)
+
+
+@mutant(of=RemoteBus, killed_by="LIFE-16", imitates="L5")
+class DropsWhatIsThrottled(RemoteBus):
+    """An event that the broker refuses for the moment is dropped without an error."""
+
+    def publish(self, topic: str, event: Event) -> None:
+        try:
+            super().publish(topic, event)
+        except UnavailableError as error:
+            if not isinstance(error.__cause__, BusyError):
+                raise
+
+
+@mutant(of=RemoteBus, killed_by="EVENT-06", imitates="E29")
+class IgnoresTheNumberOfFailures(RemoteBus):
+    """The answer to a batch is not looked into: what was refused counts as sent."""
+
+    def to_repeat(self, batch: list[T], refused: list[int]) -> list[T]:
+        return []
+
+
+@mutant(of=RemoteBus, killed_by="EVENT-06", imitates="E32")
+class SendsTheWholeBatchAgain(RemoteBus):
+    """Where one event was refused, the whole batch is sent again."""
+
+    def to_repeat(self, batch: list[T], refused: list[int]) -> list[T]:
+        return batch if refused else []
+
+
+@mutant(of=RemoteBus, killed_by="EVENT-06")
+class SendsTheFirstOnesAgain(RemoteBus):
+    """As many events are sent again as were refused, but not those that were."""
+
+    def to_repeat(self, batch: list[T], refused: list[int]) -> list[T]:
+        return batch[len(batch) - len(refused) :]
+
+
+@mutant(of=RemoteBus, killed_by="EVENT-06", imitates="E30")
+class ReportsTheWholeBatch(RemoteBus):
+    """Where one event was refused, all of the batch are reported as refused."""
+
+    attempts = 1
+
+    def send(self, batch: list[Publication]) -> None:
+        super().send(batch)
+        if any(each.error is not None for each in batch):
+            for each in batch:
+                each.error = UnavailableError("the broker refused the batch")

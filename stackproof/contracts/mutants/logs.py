@@ -11,9 +11,9 @@ from stackproof.adapters.logs.fields import fields_of, line_of
 from stackproof.adapters.logs.memory import MemoryLogHandler
 from stackproof.interfaces import LogCapabilities
 
-from . import logs_lifecycle, logs_processes, logs_records, logs_sequences, mutant
+from . import logs_faults, logs_lifecycle, logs_processes, logs_records, logs_sequences, mutant
 
-__all__ = ["logs_lifecycle", "logs_processes", "logs_records", "logs_sequences"]
+__all__ = ["logs_faults", "logs_lifecycle", "logs_processes", "logs_records", "logs_sequences"]
 
 
 @mutant(of=MemoryLogHandler, killed_by="LOG-01", imitates="L1")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from stackproof.interfaces import BackendError, Hit, SearchQuery, UnavailableError
+from collections.abc import Iterable
+
+from stackproof.interfaces import BackendError, Document, Hit, RejectedError, SearchQuery, UnavailableError
 
 from .registry import mutant
-from .remote import RemoteIndex
+from .remote import BusyError, RemoteIndex, T
 
 
 @mutant(of=RemoteIndex, killed_by="SEARCH-07", imitates="S17")
@@ -28,3 +30,70 @@ class FindsNothingWhenRefused(RemoteIndex):
             return super().search(query)
         except UnavailableError:
             return []
+
+
+@mutant(of=RemoteIndex, killed_by="SEARCH-07")
+class FindsNothingWhenThrottled(RemoteIndex):
+    """A search that is refused for the moment finds nothing."""
+
+    def search(self, query: SearchQuery) -> list[Hit]:
+        try:
+            return super().search(query)
+        except UnavailableError as error:
+            if isinstance(error.__cause__, BusyError):
+                return []
+            raise
+
+
+@mutant(of=RemoteIndex, killed_by="LIFE-16")
+class PingFailsWhenThrottled(RemoteIndex):
+    """ping raises what the server answers while it has too much to do."""
+
+    def ping(self) -> bool:
+        return bool(self.over(lambda: not self._closed, writes=False))
+
+
+@mutant(of=RemoteIndex, killed_by="SEARCH-23", imitates="S1")
+class TakesABulkForDone(RemoteIndex):
+    """The answer to a bulk request is not looked into."""
+
+    def to_repeat(self, batch: list[T], refused: list[int]) -> list[T]:
+        return []
+
+
+class _Once(RemoteIndex):
+    """Does not send again what was refused."""
+
+    attempts = 1
+
+
+@mutant(of=RemoteIndex, killed_by="SEARCH-23", imitates="S5")
+class NamesNoDocument(_Once):
+    """The error gives the number of the documents that failed, and not their names."""
+
+    def index(self, documents: Iterable[Document]) -> int:
+        try:
+            return super().index(documents)
+        except RejectedError as error:
+            raise RejectedError(str(error)) from error
+
+
+@mutant(of=RemoteIndex, killed_by="SEARCH-23")
+class NamesTheWholeBatch(_Once):
+    """Where one document is refused, all of the batch are reported."""
+
+    def index(self, documents: Iterable[Document]) -> int:
+        batch = list(documents)
+        try:
+            return super().index(batch)
+        except RejectedError as error:
+            raise RejectedError(str(error), {document.id: "failed" for document in batch}) from error
+
+
+@mutant(of=RemoteIndex, killed_by="SEARCH-23", imitates="S4")
+class CountsWhatItSent(RemoteIndex):
+    """The number that is reported is that of the documents sent, each time."""
+
+    def index(self, documents: Iterable[Document]) -> int:
+        batch = list(documents)
+        return super().index(batch) + len(batch) // 2
