@@ -88,7 +88,8 @@ class Sink:
     def forget(self) -> None:
         """Begin anew: what arrived before is not read again."""
         with self._lock:
-            self._chunks.clear()
+            os.ftruncate(self._file, 0)
+            self._line = ""
 
     def fail_next(self, writes: int, error: Callable[[], Exception]) -> None:
         """Let the next writes raise."""
