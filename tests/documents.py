@@ -14,6 +14,7 @@ CHANGELOG = ROOT / "CHANGELOG.md"
 INDEX = ROOT / "docs" / "index.md"
 ASYNCIO = ROOT / "docs" / "asyncio.md"
 FINDINGS = ROOT / "docs" / "findings.md"
+MACHINES = ROOT / "docs" / "machines.md"
 INTERFACES = ROOT / "docs" / "interfaces.md"
 DOCUMENTS = (README, CONTRIBUTING, CHANGELOG, *sorted((ROOT / "docs").rglob("*.md")))
 

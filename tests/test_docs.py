@@ -22,6 +22,7 @@ from documents import (
     DOCUMENTS,
     INDEX,
     INTERFACES,
+    MACHINES,
     README,
     ROOT,
     Block,
@@ -144,6 +145,24 @@ def test_the_example_of_an_asyncio_backend_runs(tmp_path: Path) -> None:
     (block,) = blocks(ASYNCIO, "python")
     done = run("-W", "error", "-c", block.code, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_example_of_a_machine_runs(pytester: pytest.Pytester) -> None:
+    (block,) = blocks(MACHINES, "python")
+    cache = """
+from stackproof.adapters.cache.memory import MemoryCache
+
+class MyCache(MemoryCache):
+    def __init__(self, prefix):
+        super().__init__(namespace=prefix)
+
+    def touch(self, key):
+        self.get(key)
+
+"""
+    pytester.makepyfile(test_mine=cache + block.code)
+    result = pytester.runpytest("-q", "-k", "any_sequence")
+    result.assert_outcomes(passed=1, deselected=result.parseoutcomes()["deselected"])
 
 
 def test_every_variable_that_is_read_is_documented() -> None:

@@ -17,6 +17,7 @@ HOOKS = frozenset(
         "target_name",
         "only_clauses",
         "shrink_seconds",
+        "machine",
     }
 )
 """What a third party fills in. Everything else of a contract is ours."""
@@ -41,6 +42,20 @@ def alteration_of(contract: type[Any]) -> str:
                 continue
             if name in fixed | fixtures:
                 return f"{name} was replaced in {base.__qualname__}"
+    return _alteration_of_machine(getattr(contract, "machine", None))
+
+
+def _alteration_of_machine(machine: type[Any] | None) -> str:
+    """A state machine may get further steps; what the suite's own one does must stay."""
+    mro = machine.__mro__ if machine is not None else ()
+    ours = [base for base in mro if base.__module__.startswith(_OURS)]
+    fixed = {name for base in ours for name in vars(base) if not name.startswith("__")}
+    for base in mro:
+        if base in ours or base.__module__.startswith("hypothesis."):
+            continue
+        replaced = sorted(fixed & vars(base).keys())
+        if replaced:
+            return f"{base.__qualname__}.{replaced[0]} was replaced"
     return ""
 
 

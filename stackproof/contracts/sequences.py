@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from stackproof.interfaces import ConfigurationError
+
 from .case import Case
 from .contract import B, Contract
 from .evidence import Evidence
@@ -35,10 +37,13 @@ class SequenceClauses(Contract[B]):
         __tracebackhide__ = True
         from .machines import CORE, FULL, Stage, explore
 
+        machine = self.machine or kind
+        if not issubclass(machine, kind):
+            raise ConfigurationError(f"the machine of this contract is a {kind.__name__}, not {machine.__name__}")
         budget = replace(FULL if case.thorough else CORE, shrinking=self.shrink_seconds)
         stage = Stage(self, case, namespace, handles, budget)
         try:
-            explore(self.machine or kind, stage)
+            explore(machine, stage)
         finally:
             evidence.saw(EXAMPLES, stage.examples)
             evidence.saw(STEPS, stage.fired.total())

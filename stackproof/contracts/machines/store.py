@@ -32,7 +32,7 @@ from stackproof.interfaces import (
 from .machine import Machine, bounded, step
 from .strategies import STORABLE, amounts, instants, texts, within
 
-BATCHES = (1, 2, 3, 201)
+BATCHES = (1, 2, 3, 1, 2, 3, 201)
 """Sizes of batches: 201 is one more than the largest page."""
 _handles = st.integers(0, 1)
 _numbers = st.integers(0, 5)
