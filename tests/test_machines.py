@@ -29,7 +29,7 @@ from stackproof.contracts.machines import (
 )
 from stackproof.contracts.machines.strategies import border_sizes
 from stackproof.contracts.mutants import all_mutants
-from stackproof.interfaces import CacheCapabilities, CacheValue
+from stackproof.interfaces import CacheCapabilities, CacheValue, RejectedError
 
 MACHINES: dict[str, type[Machine]] = {"cache": CacheMachine, "interactions": StoreMachine, "search": SearchMachine}
 _numbers = itertools.count(1)
@@ -199,11 +199,17 @@ def test_a_machine_of_another_concern_is_refused(pytester: pytest.Pytester) -> N
 
 
 def test_small_limits_bound_what_is_drawn() -> None:
+    largest = 0
+
     class Tiny(MemoryCache):
         capabilities = CacheCapabilities(ttl_resolution=0.001, shared=True, max_key_bytes=16, max_value_bytes=80)
 
         def set(self, key: str, value: CacheValue, ttl: float | None = None) -> None:
-            assert not isinstance(value, str | bytes) or len(value) <= 80
+            nonlocal largest
+            largest = max(largest, len(value) if isinstance(value, str | bytes) else 0)
+            if isinstance(value, str | bytes) and len(value) > 80:
+                raise RejectedError("too large")
             super().set(key, value, ttl)
 
-    assert explored("cache", Tiny).examples > 20
+    assert explored("cache", Tiny).examples > 5
+    assert largest == 81, "the limit was tried, one byte more, and nothing beyond"

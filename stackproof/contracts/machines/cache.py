@@ -15,7 +15,7 @@ from stackproof.interfaces import MISSING, CacheCapabilities, CacheValue, Reject
 
 from .cache_model import TOLERANCE, CacheModel, Call, Entry, Span, outcomes
 from .machine import Machine, bounded, step
-from .strategies import cache_values, key_pool
+from .strategies import cache_values, key_pool, text_of
 
 SHORT = 0.025
 """A lifetime that ends within a sequence, in seconds."""
@@ -122,6 +122,18 @@ class CacheMachine(Machine):
         back = self.handle(on).get(key)
         expect(exactly(back), f"{name}, which was taken").equals(exactly(value))
         self._write(on, key, "plain", None)
+
+    @step(on=_handles, number=_numbers, beyond=st.integers(-1, 1), as_bytes=st.booleans())
+    def write_at_the_limit(self, on: int, number: int, beyond: int, as_bytes: bool) -> None:
+        """A value of the largest size is kept, and so is one of a byte less; one of a byte more may be refused."""
+        key, limit = self.key(number), self.stage.declared.max_value_bytes
+        value: CacheValue = b"\xff" * (limit + beyond) if as_bytes else text_of(limit + beyond, salt=number)
+        try:
+            self._write(on, key, value, None)
+        except RejectedError:
+            if beyond <= 0:
+                raise
+        self._read(on + 1, key)
 
     @step(on=_handles, name=st.sampled_from(sorted(_REFUSED)), number=_numbers)
     def use_a_key_that_must_be_refused(self, on: int, name: str, number: int) -> None:

@@ -114,6 +114,12 @@ class EventsMachine(Machine):
         """A payload of exactly so many bytes."""
         self._publish(on, self.topic(number), self._event({"size": "x" * (size - 11)}))
 
+    @step(on=_handles, number=_topics, less=st.integers(0, 1))
+    def publish_at_the_limit(self, on: int, number: int, less: int) -> None:
+        """A payload of the largest size, and one of a byte less."""
+        size = self.stage.declared.max_payload_bytes - less
+        self._publish(on, self.topic(number), self._event({"size": "x" * (size - 11)}))
+
     @step(on=_handles, number=_topics, name=st.sampled_from(sorted(_REFUSED)))
     def publish_what_must_be_refused(self, on: int, number: int, name: str) -> None:
         payload = _REFUSED[name](self.stage.declared.max_payload_bytes)

@@ -16,6 +16,7 @@ from .search_model import SearchModel
 from .strategies import STORABLE, border_sizes, pick, text_of
 
 VOCABULARY = ("gold", "card", "golden", "silver", "Straße", "café", "cafe", "007", "o'brien", "a")
+_FILLER = "x" * 99 + " "
 KINDS = ("offer", "flow")
 _handles = st.integers(0, 1)
 _numbers = st.integers(0, 5)
@@ -24,7 +25,7 @@ _texts = st.one_of(_words, pick(STORABLE), st.text(st.characters(codec="utf-8", 
 _bodies = bounded(
     lambda declared: (
         st.sampled_from([size for size in border_sizes(declared.max_document_bytes) if size > 300]).map(
-            lambda size: f"{text_of(size - 9, 'x ')} lastword"
+            lambda size: f"{text_of(size - 9, _FILLER)} lastword"
         )
         if declared.max_document_bytes > 600
         else _words
@@ -70,6 +71,13 @@ class SearchMachine(Machine):
     def index_at_a_border(self, on: int, tenant: int, number: int, body: str) -> None:
         self._index(on, [self.document(tenant, number, "border", body[: self.stage.declared.max_document_bytes - 6])])
         self._look(on, self.tenants[tenant % len(self.tenants)], body.split()[-1])
+
+    @step(on=_handles, tenant=_numbers, number=_numbers, less=st.integers(0, 1))
+    def index_at_the_limit(self, on: int, tenant: int, number: int, less: int) -> None:
+        """A document of the largest size, and one of a byte less: its last word is found."""
+        size = self.stage.declared.max_document_bytes - less - len("limit") - len(" lastword")
+        self._index(on, [self.document(tenant, number, "limit", f"{text_of(size, _FILLER)} lastword")])
+        self._look(on + 1, self.tenants[tenant % len(self.tenants)], "lastword")
 
     @step(on=_handles, tenant=_numbers, number=_numbers)
     def index_with_one_that_is_too_large(self, on: int, tenant: int, number: int) -> None:

@@ -30,7 +30,7 @@ from stackproof.interfaces import (
 )
 
 from .machine import Machine, bounded, step
-from .strategies import STORABLE, amounts, instants, texts, within
+from .strategies import STORABLE, amounts, instants, text_of, texts, within
 
 BATCHES = (1, 2, 3, 1, 2, 3, 201)
 """Sizes of batches: 201 is one more than the largest page."""
@@ -40,6 +40,8 @@ _types = st.sampled_from(list(InteractionType))
 _texts = bounded(lambda declared: st.sampled_from(["", "web"]) | texts(declared.max_text_bytes))
 _values = bounded(lambda declared: amounts(declared.value_digits))
 _moments = bounded(lambda declared: instants(declared.timestamp_resolution))
+
+_FIELDS = ("creative", "channel", "outcome", "campaign", "recommendation_id", "placement")
 
 
 def _can_batch(declared: InteractionCapabilities) -> bool:
@@ -100,8 +102,7 @@ class StoreMachine(Machine):
         other: str,
         direction: Direction,
     ) -> None:
-        names = ("creative", "channel", "outcome", "campaign", "recommendation_id", "placement")
-        fields = {name: other if number == customer else "" for number, name in enumerate(names)}
+        fields = {name: other if number == customer else "" for number, name in enumerate(_FIELDS)}
         event = self.contact(
             tenant,
             customer,
@@ -112,6 +113,14 @@ class StoreMachine(Machine):
             direction=direction,
             **fields,
         )
+        self._record(on, event)
+        self._compare(on + 1, event)
+
+    @step(on=_handles, tenant=_numbers, customer=_numbers, name=st.sampled_from(_FIELDS), less=st.integers(0, 1))
+    def record_at_the_limit(self, on: int, tenant: int, customer: int, name: str, less: int) -> None:
+        """A text of the largest size, and one of a byte less."""
+        text = text_of(self.stage.declared.max_text_bytes - less, "é", salt=customer)
+        event = self.contact(tenant, customer, **{name: text})
         self._record(on, event)
         self._compare(on + 1, event)
 
