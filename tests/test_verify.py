@@ -243,6 +243,46 @@ def test_a_password_in_an_error_of_the_backend_shows_nowhere(tmp_path: Path) -> 
     assert "t0ken-value" not in everything
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://h/db?user=u&password=hunter2secret",
+        "host=h user=u password='hunter2 secret'",
+        "redis://user:hunter2/secret@h:1/0",
+        "https://hunter2secret@h/x",
+    ],
+)
+def test_no_kind_of_address_tells_its_password(address: str, tmp_path: Path) -> None:
+    (tmp_path / "telling.py").write_text(
+        "import os, warnings\n"
+        "from stackproof.adapters.cache.memory import MemoryCache\n"
+        "class Telling(MemoryCache):\n"
+        "    def delete(self, key):\n"
+        "        warnings.warn('cannot reach ' + os.environ['MY_ADDRESS'])\n"
+        "        raise RuntimeError('cannot reach ' + os.environ['MY_ADDRESS'])\n"
+        "print('cannot reach', os.environ.get('MY_ADDRESS'))\n"
+    )
+    command = ("verify", "--backend", "cache=telling:Telling", "--clause", "CACHE-11", "--out", "run")
+    done = stackproof(*command, "--junit", "junit.xml", "--json", "run.json", cwd=tmp_path, env={"MY_ADDRESS": address})
+    assert done.returncode == 1
+    assert "cannot reach" in done.stdout
+    everything = done.stdout + done.stderr
+    everything += "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    assert "hunter2" not in everything
+
+
+def test_what_a_backend_prints_past_pytest_is_kept_without_secrets(tmp_path: Path) -> None:
+    (tmp_path / "telling.py").write_text(
+        "import atexit, os\n"
+        "from stackproof.adapters.cache.memory import MemoryCache as Telling\n"
+        "atexit.register(lambda: os.write(2, b'cannot reach redis://u:' + b'hunter2@h:1/0'))\n"
+    )
+    stackproof("verify", "--backend", "cache=telling:Telling", "--clause", "CACHE-11", "--out", "run", cwd=tmp_path)
+    log = (tmp_path / "run" / "worker.log").read_text()
+    assert "cannot reach redis://***@h:1/0" in log
+    assert "hunter2" not in log
+
+
 def test_a_full_disk(tmp_path: Path) -> None:
     def limited() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
