@@ -415,3 +415,30 @@ def test_nothing_outlives_a_command_that_is_killed(tmp_path: Path) -> None:
 
 def _everything_in(directory: Path) -> str:
     return "".join(path.read_text(errors="replace") for path in directory.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(
+    ("concern", "adapter"),
+    [
+        ("cache", "cache.memory:MemoryCache"),
+        ("interactions", "interactions.memory:MemoryInteractionStore"),
+        ("search", "search.memory:MemorySearchIndex"),
+        ("events", "events.memory:MemoryEventPublisher"),
+    ],
+)
+def test_a_factory_that_drops_the_namespace_is_no_broken_backend(concern: str, adapter: str, tmp_path: Path) -> None:
+    module, _, name = adapter.partition(":")
+    (tmp_path / "mine.py").write_text(
+        f"from stackproof.adapters.{module} import {name} as Adapter\n"
+        "def make(namespace):\n    return Adapter(namespace='always the same')\n"
+        "class Deaf(Adapter):\n"
+        "    def __init__(self, *, namespace=''):\n        super().__init__(namespace='always the same')\n"
+    )
+    clause = {"cache": "CACHE-16", "interactions": "STORE-22", "search": "SEARCH-20", "events": "EVENT-18"}[concern]
+    done = stackproof("verify", "--backend", f"{concern}=mine:make", "--clause", clause, "--out", "run", cwd=tmp_path)
+    assert done.returncode == 2, done.stdout
+    assert f"{concern}=mine:make does not hand its namespace on, or the backend ignores it" in done.stdout + done.stderr
+    # A class gets the namespace from us: then it is the backend's own defect, and its clause says so.
+    done = stackproof("verify", "--backend", f"{concern}=mine:Deaf", "--clause", clause, "--out", "class", cwd=tmp_path)
+    assert done.returncode == 1, done.stdout
+    assert f"{clause}  ✗ FAIL" in done.stdout
