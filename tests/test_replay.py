@@ -137,5 +137,5 @@ def test_an_unreadable_certificate_of_another_run_is_passed_over(
     broken.write_text(text)
     name = failure_of(run)["again"].rpartition(" ")[2]
     assert [again.clause for again in find_failures(name)] == ["CACHE-11"]
-    with pytest.raises(ConfigurationError, match="no failure 'ffff'.*not readable: .*dead"):
+    with pytest.raises(ConfigurationError, match=r"no failure 'fff.'; .*not readable: .*dead"):
         find_failures("ffff" if name != "ffff" else "fffe")

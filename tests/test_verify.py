@@ -442,3 +442,58 @@ def test_a_factory_that_drops_the_namespace_is_no_broken_backend(concern: str, a
     done = stackproof("verify", "--backend", f"{concern}=mine:Deaf", "--clause", clause, "--out", "class", cwd=tmp_path)
     assert done.returncode == 1, done.stdout
     assert f"{clause}  ✗ FAIL" in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_selftest_keeps_a_certificate(tmp_path: Path, number: signal.Signals) -> None:
+    command = [
+        *COMMAND,
+        "verify",
+        "--backend",
+        "cache=memory",
+        "--profile",
+        "full",
+        "--out",
+        "run",
+        "--json",
+        "run.json",
+    ]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True) as running:
+        wait_for(lambda: bool(list(tmp_path.glob("run/selftest/*/events.jsonl"))), 40)
+        running.send_signal(number)
+        output, _ = running.communicate(timeout=60)
+    assert running.returncode == 130
+    certificate = json.loads((tmp_path / "run" / "certificate.json").read_text())
+    assert certificate == json.loads((tmp_path / "run.json").read_text())
+    assert (certificate["interrupted"], certificate["level"]) == (True, "PARTIAL")
+    assert {(row["verdict"], row["reason"]) for row in certificate["clauses"]} == {
+        ("SKIPPED", "not executed: interrupted")
+    }
+    assert "CACHE-01" in output
+    check = stackproof("verify", "--check", "run", cwd=tmp_path)
+    assert "FORGED" not in check.stdout
+
+
+def test_the_result_is_shown_also_where_a_file_of_it_cannot_be_written(tmp_path: Path) -> None:
+    done = stackproof("verify", *ONE_CLAUSE, "--json", "/dev/full", "--junit", "junit.xml", cwd=tmp_path)
+    assert done.returncode == 4
+    assert done.stderr == "stackproof: /dev/full cannot be written: No space left on device\n"
+    assert "PARTIAL" in done.stdout
+    assert (tmp_path / "junit.xml").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--check", "x.json", "--profile", "full"), "--check and --profile exclude each other"),
+        (("--check", "x.json", "--backend", "cache=memory"), "--check and --backend exclude each other"),
+        (("--check", "x.json", "--junit", "j.xml"), "--check and --junit exclude each other"),
+        ((*ONE_CLAUSE, "--json", "a.json", "--junit", "./a.json"), "a.json is given for two results"),
+        ((*ONE_CLAUSE, "--out", ""), "it is empty"),
+    ],
+)
+def test_options_that_would_be_lost_are_refused(arguments: tuple[str, ...], sentence: str, tmp_path: Path) -> None:
+    done = stackproof("verify", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert not list(tmp_path.iterdir())
