@@ -390,7 +390,8 @@ def test_a_clause_that_is_deleted_from_the_contract_is_missed(pytester: pytest.P
     ("declared", "words"),
     [
         ("CacheCapabilities(ttl_resolution=float('nan'))", "a finite number of at least 0 is needed"),
-        ("CacheCapabilities(max_key_bytes=0)", "a whole number of at least 1 is needed"),
+        ("CacheCapabilities(max_key_bytes=0)", "a whole number of at least 16 is needed"),
+        ("CacheCapabilities(max_value_bytes=0)", "a whole number of at least 1 is needed"),
         ("{'shared': True}", "capabilities must be CacheCapabilities(...), not dict"),
     ],
 )
