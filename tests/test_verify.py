@@ -497,3 +497,20 @@ def test_options_that_would_be_lost_are_refused(arguments: tuple[str, ...], sent
     assert done.returncode == 2
     assert sentence in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_an_order_that_is_not_declared_is_not_called_proven_absent(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import replace\n"
+        "from stackproof.adapters.events.memory import MemoryEventPublisher\n"
+        "from stackproof.interfaces import Order\n"
+        "class Ordered(MemoryEventPublisher):\n"
+        "    capabilities = replace(MemoryEventPublisher.capabilities, order=Order.NONE)\n"
+    )
+    command = ("verify", "--backend", "events=mine:Ordered", "--clause", "EVENT-03", "--clause", "LIFE-08")
+    done = stackproof(*command, "--json", "run.json", cwd=tmp_path)
+    assert done.returncode == 3
+    rows = {row["clause"]: row for row in json.loads((tmp_path / "run.json").read_text())["clauses"]}
+    assert {row["verdict"] for row in rows.values()} == {"NOT_SUPPORTED"}
+    assert rows["EVENT-03"]["reason"].endswith("is not declared; whether it is absent cannot be seen")
+    assert rows["LIFE-08"]["reason"] == "remote is not declared, and was proven absent"
