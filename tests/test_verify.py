@@ -514,3 +514,21 @@ def test_an_order_that_is_not_declared_is_not_called_proven_absent(tmp_path: Pat
     assert {row["verdict"] for row in rows.values()} == {"NOT_SUPPORTED"}
     assert rows["EVENT-03"]["reason"].endswith("is not declared; whether it is absent cannot be seen")
     assert rows["LIFE-08"]["reason"] == "remote is not declared, and was proven absent"
+
+
+def test_what_an_instance_declares_counts_also_where_its_class_is_the_spec(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from stackproof.adapters.cache.memory import MemoryCache\n"
+        "from stackproof.interfaces import CacheCapabilities\n"
+        "class Mine(MemoryCache):\n"
+        "    def __init__(self, *, namespace=''):\n"
+        "        super().__init__(namespace=namespace)\n"
+        "        self.capabilities = CacheCapabilities(max_key_bytes=77)\n"
+        "def make(namespace):\n    return Mine(namespace=namespace)\n"
+    )
+    for spec in ("Mine", "make"):
+        command = ("verify", "--backend", f"cache=mine:{spec}", "--clause", "CACHE-19", "--json", f"{spec}.json")
+        stackproof(*command, cwd=tmp_path)
+        certificate = json.loads((tmp_path / f"{spec}.json").read_text())
+        assert certificate["targets"][0]["capabilities"]["max_key_bytes"] == 77, spec
+        assert certificate["clauses"][0]["verdict"] == "PASS", spec

@@ -80,7 +80,7 @@ def _given(target: Target, base: type[Any], shared: dict[str, Any]) -> tuple[typ
     shared["make_backend"] = make_backend
     shared["hands_namespace_on"] = isinstance(found, type) and takes_namespace(found)
     declared = getattr(found, "capabilities", None)
-    if declared is not None:
+    if declared is not None and not isinstance(found, type):  # of a class, the instance knows: it may have its own
         shared["capabilities"] = declared
     return base, shared
 
