@@ -8,7 +8,8 @@ from collections.abc import Callable
 from stackproof.interfaces import BackendError, CacheValue, Missing, OperationTimeoutError
 
 from . import mutant
-from .remote import RemoteCache, T
+from .remote import RemoteCache
+from .remote_bases import GivesUpForEver, TakesTimeOutsForNothingDone
 
 
 @mutant(of=RemoteCache, killed_by="LIFE-09", imitates="E14")
@@ -54,8 +55,10 @@ class GivesNothingWhenItBreaks(RemoteCache):
 
 
 @mutant(of=RemoteCache, killed_by="LIFE-11")
-class TakesEveryTimeOutForNothingDone(RemoteCache):
+class TakesEveryTimeOutForNothingDone(TakesTimeOutsForNothingDone, RemoteCache):
     """A write that timed out is given up on as something that the caller may repeat: nothing was applied, it says."""
 
-    def over(self, serve: Callable[[], T], *, writes: bool) -> T:
-        return super().over(serve, writes=False)
+
+@mutant(of=RemoteCache, killed_by="LIFE-10", imitates="E13")
+class NeverConnectsAgain(GivesUpForEver, RemoteCache):
+    """Whose connection was refused once does not try another one."""

@@ -7,6 +7,7 @@ from stackproof.interfaces import Event, IndeterminateError
 
 from . import mutant
 from .remote import RemoteBus, RemoteSubscription
+from .remote_bases import GivesUpForEver, WaitsWithoutALimit
 
 
 class _Forgotten(RemoteSubscription):
@@ -67,3 +68,13 @@ class RepeatsWhatMayHaveArrived(RemoteBus):
             super().publish(topic, event)
         except IndeterminateError:
             super().publish(topic, event)
+
+
+@mutant(of=RemoteBus, killed_by="LIFE-09", imitates="E14")
+class HasNoTimeLimit(WaitsWithoutALimit, RemoteBus):
+    """A publish whose confirmation does not come is waited for without a limit."""
+
+
+@mutant(of=RemoteBus, killed_by="LIFE-10", imitates="E13")
+class NeverConnectsAgain(GivesUpForEver, RemoteBus):
+    """Whose connection was refused once does not try another one."""

@@ -6,6 +6,7 @@ from stackproof.interfaces import BackendError, Hit, SearchQuery, UnavailableErr
 
 from .registry import mutant
 from .remote import RemoteIndex
+from .remote_bases import GivesUpForEver, TakesTimeOutsForNothingDone, WaitsWithoutALimit
 
 
 @mutant(of=RemoteIndex, killed_by="SEARCH-07", imitates="S17")
@@ -28,3 +29,18 @@ class FindsNothingWhenRefused(RemoteIndex):
             return super().search(query)
         except UnavailableError:
             return []
+
+
+@mutant(of=RemoteIndex, killed_by="LIFE-09", imitates="E14")
+class HasNoTimeLimit(WaitsWithoutALimit, RemoteIndex):
+    """A request whose answer does not come is waited for without a limit."""
+
+
+@mutant(of=RemoteIndex, killed_by="LIFE-10", imitates="E13")
+class NeverConnectsAgain(GivesUpForEver, RemoteIndex):
+    """Whose connection was refused once does not try another one."""
+
+
+@mutant(of=RemoteIndex, killed_by="LIFE-11", imitates="I25")
+class TakesEveryTimeOutForNothingDone(TakesTimeOutsForNothingDone, RemoteIndex):
+    """Documents whose answer was lost are reported as if the server had never got them."""
