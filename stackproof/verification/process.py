@@ -29,8 +29,8 @@ class WorkerProcess:
 
     process: subprocess.Popen[bytes]
     events: Path
-    log: Path
-    environ: Mapping[str, str] = field(repr=False)
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What it was started with: its secrets go out of what it printed."""
     _position: int = 0
 
     @classmethod
@@ -56,12 +56,11 @@ class WorkerProcess:
         ]  # fmt: skip
         own = {name: value for name, value in environ.items() if not name.startswith("PYTEST_")}
         own |= {PLAN_VARIABLE: str(plan_file), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-        log = directory / "worker.log"
-        with log.open("ab") as output:
+        with (directory / "worker.log").open("ab") as output:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and package
                 command, env=own, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True
             )
-        return cls(process, events, log, own)
+        return cls(process, events, own)
 
     def news(self) -> Iterator[StreamEvent]:
         """The events that came since the last call. A line that is not complete yet is left for the next one."""
@@ -95,16 +94,17 @@ class WorkerProcess:
 
     def _scrub_log(self) -> None:
         """Take the secrets out of what was printed. Where that cannot be kept, nothing is kept of it."""
-        if not self.log.exists():
+        log = self.events.parent / "worker.log"
+        if not log.exists():
             return
-        printed = self.log.read_text(encoding="utf-8", errors="backslashreplace")
+        printed = log.read_text(encoding="utf-8", errors="backslashreplace")
         clean = scrubbed(printed, self.environ)
         if clean == printed:
             return
         try:
-            keep(self.log, clean)
+            keep(log, clean)
         except StorageError:
-            self.log.unlink()
+            log.unlink()
             raise
 
     def how_it_ended(self) -> str:
