@@ -15,7 +15,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, cast
@@ -167,9 +167,8 @@ def make_adapter(entry: BackendEntry, settings: Settings, namespace: str = "") -
 
 def call_factory(factory: Callable[..., Any], namespace: str) -> Any:
     """Call a factory that takes the namespace, by position or by name, or nothing."""
-    try:
-        parameters = inspect.signature(factory).parameters
-    except (TypeError, ValueError):
+    parameters = _parameters(factory)
+    if parameters is None:
         return factory(namespace)
     if not parameters:
         return factory()
@@ -177,6 +176,20 @@ def call_factory(factory: Callable[..., Any], namespace: str) -> Any:
     if named is not None and named.kind is inspect.Parameter.KEYWORD_ONLY:
         return factory(namespace=namespace)
     return factory(namespace)
+
+
+def takes_namespace(factory: Callable[..., Any]) -> bool:
+    """Whether `call_factory` can give it the namespace."""
+    parameters = _parameters(factory)
+    return parameters is None or bool(parameters)
+
+
+def _parameters(factory: Callable[..., Any]) -> Mapping[str, inspect.Parameter] | None:
+    """None where Python cannot tell."""
+    try:
+        return inspect.signature(factory).parameters
+    except (TypeError, ValueError):
+        return None
 
 
 def _close(adapter: Any, within: float) -> str:

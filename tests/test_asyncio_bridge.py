@@ -18,10 +18,12 @@ from asyncio_caches import AsyncCache
 from command_line import stackproof
 
 from stackproof.contracts import bridged
+from stackproof.contracts.expectations import eventually
 from stackproof.interfaces import (
     Backend,
     CacheStore,
     ClosedError,
+    ConfigurationError,
     OperationTimeoutError,
     UnavailableError,
 )
@@ -240,3 +242,10 @@ def test_a_fork_does_not_use_the_loop_of_its_parent() -> None:
 def test_only_the_interfaces_that_wait_have_a_bridge() -> None:
     with pytest.raises(TypeError, match="there is a bridge for CacheStore"):
         bridged(Backend, AsyncCache)  # type: ignore[type-abstract]
+
+
+def test_what_is_no_backend_is_refused_at_once() -> None:
+    before = threading.active_count()
+    with pytest.raises(ConfigurationError, match="is a NoneType and no CacheStore: it has no delete, disconnect, get"):
+        bridged(CacheStore, lambda: None)
+    eventually(lambda: threading.active_count() == before, "the loop's thread ends")

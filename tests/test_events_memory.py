@@ -30,7 +30,7 @@ class TestMemoryPubSub(EventContract):
 class TinyEvents(MemoryEventPublisher):
     """Declares a small payload, and delivers every fifth event once more, to whichever member of a group is next."""
 
-    capabilities = replace(MemoryEventPublisher.capabilities, max_payload_bytes=200, order=Order.NONE)
+    capabilities = replace(MemoryEventPublisher.capabilities, max_payload_bytes=256, order=Order.NONE)
     published = 0
 
     def publish(self, topic: str, event: Event) -> None:

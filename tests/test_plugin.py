@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -390,7 +391,8 @@ def test_a_clause_that_is_deleted_from_the_contract_is_missed(pytester: pytest.P
     ("declared", "words"),
     [
         ("CacheCapabilities(ttl_resolution=float('nan'))", "a finite number of at least 0 is needed"),
-        ("CacheCapabilities(max_key_bytes=0)", "a whole number of at least 1 is needed"),
+        ("CacheCapabilities(max_key_bytes=0)", "a whole number of at least 16 is needed"),
+        ("CacheCapabilities(max_value_bytes=0)", "a whole number of at least 1 is needed"),
         ("{'shared': True}", "capabilities must be CacheCapabilities(...), not dict"),
     ],
 )
@@ -425,3 +427,40 @@ def test_make_backend_may_use_what_an_autouse_fixture_set_up(pytester: pytest.Py
     )
     assert result.ret == 0
     assert {row["verdict"] for row in rows.values()} == {"PASS"}
+
+
+def test_the_suggested_command_can_be_pasted(pytester: pytest.Pytester) -> None:
+    body = """
+        class TestBroken(OneContract):
+            @pytest.fixture(autouse=True, params=["a b"])
+            def kind(self, request):
+                return request.param
+
+            def make_backend(self, namespace):
+                backend = MemoryCache(namespace=namespace)
+                backend.get, real = (lambda key: real(key) if key == "smoke" else MISSING), backend.get
+                return backend
+        """
+    result, _ = run(pytester, body, "--stackproof-profile", "full")
+    again = next(line for line in result.outlines if "again: pytest" in line).partition("again: pytest ")[2]
+    assert "full" in again
+    words = shlex.split(again)
+    assert words[0].endswith("::TestBroken::test_set_get[a b]")
+    repeated = pytester.runpytest_subprocess(*words, "-p", "no:cacheprovider")
+    repeated.assert_outcomes(failed=1)
+
+
+def test_verdicts_that_cannot_be_written_are_told_and_no_success(pytester: pytest.Pytester) -> None:
+    body = """
+        class TestGood(OneContract):
+            capabilities = CacheCapabilities(shared=True)
+
+            def make_backend(self, namespace):
+                return MemoryCache(namespace=namespace)
+        """
+    result, _ = run(pytester, body)
+    assert result.ret == 0
+    result = pytester.runpytest_subprocess("--stackproof-json", "/dev/full", "-p", "no:cacheprovider")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.fnmatch_lines(["*2 PASS of 2*", "The verdicts could not be written to /dev/full: No space left*"])
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()

@@ -215,3 +215,19 @@ def test_a_forked_child_has_connections_of_its_own(client: RedisClient) -> None:
     client._running.clear()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert client.execute("GET", "k", repeatable=True) == b"child"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:hunter2/secret@127.0.0.1:1/0",
+        "redis://:hunter2#secret@127.0.0.1:1/0",
+        "redis://hunter2:12/secret@127.0.0.1:1/0",
+        "redis://:hunter2?secret@127.0.0.1:1/0",
+    ],
+)
+def test_a_url_that_falls_apart_is_refused_and_not_shown(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"cannot be parsed.*%2F") as caught:
+        RedisClient(url)
+    assert "hunter2" not in str(caught.value)
+    assert "secret" not in str(caught.value)

@@ -125,3 +125,17 @@ def test_any_target_makes_a_script_that_is_python_and_a_name_that_is_a_file(targ
     space: dict[str, object] = {"__name__": "read"}
     exec(compile(script(again), "script", "exec"), space)
     assert space["AGAIN"] == again
+
+
+@pytest.mark.parametrize("text", ["[]", "{", "[" * 100_000, '{"schema": "stackproof-certificate/1", "servers": [[]]}'])
+def test_an_unreadable_certificate_of_another_run_is_passed_over(
+    text: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    broken = run.parent / "20991231-000000-dead" / "certificate.json"
+    broken.parent.mkdir()
+    broken.write_text(text)
+    name = failure_of(run)["again"].rpartition(" ")[2]
+    assert [again.clause for again in find_failures(name)] == ["CACHE-11"]
+    with pytest.raises(ConfigurationError, match=r"no failure 'fff.'; .*not readable: .*dead"):
+        find_failures("ffff" if name != "ffff" else "fffe")

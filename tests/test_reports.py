@@ -178,7 +178,7 @@ def test_junit_is_never_green_for_what_is_not_known() -> None:
     assert ends["CACHE-08"] == [("skipped", "altered, not counted: test_delete_tells was overridden in TestMine")]
     assert ends["CACHE-09"] == [("skipped", "not executed: the run was interrupted before it")]
     assert ends["CACHE-10"] == [("skipped", "provisional, not counted: new in 0.1; would be PASS.")]
-    assert ends["CACHE-14"] == [("skipped", "proven absent: shared is not declared, and was proven absent")]
+    assert ends["CACHE-14"] == [("skipped", "not supported: shared is not declared, and was proven absent")]
     assert [root.attrib[name] for name in ("tests", "failures", "errors")] == ["11", "2", "1"]
     assert [suite.attrib["skipped"] for suite in root] == ["0", "4", "0"]
     assert [suite.attrib["tests"] for suite in root] == ["2", "8", "1"]

@@ -96,6 +96,14 @@ def test_a_clause_without_a_mutant_is_bare(monkeypatch: pytest.MonkeyPatch) -> N
     assert not outcome.holds
 
 
+def test_a_mutant_of_another_concern_covers_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clause that all contracts share is run by each concern's own self-test, with its own mutants only."""
+    kept = tuple(m for m in all_mutants() if (m.concern, m.killed_by) != (CONCERN, "LIFE-01"))
+    assert any(m.killed_by == "LIFE-01" for m in kept)
+    monkeypatch.setattr("stackproof.verification.selftest.all_mutants", lambda: kept)
+    assert f"{CONCERN} LIFE-01" in judged(ledger()).uncovered
+
+
 def test_no_mutant_at_all_proves_nothing() -> None:
     assert not judged(ledger(), []).holds
 

@@ -721,6 +721,7 @@ def test_external_servers_are_passed_through(both: ServerSet) -> None:
         ("postgres", "postgresql://me:secret@127.0.0.1:1,127.0.0.1:2/db", "127.0.0.1:2"),
         ("postgres", "secret", "not a URL"),
         ("postgres", "postgresql://me:secret@host:port/db", "not a URL"),
+        ("redis", "redis://secret:12/34@127.0.0.1:1/0", "not a URL"),
     ],
 )
 def test_an_unreachable_server_is_one_sentence_without_secrets(name: str, url: str, reason: str) -> None:

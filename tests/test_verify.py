@@ -243,6 +243,46 @@ def test_a_password_in_an_error_of_the_backend_shows_nowhere(tmp_path: Path) -> 
     assert "t0ken-value" not in everything
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://h/db?user=u&password=hunter2secret",
+        "host=h user=u password='hunter2 secret'",
+        "redis://user:hunter2/secret@h:1/0",
+        "https://hunter2secret@h/x",
+    ],
+)
+def test_no_kind_of_address_tells_its_password(address: str, tmp_path: Path) -> None:
+    (tmp_path / "telling.py").write_text(
+        "import os, warnings\n"
+        "from stackproof.adapters.cache.memory import MemoryCache\n"
+        "class Telling(MemoryCache):\n"
+        "    def delete(self, key):\n"
+        "        warnings.warn('cannot reach ' + os.environ['MY_ADDRESS'])\n"
+        "        raise RuntimeError('cannot reach ' + os.environ['MY_ADDRESS'])\n"
+        "print('cannot reach', os.environ.get('MY_ADDRESS'))\n"
+    )
+    command = ("verify", "--backend", "cache=telling:Telling", "--clause", "CACHE-11", "--out", "run")
+    done = stackproof(*command, "--junit", "junit.xml", "--json", "run.json", cwd=tmp_path, env={"MY_ADDRESS": address})
+    assert done.returncode == 1
+    assert "cannot reach" in done.stdout
+    everything = done.stdout + done.stderr
+    everything += "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    assert "hunter2" not in everything
+
+
+def test_what_a_backend_prints_past_pytest_is_kept_without_secrets(tmp_path: Path) -> None:
+    (tmp_path / "telling.py").write_text(
+        "import atexit, os\n"
+        "from stackproof.adapters.cache.memory import MemoryCache as Telling\n"
+        "atexit.register(lambda: os.write(2, b'cannot reach redis://u:' + b'hunter2@h:1/0'))\n"
+    )
+    stackproof("verify", "--backend", "cache=telling:Telling", "--clause", "CACHE-11", "--out", "run", cwd=tmp_path)
+    log = (tmp_path / "run" / "worker.log").read_text()
+    assert "cannot reach redis://***@h:1/0" in log
+    assert "hunter2" not in log
+
+
 def test_a_full_disk(tmp_path: Path) -> None:
     def limited() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -375,3 +415,120 @@ def test_nothing_outlives_a_command_that_is_killed(tmp_path: Path) -> None:
 
 def _everything_in(directory: Path) -> str:
     return "".join(path.read_text(errors="replace") for path in directory.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(
+    ("concern", "adapter"),
+    [
+        ("cache", "cache.memory:MemoryCache"),
+        ("interactions", "interactions.memory:MemoryInteractionStore"),
+        ("search", "search.memory:MemorySearchIndex"),
+        ("events", "events.memory:MemoryEventPublisher"),
+    ],
+)
+def test_a_factory_that_drops_the_namespace_is_no_broken_backend(concern: str, adapter: str, tmp_path: Path) -> None:
+    module, _, name = adapter.partition(":")
+    (tmp_path / "mine.py").write_text(
+        f"from stackproof.adapters.{module} import {name} as Adapter\n"
+        "def make(namespace):\n    return Adapter(namespace='always the same')\n"
+        "class Deaf(Adapter):\n"
+        "    def __init__(self, *, namespace=''):\n        super().__init__(namespace='always the same')\n"
+    )
+    clause = {"cache": "CACHE-16", "interactions": "STORE-22", "search": "SEARCH-20", "events": "EVENT-18"}[concern]
+    done = stackproof("verify", "--backend", f"{concern}=mine:make", "--clause", clause, "--out", "run", cwd=tmp_path)
+    assert done.returncode == 2, done.stdout
+    assert f"{concern}=mine:make does not hand its namespace on, or the backend ignores it" in done.stdout + done.stderr
+    # A class gets the namespace from us: then it is the backend's own defect, and its clause says so.
+    done = stackproof("verify", "--backend", f"{concern}=mine:Deaf", "--clause", clause, "--out", "class", cwd=tmp_path)
+    assert done.returncode == 1, done.stdout
+    assert f"{clause}  ✗ FAIL" in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_selftest_keeps_a_certificate(tmp_path: Path, number: signal.Signals) -> None:
+    command = [
+        *COMMAND,
+        "verify",
+        "--backend",
+        "cache=memory",
+        "--profile",
+        "full",
+        "--out",
+        "run",
+        "--json",
+        "run.json",
+    ]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True) as running:
+        wait_for(lambda: bool(list(tmp_path.glob("run/selftest/*/events.jsonl"))), 40)
+        running.send_signal(number)
+        output, _ = running.communicate(timeout=60)
+    assert running.returncode == 130
+    certificate = json.loads((tmp_path / "run" / "certificate.json").read_text())
+    assert certificate == json.loads((tmp_path / "run.json").read_text())
+    assert (certificate["interrupted"], certificate["level"]) == (True, "PARTIAL")
+    assert {(row["verdict"], row["reason"]) for row in certificate["clauses"]} == {
+        ("SKIPPED", "not executed: interrupted")
+    }
+    assert "CACHE-01" in output
+    check = stackproof("verify", "--check", "run", cwd=tmp_path)
+    assert "FORGED" not in check.stdout
+
+
+def test_the_result_is_shown_also_where_a_file_of_it_cannot_be_written(tmp_path: Path) -> None:
+    done = stackproof("verify", *ONE_CLAUSE, "--json", "/dev/full", "--junit", "junit.xml", cwd=tmp_path)
+    assert done.returncode == 4
+    assert done.stderr == "stackproof: /dev/full cannot be written: No space left on device\n"
+    assert "PARTIAL" in done.stdout
+    assert (tmp_path / "junit.xml").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--check", "x.json", "--profile", "full"), "--check and --profile exclude each other"),
+        (("--check", "x.json", "--backend", "cache=memory"), "--check and --backend exclude each other"),
+        (("--check", "x.json", "--junit", "j.xml"), "--check and --junit exclude each other"),
+        ((*ONE_CLAUSE, "--json", "a.json", "--junit", "./a.json"), "a.json is given for two results"),
+        ((*ONE_CLAUSE, "--out", ""), "it is empty"),
+    ],
+)
+def test_options_that_would_be_lost_are_refused(arguments: tuple[str, ...], sentence: str, tmp_path: Path) -> None:
+    done = stackproof("verify", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_order_that_is_not_declared_is_not_called_proven_absent(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import replace\n"
+        "from stackproof.adapters.events.memory import MemoryEventPublisher\n"
+        "from stackproof.interfaces import Order\n"
+        "class Ordered(MemoryEventPublisher):\n"
+        "    capabilities = replace(MemoryEventPublisher.capabilities, order=Order.NONE)\n"
+    )
+    command = ("verify", "--backend", "events=mine:Ordered", "--clause", "EVENT-03", "--clause", "LIFE-08")
+    done = stackproof(*command, "--json", "run.json", cwd=tmp_path)
+    assert done.returncode == 3
+    rows = {row["clause"]: row for row in json.loads((tmp_path / "run.json").read_text())["clauses"]}
+    assert {row["verdict"] for row in rows.values()} == {"NOT_SUPPORTED"}
+    assert rows["EVENT-03"]["reason"].endswith("is not declared; whether it is absent cannot be seen")
+    assert rows["LIFE-08"]["reason"] == "remote is not declared, and was proven absent"
+
+
+def test_what_an_instance_declares_counts_also_where_its_class_is_the_spec(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from stackproof.adapters.cache.memory import MemoryCache\n"
+        "from stackproof.interfaces import CacheCapabilities\n"
+        "class Mine(MemoryCache):\n"
+        "    def __init__(self, *, namespace=''):\n"
+        "        super().__init__(namespace=namespace)\n"
+        "        self.capabilities = CacheCapabilities(max_key_bytes=77)\n"
+        "def make(namespace):\n    return Mine(namespace=namespace)\n"
+    )
+    for spec in ("Mine", "make"):
+        command = ("verify", "--backend", f"cache=mine:{spec}", "--clause", "CACHE-19", "--json", f"{spec}.json")
+        stackproof(*command, cwd=tmp_path)
+        certificate = json.loads((tmp_path / f"{spec}.json").read_text())
+        assert certificate["targets"][0]["capabilities"]["max_key_bytes"] == 77, spec
+        assert certificate["clauses"][0]["verdict"] == "PASS", spec

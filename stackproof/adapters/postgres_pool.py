@@ -298,13 +298,7 @@ class PostgresPool:
 
 def _parse(url: str, connect_timeout: float, operation_timeout: float) -> tuple[str, str]:
     """The connection string with our time limits, and a name of the server without secrets."""
-    try:
-        parts = conninfo.conninfo_to_dict(url)
-    except psycopg.Error:
-        # The driver's message may quote a part of the password, so it is not passed on.
-        raise ConfigurationError(
-            "the PostgreSQL URL cannot be read; it looks like postgresql://user:password@host:5432/database"
-        ) from None
+    parts = _parts(url)
     limits: dict[str, str | int] = {
         "connect_timeout": max(2, math.ceil(connect_timeout)),
         "tcp_user_timeout": max(1, int(operation_timeout * 1000)),
@@ -316,6 +310,29 @@ def _parse(url: str, connect_timeout: float, operation_timeout: float) -> tuple[
     }
     server = f"postgresql://{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
     return conninfo.make_conninfo(url, **limits), server
+
+
+def _parts(url: str) -> dict[str, Any]:
+    try:
+        parts = conninfo.conninfo_to_dict(url)
+    except psycopg.Error:
+        # The driver's message may quote a part of the password, so it is not passed on.
+        raise ConfigurationError(
+            "the PostgreSQL URL cannot be read; it looks like postgresql://user:password@host:5432/database"
+        ) from None
+    ports = str(parts.get("port") or "0").split(",")
+    if "@" in str(parts.get("host", "")) or not all(port.isdecimal() for port in ports if port) or _falls_apart(url):
+        # A part of the password would be taken for a host, a port or a database, and every error would name it.
+        raise ConfigurationError(
+            "the PostgreSQL URL cannot be read: in a user name or password, write / as %2F, @ as %40 and # as %23"
+        )
+    return parts
+
+
+def _falls_apart(url: str) -> bool:
+    """Whether the user information of a URL holds a ``/`` that was not encoded: then an @ comes after it."""
+    _, slashes, rest = url.partition("://")
+    return bool(slashes) and "@" in rest.partition("?")[0].partition("/")[2]
 
 
 def _still_open(connection: Connection) -> bool:

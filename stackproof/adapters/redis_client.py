@@ -246,7 +246,10 @@ def translated(error: redis.RedisError, shown_url: str, operation_timeout: float
 
 def _pool(url: str, shown_url: str, connect_timeout: float, operation_timeout: float) -> redis.ConnectionPool:
     try:
-        connection_class = _CONNECTIONS[urlsplit(url).scheme]
+        parts = urlsplit(url)
+        if "@" in parts.path + parts.fragment:
+            raise ValueError("a password that was not encoded: a part of it would be taken for the host")
+        connection_class = _CONNECTIONS[parts.scheme]
         pool = redis.ConnectionPool.from_url(
             url,
             connection_class=connection_class,
@@ -270,6 +273,7 @@ def _pool(url: str, shown_url: str, connect_timeout: float, operation_timeout: f
     except (KeyError, ValueError, TypeError, redis.RedisError):
         # The driver's text can quote parts of the URL, and so a password: the cause is left out on purpose.
         raise ConfigurationError(
-            f"{shown_url} is no usable Redis URL; write redis://HOST:PORT/DB, rediss://... for TLS or unix:///PATH.sock"
+            f"{shown_url} is no usable Redis URL; write redis://HOST:PORT/DB, rediss://... for TLS or unix:///PATH.sock, "
+            "and in a password / as %2F, @ as %40 and # as %23"
         ) from None
     return pool

@@ -74,11 +74,15 @@ class Settings:
 def hide_secrets(url: str) -> str:
     """A URL that may be shown: user name and password replaced, the query (it can hold tokens) cut off.
 
-    Of what is no URL (a keyword string such as ``host=... password=...``) nothing is shown but that.
+    Of what is no URL (a keyword string such as ``host=... password=...``), and of a URL that falls apart in the wrong places
+    (a password with a ``/`` or ``#`` that was not encoded), nothing is shown but that.
     """
     try:
         parts = urlsplit(url)
+        _ = parts.port  # asking for it is what raises
     except ValueError:
+        return "(a URL that cannot be parsed)"
+    if "@" in f"{parts.path}{parts.query}{parts.fragment}":
         return "(a URL that cannot be parsed)"
     if not parts.scheme:
         return "(an address that is no URL)"

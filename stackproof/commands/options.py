@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
+
+class Directory(click.Path):
+    """A directory that has a name: an empty text, from a variable that is not set, is no way to say the current one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("it is empty; give a directory, . for the current one", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 stack_option = click.option("--stack", metavar="NAME", help="A stack: one backend for each concern (development).")
 backend_option = click.option(
     "--backend",
@@ -36,7 +46,7 @@ origin_option = click.option(
 seed_option = click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of generated data.")
 out_option = click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=Directory(file_okay=False, path_type=Path),
     metavar="DIR",
     help="Where the run is kept (.stackproof/runs/<id>).",
 )
@@ -72,7 +82,11 @@ def write_result(target: str, text: str) -> None:
 
 
 def check_targets(*targets: str | Path | None) -> None:
-    """Refuse files that cannot be written, before a run whose result would have no place to go."""
+    """Refuse files that cannot be written, or that are one, before a run whose result would have no place to go."""
+    files = [Path(target) for target in targets if target is not None and str(target) != "-"]
+    plain = [file.resolve() for file in files if file.is_file() or not file.exists()]
+    if len(set(plain)) < len(plain):
+        raise ConfigurationError(f"{files[-1]} is given for two results: one would overwrite the other")
     for target in targets:
         if target is None or str(target) == "-":
             continue

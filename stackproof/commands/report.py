@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,10 +11,15 @@ import click
 from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
 
+from .options import json_option, write_result
+
+SCHEMA = "stackproof-report/1"
+
 
 @click.command()
 @click.argument("run")
-def report(run: str) -> int:
+@json_option
+def report(run: str, json_file: str | None) -> int:
     """Write the page of RUN (its id, or its directory) again, from the record that it kept."""
     from stackproof.verification.runs import find_run, keep
 
@@ -25,10 +31,15 @@ def report(run: str) -> int:
     kept = [name for name in writers if (directory / name).is_file()]
     if not kept:
         raise ConfigurationError(f"{directory} holds neither {' nor '.join(writers)}: that run kept no record")
+    written = []
     for name in kept:
         page, render = writers[name]
         keep(directory / page, _rendered(directory / name, render))
-        click.echo(directory / page)
+        click.echo(directory / page, err=json_file == "-")
+        written.append({"record": str(directory / name), "page": str(directory / page)})
+    if json_file is not None:
+        told = {"schema": SCHEMA, "run": str(directory), "pages": written}
+        write_result(json_file, json.dumps(told, indent=2) + "\n")
     return Exit.HOLDS
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from stackproof.interfaces import ConfigurationError
 from stackproof.targets import Target, parse_targets
@@ -72,16 +73,15 @@ def verify(
     if certificate_name is not None:
         from .check import check
 
+        _refuse_beside_check()
         return check(certificate_name, json_file)
-    from stackproof.reports import junit
     from stackproof.reports.live import LiveView
-    from stackproof.reports.terminal import print_certificate
     from stackproof.verification.certificate import to_json
     from stackproof.verification.provision import provided_servers
     from stackproof.verification.replay import with_scripts
-    from stackproof.verification.run import VerifyOptions, exit_code
+    from stackproof.verification.run import VerifyOptions, exit_code, interrupted_before
     from stackproof.verification.run import verify as run_verification
-    from stackproof.verification.runs import keep, new_run_id, open_run
+    from stackproof.verification.runs import StorageError, keep, new_run_id, open_run
 
     targets = parse_targets(stack, backends)
     wanted = _known_clauses(clauses, targets)
@@ -92,26 +92,75 @@ def verify(
     run_id = new_run_id()
     directory = open_run(out, run_id)
     console = result_console(json_file if json_file == "-" else str(junit_file or ""))
-    if profile == "full":
-        options = replace(options, selftest=_proved(targets, options, directory, console))
-    with provided_servers(targets, origin) as servers, LiveView(console) as view:
-        certificate = with_scripts(run_verification(targets, servers, options, directory, run_id, view), directory)
-        # Kept before the servers end, so that an impatient second Ctrl-C does not lose it.
+    certificate: Certificate | None = None
+    try:
+        if profile == "full":
+            options = replace(options, selftest=_proved(targets, options, directory, console))
+        with provided_servers(targets, origin) as servers, LiveView(console) as view:
+            certificate = with_scripts(run_verification(targets, servers, options, directory, run_id, view), directory)
+            # Kept before the servers end, so that an impatient second Ctrl-C does not lose it.
+            keep(directory / "certificate.json", to_json(certificate))
+    except KeyboardInterrupt:
+        if certificate is not None:
+            raise
+        certificate = interrupted_before(targets, options, run_id)
         keep(directory / "certificate.json", to_json(certificate))
-    no_page = _keep_page(certificate, directory)
-    if junit_file is not None:
-        write_result(str(junit_file), junit.render(certificate))
-    if json_file is not None:
-        write_result(json_file, to_json(certificate))
+    page, troubles = _write_all(certificate, directory, junit_file, json_file)
+    _tell(certificate, console, directory, page)
+    if troubles:
+        raise StorageError("; ".join(troubles))  # last, so that the result is on the screen all the same
+    return exit_code(certificate)
+
+
+def _refuse_beside_check() -> None:
+    """Nothing is verified then, so an option of a verification would be ignored, and look as if it were not."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        given = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+        if given and option.name not in ("certificate_name", "json_file"):
+            raise ConfigurationError(
+                f"--check and {option.opts[0]} exclude each other: with --check nothing is verified"
+            )
+
+
+def _write_all(
+    certificate: Certificate, directory: Path, junit_file: Path | None, json_file: str | None
+) -> tuple[str | None, list[str]]:
+    """Write page, JUnit and JSON, each though another one cannot be written. `_keep_page`'s answer, and what went wrong.
+
+    The answer is None where the page could not be written.
+    """
+    from stackproof.reports import junit
+    from stackproof.verification.certificate import to_json
+    from stackproof.verification.runs import StorageError
+
+    troubles: list[str] = []
+    page: str | None = None
+    try:
+        page = _keep_page(certificate, directory)
+    except StorageError as error:
+        troubles.append(str(error))
+    texts = {} if junit_file is None else {str(junit_file): junit.render(certificate)}
+    texts |= {} if json_file is None else {json_file: to_json(certificate)}
+    for target, text in texts.items():
+        try:
+            write_result(target, text)
+        except StorageError as error:
+            troubles.append(str(error))
+    return page, troubles
+
+
+def _tell(certificate: Certificate, console: Console, directory: Path, page: str | None) -> None:
+    from stackproof.reports.terminal import print_certificate
+
     if nothing_to_say := _all_harness_trouble(certificate):
         for sentence in nothing_to_say:
             click.echo(f"stackproof: {sentence}", err=True)
-    else:
-        print_certificate(certificate, console, None if no_page else directory)
-        if no_page:
-            for line in (directory / "certificate.json", no_page):
-                console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
-    return exit_code(certificate)
+        return
+    print_certificate(certificate, console, directory if page == "" else None)
+    if page != "":
+        for line in filter(None, (str(directory / "certificate.json"), page)):
+            console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _proved(targets: list[Target], options: VerifyOptions, directory: Path, console: Console) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from stackproof.interfaces import (
     BulkInteractionStore,
     CacheStore,
     CacheValue,
+    ConfigurationError,
     DeletableIndex,
     Document,
     Event,
@@ -61,6 +62,13 @@ def bridged(interface: type[B], make: Callable[[], Any], *, seconds: float = CAL
     except BaseException:
         loop.close()
         raise
+    absent = [name for name in sorted(interface.__abstractmethods__) if not callable(getattr(backend, name, None))]
+    if absent:
+        loop.close()
+        raise ConfigurationError(
+            f"what was made for the bridge is a {type(backend).__name__} and no {interface.__name__}: "
+            f"it has no {', '.join(absent)}"
+        )
     method, richer = _OPTIONAL.get(interface, ("", _Bridge))
     kind = richer if method and hasattr(backend, method) else _BRIDGES[interface]
     return cast("B", kind(backend, loop, seconds))

@@ -43,6 +43,11 @@ class CacheContract(CacheSequenceClauses):
         expect(backend.delete(key), "delete of a present key").is_true()
         expect(backend.get(key), "a key that was just deleted").is_missing()
 
+    def meets(self, backend: CacheStore, other: CacheStore) -> bool:
+        key = uuid.uuid4().hex[: self.declared(backend).max_key_bytes]
+        backend.set(key, "written elsewhere", ttl=60)
+        return other.get(key) == "written elsewhere"
+
     def operations(self, backend: CacheStore) -> dict[str, Callable[[], object]]:
         return {
             "get": lambda: backend.get("operation"),

@@ -26,6 +26,8 @@ class Case:
     instances: Instances = field(default_factory=Instances)
     absent: bool = False
     """Whether the proof of absence ran instead of the clause."""
+    absence_visible: bool = True
+    """Whether it can prove anything, see `absence`."""
 
     @property
     def rng(self) -> random.Random:

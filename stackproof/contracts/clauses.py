@@ -12,6 +12,7 @@ _Function = TypeVar("_Function", bound=Callable[..., None])
 
 CLAUSE_ATTRIBUTE = "__stackproof_clause__"
 ABSENCE_ATTRIBUTE = "__stackproof_absence__"
+VISIBLE_ATTRIBUTE = "__stackproof_absence_is_visible__"
 BIRTH_ATTRIBUTE = "__stackproof_born_with__"
 """On a contract class: the clause methods that it was made with, so that one which is deleted later is missed."""
 ABSENCE_EVIDENCE = "absence probes"
@@ -87,15 +88,17 @@ def clause(
     return attach
 
 
-def absence(clause_id: str) -> Callable[[_Function], _Function]:
+def absence(clause_id: str, *, visible: bool = True) -> Callable[[_Function], _Function]:
     """Declare that a method proves the absence of the capability which the clause needs.
 
     It runs instead of the clause when the capability is not declared, with the same fixtures (its parameters are
-    a subset of the clause's), and registers `ABSENCE_EVIDENCE`.
+    a subset of the clause's), and registers `ABSENCE_EVIDENCE`. ``visible=False`` says that no proof is possible: what
+    is not promised may still be there, by chance. Then the method holds what must be kept without the capability.
     """
 
     def attach(function: _Function) -> _Function:
         setattr(function, ABSENCE_ATTRIBUTE, clause_id)
+        setattr(function, VISIBLE_ATTRIBUTE, visible)
         return function
 
     return attach

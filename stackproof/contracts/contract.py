@@ -48,6 +48,10 @@ class Contract(Generic[B]):
     only_clauses: ClassVar[frozenset[str] | None] = None
     """Plan just these ids (the self-test and ``--clause`` use it); None: all."""
 
+    hands_namespace_on: ClassVar[bool] = False
+    """Whether `make_backend` is known to give its namespace to the backend's own class. Only our own harness knows that;
+    of somebody else's factory the smoke step asks it by use, see `meets`."""
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         born_with = {name: value for name, value in vars(cls).items() if clause_of(value) is not None}
@@ -75,6 +79,10 @@ class Contract(Generic[B]):
     def exercise(self, backend: Any) -> None:
         """One small write and read through the interface; raises where the answer is wrong."""
         raise TypeError(f"{type(self).__name__} does not say how its backend is exercised")
+
+    def meets(self, backend: Any, other: Any) -> bool:
+        """Whether the other instance, which has another namespace, sees what this one writes. Asked in the smoke step."""
+        return False
 
     def operations(self, backend: Any) -> dict[str, Callable[[], object]]:
         """Each operation of the interface, by name, ready to be called once: for the clauses about closed backends."""

@@ -39,6 +39,8 @@ ZONES = (UTC, timezone(timedelta(hours=5, minutes=45)), timezone(-timedelta(hour
 
 MARGIN_SECONDS = 3.0
 """What a loaded machine may need beyond the promised time before an event counts as lost."""
+LITTLE_LATER_SECONDS = 0.3
+"""How much later than its own subscriber another one may see an event that it must not see."""
 
 
 class EventContentContract(EventFaultContract):
@@ -71,6 +73,21 @@ class EventContentContract(EventFaultContract):
             expect({e.event_id for e in listener.handled}, "the events that arrived").equals({event.event_id})
         finally:
             subscription.close()
+
+    def meets(self, backend: Any, other: Any) -> bool:
+        topic, event, here, there = f"exercise-{uuid.uuid4().hex}", numbered(1), Listener(), Listener()
+        subscriptions = [backend.subscribe(topic, here), other.subscribe(topic, there)]
+        try:
+            backend.publish(topic, event)
+            patience = self.declared(backend).delivery_seconds + MARGIN_SECONDS
+            eventually(lambda: here.handled, "the event arrives", patience)
+            deadline = time.monotonic() + LITTLE_LATER_SECONDS
+            while not there.calls and time.monotonic() < deadline:
+                time.sleep(0.005)
+            return bool(there.calls)
+        finally:
+            for subscription in subscriptions:
+                subscription.close()
 
     def operations(self, backend: Any) -> dict[str, Callable[[], object]]:
         return {

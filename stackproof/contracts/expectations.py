@@ -14,10 +14,34 @@ from typing import Any, Generic, TypeVar
 
 from stackproof.interfaces import MISSING
 
+from .secrets import scrubbed
+
 _T = TypeVar("_T")
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
-_short = reprlib.Repr()
+
+
+class _Short(reprlib.Repr):
+    """A repr that is cut where it is long. A secret goes before the cut: the rest of it would not be recognised any more."""
+
+    def repr_str(self, x: str, level: int) -> str:
+        is_cut = len(x) > self.maxstring or len(repr(x)) > self.maxstring
+        return super().repr_str(scrubbed(x) if is_cut else x, level)
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        try:
+            whole = repr(x)
+        except Exception:  # noqa: BLE001 - the value is the backend's; the base class says what can be said
+            return super().repr_instance(x, level)
+        if len(whole) <= self.maxother:
+            return whole
+        whole = scrubbed(whole)
+        begin = max(0, (self.maxother - 3) // 2)
+        end = max(0, self.maxother - 3 - begin)
+        return whole if len(whole) <= self.maxother else whole[:begin] + self.fillvalue + whole[-end:]
+
+
+_short = _Short()
 _short.maxstring = 200
 _short.maxother = 400
 _short.maxlist = _short.maxtuple = _short.maxdict = _short.maxset = 8

@@ -57,6 +57,12 @@ class InteractionContract(InteractionSequences):
         query = about(customer=event.customer)
         expect_summaries(walk(backend, query), [event], query, "the summaries of one contact")
 
+    def meets(self, backend: Any, other: Any) -> bool:
+        limits = self.declared(backend)
+        event = contact(customer=new_id(limits), event_id=new_id(limits))
+        backend.record_event(event)
+        return bool(walk(other, about(customer=event.customer)))
+
     def operations(self, backend: Any) -> dict[str, Callable[[], object]]:
         """Each operation of the interface, ready to be called."""
         operations: dict[str, Callable[[], object]] = {

@@ -30,7 +30,8 @@ def _ended(case: Case) -> tuple[Verdict, str, Failure | None]:
     if missing:
         return Verdict.INCONCLUSIVE, "too little evidence: " + "; ".join(missing), None
     if case.absent:
-        return Verdict.NOT_SUPPORTED, f"{case.clause.needs} is not declared, and was proven absent", None
+        seen = ", and was proven absent" if case.absence_visible else "; whether it is absent cannot be seen"
+        return Verdict.NOT_SUPPORTED, f"{case.clause.needs} is not declared{seen}", None
     return Verdict.PASS, "", None
 
 

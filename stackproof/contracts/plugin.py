@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .recorder import Recorder
 
 _RECORDER = pytest.StashKey["Recorder"]()
+_NOT_WRITTEN = pytest.StashKey[str]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -101,9 +102,10 @@ def pytest_runtest_makereport(
 
 
 def _again(item: pytest.Item) -> str:
-    path, _, rest = item.nodeid.partition("::")
-    seed = item.config.getoption("--stackproof-seed")
-    return f"pytest {shlex.quote(path)}::{rest} --stackproof-seed {seed}"
+    words = ["pytest", item.nodeid, "--stackproof-seed", str(item.config.getoption("--stackproof-seed"))]
+    if (profile := item.config.getoption("--stackproof-profile")) != "core":
+        words += ["--stackproof-profile", profile]
+    return shlex.join(words)
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, Any] | None:
@@ -122,11 +124,23 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     recorder.finish(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
     target = session.config.getoption("--stackproof-json")
-    if target:
-        Path(target).write_text(json.dumps(recorder.as_json(), indent=2) + "\n", encoding="utf-8")
+    not_written = _write_verdicts(recorder, target) if target else ""
+    if not_written:
+        session.config.stash[_NOT_WRITTEN] = not_written
+        if session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
     if not recorder.conclusive and session.exitstatus == pytest.ExitCode.OK:
         # A clause that was planned and has no verdict of its own is not a success.
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _write_verdicts(recorder: Recorder, target: str) -> str:
+    """Write them; the sentence that says why that was not possible, for the summary."""
+    try:
+        Path(target).write_text(json.dumps(recorder.as_json(), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        return f"The verdicts could not be written to {target}: {error.strerror}."
+    return ""
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -136,6 +150,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.section("stackproof: verdicts")
     for line in recorder.summary():
         terminalreporter.write_line(line)
+    if _NOT_WRITTEN in config.stash:
+        terminalreporter.write_line(config.stash[_NOT_WRITTEN], red=True)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from .case import Case
-from .clauses import Planned, absence_proof, clause_of, planned_clauses
+from .clauses import VISIBLE_ATTRIBUTE, Planned, absence_proof, clause_of, planned_clauses
 from .contract import CASE_KEY, GATE_KEY, Contract
 from .explain import explain
 from .guard import patched
@@ -163,7 +163,7 @@ class Recorder:
             proof = absence_proof(type(instance), clause.id)
             if proof is None:
                 raise RuntimeError(f"{clause.id} has no proof that {clause.needs} is absent")
-            case.absent = True
+            case.absent, case.absence_visible = True, getattr(proof, VISIBLE_ATTRIBUTE, True)
             body = proof.__get__(instance)
             names = tuple(n for n in names if n in proof.__code__.co_varnames[: proof.__code__.co_argcount])
         with time_limit(clause.seconds, f"{clause.id}"):

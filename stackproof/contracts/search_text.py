@@ -81,6 +81,10 @@ class SearchTextContract(SearchBatchContract):
         expect(self.add(backend, document), "the number of indexed documents").equals(1)
         expect(ids(backend, "exercise"), "ids that were found").contains("exercise")
 
+    def meets(self, backend: SearchIndex, other: SearchIndex) -> bool:
+        self.add(backend, document_of("elsewhere", "elsewhere"))
+        return bool(ids(other, "elsewhere"))
+
     def operations(self, backend: SearchIndex) -> dict[str, Callable[[], object]]:
         found: dict[str, Callable[[], object]] = {
             "index": lambda: backend.index([document_of("a", "gold")]),

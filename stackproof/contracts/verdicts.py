@@ -15,7 +15,7 @@ class Verdict(StrEnum):
     FAIL = "FAIL"
     """The rule was broken."""
     NOT_SUPPORTED = "NOT_SUPPORTED"
-    """The capability is not declared, and was proven absent."""
+    """The capability is not declared, and was proven absent; or, of an order, cannot be seen to be absent, as the reason says."""
     SKIPPED = "SKIPPED"
     """The environment could not run it. Makes the result partial."""
     INCONCLUSIVE = "INCONCLUSIVE"

@@ -31,6 +31,10 @@ class Order(Enum):
     TOTAL = "total"
 
 
+LEAST = {"max_key_bytes": 16, "max_payload_bytes": 256, "max_document_bytes": 256}
+"""Capability -> the smallest limit that can be declared: the suite's smallest test data must stay under it."""
+
+
 class _Checked:
     """A declaration that cannot be true is refused when it is made: a limit that is no number would switch clauses off."""
 
@@ -39,19 +43,19 @@ class _Checked:
     def __post_init__(self) -> None:
         for field in fields(self):  # type: ignore[arg-type]
             value, default = getattr(self, field.name), field.default
-            trouble = _trouble(value, default)
+            trouble = _trouble(value, default, LEAST.get(field.name, 1))
             if trouble:
                 raise ConfigurationError(f"{type(self).__name__}({field.name}={value!r}): {trouble}")
 
 
-def _trouble(value: object, default: object) -> str:
+def _trouble(value: object, default: object, least: int) -> str:
     """What is wrong with a declared value, judged by the kind of its default."""
     if isinstance(default, bool | Enum):
         return "" if isinstance(value, type(default)) else f"a {type(default).__name__} is needed"
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
         return "a finite number of at least 0 is needed"
-    if isinstance(default, int) and (not isinstance(value, int) or value < 1):
-        return "a whole number of at least 1 is needed"
+    if isinstance(default, int) and (not isinstance(value, int) or value < least):
+        return f"a whole number of at least {least} is needed"
     return ""
 
 
@@ -62,7 +66,7 @@ class CacheCapabilities(_Checked):
     ttl_resolution: float = 0.001
     """Seconds. An entry lives at least its ttl and is gone at the latest one resolution after it (plus scheduling)."""
     max_key_bytes: int = 1024
-    """Largest key, in bytes of its UTF-8 form. A longer one is rejected."""
+    """Largest key, in bytes of its UTF-8 form, at least 16. A longer one is rejected."""
     max_value_bytes: int = 1024 * 1024
     """Largest value for which a round trip is promised, in bytes (a string of n ASCII characters has n)."""
     shared: bool = False
@@ -82,7 +86,7 @@ class EventCapabilities(_Checked):
     order: Order = Order.NONE
     """NONE, PER_KEY or TOTAL: the order in which one subscriber sees events, also when a handler fails once."""
     max_payload_bytes: int = 256 * 1024
-    """Largest payload, in bytes of its compact JSON form; one byte more is rejected before anything is sent."""
+    """Largest payload, in bytes of its compact JSON form, at least 256; one byte more is rejected before anything is sent."""
     delivery_seconds: float = 2.0
     """Upper bound of the time from `publish` returning to the handler being called, on an idle system."""
     groups: bool = False
@@ -128,7 +132,7 @@ class SearchCapabilities(_Checked):
     visible_within: float = 0.0
     """Seconds after `index` returned in which its documents are found; 0 means at once."""
     max_document_bytes: int = 256 * 1024
-    """Largest title plus text, in bytes of UTF-8; a longer document is rejected by name."""
+    """Largest title plus text, in bytes of UTF-8, at least 256; a longer document is rejected by name."""
     batch_size: int = 1000
     """The backend's own largest batch; `index` takes any number of documents nevertheless."""
     delete: bool = False

@@ -21,7 +21,7 @@ from .text import one_line, visible
 from .words import groups, sightings
 
 _SKIPPED = {
-    Verdict.NOT_SUPPORTED: "proven absent",
+    Verdict.NOT_SUPPORTED: "not supported",
     Verdict.SKIPPED: "not executed",
     Verdict.PROVISIONAL: "provisional, not counted",
 }

@@ -37,7 +37,7 @@ TONE = {
 """The verdict that a level is coloured like."""
 
 _MEANING = {
-    Level.HOLDS: "Every planned clause passed, or what it needs was proven absent.",
+    Level.HOLDS: "Every planned clause passed, or needs what is not declared and was not seen.",
     Level.BROKEN: "At least one clause failed: a rule of the contract is broken.",
     Level.INCONCLUSIVE: "No clause failed, but at least one could not be decided. That is not a pass.",
     Level.PARTIAL: "No clause failed, but not everything that was planned counts: ",

@@ -94,6 +94,8 @@ class ExternalServer(Server):
         parts = urlsplit(self._url)
         if not parts.scheme:
             raise ValueError("no scheme")
+        if "@" in parts.path + parts.fragment:
+            raise ValueError("a password that was not encoded: the host would be a part of it")
         if parts.scheme == "unix":
             return [parts.path]
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}

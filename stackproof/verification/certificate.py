@@ -23,7 +23,7 @@ class Level(StrEnum):
     """What a certificate says as a whole. Levels, never a percentage: what is missing must not look like a small number."""
 
     HOLDS = "HOLDS"
-    """Every planned clause passed or was proven absent, unaltered."""
+    """Every planned clause passed or is not supported, unaltered."""
     BROKEN = "BROKEN"
     """At least one clause failed."""
     INCONCLUSIVE = "INCONCLUSIVE"

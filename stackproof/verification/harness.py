@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from stackproof.adapters.settings import Settings
+from stackproof.container import takes_namespace
 from stackproof.contracts import Contract, contract_for
 from stackproof.contracts.faulty import Faulty
 from stackproof.contracts.mutants import all_mutants
@@ -51,7 +52,7 @@ def _built_in(target: Target, settings: Settings) -> dict[str, Any]:
         faults, variables = through(settings, VARIABLES[target.server])
         return _behind(faults, lambda: target.make(Settings(variables), namespace))
 
-    harness: dict[str, Any] = {"make_backend": make_backend}
+    harness: dict[str, Any] = {"make_backend": make_backend, "hands_namespace_on": True}
     if target.server in NOWHERE:
         harness["make_unreachable"] = make_unreachable
     if target.server in VARIABLES:
@@ -77,8 +78,9 @@ def _given(target: Target, base: type[Any], shared: dict[str, Any]) -> tuple[typ
         return _into_sink(self, target.make(Settings.from_environment(), namespace))
 
     shared["make_backend"] = make_backend
+    shared["hands_namespace_on"] = isinstance(found, type) and takes_namespace(found)
     declared = getattr(found, "capabilities", None)
-    if declared is not None:
+    if declared is not None and not isinstance(found, type):  # of a class, the instance knows: it may have its own
         shared["capabilities"] = declared
     return base, shared
 
@@ -93,7 +95,13 @@ def _mutant_harness(name: str) -> dict[str, Any]:
         made: Faulty[Any] = kind.make_faulty(namespace)
         return made
 
-    harness = {"make_backend": make_backend, "capabilities": getattr(kind, "capabilities", None), "shrink_seconds": 0.2}
+    declared = getattr(kind, "capabilities", None)
+    harness = {
+        "make_backend": make_backend,
+        "capabilities": declared,
+        "hands_namespace_on": True,
+        "shrink_seconds": 0.2,
+    }
     if hasattr(kind, "make_faulty"):  # a double that stands for a backend with a server
         harness["make_faulty"] = make_faulty
     return harness

@@ -12,14 +12,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from stackproof.contracts.secrets import scrubbed
 from stackproof.contracts.stream import StreamEvent, from_line
 
 from .plan import PLAN_VARIABLE, Plan
-from .runs import keep
+from .runs import StorageError, keep
 
 
 @dataclass(slots=True)
@@ -28,6 +29,8 @@ class WorkerProcess:
 
     process: subprocess.Popen[bytes]
     events: Path
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What it was started with: its secrets go out of what it printed."""
     _position: int = 0
 
     @classmethod
@@ -45,6 +48,8 @@ class WorkerProcess:
             sys.executable, "-P", "-m", "stackproof.verification.pytest_process",
             "--pyargs", "stackproof.verification.collected",
             "-p", "stackproof.contracts.plugin", "-p", "no:cacheprovider", "--noconftest", "-q", "--no-header",
+            # Its text is the backend's: what it says at length would stand in the log until the end, see `_scrub_log`.
+            "-p", "no:warnings",
             "--show-capture=no", "-c", str(ini), "--rootdir", str(directory),
             "--stackproof-events", str(events), "--stackproof-seed", str(plan.seed), "--stackproof-profile", plan.profile,
             "--stackproof-again", plan.again,
@@ -55,7 +60,7 @@ class WorkerProcess:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and package
                 command, env=own, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True
             )
-        return cls(process, events)
+        return cls(process, events, own)
 
     def news(self) -> Iterator[StreamEvent]:
         """The events that came since the last call. A line that is not complete yet is left for the next one."""
@@ -85,6 +90,22 @@ class WorkerProcess:
         self.process.wait()
         if self.process.stdin is not None:
             self.process.stdin.close()
+        self._scrub_log()
+
+    def _scrub_log(self) -> None:
+        """Take the secrets out of what was printed. Where that cannot be kept, nothing is kept of it."""
+        log = self.events.parent / "worker.log"
+        if not log.exists():
+            return
+        printed = log.read_text(encoding="utf-8", errors="backslashreplace")
+        clean = scrubbed(printed, self.environ)
+        if clean == printed:
+            return
+        try:
+            keep(log, clean)
+        except StorageError:
+            log.unlink()
+            raise
 
     def how_it_ended(self) -> str:
         """In words, to be put after "the process of the backend"."""

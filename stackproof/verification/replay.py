@@ -174,12 +174,19 @@ def find_failures(name: str) -> list[Again]:
         except ConfigurationError:
             continue
         return _chosen(_failures(directory / "certificate.json"), clause, name)
+    unreadable = []
     if re.fullmatch(rf"[0-9a-f]{{{SHORT_ID}}}", name):
         for path in sorted(RUNS.glob("*/certificate.json"), key=lambda p: p.parent.name, reverse=True):
-            found = [again for run_id, again in _failures(path) if short_id(run_id, again) == name]
+            try:
+                failures = _failures(path)
+            except ConfigurationError:  # of another run, perhaps: it is named only where nothing is found
+                unreadable.append(str(path))
+                continue
+            found = [again for run_id, again in failures if short_id(run_id, again) == name]
             if found:
                 return found
-    raise ConfigurationError(f"there is no run and no failure {name!r}; runs are kept in {RUNS}")
+    beside = f"; not readable: {', '.join(unreadable)}" if unreadable else ""
+    raise ConfigurationError(f"there is no run and no failure {name!r}; runs are kept in {RUNS}{beside}")
 
 
 def _readings(name: str) -> Iterator[tuple[str, str]]:
@@ -194,7 +201,7 @@ def _failures(path: Path) -> list[tuple[str, Again]]:
     """(run id, failure) of a certificate; `ConfigurationError` where it cannot be read."""
     try:
         certificate = from_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigurationError(f"{path} cannot be read: {error}") from error
     rows = [record.result for record in certificate.clauses if record.result.failure is not None]
     return [(certificate.id, _again(row, certificate)) for row in rows]

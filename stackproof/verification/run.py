@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import stackproof
+from stackproof.contracts import contract_for
+from stackproof.contracts.clauses import planned_clauses
 from stackproof.contracts.ledger import Ledger
 from stackproof.contracts.smoke import Trouble
-from stackproof.contracts.stream import StreamEvent, TargetSmoked
+from stackproof.contracts.stream import PlannedClause, StreamEvent, TargetPlanned, TargetSmoked
 from stackproof.exits import Exit
 from stackproof.servers import Server
 from stackproof.targets import Target
@@ -67,10 +69,35 @@ def verify(
     except KeyboardInterrupt:
         interrupted = True
     records = {server.name: describe_server(server) for server in servers}
+    seconds = round(time.monotonic() - began, 2)
+    return _certificate(targets, work.ledger, records, options, run_id, created, seconds, interrupted)
+
+
+def interrupted_before(targets: Iterable[Target], options: VerifyOptions, run_id: str) -> Certificate:
+    """The certificate of a verification that was interrupted before its first clause. No backend is imported for it."""
+    targets, ledger = list(targets), Ledger()
+    for target in targets:
+        planned = [plan.clause for plan in planned_clauses(contract_for(target.concern), options.profile)]
+        wanted = [clause for clause in planned if not options.clauses or clause.id in options.clauses]
+        ledger.feed(TargetPlanned(target.name, target.concern, tuple(PlannedClause.of(clause) for clause in wanted)))
+    ledger.close("not executed: interrupted")
+    return _certificate(targets, ledger, {}, options, run_id, datetime.now(UTC), 0.0, interrupted=True)
+
+
+def _certificate(
+    targets: list[Target],
+    ledger: Ledger,
+    records: Mapping[str, ServerRecord],
+    options: VerifyOptions,
+    run_id: str,
+    created: datetime,
+    seconds: float,
+    interrupted: bool,
+) -> Certificate:
     return Certificate(
         id=run_id,
         created=created.isoformat(timespec="seconds"),
-        seconds=round(time.monotonic() - began, 2),
+        seconds=seconds,
         version=stackproof.__version__,
         suite_digest=suite_digest(),
         command=command_for(targets, options),
@@ -80,8 +107,8 @@ def verify(
         origin=options.origin,
         environment=describe_environment(),
         servers=tuple(records.values()),
-        targets=tuple(_target_record(t, work.ledger.smokes.get(t.name), records) for t in targets),
-        clauses=tuple(_clause_records(targets, work.ledger, records)),
+        targets=tuple(_target_record(t, ledger.smokes.get(t.name), records) for t in targets),
+        clauses=tuple(_clause_records(targets, ledger, records)),
         interrupted=interrupted,
         selected=options.clauses,
         selftest=options.selftest,

@@ -181,7 +181,7 @@ def _selftest(certificate: Certificate, installed: Installed) -> Iterator[str]:
     """A full certificate says whether the suite that made it can fail."""
     told = certificate.selftest
     if not told:
-        if certificate.profile == "full":
+        if certificate.profile == "full" and not certificate.interrupted:
             yield "It is of the full profile, but does not say how the self-test of its suite ended."
         return
     if not {"seed", "mutants", "killed", "survivors"} <= told.keys():

@@ -10,6 +10,7 @@ from stackproof.interfaces import BackendError, CacheValue, Missing, OperationTi
 
 from . import mutant
 from .remote import BusyError, RemoteCache, T
+from .remote_bases import GivesUpForEver, TakesTimeOutsForNothingDone
 
 
 @mutant(of=RemoteCache, killed_by="LIFE-09", imitates="E14")
@@ -55,11 +56,8 @@ class GivesNothingWhenItBreaks(RemoteCache):
 
 
 @mutant(of=RemoteCache, killed_by="LIFE-11")
-class TakesEveryTimeOutForNothingDone(RemoteCache):
+class TakesEveryTimeOutForNothingDone(TakesTimeOutsForNothingDone, RemoteCache):
     """A write that timed out is given up on as something that the caller may repeat: nothing was applied, it says."""
-
-    def over(self, serve: Callable[[], T], *, writes: bool) -> T:
-        return super().over(serve, writes=False)
 
 
 @mutant(of=RemoteCache, killed_by="LIFE-16")
@@ -98,3 +96,8 @@ class TakesARefusedWriteForDone(RemoteCache):
         except BackendError as error:
             if not isinstance(error.__cause__, BusyError):
                 raise
+
+
+@mutant(of=RemoteCache, killed_by="LIFE-10", imitates="E13")
+class NeverConnectsAgain(GivesUpForEver, RemoteCache):
+    """Whose connection was refused once does not try another one."""

@@ -7,6 +7,7 @@ from stackproof.interfaces import Event, IndeterminateError, UnavailableError
 
 from . import mutant
 from .remote import BusyError, Publication, RemoteBus, RemoteSubscription, T
+from .remote_bases import GivesUpForEver, WaitsWithoutALimit
 
 
 class _Forgotten(RemoteSubscription):
@@ -116,3 +117,13 @@ class ReportsTheWholeBatch(RemoteBus):
         if any(each.error is not None for each in batch):
             for each in batch:
                 each.error = UnavailableError("the broker refused the batch")
+
+
+@mutant(of=RemoteBus, killed_by="LIFE-09", imitates="E14")
+class HasNoTimeLimit(WaitsWithoutALimit, RemoteBus):
+    """A publish whose confirmation does not come is waited for without a limit."""
+
+
+@mutant(of=RemoteBus, killed_by="LIFE-10", imitates="E13")
+class NeverConnectsAgain(GivesUpForEver, RemoteBus):
+    """Whose connection was refused once does not try another one."""

@@ -26,6 +26,7 @@ from stackproof.interfaces import (
 from . import interactions_faults as interactions_faults
 from . import interactions_histories as interactions_histories
 from . import interactions_keys as interactions_keys
+from . import interactions_lifecycle as interactions_lifecycle
 from . import interactions_processes as interactions_processes
 from . import interactions_reads as interactions_reads
 from . import interactions_sequences as interactions_sequences

@@ -9,7 +9,8 @@ from stackproof.adapters.interactions.memory import MemoryInteractionStore
 from stackproof.interfaces import BackendError, IndeterminateError, Interaction, Summary, UnavailableError
 
 from .registry import mutant
-from .remote import BusyError, RefusedError, RemoteStore, T
+from .remote import BusyError, RemoteStore, T
+from .remote_bases import GivesUpForEver, WaitsWithoutALimit
 
 
 @mutant(of=RemoteStore, killed_by="LIFE-11", imitates="I25")
@@ -24,19 +25,13 @@ class SaysNothingWasApplied(RemoteStore):
 
 
 @mutant(of=RemoteStore, killed_by="LIFE-10", imitates="E13")
-class NeverConnectsAgain(RemoteStore):
+class NeverConnectsAgain(GivesUpForEver, RemoteStore):
     """Whose connection was refused once does not try another one."""
 
-    dead = False
 
-    def over(self, serve: Callable[[], T], *, writes: bool) -> T:
-        if self.dead:
-            raise UnavailableError("the connection is closed")
-        try:
-            return super().over(serve, writes=writes)
-        except UnavailableError as error:
-            self.dead = isinstance(error.__cause__, RefusedError)
-            raise
+@mutant(of=RemoteStore, killed_by="LIFE-09", imitates="E14")
+class HasNoTimeLimit(WaitsWithoutALimit, RemoteStore):
+    """A statement whose answer does not come is waited for without a limit."""
 
 
 @mutant(of=RemoteStore, killed_by="STORE-28", imitates="I26")

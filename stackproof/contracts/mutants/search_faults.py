@@ -8,6 +8,7 @@ from stackproof.interfaces import BackendError, Document, Hit, RejectedError, Se
 
 from .registry import mutant
 from .remote import BusyError, RemoteIndex, T
+from .remote_bases import GivesUpForEver, TakesTimeOutsForNothingDone, WaitsWithoutALimit
 
 
 @mutant(of=RemoteIndex, killed_by="SEARCH-07", imitates="S17")
@@ -97,3 +98,18 @@ class CountsWhatItSent(RemoteIndex):
     def index(self, documents: Iterable[Document]) -> int:
         batch = list(documents)
         return super().index(batch) + len(batch) // 2
+
+
+@mutant(of=RemoteIndex, killed_by="LIFE-09", imitates="E14")
+class HasNoTimeLimit(WaitsWithoutALimit, RemoteIndex):
+    """A request whose answer does not come is waited for without a limit."""
+
+
+@mutant(of=RemoteIndex, killed_by="LIFE-10", imitates="E13")
+class NeverConnectsAgain(GivesUpForEver, RemoteIndex):
+    """Whose connection was refused once does not try another one."""
+
+
+@mutant(of=RemoteIndex, killed_by="LIFE-11", imitates="I25")
+class TakesEveryTimeOutForNothingDone(TakesTimeOutsForNothingDone, RemoteIndex):
+    """Documents whose answer was lost are reported as if the server had never got them."""
