@@ -22,6 +22,7 @@ from stackproof.interfaces import (
     BulkInteractionStore,
     CacheStore,
     CacheValue,
+    ConfigurationError,
     DeletableIndex,
     Document,
     Event,
@@ -61,6 +62,10 @@ def bridged(interface: type[B], make: Callable[[], Any], *, seconds: float = CAL
     except BaseException:
         loop.close()
         raise
+    absent = [name for name in sorted(interface.__abstractmethods__) if not callable(getattr(backend, name, None))]
+    if absent:
+        loop.close()
+        raise ConfigurationError(f"{type(backend).__name__} is no {interface.__name__}: it has no {', '.join(absent)}")
     method, richer = _OPTIONAL.get(interface, ("", _Bridge))
     kind = richer if method and hasattr(backend, method) else _BRIDGES[interface]
     return cast("B", kind(backend, loop, seconds))
@@ -75,6 +80,7 @@ class _Bridge(Backend):
         self._seconds = seconds
         self._closed = False
         self._closing = threading.Lock()
+        self.__stackproof_backend__ = type(backend)  # what a certificate is about: the bridge is ours
         self._process = os.getpid()
         capabilities = getattr(backend, "capabilities", None)
         if capabilities is not None:

@@ -26,6 +26,8 @@ _MUTANTS: Final = f"{PACKAGE}.mutants"
 _Marks = tuple[object, ...]
 _Memory = dict[tuple[str, str], _Marks]
 """(class or nothing, name) -> what it was."""
+_BY_PYTHON: Final = frozenset({"__annotations__", "__annotations_cache__"})
+"""What Python itself adds to a class when somebody asks for it."""
 MANY: Final = 5
 """So many are named."""
 _NOTHING: Final[_Marks] = ()
@@ -120,7 +122,8 @@ def _look_at(module: ModuleType) -> _Memory:
         found["", name] = _marks(value)
         if isinstance(value, type) and value.__module__ == module.__name__:
             for attribute, inner in list(vars(value).items()):
-                found[value.__qualname__, attribute] = _marks(inner)
+                if attribute not in _BY_PYTHON:
+                    found[value.__qualname__, attribute] = _marks(inner)
     del found["", "__builtins__"]  # the import fills it in
     return found
 
