@@ -22,6 +22,7 @@ from stackproof.interfaces import (
     Backend,
     CacheStore,
     ClosedError,
+    ConfigurationError,
     OperationTimeoutError,
     UnavailableError,
 )
@@ -240,3 +241,33 @@ def test_a_fork_does_not_use_the_loop_of_its_parent() -> None:
 def test_only_the_interfaces_that_wait_have_a_bridge() -> None:
     with pytest.raises(TypeError, match="there is a bridge for CacheStore"):
         bridged(Backend, AsyncCache)  # type: ignore[type-abstract]
+
+
+def test_what_has_not_the_methods_is_refused_and_leaves_no_thread() -> None:
+    before = set(threading.enumerate())
+    for made in (None, object()):
+        with pytest.raises(
+            ConfigurationError, match="is no CacheStore: it has no delete, disconnect, get, get_or_fetch"
+        ):
+            bridged(CacheStore, lambda made=made: made)
+    assert set(threading.enumerate()) == before
+
+
+def test_a_certificate_is_about_the_backend_behind_the_bridge(tmp_path: Path) -> None:
+    source = Path(__file__).with_name("asyncio_caches.py").read_text()
+    (tmp_path / "mine.py").write_text(source)
+    (tmp_path / "bridge.py").write_text(
+        "from mine import AsyncCache\nfrom stackproof.contracts import bridged\nfrom stackproof.interfaces import CacheStore\n"
+        "def make(namespace):\n    return bridged(CacheStore, lambda: AsyncCache())\n"
+    )
+    done = stackproof("verify", "--backend", "cache=bridge:make", "--clause", "CACHE-02", "--out", "run", cwd=tmp_path)
+    assert done.returncode == 3, done.stdout + done.stderr
+    record = json.loads((tmp_path / "run" / "certificate.json").read_text())["targets"][0]
+    assert record["backend"] == "mine.AsyncCache"
+    assert "PARTIAL" in stackproof("verify", "--check", "run", cwd=tmp_path).stdout
+    for changed in ("mine.py", "bridge.py"):
+        (tmp_path / changed).write_text((tmp_path / changed).read_text() + "# changed\n")
+        done = stackproof("verify", "--check", "run", cwd=tmp_path)
+        assert done.returncode == 3
+        assert "another mine.AsyncCache is installed" in done.stdout
+        (tmp_path / changed).write_text((tmp_path / changed).read_text().removesuffix("# changed\n"))

@@ -285,3 +285,21 @@ def test_two_classes_of_one_name_are_two_backends(pytester: pytest.Pytester) -> 
     assert result.ret == 1
     assert rows
     assert "mine (" in result.stdout.str()
+
+
+def test_trouble_at_the_first_use_is_not_green(pytester: pytest.Pytester) -> None:
+    result, rows = run(
+        pytester,
+        """
+        class CannotClean(MemoryCache):
+            def drop_namespace(self):
+                raise RuntimeError("cannot drop")
+
+        class TestMine(OneContract):
+            def make_backend(self, namespace):
+                return CannotClean(namespace=namespace)
+        """,
+    )
+    assert {row["verdict"] for row in rows.values()} == {"PASS"}
+    assert result.ret == 1
+    assert "first use: backend trouble" in result.stdout.str()

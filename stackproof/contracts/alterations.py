@@ -16,11 +16,12 @@ HOOKS = frozenset(
         "delivery_seconds",
         "target_name",
         "only_clauses",
+        "namespace_is_passed_on",
     }
 )
 """What a third party fills in. Everything else of a contract is ours."""
 
-_ALWAYS = frozenset({"declared", "__getattribute__"})
+_ALWAYS = frozenset({"declared", "meet", "__getattribute__"})
 """What changes every clause of every contract: what the backend declares, and what is found under any name."""
 
 _OURS = "stackproof.contracts."

@@ -44,6 +44,12 @@ class CacheContract(CacheSequenceClauses):
         expect(backend.delete(key), "delete of a present key").is_true()
         expect(backend.get(key), "a key that was just deleted").is_missing()
 
+    def meet(self, first: CacheStore, second: CacheStore) -> bool:
+        """Look through one for a key that the other has."""
+        key = uuid.uuid4().hex[: self.declared(first).max_key_bytes]
+        first.set(key, "met", ttl=60)
+        return second.get(key) is not MISSING
+
     def operations(self, backend: CacheStore) -> dict[str, Callable[[], object]]:
         return {
             "get": lambda: backend.get("operation"),

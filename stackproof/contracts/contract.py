@@ -58,6 +58,10 @@ class Contract(Generic[B]):
         born_with = {name: value for name, value in vars(cls).items() if clause_of(value) is not None}
         setattr(cls, BIRTH_ATTRIBUTE, born_with)
 
+    namespace_is_passed_on: ClassVar[bool] = False
+    """Whether it is known that `make_backend` gives the namespace to the backend. Where it is not, data that two namespaces
+    share may be the fault of either, and no clause can tell."""
+
     def make_backend(self, namespace: str) -> B:
         """A new instance of the backend that keeps everything it stores under this name. Called several times a clause.
 
@@ -80,6 +84,10 @@ class Contract(Generic[B]):
     def exercise(self, backend: Any) -> None:
         """One small write and read through the interface; raises where the answer is wrong."""
         raise TypeError(f"{type(self).__name__} does not say how its backend is exercised")
+
+    def meet(self, first: Any, second: Any) -> bool:
+        """Whether something that is written through one instance is there for another one, of another namespace."""
+        return False
 
     def operations(self, backend: Any) -> dict[str, Callable[[], object]]:
         """Each operation of the interface, by name, ready to be called once: for the clauses about closed backends."""

@@ -40,6 +40,10 @@ MARGIN_SECONDS = 3.0
 """What a loaded machine may need beyond the promised time before an event counts as lost."""
 
 
+MEETING_SECONDS = 0.2
+"""How long an event that reached its own subscriber may take to reach one of another namespace as well."""
+
+
 class EventContentContract(EventFaultContract):
     """The clauses about contents and names."""
 
@@ -70,6 +74,22 @@ class EventContentContract(EventFaultContract):
             expect({e.event_id for e in listener.handled}, "the events that arrived").equals({event.event_id})
         finally:
             subscription.close()
+
+    def meet(self, first: Any, second: Any) -> bool:
+        """Subscribe to one topic of both; when an event of the first has arrived there, it must not arrive at the other."""
+        topic, here, there = f"meeting-{uuid.uuid4().hex}", Listener(), Listener()
+        subscriptions = [first.subscribe(topic, here), second.subscribe(topic, there)]
+        try:
+            first.publish(topic, numbered(1))
+            patience = self.declared(first).delivery_seconds + MARGIN_SECONDS
+            eventually(lambda: here.handled or there.handled, "the event arrives", patience)
+            latest = time.monotonic() + MEETING_SECONDS
+            while not there.handled and time.monotonic() < latest:
+                time.sleep(0.01)
+            return bool(there.handled)
+        finally:
+            for subscription in subscriptions:
+                subscription.close()
 
     def operations(self, backend: Any) -> dict[str, Callable[[], object]]:
         return {

@@ -13,9 +13,9 @@ import builtins
 import importlib.abc
 import sys
 from collections.abc import Iterator, Sequence
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.machinery import ModuleSpec
 from types import FunctionType, ModuleType
-from typing import Final
+from typing import Any, Final
 
 PACKAGE: Final = __name__.rpartition(".")[0]
 _FOUNDATION: Final = f"{PACKAGE.rpartition('.')[0]}.interfaces"
@@ -33,27 +33,36 @@ MANY: Final = 5
 _NOTHING: Final[_Marks] = ()
 
 
-class _Loader(SourceFileLoader):
+class _Loader(importlib.abc.Loader):
     """Remembers a module when it has been executed. The memory goes with the module, so that a second copy has its own."""
 
-    memory: _Memory | None = None
+    def __init__(self, loader: importlib.abc.Loader) -> None:
+        self.loader = loader
+        self.memory: _Memory | None = None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self.loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        super().exec_module(module)
+        self.loader.exec_module(module)
         self.memory = _look_at(module)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.loader, name)  # where its source is, and whatever else is asked of a loader
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds the suite's modules where they are found anyway, and has them loaded by a `_Loader`."""
+    """Has the suite's modules found by whoever finds them anyway (pytest does), and loaded by a `_Loader`."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if not name.startswith(f"{PACKAGE}."):
             return None
-        spec = PathFinder.find_spec(name, path, target)
-        if spec is not None and type(spec.loader) is SourceFileLoader:
-            spec.loader = _Loader(spec.loader.name, spec.loader.path)
+        others = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
+        spec = next((spec for finder in others if (spec := finder.find_spec(name, path, target)) is not None), None)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Loader(spec.loader)
         return spec
 
 
@@ -124,7 +133,7 @@ def _look_at(module: ModuleType) -> _Memory:
             for attribute, inner in list(vars(value).items()):
                 if attribute not in _BY_PYTHON:
                     found[value.__qualname__, attribute] = _marks(inner)
-    del found["", "__builtins__"]  # the import fills it in
+    found.pop(("", "__builtins__"), None)  # the import fills it in
     return found
 
 

@@ -29,6 +29,11 @@ def fresh_namespace() -> str:
     return f"sp_{_RUN}_{next(_numbers)}"
 
 
+def unlike_namespace() -> str:
+    """The same, and not to be taken for a `fresh_namespace` by anything that cuts, joins or folds names."""
+    return f"sp_{next(_numbers)}z{_RUN[::-1]}"
+
+
 @dataclass(slots=True)
 class Instances:
     """Opens instances, and closes all of them at the end; what goes wrong then is noted, not raised.

@@ -32,6 +32,7 @@ from .interaction_samples import (
     contact,
     expect_summaries,
     history,
+    new_id,
     record_each,
     walk,
     walk_in_turns,
@@ -53,6 +54,13 @@ class InteractionReads(InteractionFaultContract):
             store.record_events(events)
         else:
             callers.each([partial(record_each, store, events[start::8]) for start in range(8)])
+
+    def meet(self, first: Any, second: Any) -> bool:
+        """Look through one for a contact that was recorded through the other."""
+        limits = self.declared(first)
+        event = contact(customer=new_id(limits), event_id=new_id(limits))
+        first.record_event(event)
+        return bool(walk(second, about(customer=event.customer)))
 
     @clause(
         "STORE-02",

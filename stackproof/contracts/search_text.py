@@ -80,6 +80,11 @@ class SearchTextContract(SearchFaultContract):
         expect(self.add(backend, document), "the number of indexed documents").equals(1)
         expect(ids(backend, "exercise"), "ids that were found").contains("exercise")
 
+    def meet(self, first: SearchIndex, second: SearchIndex) -> bool:
+        """Look through one for a document that the other has."""
+        self.add(first, document_of("met", "a meeting"))
+        return "met" in ids(second, "meeting")
+
     def operations(self, backend: SearchIndex) -> dict[str, Callable[[], object]]:
         found: dict[str, Callable[[], object]] = {
             "index": lambda: backend.index([document_of("a", "gold")]),

@@ -9,7 +9,7 @@ from typing import Any
 from stackproof.interfaces import ConfigurationError, OperationTimeoutError, UnavailableError
 
 from .expectations import ContractViolation
-from .instances import Instances, fresh_namespace
+from .instances import Instances, fresh_namespace, unlike_namespace
 from .journal import Journal, unwrapped
 from .timelimit import OutOfTime, time_limit
 
@@ -48,10 +48,10 @@ def smoke_test(contract: Any) -> tuple[Smoke, Any]:
     made: list[Any] = []
     try:
         with time_limit(SMOKE_SECONDS, "the first use of the backend"):
-            made.append(_make(contract, instances))
-            made.append(_make(contract, instances))
+            made.append(_make(contract, instances, fresh_namespace()))
+            made.append(_make(contract, instances, unlike_namespace()))
             _look_at(contract, made)
-            _use(contract, made[0])
+            _use(contract, *made)
     except _Found as found:
         return found.smoke, made[0] if made else None
     except OutOfTime as error:
@@ -65,9 +65,9 @@ def smoke_test(contract: Any) -> tuple[Smoke, Any]:
     return Smoke(), made[0]
 
 
-def _make(contract: Any, instances: Instances) -> Any:
+def _make(contract: Any, instances: Instances, namespace: str) -> Any:
     try:
-        backend = unwrapped(instances.open(contract, fresh_namespace(), Journal()))
+        backend = unwrapped(instances.open(contract, namespace, Journal()))
     except (UnavailableError, OperationTimeoutError) as error:
         raise _Found(Trouble.SERVER, str(error)) from error
     except ConfigurationError as error:
@@ -105,13 +105,19 @@ def _look_at(contract: Any, made: list[Any]) -> None:
         )
 
 
-def _use(contract: Any, backend: Any) -> None:
+def _use(contract: Any, backend: Any, other: Any) -> None:
     ping = getattr(backend, "ping", None)
     try:
         answers = ping is None or ping()
         contract.exercise(backend)  # also when ping is false: the error of a real operation says why
         if not answers:
             raise _Found(Trouble.BACKEND, "ping() is false, while the backend works.")
+        if not contract.namespace_is_passed_on and contract.meet(backend, other):
+            raise _Found(
+                Trouble.HARNESS,
+                f"{_factory(contract)} returned two instances for two namespaces, and what is written through one is there "
+                "for the other. Either it does not pass the namespace on, or the backend makes no use of it.",
+            )
     except (UnavailableError, OperationTimeoutError) as error:
         raise _Found(Trouble.SERVER, str(error)) from error
     except ContractViolation as error:

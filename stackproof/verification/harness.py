@@ -51,7 +51,7 @@ def _built_in(target: Target, settings: Settings) -> dict[str, Any]:
         faults, variables = through(settings, VARIABLES[target.server])
         return _behind(faults, lambda: target.make(Settings(variables), namespace))
 
-    harness: dict[str, Any] = {"make_backend": make_backend}
+    harness: dict[str, Any] = {"make_backend": make_backend, "namespace_is_passed_on": True}
     if target.server in NOWHERE:
         harness["make_unreachable"] = make_unreachable
     if target.server in VARIABLES:
@@ -76,7 +76,7 @@ def _given(target: Target, base: type[Any], shared: dict[str, Any]) -> tuple[typ
     def make_backend(self: Any, namespace: str) -> Any:
         return _into_sink(self, target.make(Settings.from_environment(), namespace))
 
-    shared["make_backend"] = make_backend
+    shared |= {"make_backend": make_backend, "namespace_is_passed_on": isinstance(found, type)}
     declared = getattr(found, "capabilities", None)
     if declared is not None:
         shared["capabilities"] = declared
@@ -93,7 +93,11 @@ def _mutant_harness(name: str) -> dict[str, Any]:
         made: Faulty[Any] = kind.make_faulty(namespace)
         return made
 
-    harness = {"make_backend": make_backend, "capabilities": getattr(kind, "capabilities", None)}
+    harness = {
+        "make_backend": make_backend,
+        "namespace_is_passed_on": True,
+        "capabilities": getattr(kind, "capabilities", None),
+    }
     if hasattr(kind, "make_faulty"):  # a double that stands for a backend with a server
         harness["make_faulty"] = make_faulty
     return harness
