@@ -40,7 +40,17 @@ class TestGate:
             {"targets": tuple(replace(target, digest="") for target in certificate().targets)},
             {"targets": tuple(replace(target, trouble="backend") for target in certificate().targets)},
         ],
-        ids=["suite", "origin", "failed", "inconclusive", "skipped", "clause missing", "source", "no source", "trouble"],
+        ids=[
+            "suite",
+            "origin",
+            "failed",
+            "inconclusive",
+            "skipped",
+            "clause missing",
+            "source",
+            "no source",
+            "trouble",
+        ],
     )
     def test_anything_less_is_none(self, tmp_path: Path, changes: dict[str, Any]) -> None:
         keep_certificate(tmp_path, certificate(**changes))

@@ -303,3 +303,67 @@ def test_trouble_at_the_first_use_is_not_green(pytester: pytest.Pytester) -> Non
     assert {row["verdict"] for row in rows.values()} == {"PASS"}
     assert result.ret == 1
     assert "first use: backend trouble" in result.stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("shares", "code"),
+    [
+        ([], 0),
+        ([(True, ["T-01"]), (True, ["T-03"])], 0),
+        ([(True, ["T-01"]), (True, ["T-01", "T-03"])], 1),
+        ([(True, []), (False, [])], 1),
+    ],
+    ids=["no contract", "each clause somewhere", "a clause nowhere", "altered"],
+)
+def test_processes_that_share_the_tests_hold_together_or_not_at_all(
+    pytester: pytest.Pytester, shares: list[tuple[bool, list[str]]], code: int
+) -> None:
+    """As pytest-xdist reports the ends of its processes to the one that has no tests itself."""
+    with_conftest(
+        pytester,
+        f"""
+        from types import SimpleNamespace
+
+        def pytest_runtestloop(session):
+            plugin = session.config.pluginmanager.getplugin("stackproof")
+            for share in {shares!r}:
+                plugin.pytest_testnodedown(SimpleNamespace(config=session.config, workeroutput={{"stackproof": share}}))
+        """,
+    )
+    pytester.makepyfile("def test_other():\n    pass\n")
+    assert pytester.runpytest_subprocess("-p", "no:cacheprovider").ret == code
+
+
+def test_a_process_that_shares_the_tests_tells_of_its_share(pytester: pytest.Pytester) -> None:
+    with_conftest(
+        pytester,
+        """
+        def pytest_configure(config):
+            config.workeroutput = {}
+
+        def pytest_collection_finish(session):
+            session.items[:] = [item for item in session.items if "shared" not in item.name]
+
+        def pytest_unconfigure(config):
+            print("told", config.workeroutput)
+        """,
+    )
+    good = BROKEN.replace("Broken(namespace", "MemoryCache(namespace")
+    name = "test_a_process_that_shares_the_tests_tells_of_its_share.py::TestMine"
+    result, _ = run(pytester, good)
+    assert "told {'stackproof': (False, [])}" in result.stdout.str()  # a hook took one away
+    with_conftest(
+        pytester,
+        """
+        def pytest_configure(config):
+            config.workeroutput = {}
+
+        def pytest_runtest_protocol(item, nextitem):
+            return True if "shared" in item.name else None
+
+        def pytest_unconfigure(config):
+            print("told", config.workeroutput)
+        """,
+    )
+    result, _ = run(pytester, good)
+    assert f"told {{'stackproof': (True, ['T-03 of {name}'])}}" in result.stdout.str()

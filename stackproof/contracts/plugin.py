@@ -18,6 +18,9 @@ import pytest
 if TYPE_CHECKING:
     from .recorder import Recorder
 
+_SHARE = "stackproof"
+_SHARES = pytest.StashKey[list[tuple[bool, list[str]]]]()
+"""What the processes of pytest-xdist told."""
 _RECORDER = pytest.StashKey["Recorder"]()
 
 
@@ -165,14 +168,33 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
     recorder = session.config.stash.get(_RECORDER, None)
     if recorder is None or session.config.getoption("collectonly"):
         yield
+        if session.exitstatus == pytest.ExitCode.OK and not _shares_hold(session):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
         return
     recorder.finish(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
     target = session.config.getoption("--stackproof-json")
     if target:
         Path(target).write_text(json.dumps(recorder.as_json(), indent=2) + "\n", encoding="utf-8")
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output[_SHARE] = recorder.share()
     _not_green(session, recorder)
     yield
     _not_green(session, recorder)  # whatever another hook made of it
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A process of pytest-xdist ended: what it says of its share decides about the whole, which has no tests of its own."""
+    told = getattr(node, "workeroutput", {}).get(_SHARE)
+    if told is not None:
+        node.config.stash.setdefault(_SHARES, []).append(told)
+
+
+def _shares_hold(session: pytest.Session) -> bool:
+    """Whether each share holds, and each clause ran in one of them."""
+    shares = session.config.stash.get(_SHARES, [])
+    nowhere = set.intersection(*(set(elsewhere) for _, elsewhere in shares)) if shares else set()
+    return all(good for good, _ in shares) and not nowhere
 
 
 def _not_green(session: pytest.Session, recorder: Recorder) -> None:

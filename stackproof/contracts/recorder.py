@@ -322,6 +322,15 @@ class Recorder:
             return False
         return all(row.verdict in _GOOD and not row.altered for row in executed)
 
+    def share(self) -> tuple[bool, list[str]]:
+        """Where several processes share the tests: whether what ran here holds, and the clauses that did not run here."""
+        rows = [row for row in self.ledger.rows() if not _not_asked_for(row)]
+        elsewhere = [row for row in rows if row.reason == NOT_REACHED and not row.altered]
+        ran = [row for row in rows if row not in elsewhere]
+        sound = all(smoke.trouble is Trouble.NONE for smoke in self._smokes.values())
+        good = sound and all(row.verdict in _GOOD and not row.altered for row in ran)
+        return good, [f"{row.clause} of {row.target}" for row in elsewhere]
+
     def summary(self) -> list[str]:
         """A line for each contract class, and one for each kind of end that is no plain pass."""
         lines: list[str] = []
