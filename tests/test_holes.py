@@ -202,6 +202,7 @@ def test_options_of_a_file_are_not_the_developers_word(pytester: pytest.Pytester
         (("-m", "not slow", "-k", "shared"), {"T-03"}),
         (("--stackproof-clause", "T-03"), {"T-03"}),
         (("--stackproof-clause=T-03",), {"T-03"}),
+        (("--stackproof-clause", "T-03", "--stackproof-clause", "STORE-01"), {"T-03"}),
         (("test_what_was_typed_may_be_a_part.py::TestMine::test_shared",), {"T-03"}),
         (("test_what_was_typed_may_be_a_part.py::TestMine::test_shared", "-q"), {"T-03"}),
     ],
@@ -228,10 +229,11 @@ def test_a_class_that_is_deselected_as_a_whole_is_not_green(pytester: pytest.Pyt
     assert result.ret == 1
 
 
-def test_an_unknown_clause_is_refused(pytester: pytest.Pytester) -> None:
-    result, _ = run(pytester, BROKEN, "--stackproof-clause", "T-99")
+@pytest.mark.parametrize("clauses", [("T-99",), ("T-03", "T-99"), ("STORE-01",)], ids="-".join)
+def test_an_unknown_clause_is_refused(pytester: pytest.Pytester, clauses: tuple[str, ...]) -> None:
+    result, _ = run(pytester, BROKEN, *(word for clause in clauses for word in ("--stackproof-clause", clause)))
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "T-99: no contract of this session has that clause" in result.stderr.str()
+    assert f"{clauses[-1]}: no contract of this session has that clause" in result.stderr.str()
 
 
 @pytest.mark.parametrize(

@@ -55,11 +55,15 @@ def test_a_broken_backend_is_explained(pytester: pytest.Pytester) -> None:
 
 def test_an_undeclared_capability_is_proven_absent(pytester: pytest.Pytester) -> None:
     body = """
+        class Private(MemoryCache):
+            def drop_namespace(self):
+                pass
+
         class TestAlone(OneContract):
             capabilities = CacheCapabilities(shared=False)
 
             def make_backend(self, namespace):
-                return MemoryCache({namespace})
+                return Private({namespace})
         """
     result, rows = run(pytester, body.format(namespace=""))
     assert result.ret == 0

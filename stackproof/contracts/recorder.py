@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from . import CONCERNS, contract_for
 from .case import Case
 from .clauses import Planned, absence_proof, clause_of, planned_clauses
 from .contract import CASE_KEY, GATE_KEY, Contract
@@ -103,7 +104,12 @@ class Recorder:
             if not self.roll.selection.is_of_others(nodeid):
                 self._plan(owner, getattr(owner, "target_name", "") or nodeid, nodeid)
         planned = {clause for plan in self._plans.values() for clause in plan}
-        if self._plans and (unknown := sorted(self.options.only - planned)):
+        unknown = sorted(self.options.only - planned)
+        if (
+            unknown and planned & self.options.only
+        ):  # one list for several sessions: others may have what this one has not
+            unknown = [clause for clause in unknown if clause not in _every_clause()]
+        if self._plans and unknown:
             raise pytest.UsageError(
                 f"--stackproof-clause {unknown[0]}: no contract of this session has that clause in the profile "
                 f"{self.options.profile}; `stackproof clauses` lists them all"
@@ -362,6 +368,11 @@ class Recorder:
 
 class Unproven(Exception):  # noqa: N818 - a verdict on its way
     """The body ended without an error and without enough evidence."""
+
+
+def _every_clause() -> set[str]:
+    """The clauses of all contracts of the suite."""
+    return {planned.clause.id for concern in CONCERNS for planned in planned_clauses(contract_for(concern))}
 
 
 def _kind_of(backend: object) -> type[Any]:
