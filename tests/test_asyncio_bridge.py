@@ -249,3 +249,23 @@ def test_what_is_no_backend_is_refused_at_once() -> None:
     with pytest.raises(ConfigurationError, match="is a NoneType and no CacheStore: it has no delete, disconnect, get"):
         bridged(CacheStore, lambda: None)
     eventually(lambda: threading.active_count() == before, "the loop's thread ends")
+
+
+def test_a_certificate_is_about_the_backend_behind_the_bridge(tmp_path: Path) -> None:
+    source = Path(__file__).with_name("asyncio_caches.py").read_text()
+    (tmp_path / "mine.py").write_text(source)
+    (tmp_path / "bridge.py").write_text(
+        "from mine import AsyncCache\nfrom stackproof.contracts import bridged\nfrom stackproof.interfaces import CacheStore\n"
+        "def make(namespace):\n    return bridged(CacheStore, lambda: AsyncCache())\n"
+    )
+    done = stackproof("verify", "--backend", "cache=bridge:make", "--clause", "CACHE-02", "--out", "run", cwd=tmp_path)
+    assert done.returncode == 3, done.stdout + done.stderr
+    record = json.loads((tmp_path / "run" / "certificate.json").read_text())["targets"][0]
+    assert record["backend"] == "mine.AsyncCache"
+    assert "PARTIAL" in stackproof("verify", "--check", "run", cwd=tmp_path).stdout
+    for changed in ("mine.py", "bridge.py"):
+        (tmp_path / changed).write_text((tmp_path / changed).read_text() + "# changed\n")
+        done = stackproof("verify", "--check", "run", cwd=tmp_path)
+        assert done.returncode == 3
+        assert "another mine.AsyncCache is installed" in done.stdout
+        (tmp_path / changed).write_text((tmp_path / changed).read_text().removesuffix("# changed\n"))

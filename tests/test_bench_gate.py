@@ -38,8 +38,19 @@ class TestGate:
             {"clauses": certificate().clauses[1:]},
             {"targets": tuple(replace(target, digest="other source") for target in certificate().targets)},
             {"targets": tuple(replace(target, digest="") for target in certificate().targets)},
+            {"targets": tuple(replace(target, trouble="backend") for target in certificate().targets)},
         ],
-        ids=["suite", "origin", "failed", "inconclusive", "skipped", "clause missing", "source", "no source"],
+        ids=[
+            "suite",
+            "origin",
+            "failed",
+            "inconclusive",
+            "skipped",
+            "clause missing",
+            "source",
+            "no source",
+            "trouble",
+        ],
     )
     def test_anything_less_is_none(self, tmp_path: Path, changes: dict[str, Any]) -> None:
         keep_certificate(tmp_path, certificate(**changes))

@@ -248,6 +248,9 @@ from stackproof.adapters.cache.memory import MemoryCache
 class MyCache(MemoryCache):
     def __init__(self, prefix):
         super().__init__()
+
+    def drop_namespace(self):
+        pass  # nobody else has its entries
 """
 
 
@@ -351,7 +354,7 @@ def test_the_backend_of_the_example_is_found_by_name_and_keeps_the_contract(chan
     wanted = ("--stackproof-clause", "CACHE-01", "-p", "no:cacheprovider")
     tested = run("-m", "pytest", "-q", "tests/test_cache_sqlite.py", *wanted, cwd=changed)
     assert tested.returncode == 0, tested.stdout
-    assert "1 PASS of 1 clauses" in tested.stdout
+    assert re.search(r"1 PASS, \d+ SKIPPED of \d+ clauses", tested.stdout), "the rest of the plan is told as well"
 
 
 SCENARIO = """

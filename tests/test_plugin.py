@@ -2,65 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-CONTRACT = """
-    import time
-    import pytest
-    from stackproof.contracts import Contract, clause, absence, expect
-    from stackproof.interfaces import CacheCapabilities, CacheStore, MISSING, UnavailableError
-    from stackproof.adapters.cache.memory import MemoryCache
-
-    class SmallContract(Contract):
-        concern = "cache"
-        interface = CacheStore
-
-        def exercise(self, backend):
-            backend.set("smoke", 1)
-            expect(backend.get("smoke"), "the value").equals(1)
-
-        @clause("T-01", "What is set is got.", because="otherwise why set it", learnt_from=("C1",), sees=("reads", 1))
-        def test_set_get(self, backend, evidence):
-            backend.set("k", "v", ttl=0.4)
-            expect(backend.get("k"), "the value of k").equals("v")
-            evidence.saw("reads")
-
-        @clause("T-02", "Nothing is seen.", because="evidence counts", sees=("miracles", 2))
-        def test_nothing(self, backend, evidence):
-            evidence.saw("miracles")
-
-        @clause("T-03", "Shared.", because="x", needs="shared", sees=("reads", 1))
-        def test_shared(self, backend, another, evidence):
-            backend.set("k", 1)
-            expect(another().get("k"), "the other's value").equals(1)
-            evidence.saw("reads")
-
-        @absence("T-03")
-        def prove_not_shared(self, backend, another, evidence):
-            backend.set("k", 1)
-            expect(another().get("k"), "the other's value").is_missing()
-            evidence.saw("absence probes")
-"""
-
-HOLDS = """
-    class OneContract(SmallContract):
-        only_clauses = frozenset({"T-01", "T-03"})
-"""
-
-
-def run(pytester: pytest.Pytester, body: str, *args: str) -> tuple[pytest.RunResult, dict[str, dict[str, Any]]]:
-    import textwrap
-
-    pytester.makepyfile(textwrap.dedent(CONTRACT) + textwrap.dedent(HOLDS) + textwrap.dedent(body))
-    target = pytester.path / "verdicts.json"
-    result = pytester.runpytest_subprocess("--stackproof-json", str(target), "-p", "no:cacheprovider", *args)
-    rows = json.loads(target.read_text())["clauses"] if target.exists() else []
-    return result, {row["clause"]: row for row in rows}
+from plugin_samples import run
 
 
 def test_a_good_backend(pytester: pytest.Pytester) -> None:
@@ -110,11 +56,15 @@ def test_a_broken_backend_is_explained(pytester: pytest.Pytester) -> None:
 
 def test_an_undeclared_capability_is_proven_absent(pytester: pytest.Pytester) -> None:
     body = """
+        class Private(MemoryCache):
+            def drop_namespace(self):
+                pass
+
         class TestAlone(OneContract):
             capabilities = CacheCapabilities(shared=False)
 
             def make_backend(self, namespace):
-                return MemoryCache({namespace})
+                return Private({namespace})
         """
     result, rows = run(pytester, body.format(namespace=""))
     assert result.ret == 0
@@ -130,7 +80,7 @@ def test_too_little_evidence_is_no_pass(pytester: pytest.Pytester) -> None:
     result, rows = run(
         pytester,
         """
-        class TestGood(SmallContract):
+        class TestGood(DemandingContract):
             def make_backend(self, namespace):
                 return MemoryCache(namespace=namespace)
         """,
@@ -263,8 +213,6 @@ def test_a_crash_of_the_clause_itself_is_inconclusive(pytester: pytest.Pytester)
             def test_crash(self, backend, evidence):
                 {}["missing"]
 
-            only_clauses = None
-
         class TestCrash(Crashing):
             def make_backend(self, namespace):
                 return MemoryCache(namespace=namespace)
@@ -280,8 +228,6 @@ def test_a_hanging_clause_ends(pytester: pytest.Pytester) -> None:
         pytester,
         """
         class Slow(OneContract):
-            only_clauses = None
-
             @clause("T-05", "Ends.", because="x", sees=("a", 1), seconds=0.5)
             def test_slow(self, backend, evidence):
                 backend.set("k", 1)

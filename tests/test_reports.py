@@ -191,6 +191,51 @@ def test_junit_of_a_failure_holds_what_is_needed_to_repeat_it() -> None:
         assert needed in (failure.text or "")
 
 
+@pytest.mark.parametrize(
+    ("change", "element", "message"),
+    [
+        (
+            {"selftest": {"seed": 1, "mutants": 9, "killed": 8, "survivors": ["x: it lived"]}},
+            "error",
+            "The suite did not prove that it can fail: 1 of 9",
+        ),
+        (
+            {"selected": ("CACHE-01",)},
+            "skipped",
+            "No clause failed, but not everything that was planned counts: only the",
+        ),
+        ({"interrupted": True}, "skipped", "No clause failed, but not everything that was planned counts: the run was"),
+        (
+            {"targets": (holds().targets[0], replace(holds().targets[1], trouble="backend", trouble_sentence="x"))},
+            "error",
+            "No clause failed, but the first use of cache=redis went wrong.",
+        ),
+    ],
+    ids=["survivor", "selection", "interruption", "trouble"],
+)
+def test_junit_says_what_no_row_says(change: dict[str, Any], element: str, message: str) -> None:
+    certificate = replace(holds(), **change)
+    assert certificate.level is not Level.HOLDS
+    root = ET.fromstring(junit.render(certificate))
+    case = next(case for case in root.iter("testcase") if case.attrib["name"] == "verification")
+    assert [(end.tag, end.attrib["message"][: len(message)]) for end in case] == [(element, message)]
+    assert root.attrib["errors"] == ("1" if element == "error" else "0")
+    assert "verification" not in junit.render(holds())
+
+
+@pytest.mark.parametrize(
+    ("trouble", "level"), [("backend", "INCONCLUSIVE"), ("harness", "INCONCLUSIVE"), ("server", "PARTIAL")]
+)
+def test_what_went_wrong_at_the_first_use_is_no_holds(trouble: str, level: str) -> None:
+    target = replace(holds().targets[1], trouble=trouble, trouble_sentence="Cleaning up went wrong.")
+    assert replace(holds(), targets=(holds().targets[0], target)).level == level
+
+
+def test_a_backend_without_a_verdict_is_not_carried_by_another() -> None:
+    rows = tuple(record for record in holds().clauses if record.result.target != "cache=redis")
+    assert replace(holds(), clauses=rows).level is Level.INCONCLUSIVE
+
+
 def test_junit_of_nothing_is_an_error() -> None:
     root = ET.fromstring(junit.render(empty()))
     assert (root.attrib["tests"], root.attrib["errors"]) == ("1", "1")

@@ -33,7 +33,7 @@ def genuine(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def installed(genuine: str) -> Installed:
-    return installed_for([target["backend"] for target in json.loads(genuine)["targets"]])
+    return installed_for([(target["target"], target["backend"]) for target in json.loads(genuine)["targets"]])
 
 
 def forged(text: str, change: Forgery, *, sealed: bool = True) -> str:
@@ -190,7 +190,99 @@ def passed_without_a_server(data: dict[str, Any]) -> None:
     data["targets"][0].update(trouble="server", trouble_sentence="It cannot be reached.")
 
 
+def fewer_backends_than_the_command(data: dict[str, Any]) -> None:
+    data["command"] = data["command"].replace("events=memory", "cache=memory --backend events=memory")
+
+
+def another_command(data: dict[str, Any]) -> None:
+    data["command"] = "rm -rf /"
+
+
+def another_origin(data: dict[str, Any]) -> None:
+    data["origin"] = "external"
+
+
+def a_server_made_up(data: dict[str, Any]) -> None:
+    data["servers"].append({"name": "x", "origin": "embedded", "fidelity": "native", "version": "1", "facts": {}})
+
+
+def a_server_from_elsewhere(data: dict[str, Any]) -> None:
+    data["servers"].append({"name": "x", "origin": "external", "fidelity": "native", "version": "1", "facts": {}})
+    data["targets"][0]["server"] = "x"
+
+
+def an_emulator_as_native(data: dict[str, Any]) -> None:
+    data["servers"].append({"name": "x", "origin": "embedded", "fidelity": "emulator", "version": "1", "facts": {}})
+    data["targets"][0]["server"] = "x"
+
+
+def made_tomorrow(data: dict[str, Any]) -> None:
+    data["created"] = "2999-01-01T00:00:00+00:00"
+
+
+def made_yesterday(data: dict[str, Any]) -> None:
+    data["created"] = "yesterday"
+
+
+def made_at_no_time(data: dict[str, Any]) -> None:
+    data["created"] = ""
+
+
+def made_in_no_zone(data: dict[str, Any]) -> None:
+    data["created"] = "2026-01-01T00:00:00"
+
+
+def a_limit_below_nothing(data: dict[str, Any]) -> None:
+    data["targets"][0]["capabilities"]["max_payload_bytes"] = -5
+
+
+def an_order_that_there_is_not(data: dict[str, Any]) -> None:
+    data["targets"][0]["capabilities"]["order"] = "perfect"
+
+
+def a_capability_left_out(data: dict[str, Any]) -> None:
+    del data["targets"][0]["capabilities"]["max_payload_bytes"]
+
+
+def another_reason(data: dict[str, Any]) -> None:
+    row(data, "EVENT-01")["because"] = "whatever"
+
+
+def learnt_from_elsewhere(data: dict[str, Any]) -> None:
+    row(data, "EVENT-01")["learnt_from"] = ["Z9"]
+
+
+def a_stack_that_there_is_not(data: dict[str, Any]) -> None:
+    data["stack"] = "mine"
+
+
+def passed_by_nobody(data: dict[str, Any]) -> None:
+    data["targets"][0].update(backend="", digest="")
+
+
+def trouble_that_does_not_count(data: dict[str, Any]) -> None:
+    data["targets"][0].update(trouble="backend", trouble_sentence="Cleaning up went wrong.")
+
+
 FORGERIES: dict[Forgery, str] = {
+    fewer_backends_than_the_command: "Its command is another than that of what it tells: stackproof verify --backend",
+    another_command: "Its command is another than that of what it tells: stackproof verify --backend events=memory",
+    another_origin: "Its command is another than that of what it tells: ",
+    a_server_made_up: "It tells of a server, x, that none of its backends talked to.",
+    a_server_from_elsewhere: "Its servers are embedded, but x is external.",
+    an_emulator_as_native: "events=memory is told to be native, where its server is emulator.",
+    made_tomorrow: "It was made in the future: 2999-01-01",
+    made_yesterday: "It was made at no time: 'yesterday'.",
+    made_at_no_time: "It was made at no time: ''.",
+    made_in_no_zone: "It does not say in which time zone 2026-01-01T00:00:00 is.",
+    a_limit_below_nothing: "events=memory declares what cannot be: ",
+    an_order_that_there_is_not: "events=memory declares what cannot be: ",
+    a_capability_left_out: "events=memory does not tell of its capability max_payload_bytes.",
+    another_reason: "EVENT-01 of events=memory has another reason than in the suite.",
+    learnt_from_elsewhere: "EVENT-01 of events=memory has another reason than in the suite.",
+    a_stack_that_there_is_not: "It is of a stack, mine, that there is not.",
+    passed_by_nobody: "EVENT-01 of events=memory is PASS, but it does not say what that backend is.",
+    trouble_that_does_not_count: "It says HOLDS, but from its rows follows INCONCLUSIVE.",
     no_results: "It has no results.",
     half_of_the_results: "planned clauses",
     one_result_fewer: "lacks 1 of",
@@ -264,6 +356,24 @@ def test_what_has_not_the_shape_of_a_certificate_is_refused(
     assert [told for told in sentences(check(forged(genuine, change), installed)) if sentence in told]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "sentence"),
+    [
+        ('"level": "HOLDS"', '"level": "BROKEN", "level": "HOLDS"', "It is no JSON of ours: it gives 'level' twice."),
+        ('"seed": 1', '"seed": NaN', "It is no JSON of ours: it holds NaN, which is no number."),
+        ('"seconds": ', '"seconds": Infinity, "x": ', "It is no JSON of ours: it holds Infinity, which is no number."),
+        ('"seconds": ', '"seconds": 1e999, "x": ', "It is no JSON of ours: it holds 1e999, which is too large"),
+        ('"seed": 1', '"seed": ' + "[" * 100_000, "It is no JSON of ours: it is nested deeper than any record."),
+    ],
+)
+def test_json_that_can_be_read_in_two_ways_or_in_none_is_refused(
+    genuine: str, installed: Installed, before: str, after: str, sentence: str
+) -> None:
+    text = json.dumps(json.loads(genuine))
+    assert before in text
+    assert sentences(check(text.replace(before, after, 1), installed))[0].startswith(sentence)
+
+
 @pytest.mark.parametrize("text", ["[]", "null", "7", '"x"', "{}"])
 def test_json_that_is_something_else_is_refused(text: str, installed: Installed) -> None:
     assert sentences(check(text, installed))
@@ -291,6 +401,7 @@ def test_what_was_altered_by_the_third_party_is_sound_and_partial(genuine: str, 
             "events=memory: the source of elsewhere.Bus is not to be found here.",
         ),
         (lambda data: data["environment"].update(redis="0.0.1"), "is not the version of the certificate, 0.0.1."),
+        (lambda data: data.update(version="9.9"), " is installed, where it was made by 9.9."),
     ],
 )
 def test_what_was_made_for_something_else_is_outdated_and_not_forged(
@@ -299,6 +410,46 @@ def test_what_was_made_for_something_else_is_outdated_and_not_forged(
     findings = check(forged(genuine, change), installed)
     assert sentences(findings) == []
     assert [told for told in sentences(findings, Kind.OUTDATED) if sentence in told]
+
+
+def test_a_source_that_was_not_found_cannot_be_compared(genuine: str, installed: Installed, tmp_path: Path) -> None:
+    text = forged(genuine, lambda data: data["targets"][0].update(backend="not.there.Bus", digest=""))
+    findings = check(text, installed)
+    assert [finding.kind for finding in findings] == [Kind.UNKNOWN]
+    code, told = checked(text, tmp_path)
+    assert code == 3
+    assert told.splitlines()[-1].endswith("it cannot be told whether it holds for what is installed.")
+
+
+@pytest.mark.parametrize(
+    ("level", "code"),
+    [("BROKEN", 1), ("INCONCLUSIVE", 3), ("PARTIAL", 3)],
+)
+def test_what_is_written_down_is_no_better_for_it(genuine: str, tmp_path: Path, level: str, code: int) -> None:
+    def worse(data: dict[str, Any]) -> None:
+        failure = {"headline": "an event was lost", "done": [], "expected": "x", "seen": "y", "again": "", "alone": ""}
+        ends = {
+            "BROKEN": {"verdict": "FAIL", "reason": "lost", "failure": failure},
+            "INCONCLUSIVE": {"verdict": "INCONCLUSIVE", "reason": "too little evidence"},
+            "PARTIAL": {"verdict": "SKIPPED", "reason": "interrupted", "evidence": {}},
+        }
+        row(data, "EVENT-01").update(ends[level])
+        recount(data)
+        data["level"] = level
+
+    found, told = checked(forged(genuine, worse), tmp_path)
+    assert found == code
+    assert told == f"certificate.json is sound, and what it says of what is installed is: {level}.\n"
+
+
+@pytest.mark.parametrize("command", ["report", "replay"])
+def test_no_reader_of_a_record_is_ended_by_its_depth(tmp_path: Path, command: str) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "certificate.json").write_text("[" * 100_000)
+    done = stackproof(command, "run", cwd=tmp_path)
+    assert done.returncode == 2, done.stderr[-500:]
+    assert "Traceback" not in done.stderr
 
 
 def test_a_forgery_stays_one_when_another_suite_is_installed(genuine: str, installed: Installed) -> None:

@@ -114,17 +114,38 @@ def test_what_cannot_be_loaded_is_one_sentence(here: Path, source: str | None, s
 # The digest of what was verified
 
 
-def test_the_digest_is_of_the_module_and_runs_none_of_it(here: Path) -> None:
+def test_the_digest_is_of_the_whole_package_and_runs_none_of_it(here: Path) -> None:
     package = here / "digested"
     package.mkdir()
     (package / "__init__.py").write_text("raise RuntimeError('it was imported')\n")
     module = package / "inner.py"
     module.write_text("raise RuntimeError('it was imported')\n")
     digest = backend_digest("digested.inner.Cache")
-    assert digest == tree_digest(module)
+    assert digest == tree_digest(package)
     assert backend_digest("digested.inner.make.<locals>.Cache") == digest
-    module.write_text("# changed\n")
-    assert backend_digest("digested.inner.Cache") != digest
+    (package / "deeper").mkdir()
+    for beside in (module, package / "core.py", package / "deeper" / "lib.py", package / "fast.cpython-311.so"):
+        before = backend_digest("digested.inner.Cache")
+        beside.write_text("# changed\n")
+        assert backend_digest("digested.inner.Cache") != before, beside
+
+
+def test_the_digest_of_a_single_file_is_of_it_and_of_the_factory(here: Path) -> None:
+    (here / "alone.py").write_text("class Cache: pass\n")
+    (here / "factory.py").write_text("from alone import Cache\n")
+    assert backend_digest("alone.Cache", "memory") == tree_digest(here / "alone.py")
+    assert backend_digest("alone.Cache", "alone:Cache") == tree_digest(here / "alone.py")
+    digest = backend_digest("alone.Cache", "factory:make")
+    (here / "factory.py").write_text("from alone import Cache as Mine\n")
+    assert "" != backend_digest("alone.Cache", "factory:make") != digest
+    assert backend_digest("alone.Cache", "gone:make") == ""
+
+
+def test_a_package_without_an_init_belongs_to_nobody(here: Path) -> None:
+    for name in ("mine", "yours"):
+        (here / "shared_name" / name).mkdir(parents=True)
+        (here / "shared_name" / name / "__init__.py").write_text("")
+    assert backend_digest("shared_name.mine.Cache") == tree_digest(here / "shared_name" / "mine") != ""
 
 
 @pytest.mark.parametrize("backend", ["", "Nameless", "no_such_module_here.Cache", "builtins.object"])

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from stackproof.contracts import contract_for
 from stackproof.contracts.clauses import planned_clauses
+from stackproof.contracts.smoke import Trouble
 from stackproof.contracts.verdicts import Verdict
 from stackproof.exits import Exit
 from stackproof.servers import Server
@@ -96,7 +97,7 @@ def _holding(certificate: Certificate, target: Target) -> TargetRecord | None:
     holds = all(row.verdict in GOOD and not row.altered for row in rows) and planned <= {row.clause for row in rows}
     for record in certificate.targets:
         same = record.target == target.name and record.digest and record.digest == backend_digest(record.backend)
-        if same and holds:
+        if same and holds and record.trouble == Trouble.NONE:
             return record
     return None
 

@@ -19,6 +19,7 @@ SCHEMA = "stackproof-check/1"
 def check(name: str, json_file: str | None) -> int:
     """Say everything that is wrong with a certificate (a file, or the directory or id of a run)."""
     from stackproof.reports.text import one_line
+    from stackproof.verification.certificate import Level
     from stackproof.verification.installed import installed_for
     from stackproof.verification.soundness import Kind
     from stackproof.verification.soundness import check as find_wrong
@@ -29,8 +30,8 @@ def check(name: str, json_file: str | None) -> int:
     findings = find_wrong(text, installed_for(backends))
     forged = [finding for finding in findings if finding.kind is Kind.FORGED]
     if json_file is not None:
-        told = {"schema": SCHEMA, "sound": not forged, "current": not findings}
-        told |= {"findings": [asdict(finding) for finding in findings]}
+        told: dict[str, object] = {"schema": SCHEMA, "sound": not forged, "current": not findings, "level": level}
+        told["findings"] = [asdict(finding) for finding in findings]
         write_result(json_file, json.dumps(told, indent=2) + "\n")
     beside = json_file == "-"
     for finding in findings:
@@ -38,11 +39,18 @@ def check(name: str, json_file: str | None) -> int:
     if forged:
         click.echo(f"{path} is not sound: it proves nothing.", err=beside)
         return Exit.BROKEN
+    if findings and all(finding.kind is Kind.UNKNOWN for finding in findings):
+        click.echo(f"{path} is sound, but it cannot be told whether it holds for what is installed.", err=beside)
+        return Exit.INCONCLUSIVE
     if findings:
         click.echo(f"{path} is sound, but no longer for what is installed: verify again.", err=beside)
         return Exit.INCONCLUSIVE
-    click.echo(f"{path} is sound, and holds for what is installed: {level}.", err=beside)
-    return Exit.HOLDS
+    if level == Level.HOLDS:
+        click.echo(f"{path} is sound, and holds for what is installed: {level}.", err=beside)
+        return Exit.HOLDS
+    # What is known about a backend does not become better by being written down.
+    click.echo(f"{path} is sound, and what it says of what is installed is: {level}.", err=beside)
+    return Exit.BROKEN if level == Level.BROKEN else Exit.INCONCLUSIVE
 
 
 def _certificate_of(name: str) -> Path:
@@ -59,7 +67,7 @@ def _certificate_of(name: str) -> Path:
     return path
 
 
-def _of_what(text: str) -> tuple[list[str], str]:
+def _of_what(text: str) -> tuple[list[tuple[str, str]], str]:
     """The backends and the level that a certificate names; nothing where it cannot be read, which the check then says."""
     from stackproof.verification.certificate import from_json
 
@@ -67,4 +75,7 @@ def _of_what(text: str) -> tuple[list[str], str]:
         certificate = from_json(text)
     except (ValueError, KeyError, TypeError, AttributeError):
         return [], ""
-    return [target.backend for target in certificate.targets if isinstance(target.backend, str)], certificate.level
+    named = [(target.target, target.backend) for target in certificate.targets]
+    return [
+        (target, name) for target, name in named if isinstance(target, str) and isinstance(name, str)
+    ], certificate.level

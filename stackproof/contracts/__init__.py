@@ -26,6 +26,8 @@ from stackproof.interfaces.capabilities import (
     SearchCapabilities,
 )
 
+from . import guard
+
 if TYPE_CHECKING:
     from .asyncio_bridge import bridged
     from .cache import CacheContract
@@ -102,3 +104,5 @@ __all__ = [
     "expect",
     "expect_error",
 ]
+
+guard.watch()  # before any other module of the suite is there to be patched

@@ -22,6 +22,9 @@ HOOKS = frozenset(
 )
 """What a third party fills in. Everything else of a contract is ours."""
 
+_ALWAYS = frozenset({"declared", "meets", "__getattribute__"})
+"""What changes every clause of every contract: what the backend declares, and what is found under any name."""
+
 _OURS = "stackproof.contracts."
 
 
@@ -38,6 +41,8 @@ def alteration_of(contract: type[Any]) -> str:
         if base in ours or base is object:
             continue
         for name in vars(base):
+            if name in _ALWAYS:
+                return f"{name} was replaced in {base.__qualname__}"
             if name in HOOKS or name.startswith(("__", "test_", "_abc_")):
                 continue
             if name in fixed | fixtures:

@@ -83,6 +83,7 @@ class _Bridge(Backend):
         self._seconds = seconds
         self._closed = False
         self._closing = threading.Lock()
+        self.__stackproof_backend__ = type(backend)  # what a certificate is about: the bridge is ours
         self._process = os.getpid()
         capabilities = getattr(backend, "capabilities", None)
         if capabilities is not None:

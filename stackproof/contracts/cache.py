@@ -29,6 +29,8 @@ from .lifecycle_processes import Found
 CENTURY = 100 * 365.25 * 24 * 3600.0
 LIKELY_DEFAULT_SECONDS = 2.5
 """How long an entry without a ttl is watched: a lifetime that somebody made up, and that is longer, is not found."""
+LONG = 100
+"""No more of a value is shown."""
 
 
 class CacheContract(CacheSequenceClauses):
@@ -313,11 +315,13 @@ class CacheContract(CacheSequenceClauses):
         "CACHE-15",
         "A value that cannot be kept as it is raises RejectedError; it is never altered.",
         because="a tuple that comes back as a list, or 1 that comes back as '1', works in the test and fails behind a cache",
-        sees=("values tried", len(ODD_VALUES)),
+        sees=("values tried", len(ODD_VALUES) + 2),
     )
     def test_what_cannot_be_kept_is_rejected(self, cache: CacheStore, evidence: Evidence) -> None:
         altered = []
-        for number, (name, value) in enumerate(ODD_VALUES.items()):
+        beyond = self._limits().max_value_bytes + 1
+        too_large = {"text of one byte more than declared": "x" * beyond, "bytes of one more": b"\xff" * beyond}
+        for number, (name, value) in enumerate((ODD_VALUES | too_large).items()):
             ways: dict[str, Callable[..., object]] = {"set": cache.set, "get_or_fetch": cache.get_or_fetch}
             for way, write in ways.items():
                 key = f"{way} {number}"
@@ -330,7 +334,8 @@ class CacheContract(CacheSequenceClauses):
                     altered.append(f"{way} of {name} raised {type(error).__name__}")
                 else:
                     back = exactly(cache.get(key))
-                    altered += [] if back == exactly(value) else [f"{name} came back from {way} as {back}"]
+                    told = back if len(back) < LONG else f"{back[:LONG]}... ({len(back)} characters)"
+                    altered += [] if back == exactly(value) else [f"{name} came back from {way} as {told}"]
             evidence.saw("values tried")
         if altered:
             seen = "; ".join(sorted(altered, key=lambda trouble: " raised " in trouble))  # what was altered comes first

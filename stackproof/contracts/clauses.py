@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -117,6 +118,8 @@ class Planned:
     method: str
     altered: str
     """How a subclass changed it; empty where it is the contract's own."""
+    body: object = None
+    """The function that was declared with the clause, to be told from what is called in its place."""
 
 
 def planned_clauses(contract: type[Any], profile: str = "full") -> Iterator[Planned]:
@@ -141,13 +144,22 @@ def planned_clauses(contract: type[Any], profile: str = "full") -> Iterator[Plan
     for name, value in sorted(first.items(), key=lambda item: _by_id(item[1].id)):
         if profile == "core" and value.profile != "core":
             continue
-        current = getattr(contract, name, None)
-        altered = again.get(name, "") or everything
+        current = inspect.getattr_static(contract, name, None)
+        altered = again.get(name, "") or everything or _other_proof(contract, value)
         if current is None:
             altered = f"{name} was removed"
         elif current is not origin[name]:
             altered = f"{name} was overridden in {getattr(current, '__qualname__', contract.__qualname__)}"
-        yield Planned(value, name, altered)
+        yield Planned(value, name, altered, origin[name])
+
+
+def _other_proof(contract: type[Any], value: Clause) -> str:
+    """Whether somebody declared another proof of absence than the first one."""
+    found = [function for _, function in _proofs(contract, value.id)]
+    name = next((name for name, _ in _proofs(contract, value.id)), "")
+    if len(found) > 1 or (found and inspect.getattr_static(contract, name, None) is not found[0]):
+        return f"the proof that {value.needs} is absent was replaced"
+    return ""
 
 
 def _by_id(clause_id: str) -> tuple[bool, str, int, str]:
@@ -157,13 +169,16 @@ def _by_id(clause_id: str) -> tuple[bool, str, int, str]:
 
 
 def absence_proof(contract: type[Any], clause_id: str) -> Callable[..., None] | None:
-    """The method that proves the absence of what a clause needs."""
-    for base in contract.__mro__:
-        for function in vars(base).values():
+    """The method that proves the absence of what a clause needs: the first one, so that no subclass brings another."""
+    return next((proof for _, proof in _proofs(contract, clause_id)), None)
+
+
+def _proofs(contract: type[Any], clause_id: str) -> Iterator[tuple[str, Callable[..., None]]]:
+    """Every method that was declared to be the proof, with its name; the first one first."""
+    for base in reversed(contract.__mro__):
+        for name, function in vars(base).items():
             if getattr(function, ABSENCE_ATTRIBUTE, None) == clause_id:
-                proof: Callable[..., None] = function
-                return proof
-    return None
+                yield name, function
 
 
 def _need(needs: str | tuple[str, object] | None) -> Need | None:

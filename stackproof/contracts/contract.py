@@ -38,6 +38,11 @@ GATE_KEY = pytest.StashKey["Callable[[Contract[Any]], None]"]()
 """Called with the contract's instance before anything is made with it: the smoke step, once per class."""
 
 
+def capabilities_of(concern: str) -> type[Any] | None:
+    """What a backend of this concern can declare."""
+    return _DEFAULTS.get(concern)
+
+
 class Contract(Generic[B]):
     """All clauses of one concern. Subclass it in a test module, name the subclass ``Test...``, fill in `make_backend`."""
 

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 if TYPE_CHECKING:
     from .recorder import Recorder
 
+_SHARE = "stackproof"
+_SHARES = pytest.StashKey[list[tuple[bool, list[str]]]]()
+"""What the processes of pytest-xdist told."""
 _RECORDER = pytest.StashKey["Recorder"]()
 _NOT_WRITTEN = pytest.StashKey[str]()
 
@@ -37,27 +41,71 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: object) -> Generator[None, Any, Any]:
+    """Meet every contract class where pytest looks at it: also one in which it then finds, or is told to find, nothing."""
+    found = yield
+    looks_like_tests: Callable[[object, str], bool] | None = getattr(collector, "istestclass", None)
+    if _is_contract(obj) and getattr(obj, "__test__", True) and looks_like_tests and looks_like_tests(obj, name):
+        _made(collector.config).roll.meet(cast("type[Any]", obj), f"{collector.nodeid}::{name}")
+    return found
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    owner: type[Any] | None = getattr(item, "cls", None)
+    if owner is not None and _is_contract(owner) and item.parent is not None:
+        roll = _made(item.config).roll
+        roll.meet(owner, item.parent.nodeid)
+        roll.collected(item)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Plan: before anything is deselected, find every contract class and all clauses that it must answer for."""
-    from .contract import Contract
-
-    classes = {}
+    """Plan: before anything is deselected, all clauses that every contract class must answer for."""
     for item in items:
-        owner = getattr(item, "cls", None)
-        if isinstance(owner, type) and issubclass(owner, Contract) and item.parent is not None:
-            classes[owner] = item.parent.nodeid
-    if not classes:
+        pytest_itemcollected(item)  # a hook may have put it there
+    recorder = config.stash.get(_RECORDER, None)
+    if recorder is None:
         return
-    from .recorder import Recorder
-
-    recorder = config.stash[_RECORDER] = Recorder(_options(config))
-    for owner, nodeid in classes.items():
-        recorder.plan(owner, nodeid)
+    try:
+        recorder.plan()
+    except pytest.UsageError:
+        del config.stash[_RECORDER]  # there is nothing to tell
+        raise
     unplanned = [item for item in items if recorder.is_unplanned_clause(item)]
     if unplanned:
         items[:] = [item for item in items if item not in unplanned]
         config.hook.pytest_deselected(items=unplanned)
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    recorder = _recorder(items[0]) if items else None
+    if recorder is not None:
+        recorder.roll.deselected(items)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    recorder = session.config.stash.get(_RECORDER, None)
+    if recorder is not None:
+        recorder.selected(session.items)
+
+
+def _is_contract(kind: object) -> bool:
+    """Without an import: where nobody has imported contracts, there is none."""
+    home = sys.modules.get("stackproof.contracts.contract")
+    return home is not None and isinstance(kind, type) and issubclass(kind, home.Contract)
+
+
+def _made(config: pytest.Config) -> Recorder:
+    recorder = config.stash.get(_RECORDER, None)
+    if recorder is None:
+        from .recorder import Recorder
+        from .roll import Roll
+        from .selection import Selection
+
+        recorder = config.stash[_RECORDER] = Recorder(_options(config), roll=Roll(Selection.of(config)))
+    return recorder
 
 
 def _options(config: pytest.Config) -> Any:
@@ -117,10 +165,13 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, Any] 
     return None
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
     recorder = session.config.stash.get(_RECORDER, None)
     if recorder is None or session.config.getoption("collectonly"):
+        yield
+        if session.exitstatus == pytest.ExitCode.OK and not _shares_hold(session):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
         return
     recorder.finish(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
     target = session.config.getoption("--stackproof-json")
@@ -129,6 +180,29 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         session.config.stash[_NOT_WRITTEN] = not_written
         if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output[_SHARE] = recorder.share()
+    _not_green(session, recorder)
+    yield
+    _not_green(session, recorder)  # whatever another hook made of it
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A process of pytest-xdist ended: what it says of its share decides about the whole, which has no tests of its own."""
+    told = getattr(node, "workeroutput", {}).get(_SHARE)
+    if told is not None:
+        node.config.stash.setdefault(_SHARES, []).append(told)
+
+
+def _shares_hold(session: pytest.Session) -> bool:
+    """Whether each share holds, and each clause ran in one of them."""
+    shares = session.config.stash.get(_SHARES, [])
+    nowhere = set.intersection(*(set(elsewhere) for _, elsewhere in shares)) if shares else set()
+    return all(good for good, _ in shares) and not nowhere
+
+
+def _not_green(session: pytest.Session, recorder: Recorder) -> None:
     if not recorder.conclusive and session.exitstatus == pytest.ExitCode.OK:
         # A clause that was planned and has no verdict of its own is not a success.
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -11,13 +12,15 @@ from typing import Any
 
 import pytest
 
+from . import CONCERNS, contract_for
 from .case import Case
 from .clauses import VISIBLE_ATTRIBUTE, Planned, absence_proof, clause_of, planned_clauses
 from .contract import CASE_KEY, GATE_KEY, Contract
 from .explain import explain
 from .guard import patched
-from .judge import judge
+from .judge import judge, not_executed
 from .ledger import Ledger, counts
+from .roll import NOT_ASKED_FOR, NOT_REACHED, TAKEN_AWAY, Method, Roll
 from .secrets import scrubbed, without_secrets
 from .smoke import Smoke, Trouble, smoke_test
 from .stream import (
@@ -32,15 +35,16 @@ from .stream import (
     to_line,
 )
 from .timelimit import OutOfTime, time_limit
-from .verdicts import ClauseResult, Failure, Verdict, overall
+from .verdicts import ClauseResult, Failure, Verdict, worse
 
 SCHEMA = "stackproof-verdicts/1"
-
-DESELECTED = "not executed: deselected, or the session ended before it"
 
 _PLANNED = pytest.StashKey[tuple[str, Planned]]()
 _RESULT = pytest.StashKey[ClauseResult]()
 _TIMED_OUT = pytest.StashKey[bool]()
+_REPLACED = pytest.StashKey[str]()
+
+_GOOD = (Verdict.PASS, Verdict.NOT_SUPPORTED, Verdict.PROVISIONAL)
 
 MAX_OUT_OF_TIME = 3
 """A backend that hangs would take its full time from every clause: after so many, the others are not tried."""
@@ -57,6 +61,10 @@ class RunOptions:
     again: str = ""
 
 
+_patched = patched
+"""Kept, so that who exchanges the name for something that sees nothing is seen."""
+
+
 class Broken(Exception):  # noqa: N818 - a state of the harness, not an error of it
     """The smoke step found that no clause can run."""
 
@@ -67,11 +75,18 @@ class Recorder:
 
     options: RunOptions
     ledger: Ledger = field(default_factory=Ledger)
+    roll: Roll = field(default_factory=Roll)
     _classes: dict[type[Any], str] = field(default_factory=dict)
     _plans: dict[str, dict[str, Planned]] = field(default_factory=dict)
     _smokes: dict[str, Smoke] = field(default_factory=dict)
     _out_of_time: dict[str, int] = field(default_factory=dict)
     """Target -> how many of its clauses, or of their cleaning up, did not end in time."""
+    _to_come: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(target, clause) -> how many tests of it will still run. A class that is parametrised has several for each clause."""
+    _so_far: dict[tuple[str, str], ClauseResult] = field(default_factory=dict)
+    """The worst of those that have run."""
+    _unwanted: set[tuple[str, str]] = field(default_factory=set)
+    """(target, clause) that are planned, and were not asked for."""
     _began: float = field(default_factory=time.monotonic)
 
     def _tell(self, event: StreamEvent) -> None:
@@ -82,19 +97,51 @@ class Recorder:
 
     # Planning
 
-    def plan(self, owner: type[Contract[Any]], nodeid: str) -> None:
-        """Write down every clause that this class answers for."""
-        target = getattr(owner, "target_name", "") or nodeid
-        plan = {
-            planned.clause.id: planned
-            for planned in planned_clauses(owner, self.options.profile)
-            if (owner.only_clauses is None or planned.clause.id in owner.only_clauses)
-            and (not self.options.only or planned.clause.id in self.options.only)
-        }
+    def plan(self) -> None:
+        """Write down every clause that each class which was met answers for."""
+        for owner, nodeid in self.roll.classes.items():
+            # pytest looks at every class of a file to find the test that was named.
+            if not self.roll.selection.is_of_others(nodeid):
+                self._plan(owner, getattr(owner, "target_name", "") or nodeid, nodeid)
+        planned = {clause for plan in self._plans.values() for clause in plan}
+        unknown = sorted(self.options.only - planned)
+        if (
+            unknown and planned & self.options.only
+        ):  # one list for several sessions: others may have what this one has not
+            unknown = [clause for clause in unknown if clause not in _every_clause()]
+        if self._plans and unknown:
+            raise pytest.UsageError(
+                f"--stackproof-clause {unknown[0]}: no contract of this session has that clause in the profile "
+                f"{self.options.profile}; `stackproof clauses` lists them all"
+            )
+
+    def _plan(self, owner: type[Contract[Any]], target: str, nodeid: str) -> None:
+        if target in self._plans:
+            target = f"{target} ({nodeid})"  # two classes under one name are two backends all the same
+        plan = {p.clause.id: p for p in planned_clauses(owner, self.options.profile)}
+        wanted, ours = _only_clauses(owner)
+        if ours:
+            plan = {name: planned for name, planned in plan.items() if name in wanted}
+        for limit, typed, altered in (
+            (wanted, ours, "left out by only_clauses"),
+            (self.options.only, self.roll.selection.clauses, "left out by --stackproof-clause, which was not typed"),
+        ):
+            for name in plan.keys() - limit if limit else ():
+                self._unwanted.add((target, name))
+                if not typed:
+                    plan[name] = replace(plan[name], altered=plan[name].altered or altered)
         self._classes[owner] = target
         self._plans[target] = plan
         clauses = tuple(PlannedClause.of(p.clause, p.altered) for p in plan.values())
         self._tell(TargetPlanned(target, owner.concern, clauses, describe_capabilities(owner.capabilities)))
+
+    def selected(self, items: Iterable[pytest.Item]) -> None:
+        """After everything that selects: how many tests of each clause will run."""
+        for (owner, method), number in self.roll.to_run(items).items():
+            target = self._classes.get(owner)
+            for planned in self._plans.get(target or "", {}).values():
+                if target is not None and planned.method == method:
+                    self._to_come[target, planned.clause.id] += number
 
     def _planned(self, item: pytest.Item) -> tuple[str, Planned] | None:
         owner = getattr(item, "cls", None)
@@ -108,9 +155,11 @@ class Recorder:
         return None
 
     def is_unplanned_clause(self, item: pytest.Item) -> bool:
-        """Whether an item checks a clause that is outside this session's plan (another profile, another id)."""
-        ours = getattr(item, "cls", None) in self._classes
-        return ours and clause_of(getattr(item, "function", None)) is not None and self._planned(item) is None
+        """Whether an item checks a clause that does not run in this session (another profile, another id)."""
+        if getattr(item, "cls", None) not in self._classes or clause_of(getattr(item, "function", None)) is None:
+            return False
+        found = self._planned(item)
+        return found is None or (found[0], found[1].clause.id) in self._unwanted
 
     # Running
 
@@ -137,7 +186,7 @@ class Recorder:
             smoke = replace(smoke, sentence=scrubbed(smoke.sentence))
             harness = smoke.trouble is Trouble.HARNESS
             declared = {} if harness else describe_capabilities(contract.declared(backend))
-            kind = type(backend)
+            kind = _kind_of(backend)
             name = "" if backend is None else f"{kind.__module__}.{kind.__qualname__}"
             self._smokes[target] = smoke
             self._tell(TargetSmoked(target, smoke, name, declared))
@@ -158,6 +207,8 @@ class Recorder:
         case = item.stash[CASE_KEY]
         instance: Any = item.instance
         body = item.obj
+        if getattr(body, "__func__", body) is not found[1].body:
+            item.stash[_REPLACED] = "its body was replaced"
         names = item._fixtureinfo.argnames
         if clause.needs is not None and not clause.needs.met_by(instance.capabilities):
             proof = absence_proof(type(instance), clause.id)
@@ -208,7 +259,8 @@ class Recorder:
             command = self.options.again.replace("{target}", target).replace("{clause}", planned.clause.id) or again
             failure = replace(failure, again=command)
         marks = sorted({mark.name for mark in item.iter_markers()} & {"skip", "skipif", "xfail"})
-        altered = planned.altered or (f"marked {', '.join(marks)}" if marks else "") or patched()
+        marked = f"marked {', '.join(marks)}" if marks else ""
+        altered = planned.altered or marked or item.stash.get(_REPLACED, "") or _patched()
         seen = case.evidence.counts()
         clause, concern = planned.clause.id, item.cls.concern
         return without_secrets(ClauseResult(clause, concern, target, verdict, reason, seen, 0.0, altered, failure))
@@ -223,30 +275,67 @@ class Recorder:
         if item.stash.get(_TIMED_OUT, False) or (instances is not None and instances.hung):
             self._out_of_time[result.target] = self._out_of_time.get(result.target, 0) + 1
         result = without_secrets(replace(result, seconds=round(seconds, 4), notes=notes))
-        known = self.ledger.results.get((result.target, result.clause))
-        if known is None:
-            self._tell(ClauseEnded(result))
-        elif overall([known.verdict, result.verdict]) is not known.verdict:
-            # The third party parametrised the class: one clause, several items; the worst verdict is the clause's.
-            self.ledger.results[result.target, result.clause] = result
+        key = (result.target, result.clause)
+        self._to_come[key] -= 1
+        if key in self._so_far:
+            result = worse(self._so_far[key], result)
+        self._so_far[key] = result
+        if key in self.ledger.results:
+            self.ledger.results[key] = result  # a test that came from nowhere
+        elif self._to_come[key] <= 0:
+            self._tell(ClauseEnded(self._complete(key, result)))
+
+    def _complete(self, key: tuple[str, str], result: ClauseResult) -> ClauseResult:
+        """The result of a clause of which all tests that were to run have run: some may have been taken away before."""
+        reason, altered = self.roll.why_not(*self._method(key))
+        if reason == NOT_REACHED:
+            return result
+        return worse(result, replace(result, verdict=Verdict.SKIPPED, reason=reason, altered=altered, failure=None))
 
     def finish(self, interrupted: bool) -> None:
         """Every planned clause gets its verdict, also those that were deselected or never reached."""
-        reason = "not executed: interrupted" if interrupted else DESELECTED
-        for result in self.ledger.close(reason):
-            if self.options.events is not None and not interrupted:
-                with self.options.events.open("a", encoding="utf-8") as stream:
-                    stream.write(to_line(ClauseEnded(result)))
+        if interrupted:
+            self.ledger.close("not executed: interrupted")
+        for key in self.ledger.open():
+            late = self._never_run(key)
+            self._tell(ClauseEnded(worse(self._so_far[key], late) if key in self._so_far else late))
         self._tell(RunEnded(round(time.monotonic() - self._began, 3), interrupted))
+
+    def _never_run(self, key: tuple[str, str]) -> ClauseResult:
+        target, clause = key
+        planned = self._plans[target][clause]
+        reason, altered = self.roll.why_not(*self._method(key))
+        if key in self._unwanted or planned.altered:
+            reason, altered = TAKEN_AWAY if planned.altered else NOT_ASKED_FOR, planned.altered
+        return not_executed(clause, self.ledger.planned()[key], target, reason, altered)
+
+    def _method(self, key: tuple[str, str]) -> Method:
+        target, clause = key
+        owner = next(owner for owner, name in self._classes.items() if name == target)
+        return owner, self._plans[target][clause].method
 
     # Telling
 
     @property
     def conclusive(self) -> bool:
-        """Whether what was to be executed holds as it stands. What the user deselected is listed, and no failure."""
-        good = (Verdict.PASS, Verdict.NOT_SUPPORTED, Verdict.PROVISIONAL)
-        executed = [row for row in self.ledger.rows() if row.reason != DESELECTED or row.altered]
-        return all(row.verdict in good and not row.altered for row in executed)
+        """Whether what was to be executed holds as it stands. What was not asked for is listed, and no failure."""
+        executed = [row for row in self.ledger.rows() if not _not_asked_for(row)]
+        empty = {target for target in self._plans if all(row.target != target for row in executed)}
+        spared = self.roll.selection.may_be_of_nothing
+        if any(smoke.trouble is not Trouble.NONE for smoke in self._smokes.values()):
+            return False  # it may be the backend's: then what its clauses saw afterwards is not the whole story
+        if any(self._classes[owner] in empty and not spared(self.roll.classes[owner]) for owner in self._classes):
+            return False
+        return all(row.verdict in _GOOD and not row.altered for row in executed)
+
+    def share(self) -> tuple[bool, list[str]]:
+        """Where several processes share the tests: whether what ran here holds, and the clauses that did not run here."""
+        rows = [row for row in self.ledger.rows() if not _not_asked_for(row)]
+        elsewhere = [row for row in rows if row.reason == NOT_REACHED and not row.altered]
+        ran = [row for row in rows if row not in elsewhere]
+        sound = all(smoke.trouble is Trouble.NONE for smoke in self._smokes.values())
+        good = sound and all(row.verdict in _GOOD and not row.altered for row in ran)
+        return good, [f"{row.clause} of {row.target}" for row in elsewhere]
 
     def summary(self) -> list[str]:
         """A line for each contract class, and one for each kind of end that is no plain pass."""
@@ -263,7 +352,7 @@ class Recorder:
             lines.append(
                 "Not every clause holds as it stands: one that is skipped, undecided or altered is no pass either."
             )
-        elif any(row.reason == DESELECTED for row in self.ledger.rows()):
+        elif any(_not_asked_for(row) for row in self.ledger.rows()):
             lines.append("Only a part of the contract was executed: this says nothing about the rest.")
         return lines
 
@@ -279,6 +368,31 @@ class Recorder:
 
 class Unproven(Exception):  # noqa: N818 - a verdict on its way
     """The body ended without an error and without enough evidence."""
+
+
+def _every_clause() -> set[str]:
+    """The clauses of all contracts of the suite."""
+    return {planned.clause.id for concern in CONCERNS for planned in planned_clauses(contract_for(concern))}
+
+
+def _kind_of(backend: object) -> type[Any]:
+    """The class that does the work: behind a bridge of ours it is another one."""
+    kind = type(backend)
+    inner: type[Any] = (
+        getattr(backend, "__stackproof_backend__", kind) if kind.__module__.startswith("stackproof.") else kind
+    )
+    return inner
+
+
+def _not_asked_for(row: ClauseResult) -> bool:
+    return row.verdict is Verdict.SKIPPED and row.reason == NOT_ASKED_FOR and not row.altered
+
+
+def _only_clauses(owner: type[Contract[Any]]) -> tuple[frozenset[str], bool]:
+    """The clauses that a class is limited to (none: it is not), and whether it was our own harness that did it."""
+    base = next(base for base in owner.__mro__ if "only_clauses" in vars(base))
+    wanted = frozenset(vars(base)["only_clauses"] or ())
+    return wanted, bool(wanted) and base.__module__.startswith("stackproof.")
 
 
 def _ends(rows: list[ClauseResult]) -> list[str]:

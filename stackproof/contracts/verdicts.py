@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -69,3 +69,19 @@ class ClauseResult:
     """How the third party changed this clause (overridden, marked, deselected); empty where it is ours."""
     failure: Failure | None = None
     notes: tuple[str, ...] = ()
+
+
+def worse(first: ClauseResult, second: ClauseResult) -> ClauseResult:
+    """The end of a clause that ran twice, as it does where its class is parametrised: nothing of the worse end is lost."""
+    sides = (first, second)
+    bad = next((side for verdict in _DOMINANCE for side in sides if side.verdict is verdict), None)
+    if bad is None and first.verdict is not second.verdict:
+        named = " and ".join(sorted({str(first.verdict), str(second.verdict)}))
+        bad = replace(first, verdict=Verdict.INCONCLUSIVE, reason=f"it ended differently for its parameters: {named}")
+    chosen = bad or (second if second.failure is not None else first)
+    return replace(
+        chosen,
+        seconds=round(first.seconds + second.seconds, 4),
+        altered=chosen.altered or first.altered or second.altered,
+        notes=tuple(dict.fromkeys((*first.notes, *second.notes))),
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stackproof.contracts.clauses import ABSENCE_EVIDENCE
+from stackproof.contracts.smoke import Trouble
 from stackproof.contracts.verdicts import Verdict
 from stackproof.verification.certificate import Certificate, ClauseRecord, Level
 
@@ -53,6 +54,9 @@ def meaning(certificate: Certificate) -> str:
             f"The suite did not prove that it can fail: {len(survivors)} of {certificate.selftest['mutants']} mutants survived "
             f"its self-test ({survivors[0]}), so what passed proves too little."
         )
+    troubled = [target.target for target in certificate.targets if target.trouble != Trouble.NONE]
+    if level is Level.INCONCLUSIVE and Verdict.INCONCLUSIVE not in certificate.counts and troubled:
+        return f"No clause failed, but the first use of {' and '.join(troubled)} went wrong. That is not a pass."
     if level is Level.INCONCLUSIVE and Verdict.INCONCLUSIVE not in certificate.counts:
         return "Nothing was verified: no clause passed and none failed."
     if level is not Level.PARTIAL:

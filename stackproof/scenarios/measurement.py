@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from stackproof.interfaces import ConfigurationError
+from stackproof.kept_json import read
 
 from .plan import Plan
 from .recorder import Histogram, Recorder, supported
@@ -240,7 +241,7 @@ def measurement_of(plan: Plan, data: Mapping[str, Any], facts: Facts, promises: 
 
 def from_json(text: str) -> Measurement:
     """A measurement from its JSON text; ValueError where it is none of this schema."""
-    data = json.loads(text)
+    data = read(text, numbers_only=False)
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise ValueError(f"this is no measurement of schema {SCHEMA}")
     for derived in ("schema", "level"):

@@ -13,8 +13,10 @@ from enum import StrEnum
 from typing import Any
 
 from stackproof.contracts.ledger import counts
+from stackproof.contracts.smoke import Trouble
 from stackproof.contracts.stream import PlannedClause, result_from
 from stackproof.contracts.verdicts import ClauseResult, Verdict, overall
+from stackproof.kept_json import read
 
 SCHEMA = "stackproof-certificate/1"
 
@@ -27,7 +29,8 @@ class Level(StrEnum):
     BROKEN = "BROKEN"
     """At least one clause failed."""
     INCONCLUSIVE = "INCONCLUSIVE"
-    """None failed, and at least one could not be decided, or the suite did not prove that it can fail."""
+    """None failed, and at least one could not be decided, the first use went wrong, or the suite did not prove that it can
+    fail."""
     PARTIAL = "PARTIAL"
     """None failed, but not everything counts: not executed, altered by the third party, interrupted, or just a selection."""
 
@@ -56,7 +59,7 @@ class TargetRecord:
     backend: str
     """Module and class of the adapter."""
     digest: str
-    """SHA-256 over the source of the module that defines it; empty where it has none."""
+    """SHA-256 over the source that it is made of: its package, and its factory's; empty where that is not to be found."""
     server: str
     """Name of its server among the certificate's servers; empty for none."""
     fidelity: str
@@ -64,6 +67,8 @@ class TargetRecord:
     trouble: str = "none"
     """What the smoke step found: none, harness, server or backend."""
     trouble_sentence: str = ""
+    distribution: str = ""
+    """Name and version of the distribution that its source belongs to; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +112,18 @@ class Certificate:
     @property
     def level(self) -> Level:
         """What is known as a whole: a failure is certain, and *unknown* dominates *pass*."""
-        sum_of_all = overall(record.result.verdict for record in self.clauses)
+        verdicts: dict[str, list[Verdict]] = {target.target: [] for target in self.targets}
+        for record in self.clauses:
+            verdicts.setdefault(record.result.target, []).append(record.result.verdict)
+        # For each backend on its own: what another one passed says nothing about it.
+        sum_of_all = overall(overall(those) for those in verdicts.values())
         if sum_of_all is Verdict.FAIL:
             return Level.BROKEN
-        if sum_of_all is Verdict.INCONCLUSIVE or self.selftest.get("survivors"):
+        troubles = {target.trouble for target in self.targets} - {str(Trouble.NONE)}
+        if sum_of_all is Verdict.INCONCLUSIVE or self.selftest.get("survivors") or troubles - {str(Trouble.SERVER)}:
             return Level.INCONCLUSIVE
         altered = any(record.result.altered for record in self.clauses)
-        if sum_of_all is Verdict.SKIPPED or self.interrupted or altered or self.selected:
+        if sum_of_all is Verdict.SKIPPED or troubles or self.interrupted or altered or self.selected:
             return Level.PARTIAL
         return Level.HOLDS
 
@@ -147,7 +157,7 @@ def seal_of(data: Mapping[str, Any]) -> str:
 
 def from_json(text: str) -> Certificate:
     """A certificate from its JSON text; ValueError where it is no certificate of this schema."""
-    data = json.loads(text)
+    data = read(text)
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise ValueError(f"this is no certificate of schema {SCHEMA}")
     for derived in ("schema", "level", "counts", "seal"):

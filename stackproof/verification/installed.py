@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from importlib.resources import files
 
 import stackproof
@@ -18,8 +19,8 @@ from .environment import DRIVERS, describe_environment
 from .soundness import Installed, KnownClause
 
 
-def installed_for(backends: Iterable[str]) -> Installed:
-    """What is installed, with the digests of these backends. Nothing of theirs is imported or run."""
+def installed_for(backends: Iterable[tuple[str, str]]) -> Installed:
+    """What is installed, with the digests of these backends (target and class). Nothing of theirs is imported or run."""
     environment = describe_environment()
     mutants: dict[str, set[str]] = {}
     for mutant in all_mutants():
@@ -29,14 +30,20 @@ def installed_for(backends: Iterable[str]) -> Installed:
         version=stackproof.__version__,
         clauses={concern: tuple(_known(concern)) for concern in CONCERNS},
         stacks={stack.name: frozenset(target.name for target in stack.targets()) for stack in STACKS},
-        digests={backend: backend_digest(backend) for backend in backends},
+        digests={(target, backend): backend_digest(backend, _spec(target)) for target, backend in backends},
+        now=datetime.now(UTC),
         schema=json.loads((files("stackproof.verification") / "certificate.schema.json").read_text("utf-8")),
         drivers={name: environment.get(name, "") for name in DRIVERS},
         mutants={concern: frozenset(clauses) for concern, clauses in mutants.items()},
     )
 
 
+def _spec(target: str) -> str:
+    """What stands behind ``cache=``."""
+    return target.partition("=")[2]
+
+
 def _known(concern: str) -> Iterable[KnownClause]:
     for planned in planned_clauses(contract_for(concern)):
         told = PlannedClause.of(planned.clause)
-        yield KnownClause(told.id, told.rule, told.sees, told.needs, planned.clause.profile, planned.clause.provisional)
+        yield KnownClause(told, planned.clause.profile, planned.clause.provisional)

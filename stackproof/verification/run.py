@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +22,8 @@ from stackproof.targets import Target
 
 from .asking import ask_external
 from .certificate import Certificate, ClauseRecord, Level, ServerRecord, TargetRecord
-from .digests import backend_digest, suite_digest
+from .command import command
+from .digests import backend_digest, distribution_of, suite_digest
 from .environment import describe_environment
 from .plan import Plan, PlannedTarget
 from .worker import Observer, WorkerRun
@@ -139,20 +139,15 @@ def exit_code(certificate: Certificate) -> Exit:
 
 def command_for(targets: list[Target], options: VerifyOptions, target: str = "", clause: str = "") -> str:
     """The command that repeats the verification, or one clause of one target."""
-    words = ["stackproof", "verify"]
-    if target:
-        words += ["--backend", target]
-    elif options.stack:
-        words += ["--stack", options.stack]
-    else:
-        words += [word for t in targets for word in ("--backend", shlex.quote(t.name))]
-    if options.origin != "embedded":
-        words += ["--origin", options.origin]
-    if options.profile != "core":
-        words += ["--profile", options.profile]
-    for wanted in [clause] if clause else options.clauses:
-        words += ["--clause", wanted]
-    return " ".join([*words, "--seed", str(options.seed)])
+    return command(
+        [target or t.name for t in targets],
+        stack="" if target else options.stack,
+        origin=options.origin,
+        profile=options.profile,
+        clauses=[clause] if clause else options.clauses,
+        seed=options.seed,
+        quoted=not target,
+    )
 
 
 def _target_record(target: Target, smoked: TargetSmoked | None, records: Mapping[str, ServerRecord]) -> TargetRecord:
@@ -161,12 +156,13 @@ def _target_record(target: Target, smoked: TargetSmoked | None, records: Mapping
         target=target.name,
         concern=target.concern,
         backend=backend,
-        digest=backend_digest(backend),
+        digest=backend_digest(backend, target.spec),
         server=target.server if target.server in records else "",
         fidelity=_fidelity(target, records),
         capabilities=smoked.capabilities if smoked is not None else {},
         trouble=str(smoked.smoke.trouble) if smoked is not None else str(Trouble.NONE),
         trouble_sentence=smoked.smoke.sentence if smoked is not None else "",
+        distribution=distribution_of(backend),
     )
 
 

@@ -15,14 +15,18 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from stackproof.contracts.clauses import ABSENCE_EVIDENCE
 from stackproof.contracts.smoke import Trouble
+from stackproof.contracts.stream import PlannedClause
 from stackproof.contracts.verdicts import Verdict
+from stackproof.kept_json import read
 
 from .certificate import SCHEMA, Certificate, ClauseRecord, from_json, seal_of
+from .consistency import inconsistencies, unlike_the_suite
 from .shape import misshapen
 
 _ENDED = (Verdict.PASS, Verdict.FAIL, Verdict.NOT_SUPPORTED, Verdict.PROVISIONAL)
@@ -36,6 +40,8 @@ class Kind(StrEnum):
     """It contradicts itself or the suite that it names: nobody can rely on it."""
     OUTDATED = "outdated"
     """It was true for something else than what is installed now."""
+    UNKNOWN = "unknown"
+    """Nobody can tell whether it is of what is installed now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +54,13 @@ class Finding:
 class KnownClause:
     """A clause of the installed suite, as far as a certificate repeats it."""
 
-    id: str
-    rule: str
-    sees: tuple[tuple[str, int], ...]
-    needs: str
+    planned: PlannedClause
     profile: str
     provisional: bool = False
+
+    @property
+    def id(self) -> str:
+        return self.planned.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +73,10 @@ class Installed:
     """Concern -> the clauses of its contract, all profiles."""
     stacks: Mapping[str, frozenset[str]]
     """Stack -> the names of its targets."""
-    digests: Mapping[str, str]
-    """Backend, as certificates name it -> digest of its source; empty where it is not installed."""
+    digests: Mapping[tuple[str, str], str]
+    """Target and backend, as certificates name them -> digest of its source; empty where it is not installed."""
     schema: Mapping[str, Any]
+    now: datetime
     drivers: Mapping[str, str] = field(default_factory=dict)
     mutants: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Concern -> the clauses that a mutant names."""
@@ -77,20 +85,29 @@ class Installed:
 def check(text: str, installed: Installed) -> list[Finding]:
     """Everything that is wrong with a certificate's text. Nothing: it is sound, and holds for what is installed."""
     try:
-        data = json.loads(text)
-    except ValueError:
+        data = read(text)
+    except json.JSONDecodeError:
         return [Finding(Kind.FORGED, "It is no complete JSON: the file was cut off or damaged.")]
+    except ValueError as error:
+        return [Finding(Kind.FORGED, f"It is no JSON of ours: {error}.")]
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         return [Finding(Kind.FORGED, f"It does not say that it is of schema {SCHEMA}.")]
     wrong = misshapen(data, installed.schema)
     if wrong:
         return [Finding(Kind.FORGED, f"It does not have the shape of a certificate: {sentence}.") for sentence in wrong]
     certificate = from_json(text)
-    forged = [*_seal(data), *_rows(certificate), *_sums(certificate, data), *_selftest(certificate, installed)]
+    forged = [
+        *_seal(data),
+        *_rows(certificate),
+        *inconsistencies(certificate, installed.now),
+        *_sums(certificate, data),
+        *_selftest(certificate, installed),
+    ]
     if certificate.suite_digest == installed.suite_digest:
-        forged += _plan(certificate, installed)
+        forged += [*_plan(certificate, installed), *unlike_the_suite(certificate, installed.stacks)]
     findings = [Finding(Kind.FORGED, sentence) for sentence in dict.fromkeys(forged)]
-    return findings + [Finding(Kind.OUTDATED, sentence) for sentence in _outdated(certificate, installed)]
+    findings += [Finding(Kind.OUTDATED, sentence) for sentence in _outdated(certificate, installed)]
+    return findings + [Finding(Kind.UNKNOWN, sentence) for sentence in _without_source(certificate)]
 
 
 def _seal(data: dict[str, Any]) -> Iterator[str]:
@@ -127,6 +144,8 @@ def _rows(certificate: Certificate) -> Iterator[str]:
             continue
         if result.concern != target_record.concern or record.fidelity != target_record.fidelity:
             yield f"{where} has another concern or fidelity than its backend."
+        if not target_record.backend and result.verdict in _ENDED:
+            yield f"{where} is {result.verdict}, but it does not say what that backend is."
         if target_record.trouble in (Trouble.HARNESS, Trouble.SERVER) and result.verdict in _ENDED:
             yield f"{where} is {result.verdict}, though the {target_record.trouble} could not be used at all."
         yield from _row(record, target_record.capabilities, where)
@@ -232,8 +251,11 @@ def _as_known(record: ClauseRecord, known: Mapping[str, KnownClause], planned: s
         return
     if result.clause not in planned:
         yield f"{where} is not planned for the profile {clause.profile!r} or the selection that the certificate names."
-    if (record.planned.rule, record.planned.sees, record.planned.needs) != (clause.rule, clause.sees, clause.needs):
+    here, there = record.planned, clause.planned
+    if (here.rule, here.sees, here.needs) != (there.rule, there.sees, there.needs):
         yield f"{where} has another rule, evidence or capability than in the suite."
+    if (here.because, here.learnt_from) != (there.because, there.learnt_from):
+        yield f"{where} has another reason than in the suite."
     if result.verdict is Verdict.PROVISIONAL and not clause.provisional:
         yield f"{where} is PROVISIONAL, which that clause is not."
 
@@ -249,9 +271,11 @@ def _outdated(certificate: Certificate, installed: Installed) -> Iterator[str]:
             f"Another suite is installed: {installed.suite_digest[:12]} (stackproof {installed.version}), "
             f"where it was made by {certificate.suite_digest[:12]} (stackproof {certificate.version})."
         )
+    elif certificate.version != installed.version:
+        yield f"stackproof {installed.version} is installed, where it was made by {certificate.version}."
     for target in certificate.targets:
-        now = installed.digests.get(target.backend, "")
-        if target.backend and now != target.digest:
+        now = installed.digests.get((target.target, target.backend), "")
+        if target.digest and now != target.digest:
             yield (
                 f"{target.target}: another {target.backend} is installed."
                 if now
@@ -261,3 +285,10 @@ def _outdated(certificate: Certificate, installed: Installed) -> Iterator[str]:
         now = installed.drivers.get(name, "")
         if name in installed.drivers and now != then:
             yield f"{name} {now or 'is not installed, it'} is not the version of the certificate, {then}."
+
+
+def _without_source(certificate: Certificate) -> Iterator[str]:
+    """Two sources that are not known are not the same source."""
+    for target in certificate.targets:
+        if target.backend and not target.digest:
+            yield f"{target.target}: the source of {target.backend} was not to be found when the certificate was made."

@@ -131,3 +131,12 @@ class LargeFetchesAreNotKept(MemoryCache):
         large = isinstance(entry.value, str | bytes) and len(entry.value) > 100_000
         if not (large and key in self._space.flights):
             super()._put(key, entry)
+
+
+@mutant(of=MemoryCache, killed_by="CACHE-15")
+class CutsWhatIsTooLarge(MemoryCache):
+    """Text and bytes beyond the declared size are cut to it, without a word."""
+
+    def _entry(self, value: CacheValue, ttl: float | None) -> Entry:
+        kept = value[: self.capabilities.max_value_bytes] if isinstance(value, str | bytes) else value
+        return super()._entry(kept, ttl)

@@ -1,0 +1,40 @@
+"""Reading a record that was kept as JSON: nothing in it may have two meanings, and nothing may end the reader."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+
+def read(text: str, *, numbers_only: bool = True) -> Any:
+    """The value; ValueError where it is no JSON, names a thing twice, holds NaN or Infinity, or is nested without end.
+
+    Without ``numbers_only``, NaN and Infinity are let through: a measurement may have a figure that is none.
+    """
+    try:
+        if not numbers_only:
+            return json.loads(text, object_pairs_hook=_unique)
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refused, parse_float=_finite)
+    except RecursionError as error:
+        raise ValueError("it is nested deeper than any record") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        doubled = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"it gives {doubled!r} twice")
+    return found
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"it holds {digits}, which is too large for a number")
+    return value
+
+
+def _refused(constant: str) -> Any:
+    raise ValueError(f"it holds {constant}, which is no number")
