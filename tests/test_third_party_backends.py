@@ -27,22 +27,22 @@ NOT_ASKED = {
 PINNED: Mapping[str, tuple[str, str, str]] = {
     # spec -> what fails, what stays without evidence, what is not declared
     f"cache={PLACE}.aio_caches:make_aiocache": (
-        "CACHE-01 CACHE-02 CACHE-03 CACHE-06 CACHE-08 CACHE-10 CACHE-11 CACHE-13 CACHE-14 CACHE-19 CACHE-21",
+        "CACHE-01 CACHE-02 CACHE-03 CACHE-06 CACHE-08 CACHE-10 CACHE-11 CACHE-13 CACHE-14 CACHE-19 CACHE-21 CACHE-40",
         "CACHE-20",
         "CACHE-17 CACHE-18 CACHE-22 LIFE-08",
     ),
     f"events={PLACE}.buses:Blinker": (
-        "EVENT-01 EVENT-02 EVENT-03 EVENT-15 EVENT-16 EVENT-23 EVENT-25 EVENT-26",
+        "EVENT-01 EVENT-02 EVENT-03 EVENT-15 EVENT-16 EVENT-23 EVENT-25 EVENT-26 EVENT-40",
         "EVENT-12",
         "EVENT-05 EVENT-21 EVENT-28 EVENT-31 EVENT-32 LIFE-08",
     ),
     f"search={PLACE}.indexes:make_sqlite_utils": (
-        "SEARCH-01 SEARCH-02 SEARCH-06 SEARCH-08 SEARCH-10 SEARCH-11 SEARCH-13 SEARCH-14 SEARCH-17 LIFE-02 LIFE-04",
+        "SEARCH-01 SEARCH-02 SEARCH-06 SEARCH-08 SEARCH-10 SEARCH-11 SEARCH-13 SEARCH-14 SEARCH-17 SEARCH-40 LIFE-02 LIFE-04",
         "",
         "SEARCH-18 LIFE-08",
     ),
     f"interactions={PLACE}.stores:make_tinydb": (
-        "STORE-10 STORE-19 LIFE-02 LIFE-04",
+        "STORE-10 STORE-19 STORE-40 LIFE-02 LIFE-04",
         "",
         "STORE-01 STORE-24 LIFE-08",
     ),

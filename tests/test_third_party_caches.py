@@ -33,6 +33,7 @@ DISKCACHE = {
     "CACHE-15": "FAIL",
     "CACHE-19": "FAIL",
     "CACHE-21": "FAIL",
+    "CACHE-40": "FAIL",
     "LIFE-08": "NOT_SUPPORTED",
 }
 TLRU = {
@@ -41,6 +42,7 @@ TLRU = {
     "CACHE-10": "FAIL",
     "CACHE-19": "FAIL",
     "CACHE-21": "FAIL",
+    "CACHE-40": "FAIL",
     "CACHE-20": "INCONCLUSIVE",
     "CACHE-17": "NOT_SUPPORTED",
     "CACHE-18": "NOT_SUPPORTED",
