@@ -20,6 +20,7 @@ DRIVERS = (
     "matplotlib",
     "jinja2",
     "boto3",
+    "hypothesis",
 )
 
 
