@@ -18,6 +18,7 @@ HOOKS = frozenset(
         "only_clauses",
         "shrink_seconds",
         "machine",
+        "around",
     }
 )
 """What a third party fills in. Everything else of a contract is ours."""

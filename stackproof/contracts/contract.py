@@ -17,6 +17,7 @@ from stackproof.interfaces.capabilities import (
 )
 from stackproof.interfaces.errors import ConfigurationError
 
+from .around import Around
 from .callers import Callers
 from .case import Case
 from .clauses import BIRTH_ATTRIBUTE, clause_of
@@ -76,6 +77,10 @@ class Contract(Generic[B]):
         drop = getattr(backend, "drop_namespace", None)
         if drop is not None:
             drop()
+
+    def around(self, namespace: str) -> Around | None:
+        """How to look at what the server keeps under this name without the backend; None where that cannot be."""
+        return None
 
     def close_backend(self, backend: Any) -> None:
         """Give back what an instance holds."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = "sequences of operations"
 STEPS = "operations in sequences"
+LOOKS = "looks around the adapter"
 ALL_RULES = "all kinds of operations done"
 SEES = ((EXAMPLES, 5), (STEPS, 100), (ALL_RULES, 1))
 """What every clause with a machine must see."""
@@ -41,10 +42,13 @@ class SequenceClauses(Contract[B]):
         if not issubclass(machine, kind):
             raise ConfigurationError(f"the machine of this contract is a {kind.__name__}, not {machine.__name__}")
         budget = replace(FULL if case.thorough else CORE, shrinking=self.shrink_seconds)
-        stage = Stage(self, case, namespace, handles, budget)
+        stage = Stage(self, case, namespace, handles, budget, self.around(namespace))
         try:
             explore(machine, stage)
         finally:
+            if stage.around is not None:
+                stage.around.close()
+                evidence.saw(LOOKS, stage.looks)
             evidence.saw(EXAMPLES, stage.examples)
             evidence.saw(STEPS, stage.fired.total())
         if stage.silent:

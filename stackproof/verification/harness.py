@@ -9,11 +9,13 @@ from typing import Any
 from stackproof.adapters.settings import Settings
 from stackproof.container import takes_namespace
 from stackproof.contracts import Contract, contract_for
+from stackproof.contracts.around import Around
 from stackproof.contracts.faulty import Faulty
 from stackproof.contracts.mutants import all_mutants
 from stackproof.interfaces import ConfigurationError
 from stackproof.targets import Target, load_object, parse_target
 
+from .around import around
 from .faulty import VARIABLES, ProxiedFaults, through
 from .plan import PlannedTarget
 
@@ -52,7 +54,10 @@ def _built_in(target: Target, settings: Settings) -> dict[str, Any]:
         faults, variables = through(settings, VARIABLES[target.server])
         return _behind(faults, lambda: target.make(Settings(variables), namespace))
 
-    harness: dict[str, Any] = {"make_backend": make_backend, "hands_namespace_on": True}
+    def look_around(_: Any, namespace: str) -> Around | None:
+        return around(target.concern, target.server, settings, namespace)
+
+    harness: dict[str, Any] = {"make_backend": make_backend, "around": look_around, "hands_namespace_on": True}
     if target.server in NOWHERE:
         harness["make_unreachable"] = make_unreachable
     if target.server in VARIABLES:

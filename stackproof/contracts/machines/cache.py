@@ -219,6 +219,9 @@ class CacheMachine(Machine):
     def _read(self, on: int, key: str) -> None:
         answer, span = self._timed(partial(self.handle(on).get, key))
         allowed = self.model.answers(key, span)
+        entry = self.model.entries.get(key)
+        if entry is None or entry.surely_until == float("inf"):
+            self.stage.must_keep(key, int(entry is not None), f"the entries of {shown(key)}")
         if len(allowed) == 1:
             expect(answer, f"get({shown(key)})").equals(allowed[0])
         else:

@@ -179,6 +179,8 @@ class SearchMachine(Machine):
     def _look(self, on: int, tenant: str, text: str, kind: str | None = None, limit: int = 1000) -> None:
         """What is found is what the model has, in a right order, up to the limit."""
         hits = self._hits(on, SearchQuery(tenant=tenant, text=text, kind=kind, limit=limit))
+        documents = sum(owner == tenant for owner, _ in self.model.documents)
+        self.stage.must_keep(tenant, documents, f"the documents of {shown(tenant)}")
         right = self.model.matching(tenant, words_of(text), kind)
         what = f"search for {shown(text)}"
         found = [hit.id for hit in hits]

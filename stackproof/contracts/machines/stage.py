@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from stackproof.contracts.around import Around
 from stackproof.contracts.case import Case
-from stackproof.contracts.expectations import shown
+from stackproof.contracts.expectations import expect, shown
 from stackproof.contracts.journal import unwrapped
 
 
@@ -70,6 +71,9 @@ class Stage:
     handles: list[Any]
     """The open instances; all of the same namespace."""
     budget: Budget
+    around: Around | None = None
+    """A look at the server that does not use the backend."""
+    looks: int = 0
     fired: Counter[str] = field(default_factory=Counter)
     """Rule -> how often it ran to its end."""
     silent: list[str] = field(default_factory=list)
@@ -143,6 +147,13 @@ class Stage:
         """Close one of the instances, and let a new one take its place."""
         self.contract.close_backend(unwrapped(self.handles[number]))
         self.handles[number] = self.open()
+
+    def must_keep(self, name: str, count: int, what: str) -> None:
+        """Look around the backend, where that can be done."""
+        __tracebackhide__ = True
+        if self.around is not None:
+            self.looks += 1
+            expect(self.around.kept(name), f"{what}, looked at on the server itself").equals(count)
 
     def together(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
         """The results of calls that begin at the same time."""

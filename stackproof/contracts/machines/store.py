@@ -262,6 +262,8 @@ class StoreMachine(Machine):
         return [row.total_value for row in summarise([*mine, event])]
 
     def _compare(self, on: int, event: Interaction) -> None:
+        contacts = sum(each.tenant == event.tenant for each in self.events)
+        self.stage.must_keep(event.tenant, contacts, f"the contacts of {shown(event.tenant)}")
         query = SummariesQuery(tenant=event.tenant, customer=event.customer)
         rows = walk_in_turns([self.handle(on)], query, [200])
         expect_summaries(rows, self.events, query, f"the summaries of {shown(event.customer)} of {shown(event.tenant)}")

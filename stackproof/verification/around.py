@@ -1,0 +1,57 @@
+"""How the built-in backends are looked at around their adapters: one question, asked of the server itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stackproof.adapters.settings import Settings
+from stackproof.contracts.around import Around
+
+
+def around(concern: str, server: str, settings: Settings, namespace: str) -> Around | None:
+    """A look at what this server keeps for a namespace of a concern; None where nothing lasts that could be looked at."""
+    if server == "postgres" and concern in _TABLES:
+        return _InPostgres(settings.variables["DATABASE_URL"], concern, namespace)
+    if server == "redis" and concern == "cache":
+        return _InRedis(settings.variables["REDIS_URL"], namespace)
+    return None
+
+
+_TABLES = {"interactions": "interactions", "search": "documents"}
+
+
+class _InPostgres:
+    """Counts the rows of a tenant."""
+
+    def __init__(self, url: str, concern: str, namespace: str) -> None:
+        import psycopg
+        from psycopg import sql
+
+        from stackproof.adapters.postgres_schema import schema_name
+
+        table = sql.Identifier(schema_name(concern, namespace), _TABLES[concern])
+        self._query = sql.SQL("SELECT count(*) FROM {} WHERE tenant = %s").format(table)
+        self._connection = psycopg.connect(url, autocommit=True, connect_timeout=5)
+
+    def kept(self, name: str) -> int:
+        row = self._connection.execute(self._query, [name]).fetchone()
+        return int(row[0]) if row is not None else 0
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class _InRedis:
+    """Asks whether a key exists."""
+
+    def __init__(self, url: str, namespace: str) -> None:
+        import redis
+
+        self._prefix = f"stackproof:cache:{len(namespace)}:{namespace}:"
+        self._client: Any = redis.Redis.from_url(url, socket_timeout=5)
+
+    def kept(self, name: str) -> int:
+        return int(self._client.exists((self._prefix + name).encode()))
+
+    def close(self) -> None:
+        self._client.close()
