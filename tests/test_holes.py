@@ -369,3 +369,20 @@ def test_a_process_that_shares_the_tests_tells_of_its_share(pytester: pytest.Pyt
     )
     result, _ = run(pytester, good)
     assert f"told {{'stackproof': (True, ['T-03 of {name}'])}}" in result.stdout.str()
+
+
+def test_an_interruption_that_pytest_cannot_describe_is_one_all_the_same(pytester: pytest.Pytester) -> None:
+    """CPython has instructions that belong to no line, and pytest stumbles over them."""
+    with_conftest(
+        pytester,
+        """
+        def pytest_keyboard_interrupt(excinfo):
+            raise TypeError("no line number")
+
+        def pytest_runtest_setup(item):
+            raise KeyboardInterrupt
+        """,
+    )
+    result, rows = run(pytester, BROKEN)
+    assert result.ret != 0
+    assert {row["reason"] for row in rows.values()} == {"not executed: interrupted"}

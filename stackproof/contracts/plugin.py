@@ -97,6 +97,20 @@ def _is_contract(kind: object) -> bool:
     return home is not None and isinstance(kind, type) and issubclass(kind, home.Contract)
 
 
+class _Interruptions:
+    """Notes an interruption when it comes: pytest may fail to describe it, and then ends with another status.
+
+    Its hook is not told of which session: so this is registered for each.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        self._recorder.interrupted |= excinfo.errisinstance(KeyboardInterrupt)
+
+
 def _made(config: pytest.Config) -> Recorder:
     recorder = config.stash.get(_RECORDER, None)
     if recorder is None:
@@ -105,6 +119,7 @@ def _made(config: pytest.Config) -> Recorder:
         from .selection import Selection
 
         recorder = config.stash[_RECORDER] = Recorder(_options(config), roll=Roll(Selection.of(config)))
+        config.pluginmanager.register(_Interruptions(recorder))
     return recorder
 
 
@@ -173,7 +188,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
         if session.exitstatus == pytest.ExitCode.OK and not _shares_hold(session):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         return
-    recorder.finish(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
+    recorder.finish(interrupted=recorder.interrupted or exitstatus == pytest.ExitCode.INTERRUPTED)
     target = session.config.getoption("--stackproof-json")
     not_written = _write_verdicts(recorder, target) if target else ""
     if not_written:

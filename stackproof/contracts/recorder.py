@@ -76,6 +76,7 @@ class Recorder:
     options: RunOptions
     ledger: Ledger = field(default_factory=Ledger)
     roll: Roll = field(default_factory=Roll)
+    interrupted: bool = False
     _classes: dict[type[Any], str] = field(default_factory=dict)
     _plans: dict[str, dict[str, Planned]] = field(default_factory=dict)
     _smokes: dict[str, Smoke] = field(default_factory=dict)
