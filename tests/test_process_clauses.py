@@ -15,7 +15,6 @@ DOUBLES = """
     from stackproof.contracts.mutants import processes_doubles as doubles
 
     class Given:
-        only_clauses = frozenset({"LIFE-14"})
         def make_backend(self, namespace):
             return self.double(namespace=namespace)
 
@@ -30,17 +29,18 @@ DOUBLES = """
 """
 
 
-def rows_of(pytester: pytest.Pytester, module: str) -> list[dict[str, Any]]:
+def rows_of(pytester: pytest.Pytester, module: str, *asked: str) -> list[dict[str, Any]]:
     pytester.makepyfile(module)
     target = pytester.path / "verdicts.json"
     options = ("--stackproof-profile", "full", "--stackproof-json", str(target), "-p", "no:cacheprovider")
-    pytester.runpytest_subprocess(*options)
+    only = [word for clause in asked for word in ("--stackproof-clause", clause)]
+    pytester.runpytest_subprocess(*options, *only)
     rows: list[dict[str, Any]] = json.loads(target.read_text())["clauses"]
-    return rows
+    return [row for row in rows if row["clause"] in asked]
 
 
 def test_what_outlives_a_process_is_looked_for_after_sigterm(pytester: pytest.Pytester) -> None:
-    rows = rows_of(pytester, DOUBLES)
+    rows = rows_of(pytester, DOUBLES, "LIFE-14")
     assert {(row["concern"], row["verdict"]) for row in rows} == {
         (concern, "PASS") for concern in ("cache", "interactions", "search", "events")
     }
@@ -54,7 +54,6 @@ LOGS = """
     from stackproof.interfaces import LogCapabilities
 
     class Given(LogContract):
-        only_clauses = frozenset({"LIFE-12", "LIFE-13", "LIFE-14", "LIFE-15"})
         capabilities = LogCapabilities(structured=False)
         delivery_seconds = 1.0
 
@@ -93,7 +92,7 @@ LOGS = """
 
 
 def test_handlers_of_the_standard_library(pytester: pytest.Pytester) -> None:
-    rows = rows_of(pytester, LOGS)
+    rows = rows_of(pytester, LOGS, "LIFE-12", "LIFE-13", "LIFE-14", "LIFE-15")
     verdicts = {(row["target"].rpartition("::")[2], row["clause"]): row["verdict"] for row in rows}
     clauses = ("LIFE-12", "LIFE-13", "LIFE-14", "LIFE-15")
     classes = ("TestStream", "TestMemory", "TestQueue", "TestOfItsProcess")
@@ -112,11 +111,9 @@ LIBRARIES = """
     from stackproof.contracts import InteractionContract, SearchContract
 
     class TestSqliteUtils(SearchContract):
-        only_clauses = frozenset({{"LIFE-14"}})
         make_backend = staticmethod(indexes.make_sqlite_utils)
 
     class TestTinyDb(InteractionContract):
-        only_clauses = frozenset({{"LIFE-14"}})
         make_backend = staticmethod(stores.make_tinydb)
 """
 
@@ -124,7 +121,7 @@ LIBRARIES = """
 def test_the_error_of_a_library_that_is_closed_under_its_callers_is_told(pytester: pytest.Pytester) -> None:
     pytest.importorskip("sqlite_utils")
     pytest.importorskip("tinydb")
-    rows = rows_of(pytester, LIBRARIES.format(root=str(ROOT)))
+    rows = rows_of(pytester, LIBRARIES.format(root=str(ROOT)), "LIFE-14")
     verdicts = {row["concern"]: row["verdict"] for row in rows}
     # Which of the callers' errors comes last is left to chance: the closed database, or what threads do to each other before.
     assert verdicts == {"search": "FAIL", "interactions": "FAIL"}, rows

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 import redis
 from redis.backoff import NoBackoff
@@ -121,6 +121,8 @@ class RedisClient:
         self._closed = False
         self._running: set[object] = set()
         _clients.add(self)
+        # A program that ends without `close` ends quietly: idle connections do not wait for the collector's last round.
+        finalize(self, self._pool.disconnect, inuse_connections=False)
 
     def call(self, command: Callable[[redis.Redis], T], *, repeatable: bool) -> T:
         """Run ``command(client)``; redis-py's errors come out as ours.

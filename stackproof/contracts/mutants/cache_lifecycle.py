@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import socket
 import threading
@@ -14,6 +13,7 @@ from stackproof.adapters.cache.memory import MemoryCache
 from stackproof.interfaces import CacheValue, Missing, UnavailableError
 
 from . import mutant
+from .lifecycle_bases import StaysForTheExit
 
 
 @mutant(of=MemoryCache, killed_by="LIFE-01")
@@ -42,12 +42,8 @@ class CannotDisconnectInTwoThreads(MemoryCache):
 
 
 @mutant(of=MemoryCache, killed_by="LIFE-15", imitates="X2")
-class IsKeptForTheExit(MemoryCache):
+class IsKeptForTheExit(StaysForTheExit, MemoryCache):
     """Registers its disconnect for the exit of the program, which keeps every instance until then."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        atexit.register(self.disconnect)
 
 
 @mutant(of=MemoryCache, killed_by="LIFE-15")

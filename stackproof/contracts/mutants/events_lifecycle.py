@@ -13,6 +13,7 @@ from stackproof.adapters.events.memory import MemoryEventPublisher
 from stackproof.interfaces import Event, Handler, Subscription, UnavailableError
 
 from . import mutant
+from .lifecycle_bases import StaysForTheExit
 
 
 @mutant(of=MemoryEventPublisher, killed_by="LIFE-01")
@@ -115,3 +116,8 @@ class HasAServerButUndeclared(MemoryEventPublisher):
     def disconnect(self) -> None:
         self.connection.close()
         super().disconnect()
+
+
+@mutant(of=MemoryEventPublisher, killed_by="LIFE-15", imitates="X2")
+class IsKeptForTheExit(StaysForTheExit, MemoryEventPublisher):
+    """Registers its disconnect for the exit of the program, which keeps every instance until then."""

@@ -16,6 +16,7 @@ from .lifecycle_bases import (
     HoldsASocket,
     LeavesADescriptor,
     LeavesAThread,
+    StaysForTheExit,
 )
 from .registry import mutant
 
@@ -97,3 +98,8 @@ class OneForAll(ClosesAllOfItsKind, MemoryInteractionStore):
 @mutant(of=MemoryInteractionStore, killed_by="LIFE-08")
 class HasAServerButUndeclared(HoldsASocket, MemoryInteractionStore):
     """Talks to a server over a socket, and nobody says so."""
+
+
+@mutant(of=MemoryInteractionStore, killed_by="LIFE-15", imitates="X2")
+class IsKeptForTheExit(StaysForTheExit, MemoryInteractionStore):
+    """Registers its disconnect for the exit of the program, which keeps every instance until then."""

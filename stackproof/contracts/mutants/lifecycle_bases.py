@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import threading
@@ -49,6 +50,14 @@ class LeavesAThread(_Reference):
     def __init__(self, *, namespace: str = "") -> None:
         super().__init__(namespace=namespace)
         threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+
+
+class StaysForTheExit(_Reference):
+    """Registers its disconnect for the exit of the program, which keeps every instance until then."""
+
+    def __init__(self, *, namespace: str = "") -> None:
+        super().__init__(namespace=namespace)
+        atexit.register(self.disconnect)
 
 
 class AlwaysAnswersPing(_Reference):

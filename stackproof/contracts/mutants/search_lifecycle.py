@@ -14,6 +14,7 @@ from stackproof.adapters.search.memory import MemorySearchIndex
 from stackproof.interfaces import ClosedError, Document, Hit, SearchQuery
 
 from . import mutant
+from .lifecycle_bases import StaysForTheExit
 
 
 @mutant(of=MemorySearchIndex, killed_by="LIFE-01")
@@ -138,3 +139,8 @@ class HasAServerInSecret(MemorySearchIndex):
     def disconnect(self) -> None:
         self._connection.close()
         super().disconnect()
+
+
+@mutant(of=MemorySearchIndex, killed_by="LIFE-15", imitates="X2")
+class IsKeptForTheExit(StaysForTheExit, MemorySearchIndex):
+    """Registers its disconnect for the exit of the program, which keeps every instance until then."""
