@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
-from weakref import WeakSet, finalize
+from weakref import WeakSet
 
 import redis
 from redis.backoff import NoBackoff
@@ -96,9 +96,15 @@ _clients: WeakSet[RedisClient] = WeakSet()
 
 
 def _after_fork() -> None:
-    """A forked child has none of the threads whose commands ran: it must not wait for them."""
+    """A forked child has none of the threads whose commands ran: it must not wait for them.
+
+    Nor has it any use for the parent's connections. They are closed here, which the parent does not notice; the driver merely
+    forgets them, and the interpreter complains about open sockets at the end of the child.
+    """
     for client in _clients:
         client._running.clear()
+        for inherited in getattr(client._pool, "_available_connections", ()):
+            inherited.disconnect()
 
 
 os.register_at_fork(after_in_child=_after_fork)
@@ -121,8 +127,6 @@ class RedisClient:
         self._closed = False
         self._running: set[object] = set()
         _clients.add(self)
-        # A program that ends without `close` ends quietly: idle connections do not wait for the collector's last round.
-        finalize(self, self._pool.disconnect, inuse_connections=False)
 
     def call(self, command: Callable[[redis.Redis], T], *, repeatable: bool) -> T:
         """Run ``command(client)``; redis-py's errors come out as ours.

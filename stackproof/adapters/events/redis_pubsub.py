@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
 import random
 import threading
 import time
 from queue import SimpleQueue
 from typing import Any, Self
 from urllib.parse import quote
-from weakref import WeakSet
 
 import redis
 
@@ -41,25 +39,6 @@ BACK_OFF_SECONDS = (0.05, 2.0)
 """The first and the longest pause between attempts to reconnect; each is shortened at random by up to a half."""
 
 
-_running: WeakSet[RedisSubscription] = WeakSet()
-
-
-@atexit.register
-def _end_quietly() -> None:
-    """A program that ends without `disconnect`: no connection is left for the interpreter to complain about.
-
-    Readers notice within a tick. In a forked child there are none: what it inherited is let go of, which the parent does not notice.
-    """
-    left = [each for each in _running if not each.closed]
-    for each in left:
-        each.stop()
-    for each in left:
-        if each._reader.is_alive():
-            each._reader.join(5 * TICK_SECONDS)
-        else:
-            each._connection.disconnect()
-
-
 class RedisSubscription(Subscription):
     """One connection, one thread that drains it into a buffer, and one thread that calls the handler."""
 
@@ -87,7 +66,6 @@ class RedisSubscription(Subscription):
         """Connect, and return when the server confirmed the subscription."""
         self._connection = self._connect()
         self._connected = True
-        _running.add(self)
         self._reader.start()
         self._worker.start()
 
