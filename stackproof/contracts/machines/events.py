@@ -95,13 +95,20 @@ class EventsMachine(Machine):
         watch = self.watches[which % len(self.watches)]
         if settled or watch.group is not None:
             self.settle()
-        watch.subscription.close()
-        expect(watch.subscription.active, "active after close").is_false()
-        self.watches.remove(watch)
-        if watch.group is not None and self.stage.declared.durable:
-            self.places[watch.topic, watch.group].settled = self.logs[watch.topic].length
-        self.closed.append((watch, len(watch.listener.calls)))
-        self.logs[watch.topic].check(watch.listener.handled, watch, self.stage.declared, complete=False)
+        self._close(watch)
+
+    @step(needs=lambda declared: declared.durable, number=_topics, length=st.sampled_from(_BURSTS[:2]))
+    def leave_and_come_back(self, number: int, length: int) -> None:
+        """All members of a group leave; a new one gets what is published meanwhile."""
+        topic = self.topic(number)
+        self.settle()
+        if not any((watch.topic, watch.group) == (topic, "g") for watch in self.watches):
+            self._subscribe(topic, "g")
+        for watch in [each for each in self.watches if (each.topic, each.group) == (topic, "g")]:
+            self._close(watch)
+        for place in range(length):
+            self._publish(0, topic, self._event({"n": place}))
+        self._subscribe(topic, "g")
 
     # Events
 
@@ -175,6 +182,15 @@ class EventsMachine(Machine):
     def tidy(self) -> None:
         for watch in self.watches:
             watch.subscription.close()
+
+    def _close(self, watch: Watch) -> None:
+        watch.subscription.close()
+        expect(watch.subscription.active, "active after close").is_false()
+        self.watches.remove(watch)
+        if watch.group is not None and self.stage.declared.durable:
+            self.places[watch.topic, watch.group].settled = self.logs[watch.topic].length
+        self.closed.append((watch, len(watch.listener.calls)))
+        self.logs[watch.topic].check(watch.listener.handled, watch, self.stage.declared, complete=False)
 
     def _subscribe(self, topic: str, group: str | None) -> None:
         failed: Counter[str] = Counter()

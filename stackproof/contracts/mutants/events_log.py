@@ -63,6 +63,18 @@ class DurableUndeclared(MemoryEventLog):
     capabilities = replace(MemoryEventLog.capabilities, durable=False)
 
 
+@mutant(of=MemoryEventLog, killed_by="EVENT-40")
+class KeepsFiveForAnEmptyGroup(MemoryEventLog):
+    """A group without members keeps its place, but of what is published meanwhile only the first five events."""
+
+    def _member(self, topic: str, handler: Handler, group: object) -> MemorySubscription:
+        with self._space.lock:
+            queue = self._space.queues.get(topic, {}).get(group)
+            while queue is not None and not queue.members and len(queue.events) > 5:
+                queue.events.pop()
+        return super()._member(topic, handler, group)
+
+
 @mutant(of=MemoryEventLog, killed_by="EVENT-36", imitates="E9")
 class ReplaysNothing(MemoryEventLog):
     """A replay begins with what is published from now on."""
