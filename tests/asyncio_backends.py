@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from stackproof.adapters.events.common import check_topic, from_json, to_json
@@ -90,6 +91,26 @@ class AsyncBus:
             raise ClosedError("this bus was disconnected")
 
 
+class AsyncLog(AsyncBus):
+    """The same with all events kept, for `replay`."""
+
+    capabilities = replace(AsyncBus.capabilities, replay=True)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: dict[str, list[bytes]] = {}
+
+    async def publish(self, topic: str, event: Event) -> None:
+        await super().publish(topic, event)
+        self._kept.setdefault(topic, []).append(to_json(event, self.capabilities.max_payload_bytes))
+
+    async def replay(self, topic: str, handler: Callable[[Event], Awaitable[None]]) -> AsyncSubscription:
+        subscription = await self.subscribe(topic, handler)
+        for envelope in self._kept.get(topic, []):
+            subscription.queue.put_nowait(envelope)
+        return subscription
+
+
 class Coroutines:
     """A synchronous backend whose methods are coroutine functions."""
 
@@ -109,6 +130,10 @@ class Coroutines:
 
 def make_bus(_namespace: str) -> EventPublisher:
     return bridged(EventPublisher, AsyncBus)
+
+
+def make_log(_namespace: str) -> EventPublisher:
+    return bridged(EventPublisher, AsyncLog)
 
 
 def make_search(namespace: str) -> SearchIndex:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asyncio_backends import make_bus
 from asyncio_caches import AsyncCache
 from command_line import stackproof
 
@@ -53,6 +54,13 @@ def test_a_correct_backend_holds_its_whole_contract(backend: str, tmp_path: Path
     found = verdicts(backend, tmp_path)
     assert {clause: v for clause, v in found.items() if v not in ("PASS", "NOT_SUPPORTED")} == {}
     assert list(found.values()).count("PASS") >= 25
+
+
+def test_replay_is_offered_where_the_backend_has_it(tmp_path: Path) -> None:
+    asked = ("EVENT-36", "LIFE-02")
+    assert verdicts("events=asyncio_backends:make_log", tmp_path, *asked) == dict.fromkeys(asked, "PASS")
+    with make_bus("") as bus:
+        assert not hasattr(bus, "replay")
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
 
+from stackproof.adapters.events import memory_log
 from stackproof.adapters.events.common import from_json, to_json
 from stackproof.adapters.events.memory import MemoryEventPublisher, MemoryPubSub
+from stackproof.adapters.events.memory_log import MemoryEventLog
 from stackproof.contracts.events import EventContract
 from stackproof.contracts.expectations import ContractViolation
 from stackproof.contracts.listeners import Listener, numbered
-from stackproof.interfaces import ConfigurationError, Event, Order, RejectedError
+from stackproof.interfaces import ConfigurationError, Delivery, Event, EventCapabilities, Order, RejectedError
 
 
 class TestMemoryEvents(EventContract):
@@ -25,6 +28,22 @@ class TestMemoryEvents(EventContract):
 class TestMemoryPubSub(EventContract):
     def make_backend(self, namespace: str) -> MemoryPubSub:
         return MemoryPubSub(namespace=namespace)
+
+
+class TestMemoryEventLog(EventContract):
+    def make_backend(self, namespace: str) -> MemoryEventLog:
+        return MemoryEventLog(namespace=namespace)
+
+
+class ForgetfulLog(MemoryEventLog):
+    """At most once, in no order: what a weaker log may declare passes too."""
+
+    capabilities = replace(MemoryEventLog.capabilities, delivery=Delivery.AT_MOST_ONCE, order=Order.NONE)
+
+
+class TestForgetfulLog(EventContract):
+    def make_backend(self, namespace: str) -> ForgetfulLog:
+        return ForgetfulLog(namespace=namespace)
 
 
 class TinyEvents(MemoryEventPublisher):
@@ -75,6 +94,33 @@ def test_an_empty_namespace_is_private() -> None:
 def test_the_empty_namespace_is_not_dropped() -> None:
     with MemoryEventPublisher() as bus, pytest.raises(ConfigurationError):
         bus.drop_namespace()
+
+
+def test_only_groups_can_keep_their_place() -> None:
+    with pytest.raises(ConfigurationError, match="declare them too"):
+        EventCapabilities(durable=True)
+
+
+def test_a_dropped_log_has_nothing_to_replay(tmp_path: Path) -> None:
+    seen: SimpleQueue[object] = SimpleQueue()
+    with MemoryEventLog(namespace=f"log-{tmp_path.name}") as log:
+        log.subscribe("t", lambda _: None, group="g").close()
+        log.publish("t", Event(type="t", payload={"n": 1}))
+        log.drop_namespace()
+        log.replay("t", lambda event: seen.put(event.payload["n"]))
+        log.subscribe("t", lambda event: seen.put(event.payload["n"]), group="g")
+        log.publish("t", Event(type="t", payload={"n": 2}))
+        assert [seen.get(timeout=5), seen.get(timeout=5)] == [2, 2]
+
+
+def test_of_a_long_topic_the_last_events_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_log, "KEPT_EVENTS", 3)
+    seen: SimpleQueue[object] = SimpleQueue()
+    with MemoryEventLog() as log:
+        for number in range(5):
+            log.publish("t", Event(type="t", payload={"n": number}))
+        log.replay("t", lambda event: seen.put(event.payload["n"]))
+        assert [seen.get(timeout=5) for _ in range(3)] == [2, 3, 4]
 
 
 def test_a_member_that_closes_leaves_its_failed_event_to_the_next() -> None:

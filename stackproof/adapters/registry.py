@@ -91,6 +91,12 @@ BUILT_IN = (
         summary="the reference, in this process",
     ),
     BackendEntry(
+        "events",
+        "memory-log",
+        "stackproof.adapters.events.memory_log:MemoryEventLog",
+        summary="the reference with a log: groups keep their place, events can be replayed",
+    ),
+    BackendEntry(
         "search",
         "postgres",
         "stackproof.adapters.search.postgres:PostgresSearchIndex",

@@ -32,6 +32,7 @@ from stackproof.interfaces import (
     Interaction,
     InteractionStore,
     Missing,
+    ReplayableEvents,
     SearchIndex,
     SearchQuery,
     Subscription,
@@ -174,8 +175,11 @@ class BridgedEvents(_Bridge, EventPublisher):
 
     def subscribe(self, topic: str, handler: Handler, group: str | None = None) -> Subscription:
         options = {} if group is None else {"group": group}
+        return self._subscribed("subscribe", topic, handler, **options)
+
+    def _subscribed(self, operation: str, topic: str, handler: Handler, **options: str) -> Subscription:
         subscription = _Subscription(self._loop, handler)
-        subscription.inner = self._call("subscribe", topic, subscription.handle, **options)
+        subscription.inner = self._call(operation, topic, subscription.handle, **options)
         return subscription
 
 
@@ -216,6 +220,13 @@ class _Subscription(Subscription):
         return not self._closed and bool(self.inner.active)
 
 
+class BridgedReplayableEvents(BridgedEvents, ReplayableEvents):
+    """The same for one that replays."""
+
+    def replay(self, topic: str, handler: Handler) -> Subscription:
+        return self._subscribed("replay", topic, handler)
+
+
 class BridgedBulkInteractions(BridgedInteractions, BulkInteractionStore):
     """The same for one that takes batches."""
 
@@ -237,6 +248,7 @@ _BRIDGES: dict[type[Any], type[_Bridge]] = {
     InteractionStore: BridgedInteractions,
 }
 _OPTIONAL: dict[type[Any], tuple[str, type[_Bridge]]] = {
+    EventPublisher: ("replay", BridgedReplayableEvents),
     InteractionStore: ("record_events", BridgedBulkInteractions),
     SearchIndex: ("delete", BridgedDeletableSearch),
 }

@@ -1,6 +1,7 @@
 """The contract of event buses: who gets which event, how often and in which order.
 
-The other parts: `events_content` (what an event carries, topics, namespaces) and `events_subscriptions` (begin and end).
+The other parts: `events_content` (what an event carries, topics, namespaces), `events_subscriptions` (begin and end) and
+`events_log` (what a bus remembers).
 """
 
 from __future__ import annotations

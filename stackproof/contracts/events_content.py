@@ -90,10 +90,13 @@ class EventContentContract(EventFaultContract):
                 subscription.close()
 
     def operations(self, backend: Any) -> dict[str, Callable[[], object]]:
-        return {
+        operations: dict[str, Callable[[], object]] = {
             "publish": lambda: backend.publish("orders", numbered(1)),
             "subscribe": lambda: backend.subscribe("orders", Listener()),
         }
+        if self.declared(backend).replay:
+            operations["replay"] = lambda: backend.replay("orders", Listener())
+        return operations
 
     def write_number(self, backend: Any, number: int) -> None:
         backend.publish("numbers", numbered(number))

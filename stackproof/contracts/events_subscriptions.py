@@ -121,7 +121,7 @@ class EventSubscriptionContract(EventContentContract):
 
     @clause(
         "EVENT-22",
-        "A new subscription sees nothing that was published before it.",
+        "A new subscription without a group sees nothing that was published before it.",
         because="a service that is started again must not act on yesterday's events",
         learnt_from=("E9",),
         sees=(("earlier events", 3), ("later events", 1)),

@@ -25,7 +25,7 @@ from .errors import (
     UnavailableError,
     UnsupportedError,
 )
-from .events import EventPublisher, Handler, Subscription
+from .events import EventPublisher, Handler, ReplayableEvents, Subscription
 from .interactions import BulkInteractionStore, InteractionStore
 from .lifecycle import Backend
 from .records import (
@@ -84,6 +84,7 @@ __all__ = [
     "Order",
     "PeriodType",
     "RejectedError",
+    "ReplayableEvents",
     "SearchCapabilities",
     "SearchIndex",
     "SearchQuery",

@@ -91,6 +91,11 @@ class EventCapabilities(_Checked):
     """Upper bound of the time from `publish` returning to the handler being called, on an idle system."""
     groups: bool = False
     """Subscriptions that name the same group share the events between them."""
+    durable: bool = False
+    """A group keeps its place while it has no member: what is published meanwhile is delivered when a member comes back.
+    Needs ``groups``."""
+    replay: bool = False
+    """Events are kept, and a subscription can begin with those that were published before it."""
     shared: bool = True
     """An event published through one instance reaches subscribers of another instance of the same namespace."""
     remote: bool = False
@@ -99,6 +104,13 @@ class EventCapabilities(_Checked):
     """The server may refuse work for the moment, and asks to come again: see `Backend` for what the backend does then."""
     partial_batches: bool = False
     """The server takes batches from the backend, may take a part of one, and names the rest: it is sent again, alone."""
+
+    def __post_init__(self) -> None:
+        _Checked.__post_init__(self)
+        if self.durable and not self.groups:
+            raise ConfigurationError(
+                "EventCapabilities(durable=True): it is groups that keep their place; declare them too"
+            )
 
 
 @dataclass(frozen=True, slots=True)

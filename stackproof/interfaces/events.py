@@ -63,5 +63,20 @@ class EventPublisher(Backend):
     def subscribe(self, topic: str, handler: Handler, group: str | None = None) -> Subscription:
         """Call ``handler`` with each event of ``topic`` from now on, until the subscription or the publisher is closed.
 
-        ``group`` needs ``capabilities.groups``; without it, `UnsupportedError`.
+        ``group`` needs ``capabilities.groups``; without it, `UnsupportedError`. With ``capabilities.durable`` a group keeps its
+        place while it has no member: a member that comes back first gets what was published meanwhile, and what the last one
+        had not acknowledged. A group is there from its first subscription to the topic on. Without it, a group ends with
+        its last member.
+        """
+
+
+class ReplayableEvents(ABC):
+    """Optional (``capabilities.replay``): a subscription can begin with events that were published before it."""
+
+    @abstractmethod
+    def replay(self, topic: str, handler: Handler) -> Subscription:
+        """Call ``handler`` with each event of ``topic`` that is still kept, oldest first, then with new ones.
+
+        There is neither a gap nor a change of order between the two. Everything else is as with `subscribe`: only ``topic``
+        and this namespace, ``order`` as declared. Nothing is used up: each replay gets all that is kept.
         """

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import replace
-from typing import Self
+from typing import Any, ClassVar, Self
 
 from stackproof.adapters.settings import Settings
 from stackproof.adapters.spaces import Spaces
@@ -33,7 +33,7 @@ RETRY_SECONDS = 0.01
 """The pause before an event whose handler raised is delivered again."""
 
 
-class _Queue:
+class Queue:
     """The events that wait for the members of one group."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class _Queue:
         self.members = 0
 
 
-class _Space:
+class Space:
     """The queues of one namespace, by topic and group, guarded by one lock.
 
     The lock is entered itself, not through its condition: then no interruption of a caller can leave it locked.
@@ -50,17 +50,21 @@ class _Space:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.changed = threading.Condition(self.lock)
-        self.queues: dict[str, dict[object, _Queue]] = {}
+        self.queues: dict[str, dict[object, Queue]] = {}
 
     def put(self, topic: str, envelope: bytes) -> None:
         with self.lock:
-            for queue in self.queues.get(topic, {}).values():
-                queue.events.append(envelope)
-            self.changed.notify_all()
+            self.hand_out(topic, envelope)
 
-    def join(self, topic: str, group: object) -> _Queue:
+    def hand_out(self, topic: str, envelope: bytes) -> None:
+        """Give an event to each group. Called under the lock."""
+        for queue in self.queues.get(topic, {}).values():
+            queue.events.append(envelope)
+        self.changed.notify_all()
+
+    def join(self, topic: str, group: object) -> Queue:
         with self.lock:
-            queue = self.queues.setdefault(topic, {}).setdefault(group, _Queue())
+            queue = self.queues.setdefault(topic, {}).setdefault(group, Queue())
             queue.members += 1
             return queue
 
@@ -68,19 +72,23 @@ class _Space:
         with self.lock:
             groups = self.queues[topic]
             groups[group].members -= 1
-            if not groups[group].members:
+            if not groups[group].members and not self.keeps(group):
                 del groups[group]
             if not groups:
                 del self.queues[topic]
 
+    def keeps(self, group: object) -> bool:  # noqa: ARG002
+        """Whether a group that has no member any more still gets what is published."""
+        return False
 
-_spaces = Spaces(_Space)
+
+_spaces = Spaces(Space)
 
 
 class MemorySubscription(Subscription):
     """One member of one group, with its thread."""
 
-    def __init__(self, space: _Space, topic: str, group: object, handler: Handler, delivery: Delivery) -> None:
+    def __init__(self, space: Space, topic: str, group: object, handler: Handler, delivery: Delivery) -> None:
         self.topic = topic
         self._space = space
         self._group = group
@@ -150,10 +158,11 @@ class MemoryEventPublisher(EventPublisher):
         remote=False,
     )
     close_seconds = 5.0
+    known_spaces: ClassVar[Spaces[Any]] = _spaces
 
     def __init__(self, *, namespace: str = "") -> None:
         self.namespace = namespace
-        self._space = _spaces.of(namespace)
+        self._space = self.known_spaces.of(namespace)
         self._subscriptions: list[MemorySubscription] = []
         self._closed = False
         self._lock = threading.Lock()
@@ -200,8 +209,10 @@ class MemoryEventPublisher(EventPublisher):
                     queue.events.clear()
 
     def _subscribed(self, topic: str, handler: Handler, group: str | None) -> MemorySubscription:
-        member_of = object() if group is None else group
-        subscription = MemorySubscription(self._space, topic, member_of, handler, self.capabilities.delivery)
+        return self._member(topic, handler, object() if group is None else group)
+
+    def _member(self, topic: str, handler: Handler, group: object) -> MemorySubscription:
+        subscription = MemorySubscription(self._space, topic, group, handler, self.capabilities.delivery)
         self._subscriptions = [each for each in self._subscriptions if each.active] + [subscription]
         return subscription
 

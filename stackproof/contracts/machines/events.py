@@ -17,9 +17,9 @@ from stackproof.contracts.expectations import expect, expect_error, shown
 from stackproof.contracts.hostile import HOSTILE_TEXTS
 from stackproof.contracts.journal import unwrapped
 from stackproof.contracts.listeners import Listener
-from stackproof.interfaces import Event, EventCapabilities, RejectedError
+from stackproof.interfaces import Delivery, Event, EventCapabilities, RejectedError
 
-from .events_model import Published, TopicLog, Watch
+from .events_model import Place, Published, TopicLog, Watch
 from .machine import Machine, bounded, step
 from .strategies import STORABLE, border_sizes, instants, pick
 
@@ -64,6 +64,8 @@ class EventsMachine(Machine):
         self.watches: list[Watch] = []
         self.closed: list[tuple[Watch, int]] = []
         """Subscriptions that were closed, and how often their handlers had been called by then."""
+        self.places: dict[tuple[str, str], Place] = {}
+        """The groups that keep their place, by topic and name."""
         self.failing: dict[str, int] = {}
         """Event id -> how often each handler raises when it gets that event."""
         self.published = 0
@@ -93,11 +95,20 @@ class EventsMachine(Machine):
         watch = self.watches[which % len(self.watches)]
         if settled or watch.group is not None:
             self.settle()
-        watch.subscription.close()
-        expect(watch.subscription.active, "active after close").is_false()
-        self.watches.remove(watch)
-        self.closed.append((watch, len(watch.listener.calls)))
-        self.logs[watch.topic].check(watch.listener.handled, watch, self.stage.declared, complete=False)
+        self._close(watch)
+
+    @step(needs=lambda declared: declared.durable, number=_topics, length=st.sampled_from(_BURSTS[:2]))
+    def leave_and_come_back(self, number: int, length: int) -> None:
+        """All members of a group leave; a new one gets what is published meanwhile."""
+        topic = self.topic(number)
+        self.settle()
+        if not any((watch.topic, watch.group) == (topic, "g") for watch in self.watches):
+            self._subscribe(topic, "g")
+        for watch in [each for each in self.watches if (each.topic, each.group) == (topic, "g")]:
+            self._close(watch)
+        for place in range(length):
+            self._publish(0, topic, self._event({"n": place}))
+        self._subscribe(topic, "g")
 
     # Events
 
@@ -172,6 +183,15 @@ class EventsMachine(Machine):
         for watch in self.watches:
             watch.subscription.close()
 
+    def _close(self, watch: Watch) -> None:
+        watch.subscription.close()
+        expect(watch.subscription.active, "active after close").is_false()
+        self.watches.remove(watch)
+        if watch.group is not None and self.stage.declared.durable:
+            self.places[watch.topic, watch.group].settled = self.logs[watch.topic].length
+        self.closed.append((watch, len(watch.listener.calls)))
+        self.logs[watch.topic].check(watch.listener.handled, watch, self.stage.declared, complete=False)
+
     def _subscribe(self, topic: str, group: str | None) -> None:
         failed: Counter[str] = Counter()
 
@@ -183,7 +203,21 @@ class EventsMachine(Machine):
         listener = Listener(during)
         options = {} if group is None else {"group": group}
         subscription = unwrapped(self.handle(0).subscribe(topic, listener, **options))
-        self.watches.append(Watch(subscription, listener, topic, group, self.logs[topic].length))
+        begin = self.logs[topic].length
+        since, settled = self._place(topic, group, begin)
+        self.watches.append(Watch(subscription, listener, topic, group, begin, since, settled))
+
+    def _place(self, topic: str, group: str | None, begin: int) -> tuple[int, int]:
+        """Since when events may arrive at a new subscription, and since when they must."""
+        if group is None or not self.stage.declared.durable:
+            return begin, begin
+        if (topic, group) not in self.places:
+            self.places[topic, group] = Place(begin, begin)
+        place = self.places[topic, group]
+        here = any((watch.topic, watch.group) == (topic, group) for watch in self.watches)
+        settled = begin if here else place.settled  # where there are members, all was settled before another one came
+        again = self.stage.declared.delivery is Delivery.AT_LEAST_ONCE
+        return (place.first if again else place.settled), settled
 
     def _event(self, payload: Mapping[str, Any], key: str = "") -> Event:
         self.published += 1

@@ -36,8 +36,21 @@ class Watch:
     group: str | None
     begin: int
     """How many events the topic had when `subscribe` was called."""
-    settled: int = 0
-    """So many events of the topic are known to have been handled, by this member of the group or by one that has left."""
+    since: int
+    """How many events came too early to arrive here at all: ``begin``, but for members of a group that keeps its place."""
+    settled: int
+    """So many events of the topic are known to have been handled, by this member of the group or by one that has left,
+    or were published before its time."""
+
+
+@dataclass(slots=True)
+class Place:
+    """Where a group stands that keeps its place while it has no member."""
+
+    first: int
+    """How many events the topic had when its first member subscribed."""
+    settled: int
+    """How many had been handled when its last member left."""
 
 
 @dataclass(slots=True)
@@ -99,13 +112,13 @@ class TopicLog:
     def check(self, handled: Sequence[Event], watch: Watch, declared: EventCapabilities, complete: bool) -> None:
         """What one subscription got was published in its time, is unchanged, and came in order."""
         __tracebackhide__ = True
-        entries = self.entries[watch.begin :]
+        entries = self.entries[watch.since :]
         known = {entry.event.event_id: entry for entry in entries}
         for event in handled:
             entry = known.get(event.event_id)
             if entry is None:
                 what = f"an event at a subscription to {shown(watch.topic)}"
-                raise ContractViolation(what, "one that was published there after subscribe", shown(event))
+                raise ContractViolation(what, "one that was published there in its time", shown(event))
             sent = entry.event
             expect((event.type, event.key, dict(event.payload)), f"event {event.event_id}").equals(
                 (sent.type, sent.key, dict(sent.payload))
@@ -131,6 +144,6 @@ class TopicLog:
             expect(got, what if complete else f"{what} by one member").equals(right)
 
     def _wanted(self, members: Iterable[Watch], declared: EventCapabilities) -> set[str]:
-        begin = min(max(watch.begin, watch.settled) for watch in members)
+        begin = min(watch.settled for watch in members)
         again = declared.delivery is Delivery.AT_LEAST_ONCE
         return {entry.event.event_id for entry in self.entries[begin:] if again or not entry.failing}
