@@ -68,6 +68,10 @@ def environment() -> dict[str, str]:
     return {"PATH": os.environ["PATH"], **settings}
 
 
+HANGS_UP = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
+"""Under nohup the signal is ignored, by children too."""
+
+
 class Holder:
     """A child process with servers running."""
 
@@ -81,7 +85,7 @@ class Holder:
     ) -> None:
         environ = environment() | options.pop("environ", {})  # type: ignore[operator]
         self.process = subprocess.Popen(
-            [*wrapper, python, "-c", script, *names],
+            [*wrapper, python, "-c", HANGS_UP + script, *names],
             env=environ,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -376,7 +380,7 @@ def test_keeper_and_parent_killed_at_once_is_swept(holder: Holder) -> None:
     os.kill(holder.said["keeper"], signal.SIGKILL)
     holder.process.kill()
     holder.process.wait()
-    assert holder.folder in runs.sweep()
+    until(lambda: holder.folder in runs.sweep(), "the sweep, once the kernel has ended the keeper")
     until(holder.is_gone, "the end of servers and directory", 2.0)
     assert segment not in shared_memory()
 

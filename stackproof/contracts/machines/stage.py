@@ -33,7 +33,7 @@ class Budget:
 HURRIED = 0.25
 """Seconds that are waited for what must come, while a failure is made smaller."""
 CORE = Budget(examples=60, steps=20, seconds=4.0)
-FULL = Budget(examples=120, steps=30, seconds=20.0)
+FULL = Budget(examples=120, steps=30, seconds=6.0)
 
 
 class Over(BaseException):
