@@ -15,7 +15,7 @@ from .case import Case
 from .clauses import absence, clause
 from .evidence import Evidence
 from .expectations import ContractViolation, expect, expect_error
-from .faulty import MAKE_FAULTY_HINT, Fault, Faulty
+from .faulty import MAKE_FAULTY_HINT, Fault, Faulty, behind_faults
 from .lifecycle import BOUNDED, L, LifecycleContract
 
 TYPED = (UnavailableError, OperationTimeoutError, IndeterminateError)
@@ -49,21 +49,7 @@ class FaultContract(LifecycleContract[L]):
     @pytest.fixture
     def faulty(self, case: Case, namespace: str) -> Iterator[Callable[[], Faulty[L]]]:
         """Makes the instance behind faults, of the same namespace as ``backend``."""
-        made: list[Faulty[L]] = []
-
-        def make() -> Faulty[L]:
-            made.append(self.make_faulty(namespace).journalled(case.journal, self.concern))
-            return made[-1]
-
-        yield make
-        for each in made:
-            each.faults.end()
-            try:
-                self.close_backend(each.backend)
-            except Exception as error:  # noqa: BLE001 - noted as for every instance; the lifecycle clauses judge it
-                case.instances.notes.append(f"disconnecting behind faults: {type(error).__name__}: {error}")
-            finally:
-                each.faults.close()
+        yield from behind_faults(self, case, namespace)
 
     @clause(
         "LIFE-09",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -13,6 +13,7 @@ import pytest
 
 from stackproof.interfaces import BackendError
 
+from .case import Case
 from .expectations import ContractViolation
 from .journal import Journal, Journalled, unwrapped
 
@@ -126,3 +127,22 @@ class Faulty(Generic[F]):
                 time.sleep(0.02)
             else:
                 return time.monotonic() - began
+
+
+def behind_faults(contract: Any, case: Case, namespace: str) -> Iterator[Callable[[], Faulty[Any]]]:
+    """The body of the fixture ``faulty``: it makes instances behind faults, and in the end takes away what it made."""
+    made: list[Faulty[Any]] = []
+
+    def make() -> Faulty[Any]:
+        made.append(contract.make_faulty(namespace).journalled(case.journal, contract.concern))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.faults.end()
+        try:
+            contract.close_backend(each.backend)
+        except Exception as error:  # noqa: BLE001 - noted as for every instance; the lifecycle clauses judge it
+            case.instances.notes.append(f"closing behind faults: {type(error).__name__}: {error}")
+        finally:
+            each.faults.close()

@@ -10,6 +10,12 @@ UNENCODABLE = frozenset({"lone high surrogate", "lone low surrogate"})
 WITH_NUL = frozenset({"NUL", "NUL first", "only NUL"})
 """Names of texts with U+0000. A backend may reject them by a typed error."""
 
+
+def has_utf8(text: str) -> bool:
+    """Whether a text has a UTF-8 form: lone surrogates have none."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 HOSTILE_TEXTS: dict[str, str] = {
     # the query language of PostgreSQL
     "tsquery operators": "gold & card | !silver",

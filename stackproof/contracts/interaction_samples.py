@@ -26,6 +26,7 @@ from stackproof.interfaces import (
 )
 
 from .expectations import ContractViolation, expect
+from .hostile import has_utf8
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 """The usual time of a contact: a whole second, so that every resolution keeps it."""
@@ -191,14 +192,10 @@ def records(store: InteractionStore, event: Interaction, name: str) -> bool:
     try:
         store.record_event(event)
     except RejectedError as error:
-        if "\0" not in event.offer + event.customer and _has_utf8(event.offer + event.customer):
+        if "\0" not in event.offer + event.customer and has_utf8(event.offer + event.customer):
             raise ContractViolation(f"a text with {name}", "to be kept", f"RejectedError: {error}") from error
         return False
     return True
-
-
-def _has_utf8(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def values_with_a_long_sum(limits: InteractionCapabilities) -> tuple[Decimal, Decimal]:

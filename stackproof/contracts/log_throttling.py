@@ -14,7 +14,7 @@ from .case import Case
 from .clauses import absence, clause
 from .evidence import Evidence
 from .expectations import ContractViolation, expect
-from .faulty import Fault, Faulty
+from .faulty import Fault, Faulty, behind_faults
 from .log_harness import LogHarness, logger_for
 from .log_lifecycle import LogLifecycleContract
 from .log_sink import Delivery, token
@@ -35,21 +35,7 @@ class LogThrottlingContract(LogLifecycleContract):
     @pytest.fixture
     def faulty(self, case: Case, namespace: str) -> Iterator[Callable[[], Faulty[Any]]]:
         """Makes the handler behind faults, for the destination of the same name."""
-        made: list[Faulty[Any]] = []
-
-        def make() -> Faulty[Any]:
-            made.append(self.make_faulty(namespace).journalled(case.journal, self.concern))
-            return made[-1]
-
-        yield make
-        for each in made:
-            each.faults.end()
-            try:
-                self.close_backend(each.backend)
-            except Exception as error:  # noqa: BLE001 - noted as for every instance; the lifecycle clauses judge it
-                case.instances.notes.append(f"closing behind faults: {type(error).__name__}: {error}")
-            finally:
-                each.faults.close()
+        yield from behind_faults(self, case, namespace)
 
     @clause(
         "LOG-03",

@@ -14,7 +14,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from stackproof.contracts.expectations import expect, expect_error, shown
-from stackproof.contracts.hostile import HOSTILE_TEXTS
+from stackproof.contracts.hostile import HOSTILE_TEXTS, has_utf8
 from stackproof.contracts.journal import unwrapped
 from stackproof.contracts.listeners import Listener
 from stackproof.interfaces import Delivery, Event, EventCapabilities, RejectedError
@@ -59,7 +59,7 @@ class EventsMachine(Machine):
         mark = f"{self.stage.sequences}_"
         hostile = HOSTILE_TEXTS[sorted(HOSTILE_TEXTS)[self.stage.examples % len(HOSTILE_TEXTS)]]
         names = [mark, f"{mark}*", f"{mark}.a", f"{mark}.A", mark + hostile]
-        self.topics = [name for name in names if _has_utf8(name)]
+        self.topics = [name for name in names if has_utf8(name)]
         self.logs = {topic: TopicLog() for topic in self.topics}
         self.watches: list[Watch] = []
         self.closed: list[tuple[Watch, int]] = []
@@ -241,7 +241,3 @@ def _by_group(watches: list[Watch]) -> list[list[Watch]]:
     for watch in watches:
         groups.setdefault(watch.group if watch.group is not None else id(watch), []).append(watch)
     return list(groups.values())
-
-
-def _has_utf8(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)

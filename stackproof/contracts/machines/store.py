@@ -27,6 +27,7 @@ from stackproof.interfaces import (
     PeriodType,
     RejectedError,
     SummariesQuery,
+    summarise,
 )
 
 from .machine import Machine, bounded, step
@@ -256,8 +257,6 @@ class StoreMachine(Machine):
         return odd or any(_digits_of(total) > digits for total in self._sums_with(event))
 
     def _sums_with(self, event: Interaction) -> list[Decimal]:
-        from stackproof.interfaces import summarise
-
         mine = [each for each in self.events if each.tenant == event.tenant]
         return [row.total_value for row in summarise([*mine, event])]
 

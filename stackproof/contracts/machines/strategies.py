@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from stackproof.contracts.cache_samples import FALSY_VALUES, LOOK_ALIKE_KEYS, PLAIN_VALUES, size_of
-from stackproof.contracts.hostile import HOSTILE_TEXTS, UNENCODABLE, WITH_NUL
+from stackproof.contracts.hostile import HOSTILE_TEXTS, UNENCODABLE, WITH_NUL, has_utf8
 from stackproof.interfaces import CacheValue
 
 T = TypeVar("T")
@@ -150,7 +150,7 @@ def _has_utf8(value: object) -> bool:
 
 def _surrogates(value: object) -> bool:
     if isinstance(value, str):
-        return any("\ud800" <= character <= "\udfff" for character in value)
+        return not has_utf8(value)
     if isinstance(value, dict):
         return any(map(_surrogates, value)) or any(map(_surrogates, value.values()))
     return isinstance(value, list) and any(map(_surrogates, value))
