@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import atexit
 import functools
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
 
 from stackproof.servers.embedded import EmbeddedPostgres, EmbeddedRedis
 
@@ -32,3 +36,9 @@ def redis_url() -> str:
 
 def postgres_url() -> str:
     return postgres_server().variables()["DATABASE_URL"]
+
+
+def variables_of(server: str) -> Mapping[str, str]:
+    """The variables that point an adapter at a server of this name ("kafka", "cassandra", "opensearch", "aws")."""
+    found: Mapping[str, str] = json.loads(Path(os.environ["STACKPROOF_TEST_SERVERS"]).read_text())[server]
+    return found
