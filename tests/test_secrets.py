@@ -77,3 +77,16 @@ def test_large_values_are_scrubbed_in_time() -> None:
         began = time.monotonic()
         shown(large)
         assert time.monotonic() - began < 20.0
+
+
+def test_a_value_of_some_megabytes_is_searched_at_the_ends_that_are_shown() -> None:
+    """And quickly: sequences of operations write such values hundreds of times."""
+    value = "postgresql://u:hunter2@h/db " + "x" * 3_000_000 + " password=hunter2"
+    began = time.monotonic()
+    said = [shown(value), shown(value.encode())]
+    assert time.monotonic() - began < 0.5
+    for text in said:
+        assert "hunter2" not in text
+        assert "postgresql://***@h/db" in text
+        assert text.rstrip("'\"").endswith("password=***")
+        assert len(text) < 500

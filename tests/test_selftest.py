@@ -112,7 +112,7 @@ def test_no_mutant_at_all_proves_nothing() -> None:
 
 
 def test_the_command_proves_a_concern(tmp_path: Path) -> None:
-    done = stackproof("selftest", "--concern", CONCERN, "--json", "-", cwd=tmp_path, seconds=150)
+    done = stackproof("selftest", "--concern", CONCERN, "--seeds", "2", "--json", "-", cwd=tmp_path, seconds=150)
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout)
     assert outcome["holds"] is True
@@ -178,7 +178,7 @@ class Finder(MetaPathFinder):
 sys.meta_path.insert(0, Finder())
 """
     )
-    done = stackproof("selftest", "--concern", CONCERN, cwd=tmp_path, env={"PYTHONPATH": f"{site}:{ROOT}"}, seconds=150)
+    done = stackproof("selftest", "--concern", CONCERN, "--seeds", "1", cwd=tmp_path, env={"PYTHONPATH": f"{site}:{ROOT}"}, seconds=150)
     assert done.returncode == 1, done.stdout + done.stderr
     assert f"ALIVE  {CONCERN}:" in done.stdout
     assert f": {WEAKENED} did not catch it (PASS)" in done.stdout

@@ -278,7 +278,7 @@ def test_what_a_backend_prints_past_pytest_is_kept_without_secrets(tmp_path: Pat
         "atexit.register(lambda: os.write(2, b'cannot reach redis://u:' + b'hunter2@h:1/0'))\n"
     )
     stackproof("verify", "--backend", "cache=telling:Telling", "--clause", "CACHE-11", "--out", "run", cwd=tmp_path)
-    log = (tmp_path / "run" / "worker.log").read_text()
+    log = (tmp_path / "run" / "plan-00" / "worker.log").read_text()
     assert "cannot reach redis://***@h:1/0" in log
     assert "hunter2" not in log
 
@@ -350,8 +350,7 @@ class Started:
         self.family = psutil.Process(self.command.pid).children(recursive=True)
 
     def events(self) -> str:
-        path = self.out / "events.jsonl"
-        return path.read_text() if path.exists() else ""
+        return "".join(path.read_text() for path in self.out.glob("plan-*/events.jsonl"))
 
     def finish(self) -> tuple[int, str]:
         _, errors = self.command.communicate(timeout=40)
@@ -390,6 +389,8 @@ def test_an_interruption_keeps_what_was_done(tmp_path: Path, number: signal.Sign
     skipped = {row["reason"] for row in certificate["clauses"] if row["verdict"] == "SKIPPED"}
     assert skipped == {"not executed: interrupted"}
     assert len(verdicts) >= 54
+    backends = dict.fromkeys(row["target"] for row in certificate["clauses"])
+    assert [target.partition("=")[0] for target in backends] == ["interactions", "events", "search", "cache", "logs"]
     assert started.left() == []
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option(
     "--seeds",
     type=click.IntRange(1),
-    default=1,
+    default=20,
     show_default=True,
     help="Run the references with so many seeds, from --seed on.",
 )

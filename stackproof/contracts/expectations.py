@@ -18,7 +18,16 @@ from .secrets import scrubbed
 
 _T = TypeVar("_T")
 
+_END = 8192
+"""So much of each end of a long value is searched for secrets: of values of some MB, of which 200 characters are shown."""
+_Text = TypeVar("_Text", str, bytes)
+
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+
+
+def _both_ends(value: _Text) -> _Text:
+    """Without the middle, of which nothing will be seen."""
+    return value if len(value) <= 2 * _END else value[:_END] + value[-_END:]
 
 
 class _Short(reprlib.Repr):
@@ -26,7 +35,10 @@ class _Short(reprlib.Repr):
 
     def repr_str(self, x: str, level: int) -> str:
         is_cut = len(x) > self.maxstring or len(repr(x)) > self.maxstring
-        return super().repr_str(scrubbed(x) if is_cut else x, level)
+        return super().repr_str(scrubbed(_both_ends(x)) if is_cut else x, level)
+
+    def repr_bytes(self, x: bytes, level: int) -> str:
+        return self.repr_instance(_both_ends(x), level)
 
     def repr_instance(self, x: Any, level: int) -> str:
         try:
@@ -84,11 +96,12 @@ class expect(Generic[_T]):  # noqa: N801 - reads as a verb
     def equals(self, value: object, why: str = "") -> None:
         """Equal and, for the falsy look-alikes (0, False, 0.0, "", None), of the same type."""
         __tracebackhide__ = True
-        same = _same(self.actual, value)
+        if _same(self.actual, value):
+            return  # before anything is made to be shown: that is slow where values are large
         seen = shown(self.actual)
-        if not same and seen == shown(value):
+        if seen == shown(value):
             seen += f" ({_difference(self.actual, value)})"
-        self._must(same, shown(value), why, seen)
+        raise ContractViolation(self.what, shown(value), seen, why)
 
     def all_equal(self, value: object, why: str = "") -> None:
         """A collection that is not empty and whose every element equals ``value``."""

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
 from .verdicts import ClauseResult, Failure
@@ -31,7 +32,7 @@ def scrubbed(text: str, environ: Mapping[str, str] | None = None) -> str:
     lowered = text.lower()
     if any(part in lowered for part in _PARTS_OF_WORDS):  # the pattern is slow, and values of some MB come by
         text = _NAMED.sub(rf"\1{HIDDEN}", text)
-    for secret in _secrets(os.environ if environ is None else environ):
+    for secret in _secrets(tuple((os.environ if environ is None else environ).items())):
         text = text.replace(secret, HIDDEN)
     return text
 
@@ -68,10 +69,14 @@ def _user_info(word: str) -> tuple[int, int]:
     return (begin, max(begin, word.rfind("@"))) if slashes else (0, 0)
 
 
-def _secrets(environ: Mapping[str, str]) -> list[str]:
-    """The secrets that the environment holds, longest first, also as a repr and a URL's reader would write them."""
+@lru_cache(8)
+def _secrets(environ: tuple[tuple[str, str], ...]) -> list[str]:
+    """The secrets that the environment holds, longest first, also as a repr and a URL's reader would write them.
+
+    Asked thousands of times with the same environment, and slow.
+    """
     found: set[str] = set()
-    for name, value in environ.items():
+    for name, value in environ:
         if _TELLING_NAME.search(name):
             found.add(value)
         found.update(_passwords_in(value))

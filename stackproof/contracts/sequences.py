@@ -31,6 +31,9 @@ class SequenceClauses(Contract[B]):
     shrink_seconds: ClassVar[float] = 3.0
     """How long a failing sequence is made smaller, twice: by what was drawn, and by its steps."""
 
+    explore_seconds: ClassVar[float | None] = None
+    """How long sequences are explored; None: as long as the profile says."""
+
     def explore_sequences(
         self, kind: type[Machine], case: Case, namespace: str, handles: list[Any], evidence: Evidence
     ) -> None:
@@ -42,6 +45,8 @@ class SequenceClauses(Contract[B]):
         if not issubclass(machine, kind):
             raise ConfigurationError(f"the machine of this contract is a {kind.__name__}, not {machine.__name__}")
         budget = replace(FULL if case.thorough else CORE, shrinking=self.shrink_seconds)
+        if self.explore_seconds is not None:
+            budget = replace(budget, seconds=self.explore_seconds)
         stage = Stage(self, case, namespace, handles, budget, self.around(namespace))
         try:
             explore(machine, stage)

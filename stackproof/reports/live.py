@@ -50,7 +50,8 @@ class LiveView:
         escape_what_it_cannot_encode(console.file)
         self._console = console
         self._targets: dict[str, _Progress] = {}
-        self._running: tuple[str, str] | None = None
+        self._running: dict[str, str] = {}
+        """Target -> the clause that runs on it, the latest one last."""
         self._began = time.monotonic()
         moving = console.is_terminal and not console.is_dumb_terminal
         self._live = Live(console=console, get_renderable=self._picture, transient=True) if moving else None
@@ -82,13 +83,13 @@ class LiveView:
                 progress = self._of(event.target)
                 progress.trouble, progress.untried = event.smoke.sentence, event.smoke.trouble is Trouble.HARNESS
             case ClauseStarted():
-                self._running = (event.target, event.clause)
+                self._running[event.target] = event.clause
             case ClauseEnded():
-                self._running = None
+                self._running.pop(event.result.target, None)
                 self._of(event.result.target).ended.append(event.result)
                 self._tell(event.result.target)
             case RunEnded():
-                self._running = None
+                self._running.clear()
 
     def _of(self, target: str) -> _Progress:
         return self._targets.setdefault(target, _Progress({}))
@@ -125,8 +126,8 @@ class LiveView:
         progress = ProgressBar(total=max(planned, 1), completed=len(ended), pulse=not planned)
         bar.add_row(progress, Text(f"{len(ended)}/{planned or '?'} clauses  {elapsed // 60:.0f}:{elapsed % 60:02.0f}"))
         now = Text("starting", style="dim", no_wrap=True, overflow="ellipsis")
-        if (running := self._running) is not None:
-            target, clause = running
+        if running := list(self._running.items()):
+            target, clause = running[-1]
             rule = self._of(target).rules.get(clause, "")
             now = Text.assemble((one_line(target), "dim"), "  ", (one_line(clause), "bold"), f"  {one_line(rule)}")
             now.no_wrap, now.overflow = True, "ellipsis"

@@ -29,7 +29,11 @@ NOWHERE: Mapping[str, Mapping[str, str]] = {
 def contract_class(planned: PlannedTarget, settings: Settings) -> type[Contract[Any]]:
     """The contract of a target, filled in. What is wrong with its spec is raised when the backend is made."""
     only = frozenset(planned.clauses) or None
-    shared: dict[str, Any] = {"target_name": planned.name, "only_clauses": only}
+    shared: dict[str, Any] = {
+        "target_name": planned.name,
+        "only_clauses": only,
+        "explore_seconds": planned.explore_seconds,
+    }
     base = contract_for(planned.concern)
     if planned.mutant:
         shared |= _mutant_harness(planned.spec)

@@ -19,6 +19,8 @@ class PlannedTarget:
     mutant: bool = False
     """The spec names a mutant of the self-test instead of a backend."""
     clauses: tuple[str, ...] = ()
+    explore_seconds: float | None = None
+    """How long sequences of operations are explored; None: as long as the profile says."""
 
 
 @dataclass(frozen=True, slots=True)

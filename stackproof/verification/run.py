@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,8 +25,12 @@ from .certificate import Certificate, ClauseRecord, Level, ServerRecord, TargetR
 from .command import command
 from .digests import backend_digest, distribution_of, suite_digest
 from .environment import describe_environment
+from .parallel import ParallelRun
 from .plan import Plan, PlannedTarget
-from .worker import Observer, WorkerRun
+from .worker import Observer
+
+WORKERS = 3
+"""So many targets are verified at once: mostly they wait, for servers and for lifetimes; more would disturb each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,34 +58,42 @@ def verify(
 ) -> Certificate:
     """Hold each target to its contract. An interruption ends it early: the certificate says so, and is kept all the same."""
     targets, servers = list(targets), list(servers)
-    plan = Plan(
-        tuple(PlannedTarget(t.name, t.concern, t.spec, clauses=options.clauses) for t in targets),
-        profile=options.profile,
-        seed=options.seed,
-        again=command_for(targets, options, target="{target}", clause="{clause}"),
-    )
     variables = {name: value for server in servers for name, value in server.variables().items()}
-    work = WorkerRun(directory, {**os.environ, **variables}, observer)
+    work = ParallelRun(directory, {**os.environ, **variables}, observer, WORKERS)
     began, created = time.monotonic(), datetime.now(UTC)
     interrupted = False
     try:
-        work.execute(plan)
+        work.execute(_plans(targets, options))
     except KeyboardInterrupt:
         interrupted = True
+        _close_as_interrupted(targets, options, work.ledger)
     records = {server.name: describe_server(server) for server in servers}
     seconds = round(time.monotonic() - began, 2)
     return _certificate(targets, work.ledger, records, options, run_id, created, seconds, interrupted)
 
 
+def _plans(targets: list[Target], options: VerifyOptions) -> Iterator[Plan]:
+    """One for each target: they are verified side by side, each in a process of its own."""
+    again = command_for(targets, options, target="{target}", clause="{clause}")
+    for t in targets:
+        planned = PlannedTarget(t.name, t.concern, t.spec, clauses=options.clauses)
+        yield Plan((planned,), profile=options.profile, seed=options.seed, again=again)
+
+
 def interrupted_before(targets: Iterable[Target], options: VerifyOptions, run_id: str) -> Certificate:
     """The certificate of a verification that was interrupted before its first clause. No backend is imported for it."""
     targets, ledger = list(targets), Ledger()
+    _close_as_interrupted(targets, options, ledger)
+    return _certificate(targets, ledger, {}, options, run_id, datetime.now(UTC), 0.0, interrupted=True)
+
+
+def _close_as_interrupted(targets: Iterable[Target], options: VerifyOptions, ledger: Ledger) -> None:
+    """Also what no worker had begun to plan was meant to be verified, and was not."""
     for target in targets:
         planned = [plan.clause for plan in planned_clauses(contract_for(target.concern), options.profile)]
         wanted = [clause for clause in planned if not options.clauses or clause.id in options.clauses]
         ledger.feed(TargetPlanned(target.name, target.concern, tuple(PlannedClause.of(clause) for clause in wanted)))
     ledger.close("not executed: interrupted")
-    return _certificate(targets, ledger, {}, options, run_id, datetime.now(UTC), 0.0, interrupted=True)
 
 
 def _certificate(
@@ -169,10 +181,12 @@ def _target_record(target: Target, smoked: TargetSmoked | None, records: Mapping
 def _clause_records(
     targets: list[Target], ledger: Ledger, records: Mapping[str, ServerRecord]
 ) -> Iterable[ClauseRecord]:
-    by_name = {target.name: target for target in targets}
+    """In the order of the targets, whichever ended first."""
     planned = {(plan.target, clause.id): clause for plan in ledger.targets.values() for clause in plan.clauses}
-    for row in ledger.rows():
-        yield ClauseRecord(planned[row.target, row.clause], row, _fidelity(by_name[row.target], records))
+    for target in targets:
+        for row in ledger.rows():
+            if row.target == target.name:
+                yield ClauseRecord(planned[row.target, row.clause], row, _fidelity(target, records))
 
 
 def _fidelity(target: Target, records: Mapping[str, ServerRecord]) -> str:

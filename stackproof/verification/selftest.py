@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +18,7 @@ from stackproof.contracts.ledger import Ledger
 from stackproof.contracts.mutants import Mutant, all_mutants
 from stackproof.contracts.verdicts import Verdict
 
-from .parallel import run_in_parallel
+from .parallel import ParallelRun
 from .plan import Plan, PlannedTarget
 from .worker import Observer
 
@@ -31,8 +31,14 @@ _Thing = TypeVar("_Thing")
 REFERENCES = dict.fromkeys(CONCERNS, "memory") | {"logs": "console"}
 """What must pass everything. For logs the handler that writes to a stream: one in memory has no destination that can fail."""
 
-MUTANTS_A_PLAN = 25
+MUTANTS_A_PLAN = 12
 """A worker process takes about a second to start: fewer would spend the time on that, more would share the work badly."""
+
+WORKERS = 6
+"""So many processes at once, whatever the number of cores: a mutant mostly waits, for what never comes."""
+
+BRIEF_SECONDS = 1.0
+"""How long a reference's sequences are explored, with every seed but the first: each seed draws other ones anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +98,11 @@ def run_selftest(concerns: Sequence[str], seed: int, directory: Path, observer: 
     The references run once for each of so many ``seeds``, the mutants once.
     """
     mutants = [m for m in all_mutants() if m.concern in concerns]
-    plans = [plan for number in range(seeds) for plan in _reference_plans(concerns, seed + number)]
-    plans += _mutant_plans(mutants, seed)
-    ledger = run_in_parallel(plans, directory, os.environ, observer)
+    plans = list(_reference_plans(concerns, seed))
+    plans += shuffled(
+        [*(_brief_plan(concerns, seed + number) for number in range(1, seeds)), *_mutant_plans(mutants, seed)], seed
+    )
+    ledger = ParallelRun(directory, os.environ, observer, WORKERS).execute(plans)
     return judge_mutants(mutants, ledger, concerns, seed)
 
 
@@ -103,7 +111,7 @@ def run_short_selftest(
 ) -> SelfTest:
     """One mutant a clause, chosen by the seed: what runs before a full verification. ``only`` these clauses; none: all."""
     mutants = one_mutant_a_clause(concerns, only, seed)
-    ledger = run_in_parallel(_mutant_plans(mutants, seed), directory, os.environ, observer)
+    ledger = ParallelRun(directory, os.environ, observer, WORKERS).execute(_mutant_plans(mutants, seed))
     return judge_mutants(mutants, ledger, (), seed)
 
 
@@ -129,9 +137,19 @@ def summary(outcome: SelfTest) -> dict[str, Any]:
 
 def _reference_plans(concerns: Sequence[str], seed: int) -> Iterator[Plan]:
     """One plan a reference, so that the longest runs start first and side by side."""
-    for concern in shuffled([c for c in CONCERNS if c in concerns], seed):
-        target = PlannedTarget(f"{REFERENCE}{concern} seed {seed}", concern, REFERENCES[concern])
+    for target in _references(concerns, seed):
         yield Plan((target,), profile="full", seed=seed)
+
+
+def _brief_plan(concerns: Sequence[str], seed: int) -> Plan:
+    """All references in one process, since this is done once for each of many seeds."""
+    targets = (replace(target, explore_seconds=BRIEF_SECONDS) for target in _references(concerns, seed))
+    return Plan(tuple(targets), profile="full", seed=seed)
+
+
+def _references(concerns: Sequence[str], seed: int) -> Iterator[PlannedTarget]:
+    for concern in shuffled([c for c in CONCERNS if c in concerns], seed):
+        yield PlannedTarget(f"{REFERENCE}{concern} seed {seed}", concern, REFERENCES[concern])
 
 
 def _mutant_plans(mutants: Iterable[Mutant], seed: int) -> list[Plan]:

@@ -77,7 +77,7 @@ class Stage:
     fired: Counter[str] = field(default_factory=Counter)
     """Rule -> how often it ran to its end."""
     silent: list[str] = field(default_factory=list)
-    """The rules that should have fired and never did."""
+    """The rules that should have fired and have not done so yet. A further exploration ends when all of them have."""
     examples: int = 0
     """Those that were made to explore; while a failure is made smaller their number stays as it is."""
     sequences: int = 0
@@ -107,8 +107,10 @@ class Stage:
     def begin(self) -> None:
         """A sequence begins. Raises `Over` where there is no time for it."""
         self.check_time()
-        late = time.monotonic() - self._began > self.budget.seconds
-        if self.found is None and self.examples >= self.budget.least and late:
+        seconds = max(self.budget.seconds, CORE.seconds) if self.silent else self.budget.seconds
+        late = time.monotonic() - self._began > seconds
+        made_up_for = bool(self.silent) and all(self.fired[name] for name in self.silent)
+        if self.found is None and self.examples >= self.budget.least and (late or made_up_for):
             self._stop()
         self.examples += self.found is None
         self.sequences += 1

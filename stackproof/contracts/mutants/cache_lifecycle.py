@@ -109,7 +109,7 @@ class ForgetsCallersInFlight(MemoryCache):
 
     def get(self, key: str) -> CacheValue | Missing:
         found = super().get(key)
-        time.sleep(0.005)
+        time.sleep(0.05)
         if self._closed:
             threading.Event().wait(60)
         return found

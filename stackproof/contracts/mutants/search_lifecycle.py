@@ -73,7 +73,7 @@ class ForgetsSearchesInFlight(MemorySearchIndex):
 
     def search(self, query: SearchQuery) -> list[Hit]:
         hits = super().search(query)
-        time.sleep(0.005)
+        time.sleep(0.05)
         if self._closed:
             threading.Event().wait(60)
         return hits
