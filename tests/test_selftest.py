@@ -178,7 +178,8 @@ class Finder(MetaPathFinder):
 sys.meta_path.insert(0, Finder())
 """
     )
-    done = stackproof("selftest", "--concern", CONCERN, "--seeds", "1", cwd=tmp_path, env={"PYTHONPATH": f"{site}:{ROOT}"}, seconds=150)
+    weakened = {"PYTHONPATH": f"{site}:{ROOT}"}
+    done = stackproof("selftest", "--concern", CONCERN, "--seeds", "1", cwd=tmp_path, env=weakened, seconds=150)
     assert done.returncode == 1, done.stdout + done.stderr
     assert f"ALIVE  {CONCERN}:" in done.stdout
     assert f": {WEAKENED} did not catch it (PASS)" in done.stdout
