@@ -15,6 +15,7 @@ import itertools
 import json
 import logging
 import os
+import secrets
 import signal
 import socket
 import stat
@@ -40,6 +41,8 @@ YOUNG_SECONDS = 60.0
 """A run directory without a written lock file is left alone for this long: its owner may be about to write it."""
 
 SERVER_PROGRAMS = frozenset({"postgres", "redis-server", "initdb"})
+SERVER_SCRIPTS = frozenset({"moto_server.py"})
+"""Servers that are Python programs, told by their script."""
 
 
 def bases(account: Account | None = None) -> list[Path]:
@@ -90,6 +93,8 @@ class Run:
     def __init__(self, account: Account | None = None) -> None:
         self.account = account
         self.directory = RunDirectory(account)
+        self.secret = secrets.token_hex(16)
+        """What servers of this run that share variables agree on (the keys of the AWS services)."""
         self._owner = os.getpid()
         self._turn = threading.Lock()
         self._pending = b""
@@ -161,9 +166,16 @@ class Run:
             raise ServerError(f"The file {path} cannot be written: {error.strerror}.") from error
         return path
 
-    def start(self, command: Sequence[str], folder: Path, log_file: Path, death_signal: int = signal.SIGKILL) -> int:
-        """Start a process in a folder with a clean environment; return its process id."""
-        account = self.account
+    def start(
+        self,
+        command: Sequence[str],
+        folder: Path,
+        log_file: Path,
+        *,
+        account: Account | None,
+        death_signal: int = signal.SIGKILL,
+    ) -> int:
+        """Start a process in a folder with a clean environment, as an account (None: ours); return its process id."""
         pid = self._ask(
             "start",
             command=list(command),
@@ -343,6 +355,10 @@ def leftovers(path: Path) -> list[int]:
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             folder = process.cwd().removesuffix(" (deleted)")
-            if Path(process.exe()).name in SERVER_PROGRAMS and Path(folder).is_relative_to(path):
+            if Path(folder).is_relative_to(path) and _is_server(Path(process.exe()).name, process.cmdline()):
                 found.append(process.pid)
     return found
+
+
+def _is_server(program: str, command: Sequence[str]) -> bool:
+    return program in SERVER_PROGRAMS or any(Path(word).name in SERVER_SCRIPTS for word in command[:4])
