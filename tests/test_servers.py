@@ -691,8 +691,8 @@ def test_one_server_that_fails_ends_the_other(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_origins_and_names_are_checked_before_anything_starts() -> None:
-    with pytest.raises(ServerError, match="container origin is not part of this release"):
-        servers_for(["postgres"], "container", {})
+    with pytest.raises(ServerError, match="STACKPROOF_CONTAINER_NETWORK='moon' is unknown"):
+        servers_for(["postgres"], "container", {"STACKPROOF_CONTAINER_NETWORK": "moon"})
     with pytest.raises(ServerError, match="'moon' is unknown"):
         servers_for(["postgres"], "moon", {})
     with pytest.raises(ServerError, match="no server named 'moon'"):

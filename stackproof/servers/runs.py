@@ -25,12 +25,12 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .accounts import Account, can_enter
-from .keeper import LOCK_NAME, release_shared_memory, remove_tree
+from .keeper import LAST_SECONDS, LOCK_NAME, release_shared_memory, remove_tree
 from .server import ServerError
 
 log = logging.getLogger(__name__)
@@ -99,6 +99,8 @@ class Run:
         self._turn = threading.Lock()
         self._pending = b""
         self._orders = itertools.count()
+        self.leaves_something = False
+        """Whether the command that was given to `at_end` still has something to do."""
         try:
             self._channel, self._keeper = self._launched()
             _live.add(self)
@@ -201,6 +203,23 @@ class Run:
         """SIGKILL a process with all its children, and wait until they are gone."""
         self._ask("kill", pid=pid)
 
+    def at_end(self, command: Sequence[str], environ: Mapping[str, str]) -> None:
+        """Have the keeper run a command at the end of the run, unless `nothing_is_left` was said before."""
+        self._ask("at_end", command=list(command), environ=dict(environ))
+        self.leaves_something = True
+
+    def nothing_is_left(self) -> None:
+        """Say that the command left with `at_end` has nothing to do any more."""
+        if self._owner == os.getpid() and self.leaves_something:
+            self.leaves_something = False
+            order = {"do": "at_end", "number": -1, "command": []}
+            with contextlib.suppress(OSError):  # a keeper that is gone runs nothing either
+                self._channel.sendall(json.dumps(order).encode() + b"\n")
+
+    def give_up(self) -> None:
+        """Refuse every further order, so that threads which still wait for a server end; `close` is still to be called."""
+        _live.discard(self)
+
     def wait(self, pid: int, seconds: float) -> int | None:
         """Wait until a process ends; return its exit code, or None when it still runs after that time."""
         deadline = time.monotonic() + seconds
@@ -212,6 +231,11 @@ class Run:
     def ours(self) -> bool:
         """False in a child made by `os.fork`, and after `close`."""
         return self in _live and self._owner == os.getpid()
+
+    @property
+    def is_mine(self) -> bool:
+        """False in a child made by `os.fork`: what the run holds belongs to its parent."""
+        return self._owner == os.getpid()
 
     def _ask(self, what: str, **details: Any) -> Any:
         """Send one order to the keeper and return its answer."""
@@ -250,7 +274,7 @@ class Run:
                 self._channel.shutdown(socket.SHUT_RDWR)
             self._channel.close()
             try:
-                self._keeper.wait(ANSWER_SECONDS)
+                self._keeper.wait(ANSWER_SECONDS + (LAST_SECONDS if self.leaves_something else 0))
             except subprocess.TimeoutExpired:
                 self._keeper.kill()
                 self._keeper.wait()
@@ -292,6 +316,14 @@ def sweep() -> list[Path]:
                 if dead and end_leftovers(path):
                     removed.append(path)
     return removed
+
+
+def is_held(path: Path) -> bool:
+    """Tell whether somebody living holds a run directory: its owner, or its keeper."""
+    if not _is_private(path):
+        return False
+    with _exclusively(path) as dead:
+        return not dead
 
 
 def _is_private(path: Path) -> bool:

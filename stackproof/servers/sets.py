@@ -10,6 +10,7 @@ from typing import Self
 
 from .accounts import server_account
 from .addresses import PLACES
+from .containers.sweep import end_containers, sweep_containers
 from .embedded import EmbeddedPostgres, EmbeddedRedis, EmbeddedServer
 from .embedded_aws import EmbeddedAws
 from .external import ExternalServer
@@ -38,13 +39,14 @@ class ServerSet:
     def __enter__(self) -> Self:
         """Remove what dead runs left behind, then start all servers and wait until each answers."""
         sweep()
+        sweep_containers()
         try:
             if self._local and self._names:
                 self._run = Run(server_account())
             self.servers = tuple(self._make(name, self._run) for name in self._names)
             self._start_all()
         except BaseException:
-            # Also for Ctrl-C: the end of the run makes the threads that still wait for a server give up.
+            # Also for Ctrl-C: the threads that still wait for a server have given up by now.
             self._end()
             raise
         return self
@@ -59,7 +61,7 @@ class ServerSet:
                     future.result()
             except BaseException:
                 if self._run is not None:
-                    self._run.close()
+                    self._run.give_up()
                 raise
 
     def __exit__(
@@ -71,6 +73,8 @@ class ServerSet:
         with contextlib.ExitStack() as ending:  # runs everything, in reverse order, also when one of them fails
             if self._run is not None:
                 ending.callback(self._run.close)
+                if self._run.leaves_something:
+                    ending.callback(end_containers, self._run)
             for server in self.servers:
                 ending.callback(server.stop)
 
@@ -101,13 +105,26 @@ def servers_for(names: Iterable[str], origin: str, environ: Mapping[str, str]) -
     if origin == "external":
         return _external(wanted, environ)
     if origin == "container":
-        raise ServerError("the container origin is not part of this release; use --origin embedded or external")
+        return _containers(wanted, environ)
     only_containers = [name for name in wanted if name not in EMBEDDED]
     if only_containers:
         raise ServerError(
             f"No wheel carries {' and '.join(only_containers)}; use --origin container, or external with your own"
         )
     return ServerSet(wanted, lambda name, run: EMBEDDED[name](run), local=True)
+
+
+def _containers(wanted: list[str], environ: Mapping[str, str]) -> ServerSet:
+    """What exists only as an embedded server stands beside the containers."""
+    from .containers.kinds import CONTAINERS
+    from .containers.options import ContainerOptions
+
+    options = ContainerOptions.from_environment(environ)
+
+    def make(name: str, run: Run | None) -> Server:
+        return CONTAINERS[name](run, options) if name in CONTAINERS else EMBEDDED[name](run)
+
+    return ServerSet(wanted, make, local=True)
 
 
 def _external(wanted: list[str], environ: Mapping[str, str]) -> ServerSet:
