@@ -62,6 +62,8 @@ class ContainerServer(Server):
     inner_port_count: ClassVar[int] = 0
     """Ports that only the server itself uses."""
     tls: ClassVar[bool] = False
+    always_published: ClassVar[bool] = False
+    """Whether it must not share the network of the machine."""
 
     def __init__(self, run: Run | None = None, options: ContainerOptions | None = None) -> None:
         self._given_run = run
@@ -118,9 +120,14 @@ class ContainerServer(Server):
         return self._ports
 
     @property
+    def on_host(self) -> bool:
+        """Whether it shares the network of the machine."""
+        return self._options.on_host and not self.always_published
+
+    @property
     def bind_address(self) -> str:
         """What the server binds to inside: published ports come from outside the container's own loopback."""
-        return LOOPBACK if self._options.on_host else "0.0.0.0"  # noqa: S104 - inside a container
+        return LOOPBACK if self.on_host else "0.0.0.0"  # noqa: S104 - inside a container
 
     @property
     def certificates(self) -> Certificates:
@@ -210,7 +217,7 @@ class ContainerServer(Server):
 
     def disconnect(self) -> None:
         """Cut the container from its network."""
-        if self._options.on_host:
+        if self.on_host:
             raise ServerError(f"{self.title} shares the network of the machine, so it cannot be cut from it.")
         with refusals(f"cut {self.title} from its network"):
             self._network().disconnect(self.container, force=True)
@@ -285,7 +292,7 @@ class ContainerServer(Server):
                 self.image,
                 command=list(recipe.command) if recipe.command is not None else None,
                 environment=dict(recipe.environment),
-                ports=None if self._options.on_host else {f"{p}/tcp": (LOOPBACK, p) for p in self.ports},
+                ports=None if self.on_host else {f"{p}/tcp": (LOOPBACK, p) for p in self.ports},
                 labels=self._labels(),
                 **self._surroundings(recipe),
             )
@@ -306,7 +313,7 @@ class ContainerServer(Server):
         from docker.types import Mount
 
         found: dict[str, Any] = {
-            "network": "host" if self._options.on_host else self._network().name,
+            "network": "host" if self.on_host else self._network().name,
             "name": f"{self._started_run().path.name}-{self.name}-{secrets.token_hex(3)}",
             "init": False,
             **self._options.limits(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 from collections.abc import Mapping
 
-from stackproof.servers.embedded_aws import aws_identity
+from stackproof.servers.embedded_aws import REGION, aws_identity
 from stackproof.servers.ports import LOOPBACK
 
 from .container import ContainerServer
@@ -16,7 +16,7 @@ STATE_MILLISECONDS = 50
 
 
 class KinesisContainer(ContainerServer):
-    """The emulator keeps everything in memory: `restart()` and `kill()` lose it."""
+    """What it acknowledged survives `restart()` and `kill()`: it keeps a log of its own on disk."""
 
     name = "kinesis"
     technology = "ferrokinesis"
@@ -24,6 +24,8 @@ class KinesisContainer(ContainerServer):
     title = "the Kinesis emulator"
     image_name = "kinesis"
     official_image = ""
+    always_published = True
+    """It can only listen on all addresses."""
 
     def variables(self) -> Mapping[str, str]:
         """Return where Kinesis alone is, so that it can stand beside another emulator of the other services."""
@@ -31,11 +33,11 @@ class KinesisContainer(ContainerServer):
 
     def version(self) -> str:
         """Return the version, for example "0.7.0"."""
-        return self.execute("ferrokinesis", "--version").split()[-1]
+        return self.execute("cat", "/etc/ferrokinesis-version")
 
     def facts(self) -> Mapping[str, str]:
         """Return what an emulator does and does not do."""
-        return {"durability": "none: in memory", "throttling": "limits of a shard", "permissions": "not checked"}
+        return {"durability": "a log on disk", "throttling": "limits of a shard", "permissions": "not checked"}
 
     def _recipe(self) -> Recipe:
         states = {f"FERROKINESIS_{what}_STREAM_MS": str(STATE_MILLISECONDS) for what in ("CREATE", "DELETE", "UPDATE")}
@@ -45,7 +47,8 @@ class KinesisContainer(ContainerServer):
                 "FERROKINESIS_ENFORCE_LIMITS": "true",
                 "FERROKINESIS_SHARD_LIMIT": "50",
                 "FERROKINESIS_LOG_LEVEL": "warn",
-                "BIND_ADDRESS": self.bind_address,
+                "FERROKINESIS_STATE_DIR": "/data",
+                "AWS_REGION": REGION,
                 **states,
             }
         )

@@ -75,7 +75,7 @@ class PostgresContainer(ContainerServer):
 
     @property
     def _listen_addresses(self) -> str:
-        return LOOPBACK if self._options.on_host else "*"
+        return LOOPBACK if self.on_host else "*"
 
     def _tls_files(self) -> dict[str, bytes]:
         return {}

@@ -59,7 +59,7 @@ class RedisContainer(ContainerServer):
         )
 
     def _settings(self) -> list[str]:
-        bind = LOOPBACK if self._options.on_host else "*"
+        bind = LOOPBACK if self.on_host else "*"
         return [f"port {self.port}", f"bind {bind}", "protected-mode no", *self._common_settings()]
 
     def _common_settings(self) -> list[str]:
@@ -97,7 +97,7 @@ class RedisTlsContainer(RedisContainer):
         return {"REDIS_URL": f"rediss://:{self._password}@{where}"}
 
     def _settings(self) -> list[str]:
-        bind = LOOPBACK if self._options.on_host else "*"
+        bind = LOOPBACK if self.on_host else "*"
         files = (f"tls-{kind}-file {FOLDER}/{name}.pem" for kind, name in _TLS_FILES.items())
         return [
             *("port 0", f"tls-port {self.port}", f"bind {bind}", "protected-mode no", "tls-auth-clients no", *files),

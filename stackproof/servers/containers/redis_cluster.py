@@ -84,7 +84,7 @@ class RedisClusterContainer(RedisContainer):
         return str(reply[0]) if isinstance(reply, list) else ""
 
     def _settings(self) -> list[str]:
-        bind = LOOPBACK if self._options.on_host else "*"
+        bind = LOOPBACK if self.on_host else "*"
         return [
             *(f"bind {bind}", "protected-mode no", f"masterauth {self._password}"),
             *("cluster-enabled yes", "cluster-config-file nodes.conf", f"cluster-announce-ip {LOOPBACK}"),
