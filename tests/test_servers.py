@@ -24,6 +24,7 @@ from redis.retry import Retry
 
 import stackproof
 from stackproof.servers import MissingWheelError, ServerError, accounts, runs, wheels
+from stackproof.servers.addresses import PLACES
 from stackproof.servers.embedded import EmbeddedPostgres, EmbeddedRedis
 from stackproof.servers.external import ExternalServer
 from stackproof.servers.ports import free_port
@@ -678,7 +679,7 @@ def test_one_server_that_fails_ends_the_other(monkeypatch: pytest.MonkeyPatch) -
         made.append(EmbeddedRedis(run))
         return made[0]
 
-    servers = ServerSet(["redis", "postgres"], make, embedded=True)
+    servers = ServerSet(["redis", "postgres"], make, local=True)
     with pytest.raises(ServerError, match="no_such_setting"):
         servers.__enter__()
     assert servers._run is not None
@@ -690,12 +691,14 @@ def test_one_server_that_fails_ends_the_other(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_origins_and_names_are_checked_before_anything_starts() -> None:
-    with pytest.raises(ServerError, match="container origin is not part of this release"):
-        servers_for(["postgres"], "container", {})
+    with pytest.raises(ServerError, match="STACKPROOF_CONTAINER_NETWORK='moon' is unknown"):
+        servers_for(["postgres"], "container", {"STACKPROOF_CONTAINER_NETWORK": "moon"})
     with pytest.raises(ServerError, match="'moon' is unknown"):
         servers_for(["postgres"], "moon", {})
-    with pytest.raises(ServerError, match="no server named 'kafka'"):
-        servers_for(["kafka"], "embedded", {})
+    with pytest.raises(ServerError, match="no server named 'moon'"):
+        servers_for(["moon"], "embedded", {})
+    with pytest.raises(ServerError, match="No wheel carries kafka and cassandra; use --origin container"):
+        servers_for(["kafka", "postgres", "cassandra"], "embedded", {})
     with pytest.raises(ServerError, match="DATABASE_URL and REDIS_URL"):
         servers_for(["postgres", "redis"], "external", {})
     with servers_for([], "embedded", {}) as nothing:
@@ -714,6 +717,16 @@ def test_external_servers_are_passed_through(both: ServerSet) -> None:
     assert all(server.version() for server in both.servers), "they still run"
 
 
+def test_amazons_own_services_need_no_address() -> None:
+    with pytest.raises(ServerError, match="AWS_ENDPOINT_URL or AWS_REGION to be set"):
+        servers_for(["aws"], "external", {"AWS_ACCESS_KEY_ID": "k"})
+    theirs = ExternalServer("aws", {"AWS_PROFILE": "work", "HOME": "/"})
+    assert (theirs.variables(), theirs.fidelity, theirs.reachable()) == ({"AWS_PROFILE": "work"}, "native", None)
+    vpc = ExternalServer("kinesis", {"AWS_ENDPOINT_URL_KINESIS": "https://vpce-1.kinesis.eu-west-1.vpce.amazonaws.com"})
+    assert vpc.fidelity == "native"
+    assert ExternalServer("aws", {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}).fidelity == "emulator"
+
+
 @pytest.mark.parametrize(
     ("name", "url", "reason"),
     [
@@ -726,10 +739,16 @@ def test_external_servers_are_passed_through(both: ServerSet) -> None:
         ("postgres", "secret", "not a URL"),
         ("postgres", "postgresql://me:secret@host:port/db", "not a URL"),
         ("redis", "redis://secret:12/34@127.0.0.1:1/0", "not a URL"),
+        ("kafka", "127.0.0.1:1,127.0.0.1:2", "127.0.0.1:2"),
+        ("kafka", "secret@127.0.0.1:1", "KAFKA_BROKERS is not a list host:port"),
+        ("cassandra", "no-such-host.invalid", "host no-such-host.invalid of SCYLLA_CONTACT_POINTS is unknown"),
+        ("opensearch", "https://me:secret@127.0.0.1:1", "127.0.0.1:1"),
+        ("aws", "http://127.0.0.1:1", "127.0.0.1:1"),
+        ("kafka-iam", "127.0.0.1:1", "127.0.0.1:1"),
     ],
 )
 def test_an_unreachable_server_is_one_sentence_without_secrets(name: str, url: str, reason: str) -> None:
-    said = ExternalServer(name, url).reachable(seconds=2.0)
+    said = ExternalServer(name, {PLACES[name].required[0]: url, "KAFKA_PASSWORD": "secret"}).reachable(seconds=2.0)
     assert said is not None
     assert reason in said
     assert "secret" not in said
@@ -744,6 +763,6 @@ def test_a_server_that_does_not_answer_is_given_up_in_time() -> None:
                 client.setblocking(False)
                 client.connect_ex(("127.0.0.1", port))
             begin = time.monotonic()
-            said = ExternalServer("redis", f"redis://127.0.0.1:{port}").reachable(seconds=0.3)
+            said = ExternalServer("redis", {"REDIS_URL": f"redis://127.0.0.1:{port}"}).reachable(seconds=0.3)
     assert said == f"There was no answer from redis at 127.0.0.1:{port} within 0.3 s."
     assert time.monotonic() - begin < 2.0

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from .accounts import server_account
+from .accounts import Account, server_account
 from .keeper import release_segment_of, remove_tree
 from .ports import LOOPBACK, free_port
 from .resp import RespConnection
@@ -69,6 +69,7 @@ class EmbeddedServer(Server):
         self._port: int | None = None
         self._pid: int | None = None
         self._password = ""
+        self._account: Account | None = None
 
     # -- what each server says for itself
 
@@ -109,6 +110,7 @@ class EmbeddedServer(Server):
             self._run = self._given_run or Run(server_account())
             self._password = secrets.token_hex(16)
             self._folder = self._run.folder(f"{self.name}-{secrets.token_hex(3)}")
+            self._account = self._run.account
             self._set_up(self._run, self._folder)
             self._launch()
         except BaseException:
@@ -178,7 +180,8 @@ class EmbeddedServer(Server):
         run, folder = self._started_run(), self._started_folder()
         log = folder / "server.log"
         before = log.stat().st_size if log.exists() else 0
-        pid = run.start(self._command(folder, port), folder / "data", log, self.quick_signal)
+        command = self._command(folder, port)
+        pid = run.start(command, folder / "data", log, account=self._account, death_signal=self.quick_signal)
         self._pid, self._port = pid, port
         deadline = time.monotonic() + START_SECONDS
         while run.returncode(pid) is None:
@@ -201,7 +204,7 @@ class EmbeddedPostgres(EmbeddedServer):
     of all scripts have their lower case whatever the machine's locales are, and the time zone UTC.
     """
 
-    name = "postgres"
+    name = technology = "postgres"
     title = "PostgreSQL"
     orderly_signal = signal.SIGINT  # "fast" shutdown: connections are ended, everything is written
     quick_signal = signal.SIGQUIT  # "immediate" shutdown
@@ -287,7 +290,7 @@ class EmbeddedPostgres(EmbeddedServer):
             *("--set", "dynamic_shared_memory_type=mmap"),
         ]
         log = folder / "initdb.log"
-        pid = run.start(command, folder, log)
+        pid = run.start(command, folder, log, account=run.account)
         code = run.wait(pid, START_SECONDS)
         password_file.unlink(missing_ok=True)
         if code is None:
@@ -319,7 +322,7 @@ class EmbeddedRedis(EmbeddedServer):
     `appendonly=True` it keeps its data over `restart()`, and with `appendfsync="always"` over `kill()` too.
     """
 
-    name = "redis"
+    name = technology = "redis"
     title = "Redis"
     orderly_signal = signal.SIGTERM
     quick_signal = signal.SIGKILL

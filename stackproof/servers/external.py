@@ -1,16 +1,15 @@
-"""Servers that somebody else runs, given by a URL. They are never started, stopped or changed."""
+"""Servers that somebody else runs, given by environment variables. They are never started, stopped or changed."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 from collections.abc import Mapping
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import urlsplit
 
+from .addresses import PLACES, addresses_in
 from .server import Server, ServerError
 
-VARIABLES: Mapping[str, str] = {"postgres": "DATABASE_URL", "redis": "REDIS_URL"}
-DEFAULT_PORTS: Mapping[str, int] = {"postgres": 5432, "redis": 6379}
 CONNECT_SECONDS = 5.0
 
 
@@ -19,9 +18,12 @@ class ExternalServer(Server):
 
     origin = "external"
 
-    def __init__(self, name: str, url: str) -> None:
+    def __init__(self, name: str, environ: Mapping[str, str]) -> None:
         self.name = name
-        self._url = url
+        self._place = PLACES[name]
+        self._variables = self._place.given(environ)
+        if self._place.anywhere and not self._is_the_service():
+            self.fidelity = "emulator"
 
     def start(self) -> None:
         """Do nothing: it runs, or it does not; `reachable` tells."""
@@ -38,8 +40,8 @@ class ExternalServer(Server):
         raise ServerError(f"The external {self.name} is never killed.")
 
     def variables(self) -> Mapping[str, str]:
-        """Return the variable as it was given."""
-        return {VARIABLES[self.name]: self._url}
+        """Return the variables as they were given."""
+        return self._variables
 
     def version(self) -> None:
         """Return None: only its driver can ask."""
@@ -51,27 +53,33 @@ class ExternalServer(Server):
     def reachable(self, seconds: float = CONNECT_SECONDS) -> str | None:
         """Return None when somebody accepts a connection, else the reason in one sentence, without any secret.
 
-        Of several hosts in one URL it is enough that one accepts; the reason is that of the last.
+        Of several hosts it is enough that one accepts; the reason is that of the last. Where the variables name no
+        address (Amazon's own services), only the driver can tell.
         """
+        variable = self._place.address_variable(self._variables)
+        if variable is None:
+            return None
         try:
-            addresses = self._addresses()
+            addresses = addresses_in(self._variables[variable], self._place)
         except ValueError:
-            return f"{VARIABLES[self.name]} is not a URL that names a host and a port."
+            form = "a list host:port,host:port" if self._place.form == "hosts" else "a URL that names a host and a port"
+            return f"{variable} is not {form}."
         reason: str | None = None
         for address in addresses:
-            reason = (
-                self._unix_reason(address, seconds) if isinstance(address, str) else self._reason(*address, seconds)
-            )
+            if isinstance(address, str):
+                reason = self._unix_reason(address, seconds)
+            else:
+                reason = self._reason(variable, *address, seconds)
             if reason is None:
                 return None
         return reason
 
-    def _reason(self, host: str, port: int, seconds: float) -> str | None:
+    def _reason(self, variable: str, host: str, port: int, seconds: float) -> str | None:
         where = f"{self.name} at {host}:{port}"
         try:
             socket.create_connection((host, port), seconds).close()
         except (socket.gaierror, UnicodeError):
-            return f"The host {host} of {VARIABLES[self.name]} is unknown."
+            return f"The host {host} of {variable} is unknown."
         except ConnectionRefusedError:
             return f"Nobody listens for {where} (connection refused)."
         except TimeoutError:
@@ -89,23 +97,12 @@ class ExternalServer(Server):
                 return f"Nobody answers for {self.name} at the socket {path}: {error.strerror or error}."
         return None
 
-    def _addresses(self) -> list[tuple[str, int] | str]:
-        """Return each host and port, or the path of a unix socket, as the drivers read them from the URL."""
-        parts = urlsplit(self._url)
-        if not parts.scheme:
-            raise ValueError("no scheme")
-        if "@" in parts.path + parts.fragment:
-            raise ValueError("a password that was not encoded: the host would be a part of it")
-        if parts.scheme == "unix":
-            return [parts.path]
-        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        default = query.get("port", str(DEFAULT_PORTS[self.name]))
-        hosts = parts.netloc.rpartition("@")[2] or query.get("host", "localhost")
-        return [self._address(unquote(host), default) for host in hosts.split(",")]
-
-    @staticmethod
-    def _address(host: str, default_port: str) -> tuple[str, int] | str:
-        if host.startswith("/"):
-            return f"{host}/.s.PGSQL.{default_port}"
-        pieces = urlsplit(f"//{host}")
-        return pieces.hostname or "localhost", pieces.port or int(default_port)
+    def _is_the_service(self) -> bool:
+        """Tell whether Amazon's own service is meant: by no address at all, or by one of its hosts."""
+        variable = self._place.address_variable(self._variables)
+        if variable is None:
+            return True
+        with contextlib.suppress(ValueError):
+            host = urlsplit(self._variables[variable]).hostname or ""
+            return host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".aws"))
+        return False

@@ -35,6 +35,9 @@ QUIT_SECONDS = 1.0
 KILL_SECONDS = 2.0
 """How long to wait until the children of a killed server have left the process table."""
 
+LAST_SECONDS = 60.0
+"""How long the command may take that the owner left for the case of its death."""
+
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 IPC_RMID = 0
@@ -198,6 +201,7 @@ class Keeper:
         self.folder = folder
         self.orders: dict[int, Order] = {}  # process id -> the order which started it
         self.ended: Ended = {}  # process id -> its exit code
+        self.last: Order | None = None  # what to run when the owner is gone
         self.lock = os.open(os.path.join(folder, LOCK_NAME), os.O_RDONLY | os.O_CLOEXEC)
         fcntl.flock(self.lock, fcntl.LOCK_SH)
 
@@ -236,6 +240,9 @@ class Keeper:
     def do_kill(self, order: Order) -> None:
         kill_tree(self.known(order), self.ended)
 
+    def do_at_end(self, order: Order) -> None:
+        self.last = order if order["command"] else None
+
     def known(self, order: Order) -> int:
         """Return the process id of an order, if it is one that this keeper started: no other is ever touched."""
         pid = int(order["pid"])
@@ -257,7 +264,21 @@ class Keeper:
         for pid in descendants_of(os.getpid()):  # what a server that ended by itself left, adopted
             kill_tree(pid, self.ended)
         release_shared_memory(self.folder)
+        if self.last is not None:
+            self.run_last(self.last)
         remove_tree(self.folder)
+
+    def run_last(self, order: Order) -> None:
+        """Run the command that the owner left for the case of its death, which ends what is no child of ours."""
+        log = os.path.join(self.folder, "last.log")
+        pid = start_process(
+            {**order, "log": log, "folder": "/", "uid": None, "gid": None, "death_signal": signal.SIGKILL}
+        )
+        self.ended.pop(pid, None)
+        deadline = time.monotonic() + LAST_SECONDS
+        while returncode_of(pid, self.ended) is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        kill_tree(pid, self.ended)
 
 
 def terminated(_number: int, _frame: object) -> None:

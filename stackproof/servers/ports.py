@@ -32,6 +32,14 @@ def free_port() -> int:
     raise ServerError(f"No free port was found on {LOOPBACK}.")
 
 
+def free_ports(count: int) -> tuple[int, ...]:
+    """Return several different ports that nobody listens on now."""
+    found: set[int] = set()
+    while len(found) < count:
+        found.add(free_port())
+    return tuple(found)
+
+
 def _lowest_of_the_system() -> int:
     try:
         with open(LINUX_RANGE, encoding="ascii") as file:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from types import TracebackType
 from typing import Self
 
+from .ports import LOOPBACK
 from .server import ServerError
 
 Reply = str | int | None | list["Reply"]
@@ -14,11 +16,22 @@ Reply = str | int | None | list["Reply"]
 class RespConnection:
     """One authenticated connection; replies as text, numbers, None and lists."""
 
-    def __init__(self, port: int, password: str, seconds: float = 5.0) -> None:
+    def __init__(
+        self,
+        port: int,
+        password: str,
+        seconds: float = 5.0,
+        *,
+        context: ssl.SSLContext | None = None,
+        title: str = "The embedded Redis",
+    ) -> None:
+        self._title = title
         try:
-            self._socket = socket.create_connection(("127.0.0.1", port), seconds)
+            self._socket = socket.create_connection((LOOPBACK, port), seconds)
+            if context is not None:
+                self._socket = context.wrap_socket(self._socket, server_hostname=LOOPBACK)
         except OSError as error:
-            raise _unanswered(error) from error
+            raise self._unanswered(error) from error
         self._file = self._socket.makefile("rb")
         try:
             self.ask("AUTH", password)
@@ -34,7 +47,7 @@ class RespConnection:
             self._socket.sendall(request)
             return self._reply(words[0])
         except OSError as error:
-            raise _unanswered(error) from error
+            raise self._unanswered(error) from error
 
     def _reply(self, command: str) -> Reply:
         line = self._file.readline()
@@ -49,6 +62,9 @@ class RespConnection:
             return [self._reply(command) for _ in range(int(rest))]
         raise ServerError(f"Redis refused {command}: {rest or 'the connection was closed'}.")
 
+    def _unanswered(self, error: OSError) -> ServerError:
+        return ServerError(f"{self._title} could not be asked: {error.strerror or 'it did not answer in time'}.")
+
     def close(self) -> None:
         """Close the connection."""
         self._file.close()
@@ -61,7 +77,3 @@ class RespConnection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _unanswered(error: OSError) -> ServerError:
-    return ServerError(f"The embedded Redis could not be asked: {error.strerror or 'it did not answer in time'}.")

@@ -15,6 +15,7 @@ import itertools
 import json
 import logging
 import os
+import secrets
 import signal
 import socket
 import stat
@@ -24,12 +25,12 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .accounts import Account, can_enter
-from .keeper import LOCK_NAME, release_shared_memory, remove_tree
+from .keeper import LAST_SECONDS, LOCK_NAME, release_shared_memory, remove_tree
 from .server import ServerError
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,8 @@ YOUNG_SECONDS = 60.0
 """A run directory without a written lock file is left alone for this long: its owner may be about to write it."""
 
 SERVER_PROGRAMS = frozenset({"postgres", "redis-server", "initdb"})
+SERVER_SCRIPTS = frozenset({"moto_server.py"})
+"""Servers that are Python programs, told by their script."""
 
 
 def bases(account: Account | None = None) -> list[Path]:
@@ -90,10 +93,14 @@ class Run:
     def __init__(self, account: Account | None = None) -> None:
         self.account = account
         self.directory = RunDirectory(account)
+        self.secret = secrets.token_hex(16)
+        """What servers of this run that share variables agree on (the keys of the AWS services)."""
         self._owner = os.getpid()
         self._turn = threading.Lock()
         self._pending = b""
         self._orders = itertools.count()
+        self.leaves_something = False
+        """Whether the command that was given to `at_end` still has something to do."""
         try:
             self._channel, self._keeper = self._launched()
             _live.add(self)
@@ -161,9 +168,16 @@ class Run:
             raise ServerError(f"The file {path} cannot be written: {error.strerror}.") from error
         return path
 
-    def start(self, command: Sequence[str], folder: Path, log_file: Path, death_signal: int = signal.SIGKILL) -> int:
-        """Start a process in a folder with a clean environment; return its process id."""
-        account = self.account
+    def start(
+        self,
+        command: Sequence[str],
+        folder: Path,
+        log_file: Path,
+        *,
+        account: Account | None,
+        death_signal: int = signal.SIGKILL,
+    ) -> int:
+        """Start a process in a folder with a clean environment, as an account (None: ours); return its process id."""
         pid = self._ask(
             "start",
             command=list(command),
@@ -189,6 +203,23 @@ class Run:
         """SIGKILL a process with all its children, and wait until they are gone."""
         self._ask("kill", pid=pid)
 
+    def at_end(self, command: Sequence[str], environ: Mapping[str, str]) -> None:
+        """Have the keeper run a command at the end of the run, unless `nothing_is_left` was said before."""
+        self._ask("at_end", command=list(command), environ=dict(environ))
+        self.leaves_something = True
+
+    def nothing_is_left(self) -> None:
+        """Say that the command left with `at_end` has nothing to do any more."""
+        if self._owner == os.getpid() and self.leaves_something:
+            self.leaves_something = False
+            order = {"do": "at_end", "number": -1, "command": []}
+            with contextlib.suppress(OSError):  # a keeper that is gone runs nothing either
+                self._channel.sendall(json.dumps(order).encode() + b"\n")
+
+    def give_up(self) -> None:
+        """Refuse every further order, so that threads which still wait for a server end; `close` is still to be called."""
+        _live.discard(self)
+
     def wait(self, pid: int, seconds: float) -> int | None:
         """Wait until a process ends; return its exit code, or None when it still runs after that time."""
         deadline = time.monotonic() + seconds
@@ -200,6 +231,11 @@ class Run:
     def ours(self) -> bool:
         """False in a child made by `os.fork`, and after `close`."""
         return self in _live and self._owner == os.getpid()
+
+    @property
+    def is_mine(self) -> bool:
+        """False in a child made by `os.fork`: what the run holds belongs to its parent."""
+        return self._owner == os.getpid()
 
     def _ask(self, what: str, **details: Any) -> Any:
         """Send one order to the keeper and return its answer."""
@@ -238,7 +274,7 @@ class Run:
                 self._channel.shutdown(socket.SHUT_RDWR)
             self._channel.close()
             try:
-                self._keeper.wait(ANSWER_SECONDS)
+                self._keeper.wait(ANSWER_SECONDS + (LAST_SECONDS if self.leaves_something else 0))
             except subprocess.TimeoutExpired:
                 self._keeper.kill()
                 self._keeper.wait()
@@ -280,6 +316,14 @@ def sweep() -> list[Path]:
                 if dead and end_leftovers(path):
                     removed.append(path)
     return removed
+
+
+def is_held(path: Path) -> bool:
+    """Tell whether somebody living holds a run directory: its owner, or its keeper."""
+    if not _is_private(path):
+        return False
+    with _exclusively(path) as dead:
+        return not dead
 
 
 def _is_private(path: Path) -> bool:
@@ -343,6 +387,10 @@ def leftovers(path: Path) -> list[int]:
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             folder = process.cwd().removesuffix(" (deleted)")
-            if Path(process.exe()).name in SERVER_PROGRAMS and Path(folder).is_relative_to(path):
+            if Path(folder).is_relative_to(path) and _is_server(Path(process.exe()).name, process.cmdline()):
                 found.append(process.pid)
     return found
+
+
+def _is_server(program: str, command: Sequence[str]) -> bool:
+    return program in SERVER_PROGRAMS or any(Path(word).name in SERVER_SCRIPTS for word in command[:4])

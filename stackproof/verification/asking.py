@@ -6,7 +6,7 @@ the adapters use too. Nothing is read but settings, and what the server does not
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 _SECONDS = 5
@@ -15,10 +15,13 @@ _POSTGRES_SETTINGS = ("fsync", "synchronous_commit", "full_page_writes", "wal_le
 _REDIS_SETTINGS = ("appendonly", "appendfsync", "maxmemory", "maxmemory-policy", "save")
 
 
-def ask_external(name: str, url: str) -> tuple[str, dict[str, str]]:
-    """Version and settings of the server at this address; empty where it does not tell or its driver is not there."""
-    asked = {"postgres": _ask_postgres, "redis": _ask_redis}.get(name)
-    return asked(url) if asked is not None else ("", {})
+def ask_external(variables: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """Version and settings of the server that these variables name; empty where it does not tell or its driver is not there."""
+    if "DATABASE_URL" in variables:
+        return _ask_postgres(variables["DATABASE_URL"])
+    if "REDIS_URL" in variables:
+        return _ask_redis(variables["REDIS_URL"])
+    return "", {}
 
 
 def _ask_postgres(url: str) -> tuple[str, dict[str, str]]:

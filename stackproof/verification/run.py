@@ -131,7 +131,7 @@ def describe_server(server: Server) -> ServerRecord:
     """What a certificate says about a server."""
     version, facts = server.version() or "", dict(server.facts())
     if server.origin == "external":
-        version, facts = ask_external(server.name, *server.variables().values())
+        version, facts = ask_external(server.variables())
     return ServerRecord(server.name, server.origin, server.fidelity, version, facts)
 
 
