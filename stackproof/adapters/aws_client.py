@@ -224,7 +224,10 @@ class AwsClient:
                 ignore_configured_endpoint_urls=True,
             ),
         )
-        client.meta.events.register_first("needs-retry", self._guard)
+        # As special as the SDK's own handler is registered: of less special ones it hears first.
+        event = f"needs-retry.{client.meta.service_model.service_id.hyphenize()}"
+        client.meta.events.register_first(event, self._guard)
+        _share_endpoint_rules(client)
         return client
 
     def _guard(
@@ -326,6 +329,20 @@ def _cut(response: tuple[Any, dict[str, Any]] | None) -> CutAnswerError | None:
     if not said.isdigit() or len(http.content) == int(said):
         return None
     return CutAnswerError(got=len(http.content), said=int(said))
+
+
+_endpoint_rules: dict[tuple[str, ...], Any] = {}
+
+
+def _share_endpoint_rules(client: Any) -> None:
+    """Let all clients of a service ask one provider of endpoints: it keeps answers for each client, also after its end.
+
+    Nothing public names it; where it has another name, clients merely leave some answers in its (bounded) memory.
+    """
+    resolver = getattr(client, "_ruleset_resolver", None)
+    if getattr(resolver, "_provider", None) is not None:
+        place = (client.meta.service_model.service_name, client.meta.partition)
+        resolver._provider = _endpoint_rules.setdefault(place, resolver._provider)
 
 
 def _idle_connections(client: Any) -> list[Any]:
