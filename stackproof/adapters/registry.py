@@ -71,6 +71,14 @@ BUILT_IN = (
     ),
     BackendEntry(
         "interactions",
+        "dynamodb",
+        "stackproof.adapters.interactions.dynamodb:DynamoDbInteractionStore",
+        extra="aws",
+        server="aws",
+        summary="Amazon DynamoDB: one transaction a contact, consistent reads",
+    ),
+    BackendEntry(
+        "interactions",
         "memory",
         "stackproof.adapters.interactions.memory:MemoryInteractionStore",
         summary="the reference, in this process",

@@ -17,6 +17,7 @@ from stackproof.targets import Target, load_object, parse_target
 
 from .around import around
 from .faulty import VARIABLES, ProxiedFaults, through
+from .http_services import service_of
 from .plan import PlannedTarget
 
 NOWHERE: Mapping[str, Mapping[str, str]] = {
@@ -50,21 +51,27 @@ def _built_in(target: Target, settings: Settings) -> dict[str, Any]:
     def make_backend(self: Any, namespace: str) -> Any:
         return _into_sink(self, target.make(settings, namespace))
 
+    service = service_of(target)
+
     def make_unreachable(self: Any, namespace: str) -> Any:
+        if service is not None:
+            return target.make(Settings(service.nowhere(settings)), namespace)
         lost = {**settings.variables, **NOWHERE[target.server], "STACKPROOF_CONNECT_TIMEOUT": "1"}
         return target.make(Settings(lost), namespace)
 
     def make_faulty(self: Any, namespace: str) -> Faulty[Any]:
-        faults, variables = through(settings, VARIABLES[target.server])
+        faults, variables = (
+            through(settings, VARIABLES[target.server]) if service is None else service.through(settings)
+        )
         return _behind(faults, lambda: target.make(Settings(variables), namespace))
 
     def look_around(_: Any, namespace: str) -> Around | None:
         return around(target.concern, target.server, settings, namespace)
 
     harness: dict[str, Any] = {"make_backend": make_backend, "around": look_around, "hands_namespace_on": True}
-    if target.server in NOWHERE:
+    if service is not None or target.server in NOWHERE:
         harness["make_unreachable"] = make_unreachable
-    if target.server in VARIABLES:
+    if service is not None or target.server in VARIABLES:
         harness["make_faulty"] = make_faulty
     return harness
 

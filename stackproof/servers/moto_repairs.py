@@ -1,0 +1,70 @@
+"""What moto's server gets wrong for concurrent clients, put right: `repair()`, before it serves. Stands alone, like a script.
+
+It serves in threads and none of its services has a lock: between a condition and the write that it protects, another request
+may come. A DynamoDB transaction begins with a copy of its whole tables and ends, where it fails, with putting the copy back: what
+others wrote meanwhile is lost, and each transaction takes longer the more there is in the table. Both make a true backend
+look as if it lost writes (moto 5.2.5).
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
+from typing import Any
+
+
+def repair() -> None:
+    """From now on this process's moto answers one request after the other, and a failed transaction undoes its own writes only."""
+    _answer_one_after_the_other()
+    _undo_what_was_done()
+
+
+def _answer_one_after_the_other() -> None:
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication
+
+    serve, turn = DomainDispatcherApplication.__call__, threading.Lock()
+
+    def serve_alone(self: Any, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        with turn:
+            answer = serve(self, environ, start_response)
+            try:
+                return [b"".join(answer)]
+            finally:
+                getattr(answer, "close", lambda: None)()
+
+    DomainDispatcherApplication.__call__ = serve_alone
+
+
+def _undo_what_was_done() -> None:
+    import moto.dynamodb.models as models
+    from moto.dynamodb.models.dynamo_type import DynamoType
+    from moto.dynamodb.models.table import Table
+
+    # Of tables its transactions make no copies any more; putting one "back" then changes nothing.
+    models.copy = SimpleNamespace(deepcopy=lambda thing: thing if isinstance(thing, Table) else copy.deepcopy(thing))
+    transact = models.DynamoDBBackend.transact_write_items
+
+    def transact_or_undo(self: Any, transact_items: list[dict[str, Any]]) -> None:
+        before = [_as_it_is(self.tables, operation) for item in transact_items for operation in item.values()]
+        try:
+            transact(self, transact_items)
+        except Exception:
+            for held, place, item in (known for known in before if known is not None):
+                if item is None:
+                    held.pop(place, None)
+                else:
+                    held[place] = item
+            raise
+
+    def _as_it_is(tables: Any, operation: dict[str, Any]) -> tuple[dict[Any, Any], Any, Any] | None:
+        """Where the item of an operation is or will be, and a copy of what is there now."""
+        table, attributes = tables.get(operation.get("TableName")), operation.get("Item") or operation.get("Key") or {}
+        if table is None or not all(name in attributes for name in table.table_key_attrs):
+            return None
+        places = [DynamoType(attributes[name]) for name in table.table_key_attrs]
+        held = table.items[places[0]] if len(places) > 1 else table.items
+        return held, places[-1], copy.deepcopy(held.get(places[-1]))
+
+    models.DynamoDBBackend.transact_write_items = transact_or_undo
