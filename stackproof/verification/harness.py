@@ -52,7 +52,7 @@ def _built_in(target: Target, settings: Settings) -> dict[str, Any]:
         return _behind(faults, lambda: target.make(Settings(variables), namespace))
 
     def look_around(_: Any, namespace: str) -> Around | None:
-        return around(target.concern, target.server, settings, namespace)
+        return around(target.concern, target.server, settings, namespace, target.spec)
 
     harness: dict[str, Any] = {"make_backend": make_backend, "around": look_around, "hands_namespace_on": True}
     if can_be_faulty(variable):
