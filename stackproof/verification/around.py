@@ -8,8 +8,14 @@ from stackproof.adapters.settings import Settings
 from stackproof.contracts.around import Around
 
 
-def around(concern: str, server: str, settings: Settings, namespace: str) -> Around | None:
-    """A look at what this server keeps for a namespace of a concern; None where nothing lasts that could be looked at."""
+def around(concern: str, server: str, settings: Settings, namespace: str, name: str = "") -> Around | None:
+    """A look at what this server keeps for a namespace of a concern; None where nothing lasts that could be looked at.
+
+    ``name`` is that of the backend, where several use one server under different variables.
+    """
+    if server == "cassandra" and concern == "interactions":
+        prefix = "KEYSPACES" if name == "keyspaces" else "SCYLLA"
+        return _InCassandra(settings, prefix, namespace) if _is_plain(settings, prefix) else None
     if server == "postgres" and concern in _TABLES:
         return _InPostgres(settings.variables["DATABASE_URL"], concern, namespace)
     if server == "redis" and concern == "cache":
@@ -55,3 +61,44 @@ class _InRedis:
 
     def close(self) -> None:
         self._client.close()
+
+
+def _is_plain(settings: Settings, prefix: str) -> bool:
+    """Whether it can be looked at without a password or TLS, so that none of the adapter's code is needed."""
+    names = ("USERNAME", "CA_FILE", "TLS") if prefix == "SCYLLA" else ()
+    return not any(settings.get(f"{prefix}_{name}") for name in names) and (
+        prefix == "SCYLLA" or settings.get("KEYSPACES_AUTH").lower() == "none"
+    )
+
+
+class _InCassandra:
+    """Counts the claims of a tenant."""
+
+    def __init__(self, settings: Settings, prefix: str, namespace: str) -> None:
+        from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
+        from cassandra.connection import DefaultEndPoint
+        from cassandra.policies import RoundRobinPolicy
+
+        given = settings.get("SCYLLA_CONTACT_POINTS" if prefix == "SCYLLA" else "KEYSPACES_ENDPOINT").split(",")[0]
+        host, _, port = given.rpartition(":")
+        profile = ExecutionProfile(load_balancing_policy=RoundRobinPolicy(), request_timeout=15)
+        self._cluster: Any = Cluster(
+            [DefaultEndPoint(host, int(port))],
+            port=int(port),
+            protocol_version=4,
+            execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+            schema_metadata_enabled=False,
+            token_metadata_enabled=False,
+        )
+        self._session: Any = self._cluster.connect()
+        keyspace = settings.get(f"{prefix}_KEYSPACE", "stackproof")
+        self._namespace = namespace
+        self._query = (
+            f"SELECT count(*) FROM {keyspace}.named_interactions WHERE namespace = %s AND tenant = %s ALLOW FILTERING"  # noqa: S608
+        )
+
+    def kept(self, name: str) -> int:
+        return int(self._session.execute(self._query, [self._namespace, name]).one()[0])
+
+    def close(self) -> None:
+        self._cluster.shutdown()

@@ -1,0 +1,317 @@
+"""A CQL cluster as the adapters need it: connected on first use, bounded in time, no hidden repetition, errors in our words."""
+
+from __future__ import annotations
+
+import logging
+import os
+import ssl
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakSet
+
+from cassandra import ConsistencyLevel, DriverException
+from cassandra.auth import AuthProvider
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
+from cassandra.connection import ConnectionException
+from cassandra.policies import (
+    ConstantReconnectionPolicy,
+    DCAwareRoundRobinPolicy,
+    LoadBalancingPolicy,
+    RoundRobinPolicy,
+    TokenAwarePolicy,
+)
+from cassandra.protocol import ErrorMessage
+from cassandra.query import tuple_factory
+
+from stackproof.interfaces import BackendError, ClosedError, ConfigurationError, IndeterminateError
+
+from .cql_addresses import Addresses, NodeFactory
+from .cql_errors import RetryReadsOnce, is_broken_connection, translated
+from .cql_fork import connections_of, forget, forget_event_loop
+
+PROTOCOL = 4
+"""What Cassandra since 2.2, ScyllaDB and Amazon Keyspaces speak. Without it the driver tries one after the other."""
+PAGE_ROWS = 5_000
+"""Rows that a server is asked for at once."""
+RECONNECT_SECONDS = 0.5
+DRIVER_ERRORS = (DriverException, NoHostAvailable, ConnectionException, ErrorMessage, OSError)
+
+Rows = Sequence[tuple[Any, ...]]
+
+# Where logging is not configured, Python would print the driver's warnings: one for each connection that breaks.
+logging.getLogger("cassandra").addHandler(logging.NullHandler())
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement with its promises: which are what the client decides by."""
+
+    cql: str
+    writes: bool = False
+    """It changes something. All writes of ours may be repeated, but only by who knows that the first one may be applied."""
+    conditional: bool = False
+    """It is a lightweight transaction (``IF ...``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a cluster is reached."""
+
+    addresses: Addresses
+    technology: str
+    datacenter: str = ""
+    auth: AuthProvider | None = field(default=None, repr=False)
+    tls: ssl.SSLContext | None = None
+    connect_timeout: float = 5.0
+    operation_timeout: float = 5.0
+    managed: bool = False
+    """A service behind one name: there is no ring of tokens to look at, and serial consistency is its own matter."""
+
+    def balancing(self) -> LoadBalancingPolicy:
+        """Which node is asked: one that has the row, of the local datacenter."""
+        if self.managed:
+            return RoundRobinPolicy()
+        return TokenAwarePolicy(DCAwareRoundRobinPolicy(self.datacenter))
+
+
+@dataclass(slots=True)
+class _Link:
+    """The driver's objects, and the statements that were prepared with them."""
+
+    cluster: Cluster
+    session: Session
+    prepared: dict[Statement, Any] = field(default_factory=dict)
+
+
+_clients: WeakSet[CqlClient] = WeakSet()
+
+
+def _after_fork() -> None:
+    forget_event_loop()
+    for client in list(_clients):
+        client.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+class CqlClient:
+    """One driver session, made on first use.
+
+    ``connect_timeout`` bounds each connection that is made, ``operation_timeout`` each answer. The driver tells a dead node by
+    its heartbeats, and tries it again every half second. After a fork the child connects anew.
+    """
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+        self.shown = f"{access.technology} at {access.addresses}"
+        self._link: _Link | None = None
+        self._connecting = threading.Lock()
+        self._failure: tuple[float, Exception] | None = None
+        self._running: set[object] = set()
+        self._closed = False
+        _clients.add(self)
+
+    # What adapters call
+
+    @contextmanager
+    def operation(self) -> Iterator[None]:
+        """One operation of an adapter, of any number of statements: `close` waits for it."""
+        mark = object()
+        try:
+            self._running.add(mark)
+            if self._closed:
+                raise ClosedError(f"the connection to {self.shown} was disconnected and stays so")
+            yield
+        finally:
+            self._running.discard(mark)
+
+    def read(self, statement: Statement, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """All rows, over all of the server's pages; each page has the operation timeout."""
+        state: bytes | None = None
+        while True:
+            result = self._run(statement, parameters, state)
+            yield from result.current_rows
+            state = result.paging_state
+            if state is None:
+                return
+
+    def write(self, statement: Statement, parameters: Sequence[Any] = ()) -> dict[str, Any]:
+        """Send a write that does the same when it is sent twice; the first row of the answer.
+
+        Where the connection breaks under it, it is sent once more, over another connection.
+        """
+        deadline = time.monotonic() + self.access.operation_timeout
+        try:
+            result = self._run(statement, parameters)
+        except IndeterminateError as error:
+            left = deadline - time.monotonic()
+            if not is_broken_connection(error.__cause__) or left <= 0:
+                raise
+            try:
+                result = self._run(statement, parameters, timeout=left)
+            except BackendError as second:
+                raise error from second.__cause__  # the first one may be applied, whatever the second one says
+        rows = result.current_rows
+        return dict(zip(result.column_names, rows[0], strict=True)) if rows else {}
+
+    def define(self, cql: str) -> None:
+        """Send a statement that changes the schema, and wait until all nodes agree on it."""
+        self._guarded(lambda link: link.session.execute(cql), Statement(cql, writes=True))
+
+    def ping(self) -> bool:
+        """Whether a node answers now."""
+        try:
+            with self.operation():
+                return bool(list(self.read(Statement("SELECT key FROM system.local"))))
+        except BackendError:
+            return False
+
+    def nodes_in_datacenter(self) -> int:
+        """How many nodes the local datacenter has."""
+        hosts = self._linked().cluster.metadata.all_hosts()
+        return sum(host.datacenter == self.datacenter() for host in hosts)
+
+    def datacenter(self) -> str:
+        """The local datacenter: the one that was named, or that of the contact points."""
+        if self.access.datacenter:
+            return self.access.datacenter
+        cluster = self._linked().cluster
+        points = cluster.endpoints_resolved
+        known = [host for host in cluster.metadata.all_hosts() if host.endpoint in points]
+        return str((known or cluster.metadata.all_hosts())[0].datacenter)
+
+    def close(self) -> None:
+        """Wait for running operations, each of which is bounded in time, then give back threads and sockets. Again: nothing."""
+        self._closed = True
+        deadline = time.monotonic() + self.access.connect_timeout + self.access.operation_timeout
+        while self._running and time.monotonic() < deadline:
+            time.sleep(0.002)
+        link, self._link = self._link, None
+        if link is not None:
+            _shut_down(link)
+
+    def after_fork(self) -> None:
+        """In a forked child: nothing that the parent's threads held or used is touched."""
+        self._connecting, self._running, self._failure = threading.Lock(), set(), None
+        link, self._link = self._link, None
+        if link is not None:
+            forget(link.cluster, link.session)
+
+    # How it is done
+
+    def _run(
+        self, statement: Statement, parameters: Sequence[Any], state: bytes | None = None, timeout: float | None = None
+    ) -> Any:
+        def execute(link: _Link) -> Any:
+            prepared = self._prepared(link, statement)
+            future = link.session.execute_async(
+                prepared.bind(parameters), timeout=timeout or self.access.operation_timeout, paging_state=state
+            )
+            return future.result()
+
+        return self._guarded(execute, statement)
+
+    def _guarded(self, work: Any, statement: Statement) -> Any:
+        link = self._linked()
+        try:
+            return work(link)
+        except BackendError:  # of a preparation; some of ours are `OSError`, too
+            raise
+        except DRIVER_ERRORS as error:
+            if isinstance(error, NoHostAvailable) and self._closed:
+                raise ClosedError(f"the connection to {self.shown} was disconnected and stays so") from error
+            raise translated(error, self.shown, writes=statement.writes, conditional=statement.conditional) from error
+
+    def _prepared(self, link: _Link, statement: Statement) -> Any:
+        known = link.prepared.get(statement)
+        if known is not None:
+            return known
+        try:
+            made = link.session.prepare(statement.cql)
+        except DRIVER_ERRORS as error:
+            raise translated(error, self.shown, writes=False) from error
+        made.consistency_level = ConsistencyLevel.LOCAL_QUORUM
+        if statement.conditional and not self.access.managed:
+            made.serial_consistency_level = ConsistencyLevel.LOCAL_SERIAL
+        made.is_idempotent = not statement.writes
+        made.fetch_size = PAGE_ROWS
+        link.prepared[statement] = made
+        return made
+
+    def _linked(self) -> _Link:
+        link = self._link
+        if link is not None:
+            return link
+        asked = time.monotonic()
+        with self._connecting:
+            if self._link is not None:
+                return self._link
+            if self._failure is not None and self._failure[0] > asked:
+                # Others failed while this one waited: a second attempt would make it wait for twice the limit.
+                raise translated(self._failure[1], self.shown, writes=False) from self._failure[1]
+            if self._closed:
+                raise ClosedError(f"the connection to {self.shown} was disconnected and stays so")
+            try:
+                self._link = self._connect()
+            except DRIVER_ERRORS as error:
+                self._failure = (time.monotonic(), error)
+                raise translated(error, self.shown, writes=False) from error
+            return self._link
+
+    def _connect(self) -> _Link:
+        access = self.access
+        profile = ExecutionProfile(
+            load_balancing_policy=access.balancing(),
+            retry_policy=RetryReadsOnce(),
+            consistency_level=ConsistencyLevel.LOCAL_QUORUM,
+            request_timeout=access.operation_timeout,
+            row_factory=tuple_factory,
+        )
+        cluster = Cluster(
+            access.addresses.endpoints(),
+            port=access.addresses.port,
+            endpoint_factory=NodeFactory(access.addresses),
+            protocol_version=PROTOCOL,
+            execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+            auth_provider=access.auth,
+            ssl_context=access.tls,
+            compression=False,
+            connect_timeout=access.connect_timeout,
+            control_connection_timeout=access.operation_timeout,
+            reconnection_policy=ConstantReconnectionPolicy(RECONNECT_SECONDS, max_attempts=None),
+            idle_heartbeat_interval=max(1.0, access.operation_timeout),
+            idle_heartbeat_timeout=access.operation_timeout,
+            schema_metadata_enabled=not access.managed,
+            token_metadata_enabled=not access.managed,
+        )
+        try:
+            session = cluster.connect()
+        except BaseException as error:
+            cluster.shutdown()
+            if isinstance(error, NoHostAvailable):
+                self._explain_datacenter(cluster)
+            raise
+        session._default_timeout = access.operation_timeout  # of `prepare`, which takes no time limit
+        return _Link(cluster, session)
+
+    def _explain_datacenter(self, cluster: Cluster) -> None:
+        """The driver says "no host available" where the nodes are there, and in another datacenter."""
+        known = sorted({str(host.datacenter) for host in cluster.metadata.all_hosts() if host.datacenter})
+        if self.access.datacenter and known and self.access.datacenter not in known:
+            raise ConfigurationError(
+                f"{self.shown} has no datacenter {self.access.datacenter!r}; it has: {', '.join(known)}"
+            )
+
+
+def _shut_down(link: _Link) -> None:
+    """End the threads of a cluster and close its sockets, and wait for both: the event loop closes sockets when it gets to it."""
+    connections = list(connections_of(link.cluster, link.session))
+    link.cluster.shutdown()
+    deadline = time.monotonic() + 1.0
+    while any(connection._socket.fileno() >= 0 for connection in connections) and time.monotonic() < deadline:
+        time.sleep(0.002)
