@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from stackproof.adapters.settings import Settings
 from stackproof.contracts.faulty import Fault
 from stackproof.interfaces import ConfigurationError
-from stackproof.verification.faulty import through
+from stackproof.verification.faulty import nowhere, through
 
 DOUBLES = """
     import stackproof.contracts as contracts
@@ -102,6 +104,33 @@ def test_the_address_keeps_its_secrets_and_path_behind_the_proxy() -> None:
 def test_an_address_without_a_port_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="names no host and port"):
         through(Settings({"REDIS_URL": url}), "REDIS_URL")
+
+
+def test_a_list_of_hosts_leads_through_a_proxy_for_each() -> None:
+    one, variables = through(Settings({"SCYLLA_CONTACT_POINTS": "db.example:9999"}), "SCYLLA_CONTACT_POINTS")
+    with closing(one):
+        there = variables["SCYLLA_CONTACT_POINTS"]
+        assert re.fullmatch(r"127\.0\.0\.1:\d+", there)
+        assert variables["SCYLLA_ADDRESS_MAP"] == f"*={there}", "whatever the one node calls itself"
+    two, variables = through(Settings({"KAFKA_BROKERS": "a:1, [::1]"}), "KAFKA_BROKERS")
+    with closing(two):
+        first, second = variables["KAFKA_BROKERS"].split(",")
+        assert first != second
+        assert variables["KAFKA_ADDRESS_MAP"] == f"a:1={first},::1:9092={second}"
+        two.begin(Fault.REFUSED)
+        two.end()
+        assert two.happened() == 0
+
+
+@pytest.mark.parametrize("hosts", ["", ",", "a:port", ":9042"])
+def test_a_list_of_hosts_that_is_none_is_refused(hosts: str) -> None:
+    with pytest.raises(ConfigurationError, match="no list host:port"):
+        through(Settings({"KAFKA_BROKERS": hosts}), "KAFKA_BROKERS")
+
+
+def test_nowhere_leads_to_a_closed_port_and_around_no_proxy() -> None:
+    assert nowhere("SCYLLA_CONTACT_POINTS") == {"SCYLLA_CONTACT_POINTS": "127.0.0.1:1", "SCYLLA_ADDRESS_MAP": ""}
+    assert nowhere("REDIS_URL") == {"REDIS_URL": "redis://127.0.0.1:1/0"}
 
 
 # Proofs of absence

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from stackproof.adapters.settings import Settings
@@ -16,14 +16,8 @@ from stackproof.interfaces import ConfigurationError
 from stackproof.targets import Target, load_object, parse_target
 
 from .around import around
-from .faulty import VARIABLES, ProxiedFaults, through
+from .faulty import ProxiedFaults, can_be_faulty, nowhere, through
 from .plan import PlannedTarget
-
-NOWHERE: Mapping[str, Mapping[str, str]] = {
-    "postgres": {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"},
-    "redis": {"REDIS_URL": "redis://127.0.0.1:1/0"},
-}
-"""Server -> variables that lead to a closed port, for the clauses about a server that is not there."""
 
 
 def contract_class(planned: PlannedTarget, settings: Settings) -> type[Contract[Any]]:
@@ -43,25 +37,26 @@ def contract_class(planned: PlannedTarget, settings: Settings) -> type[Contract[
 
 
 def _built_in(target: Target, settings: Settings) -> dict[str, Any]:
+    # The first variable that a backend needs says where its server is; those of one server may have variables of their own.
+    variable = target.entry.variables[0] if target.entry is not None and target.entry.variables else ""
+
     def make_backend(self: Any, namespace: str) -> Any:
         return _into_sink(self, target.make(settings, namespace))
 
     def make_unreachable(self: Any, namespace: str) -> Any:
-        lost = {**settings.variables, **NOWHERE[target.server], "STACKPROOF_CONNECT_TIMEOUT": "1"}
+        lost = {**settings.variables, **nowhere(variable), "STACKPROOF_CONNECT_TIMEOUT": "1"}
         return target.make(Settings(lost), namespace)
 
     def make_faulty(self: Any, namespace: str) -> Faulty[Any]:
-        faults, variables = through(settings, VARIABLES[target.server])
+        faults, variables = through(settings, variable)
         return _behind(faults, lambda: target.make(Settings(variables), namespace))
 
     def look_around(_: Any, namespace: str) -> Around | None:
         return around(target.concern, target.server, settings, namespace)
 
     harness: dict[str, Any] = {"make_backend": make_backend, "around": look_around, "hands_namespace_on": True}
-    if target.server in NOWHERE:
-        harness["make_unreachable"] = make_unreachable
-    if target.server in VARIABLES:
-        harness["make_faulty"] = make_faulty
+    if can_be_faulty(variable):
+        harness |= {"make_unreachable": make_unreachable, "make_faulty": make_faulty}
     return harness
 
 
