@@ -9,8 +9,15 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from .server import Server, ServerError
 
-VARIABLES: Mapping[str, str] = {"postgres": "DATABASE_URL", "redis": "REDIS_URL"}
-DEFAULT_PORTS: Mapping[str, int] = {"postgres": 5432, "redis": 6379}
+VARIABLES: Mapping[str, str] = {
+    "postgres": "DATABASE_URL",
+    "redis": "REDIS_URL",
+    "kafka": "KAFKA_BROKERS",
+    "kafka-iam": "MSK_BROKERS",
+}
+DEFAULT_PORTS: Mapping[str, int] = {"postgres": 5432, "redis": 6379, "kafka": 9092, "kafka-iam": 9098}
+HOST_LISTS = frozenset({"KAFKA_BROKERS", "MSK_BROKERS"})
+"""Variables that hold no URL, but ``host:port`` with commas between."""
 CONNECT_SECONDS = 5.0
 
 
@@ -91,7 +98,7 @@ class ExternalServer(Server):
 
     def _addresses(self) -> list[tuple[str, int] | str]:
         """Return each host and port, or the path of a unix socket, as the drivers read them from the URL."""
-        parts = urlsplit(self._url)
+        parts = urlsplit(f"hosts://{self._url}" if VARIABLES[self.name] in HOST_LISTS else self._url)
         if not parts.scheme:
             raise ValueError("no scheme")
         if "@" in parts.path + parts.fragment:
