@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
@@ -11,7 +10,7 @@ from stackproof.adapters.settings import Settings
 from stackproof.contracts.faulty import LATE_SECONDS, NETWORK, Fault
 from stackproof.interfaces import ConfigurationError
 from stackproof.servers.http_proxy import HttpProxy, Rewriter
-from stackproof.servers.kafka_wire import KafkaDialect, Place
+from stackproof.servers.kafka_wire import Place
 from stackproof.servers.proxy import FaultProxy, Way
 
 DEFAULT_PORTS = {"postgresql": 5432, "postgres": 5432, "redis": 6379, "rediss": 6379}
@@ -125,40 +124,6 @@ class HttpFaults(ProxiedFaults):
         self._http.close()
 
 
-class BrokerFaults(ProxiedFaults):
-    """The faults of a Kafka cluster: a proxy before each broker, which tells clients the addresses of the proxies.
-
-    A broker that is heard of later gets one then, with the fault that is on.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._lock = threading.Lock()
-        self._ports: dict[Place, int] = {}
-        self._now: tuple[Fault, int] | None = None
-
-    def instead(self, broker: Place) -> Place:
-        """The address of the proxy before this broker."""
-        with self._lock:
-            if broker not in self._ports:
-                proxy = FaultProxy(*broker, dialect=lambda: KafkaDialect(self.instead))
-                if self._now is not None:
-                    ProxiedFaults(proxy).begin(*self._now)
-                self._ports[broker] = proxy.port
-                self._proxies = (*self._proxies, proxy)
-            return "127.0.0.1", self._ports[broker]
-
-    def begin(self, fault: Fault, spared: int = 0) -> None:
-        with self._lock:
-            self._now = fault, spared
-            super().begin(fault, spared)
-
-    def end(self) -> None:
-        with self._lock:
-            self._now = None
-            super().end()
-
-
 def can_be_faulty(variable: str) -> bool:
     """Whether `through` and `nowhere` know what this variable holds."""
     return variable in HOST_LISTS or variable in _NOWHERE
@@ -200,9 +165,9 @@ def _before_url(settings: Settings, variable: str) -> tuple[ProxiedFaults, dict[
 
 
 def _before_brokers(settings: Settings, variable: str) -> tuple[ProxiedFaults, dict[str, str]]:
-    faults = BrokerFaults()
-    places = [faults.instead(place) for place in _places(settings, variable)]
-    return faults, {variable: ",".join(f"{host}:{port}" for host, port in places)}
+    from .broker_faults import before_brokers  # which builds on this module
+
+    return before_brokers(settings, variable, _places(settings, variable))
 
 
 def _before_hosts(settings: Settings, variable: str) -> tuple[ProxiedFaults, dict[str, str]]:

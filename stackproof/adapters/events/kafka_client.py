@@ -129,7 +129,7 @@ class KafkaClient:
                     self._give_up(admin, began, seconds)
         except KafkaException as error:
             self._doubtful = True
-            raise self._explained(error.args[0], began, seconds) from error
+            raise self._explained(error.args[0], began, seconds, first) from error
 
     def ask_all(self, question: Callable[[Any, float], dict[Any, Future[T]]]) -> dict[Any, T]:
         """The same for a question that has several answers."""
@@ -157,11 +157,17 @@ class KafkaClient:
             self._doubtful = True
             raise OperationTimeoutError(f"{self.where} did not answer within {seconds:g} s")
 
-    def _explained(self, error: KafkaError, began: float, seconds: float) -> BackendError:
-        """A time-out of which the reason is known is told with the reason."""
+    def _explained(self, error: KafkaError, began: float, seconds: float, first: bool) -> BackendError:
+        """A time-out is told with its reason, where that is known; a listener that expects TLS just says nothing."""
         trouble = self._trouble_since(began)
         if error.code() == KafkaError._TIMED_OUT and trouble is not None:
             return UnavailableError(f"{self.where} cannot be reached: {trouble.str()}")
+        if error.code() == KafkaError._TIMED_OUT and first:
+            protocol = self.connection.access.get("security.protocol", "PLAINTEXT")
+            return OperationTimeoutError(
+                f"{self.where} did not answer within {seconds:g} s; it was spoken to by {protocol}, which has to be what its "
+                "listener speaks"
+            )
         return translated(error, self.where, seconds, sent=False)
 
     # Sending

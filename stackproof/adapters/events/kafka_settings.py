@@ -49,7 +49,6 @@ class KafkaConnection:
             "socket.nagle.disable": True,
             "reconnect.backoff.ms": 50,
             "reconnect.backoff.max.ms": 1000,
-            "log.connection.close": False,
             **self.access,
         }
 
@@ -57,7 +56,7 @@ class KafkaConnection:
 def kafka_connection(settings: Settings) -> KafkaConnection:
     """The connection that the variables ``KAFKA_*`` describe."""
     brokers = settings.require("KAFKA_BROKERS", "the event bus on Kafka", "127.0.0.1:9092")
-    protocol = _protocol(settings)
+    protocol = protocol_of(settings)
     access: dict[str, Any] = {"security.protocol": protocol}
     if protocol.startswith("SASL"):
         access |= login(settings, "KAFKA", settings.get("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512").upper())
@@ -95,7 +94,7 @@ def _check_brokers(brokers: str) -> None:
             )
 
 
-def _protocol(settings: Settings) -> str:
+def protocol_of(settings: Settings) -> str:
     """As given; otherwise the one that the other variables ask for, never a weaker one."""
     name, files = settings.get("KAFKA_USERNAME"), [f"KAFKA_{each}_FILE" for each in ("CA", "CERTIFICATE", "KEY")]
     protocol = settings.get("KAFKA_SECURITY_PROTOCOL").upper()

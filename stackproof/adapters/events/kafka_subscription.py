@@ -235,7 +235,7 @@ class KafkaSubscription(Subscription):
     def _look_after_connection(self) -> None:
         """The driver connects again by itself and says nothing then: so the partitions are asked whether they are there."""
         if self._check is None:
-            places = {place: NEWEST for place in self._consumer.assignment()}
+            places = dict.fromkeys(self._consumer.assignment(), NEWEST)
             places = places or {TopicPartition(self._name, 0): NEWEST}
             ask = self._client.start_asking
             self._check = (time.monotonic(), ask(lambda admin, _: admin.list_offsets(places, request_timeout=1.0)))

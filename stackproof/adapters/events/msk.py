@@ -17,6 +17,7 @@ from .kafka import KafkaEventPublisher
 from .kafka_settings import KafkaConnection, connection, login, tls
 
 WAYS = ("iam", "scram")
+_HERE = ("127.0.0.1:", "[::1]:", "localhost:")
 _REGION_OF_A_BROKER = re.compile(r"\.kafka(?:-serverless)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?:")
 
 
@@ -43,7 +44,7 @@ class _Chain(CredentialProvider):  # type: ignore[misc] # botocore has no types
 
 
 def msk_connection(settings: Settings) -> KafkaConnection:
-    """The connection that the variables ``MSK_*`` describe. It is always encrypted."""
+    """The connection that the variables ``MSK_*`` describe. It is always encrypted, but for a proxy on this machine."""
     brokers = settings.require("MSK_BROKERS", "the event bus on MSK", "b-1.NAME.kafka.eu-west-1.amazonaws.com:9098")
     way = settings.get("MSK_AUTH", "iam").lower()
     if way not in WAYS:
@@ -51,8 +52,23 @@ def msk_connection(settings: Settings) -> KafkaConnection:
     if way == "scram":
         access = login(settings, "MSK", "SCRAM-SHA-512")
     else:
-        access = {"sasl.mechanism": "OAUTHBEARER", "oauth_cb": token_source(settings, region_of(settings, brokers))}
+        source = token_source(settings, region_of(settings, brokers))
+        source("")  # credentials that are not there are missed now, not by a thread of the driver
+        access = {"sasl.mechanism": "OAUTHBEARER", "oauth_cb": source}
+    if _is_plain(settings, brokers):
+        return connection(settings, brokers, {"security.protocol": "SASL_PLAINTEXT", **access})
     return connection(settings, brokers, {"security.protocol": "SASL_SSL", **access, **tls(settings, "MSK")})
+
+
+def _is_plain(settings: Settings, brokers: str) -> bool:
+    protocol = settings.get("MSK_SECURITY_PROTOCOL", "SASL_SSL").upper()
+    here = all(each.strip().startswith(_HERE) for each in brokers.split(","))
+    if protocol == "SASL_SSL" or (protocol == "SASL_PLAINTEXT" and here):
+        return protocol == "SASL_PLAINTEXT"
+    raise ConfigurationError(
+        f"MSK_SECURITY_PROTOCOL={protocol!r}: brokers of MSK are reached by SASL_SSL; only a proxy on the loopback address, "
+        "which encrypts in its turn, may be reached by SASL_PLAINTEXT"
+    )
 
 
 def region_of(settings: Settings, brokers: str) -> str:
