@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from .ports import LOOPBACK
 
@@ -39,6 +39,16 @@ class Way(Enum):
     """From the server to the client."""
 
 
+class Dialect(Protocol):
+    """What one connection says, for a proxy that has to understand it: whole messages, changed where they must be."""
+
+    def requests(self, piece: bytes) -> list[bytes]:
+        """What goes on to the server, now that this has come. Each is one chunk for the faults."""
+
+    def answers(self, piece: bytes) -> list[bytes]:
+        """The same for what goes on to the client."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Rule:
     """What happens to the bytes of one way. Never changed, only replaced: a chunk is carried under one rule."""
@@ -57,9 +67,10 @@ class _Rule:
 class _Link:
     """One connection of a client, and the one to the server that belongs to it."""
 
-    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+    def __init__(self, client: socket.socket, server: socket.socket, dialect: Dialect | None) -> None:
         self.client = client
         self.server = server
+        self.dialect = dialect
         self.lossy = False
         """Whether bytes of it were dropped: then it cannot be used again when the fault is over."""
         self.over = threading.Event()
@@ -78,6 +89,12 @@ class _Link:
                 _shut(side, socket.SHUT_RD)  # wakes the thread that reads it
         return True
 
+    def chunks(self, way: Way, piece: bytes) -> list[bytes]:
+        """What is carried on, now that this has come."""
+        if self.dialect is None:
+            return [piece]
+        return self.dialect.requests(piece) if way is Way.REQUESTS else self.dialect.answers(piece)
+
     def way_ended(self) -> bool:
         """Called by each of the two threads as it ends; the second one closes the sockets, and gets True."""
         with self._lock:
@@ -95,10 +112,13 @@ class FaultProxy:
 
     ``counts`` says what happened: "connections", "refused", "cut" and "reset" (connections), "dropped" and "delayed",
     "slowed" (chunks), "dropped bytes", "unreachable" (the server did not take the connection).
+
+    ``dialect`` makes what understands a connection, where the bytes cannot go on as they are; then a chunk is a whole message.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, dialect: Callable[[], Dialect] | None = None) -> None:
         self._server = (host, port)
+        self._dialect = dialect
         self._lock = threading.Lock()
         self._rules = dict.fromkeys(Way, _Rule())
         self._refuses = False
@@ -237,7 +257,7 @@ class FaultProxy:
         server.settimeout(None)
         for side in (client, server):
             side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        link = _Link(client, server)
+        link = _Link(client, server, self._dialect() if self._dialect is not None else None)
         with self._lock:
             self._links.add(link)
             self._counts["connections"] += 1
@@ -249,12 +269,16 @@ class FaultProxy:
 
     def _carry(self, link: _Link, way: Way, source: socket.socket, target: socket.socket) -> None:
         try:
-            while chunk := source.recv(CHUNK):
-                if not self._forward(link, way, chunk, target):
-                    return
+            while piece := source.recv(CHUNK):
+                for chunk in link.chunks(way, piece):
+                    if not self._forward(link, way, chunk, target):
+                        return
             if not link.lossy and not link.over.is_set():  # a dead direction does not tell of the end either
                 _shut(target, socket.SHUT_WR)
         except OSError:  # one side is gone, so the other one has to go
+            link.end()
+        except ValueError:  # nor can it be carried on by who does not understand it
+            self._count("not understood")
             link.end()
         finally:
             if link.way_ended():

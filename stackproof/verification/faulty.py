@@ -10,6 +10,7 @@ from stackproof.adapters.settings import Settings
 from stackproof.contracts.faulty import LATE_SECONDS, NETWORK, Fault
 from stackproof.interfaces import ConfigurationError
 from stackproof.servers.http_proxy import HttpProxy, Rewriter
+from stackproof.servers.kafka_wire import Place
 from stackproof.servers.proxy import FaultProxy, Way
 
 DEFAULT_PORTS = {"postgresql": 5432, "postgres": 5432, "redis": 6379, "rediss": 6379}
@@ -21,6 +22,8 @@ HOST_LISTS: Mapping[str, int] = {
     "MSK_BROKERS": 9098,
 }
 """Variables that hold a list ``host:port,host:port`` instead of a URL -> the port where an item names none."""
+BROKERS = ("KAFKA_BROKERS", "MSK_BROKERS")
+"""Those whose servers speak Kafka's protocol: the proxies understand it, and clients need no map."""
 SHORT = {"STACKPROOF_CONNECT_TIMEOUT": "1", "STACKPROOF_OPERATION_TIMEOUT": "1"}
 _STRIKES = ("dropped", "delayed", "cut", "reset", "refused")
 _REFUSALS = ("throttled", "items refused", "pages cut", "empty pages")
@@ -128,7 +131,8 @@ def can_be_faulty(variable: str) -> bool:
 
 def through(settings: Settings, variable: str) -> tuple[ProxiedFaults, dict[str, str]]:
     """Proxies in front of the server of ``variable``, and the variables that lead through them, with short time limits."""
-    faults, changed = (_before_hosts if variable in HOST_LISTS else _before_url)(settings, variable)
+    before = _before_brokers if variable in BROKERS else _before_hosts if variable in HOST_LISTS else _before_url
+    faults, changed = before(settings, variable)
     return faults, {**settings.variables, **changed, **SHORT}
 
 
@@ -160,7 +164,24 @@ def _before_url(settings: Settings, variable: str) -> tuple[ProxiedFaults, dict[
     return ProxiedFaults(proxy), {variable: urlunsplit(parts._replace(netloc=f"{user}127.0.0.1:{proxy.port}"))}
 
 
+def _before_brokers(settings: Settings, variable: str) -> tuple[ProxiedFaults, dict[str, str]]:
+    from .broker_faults import before_brokers  # which builds on this module
+
+    return before_brokers(settings, variable, _places(settings, variable))
+
+
 def _before_hosts(settings: Settings, variable: str) -> tuple[ProxiedFaults, dict[str, str]]:
+    places = _places(settings, variable)
+    proxies = [FaultProxy(host, port) for host, port in places]
+    instead = [f"127.0.0.1:{proxy.port}" for proxy in proxies]
+    # One node is met behind the proxy whatever it calls itself; several are told apart by their names.
+    names = ["*"] if len(places) == 1 else [f"{host}:{port}" for host, port in places]
+    mapped = ",".join(f"{name}={there}" for name, there in zip(names, instead, strict=True))
+    return ProxiedFaults(*proxies), {variable: ",".join(instead), address_map(variable): mapped}
+
+
+def _places(settings: Settings, variable: str) -> list[Place]:
+    """The hosts and ports of a list."""
     try:
         nodes = [urlsplit(f"//{item.strip()}") for item in settings.get(variable).split(",")]
         places = [(node.hostname or "", node.port or HOST_LISTS[variable]) for node in nodes]
@@ -170,9 +191,4 @@ def _before_hosts(settings: Settings, variable: str) -> tuple[ProxiedFaults, dic
         raise ConfigurationError(
             f"{variable} is no list host:port,host:port, so that no proxy can stand in front of it"
         )
-    proxies = [FaultProxy(host, port) for host, port in places]
-    instead = [f"127.0.0.1:{proxy.port}" for proxy in proxies]
-    # One node is met behind the proxy whatever it calls itself; several are told apart by their names.
-    names = ["*"] if len(places) == 1 else [f"{host}:{port}" for host, port in places]
-    mapped = ",".join(f"{name}={there}" for name, there in zip(names, instead, strict=True))
-    return ProxiedFaults(*proxies), {variable: ",".join(instead), address_map(variable): mapped}
+    return places

@@ -1,0 +1,345 @@
+"""The handles of librdkafka that one publisher needs: made on first use, served by one thread, given back in bounded time.
+
+A handle owns threads that a forked child does not have: ending it there would wait for them for ever. So a child forgets the
+handles that it inherited, without ending them, and makes its own. The same is done with what is left when a program ends.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+from weakref import WeakSet
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+
+from stackproof.interfaces import (
+    BackendError,
+    ClosedError,
+    ConfigurationError,
+    IndeterminateError,
+    OperationTimeoutError,
+    UnavailableError,
+)
+
+from .common import logger
+from .kafka_errors import REFUSALS, translated
+from .kafka_log import driver_log
+from .kafka_settings import KafkaConnection
+
+T = TypeVar("T")
+
+LARGEST_RECORD = 1_000_000
+"""Bytes, with key and headers: what brokers take unless they are configured otherwise, a little rounded down."""
+SERVE_SECONDS = 0.1
+"""How often the thread of a client looks whether it shall end."""
+GRACE_SECONDS = 1.5
+"""How much later than its time limit the driver may report: it looks for records that are too late once a second."""
+AT_EXIT_SECONDS = 1.0
+"""How long the end of a program waits for subscriptions that nobody closed."""
+
+
+def forget(handle: object) -> None:
+    """Never end this handle: nothing of it is freed any more."""
+    if handle is not None:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(handle))
+
+
+class Receipt:
+    """What became of one record. The lock is held until it is known."""
+
+    __slots__ = ("error", "known")
+
+    def __init__(self) -> None:
+        self.known = threading.Lock()
+        self.known.acquire()
+        self.error: KafkaError | None = None
+
+    def __call__(self, error: KafkaError | None, _message: object) -> None:
+        self.error = error
+        self.known.release()
+
+
+class KafkaClient:
+    """One producer and one handle for administration, with their thread."""
+
+    def __init__(self, connection: KafkaConnection) -> None:
+        self.connection = connection
+        self.where = connection.where
+        self._check_options()
+        self._closed = False
+        self._trouble: tuple[float, KafkaError] | None = None
+        self._begin()
+        _clients.add(self)
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        self._admin: Any = None
+        self._producer: Any = None
+        self._thread: threading.Thread | None = None
+        self._ends = threading.Event()
+        self._doubtful = True
+        """Whether the brokers have to be asked for a sign of life before anything is sent."""
+
+    def _check_options(self) -> None:
+        """What the driver cannot work with at all is wrong now, not at the first use."""
+        try:
+            AdminClient(self._options("adminclient"), logger=driver_log)
+        except (KafkaException, ValueError, TypeError) as error:
+            raise ConfigurationError(f"the settings of {self.where} cannot work: {_text(error)}") from error
+
+    # What can be asked of the brokers
+
+    def check_open(self) -> None:
+        """Raise `ClosedError` after `close`."""
+        if self._closed:
+            raise ClosedError(f"the connection to {self.where} was disconnected and stays so")
+
+    def be_connected(self) -> None:
+        """Nothing, while all is well. In doubt, wait for a sign of life: then what fails now was surely not applied."""
+        self.check_open()
+        if self._doubtful:
+            self.ask(lambda admin, seconds: admin.describe_cluster(request_timeout=seconds), first=True)
+            self._doubtful = False
+
+    def ping(self) -> bool:
+        try:
+            self.ask(lambda admin, seconds: admin.describe_cluster(request_timeout=seconds))
+        except BackendError:
+            return False
+        return True
+
+    def ask(self, question: Callable[[Any, float], Future[T]], *, first: bool = False) -> T:
+        """The answer to ``question(admin, seconds)``; errors are ours. ``first``: within the time limit of connecting."""
+        seconds = self.connection.connect_timeout if first else self.connection.operation_timeout
+        admin, began = self._admin_handle(), time.monotonic()
+        try:
+            future = question(admin, seconds)
+            while True:
+                self.check_open()
+                try:
+                    return future.result(0.05)
+                except TimeoutError:
+                    self._give_up(admin, began, seconds)
+        except KafkaException as error:
+            self._doubtful = True
+            raise self._explained(error.args[0], began, seconds, first) from error
+
+    def ask_all(self, question: Callable[[Any, float], dict[Any, Future[T]]]) -> dict[Any, T]:
+        """The same for a question that has several answers."""
+        answers: dict[Any, Future[T]] = {}
+
+        def ask(admin: Any, seconds: float) -> Future[T]:
+            answers.update(question(admin, seconds))
+            return next(iter(answers.values()))
+
+        self.ask(ask)
+        return {of: self.ask(lambda _admin, _seconds, answer=answer: answer) for of, answer in answers.items()}  # type: ignore[misc]
+
+    def start_asking(self, question: Callable[[Any, float], T]) -> T:
+        """Ask, and do not wait."""
+        return question(self._admin_handle(), self.connection.operation_timeout)
+
+    def _give_up(self, admin: Any, began: float, seconds: float) -> None:
+        """While an answer is awaited: a broker that refuses us is not waited for, nor a driver that forgot us."""
+        admin.poll(0)
+        trouble = self._trouble_since(began)
+        if trouble is not None and trouble.code() in REFUSALS:
+            self._doubtful = True
+            raise translated(trouble, self.where, seconds, sent=False) from KafkaException(trouble)
+        if time.monotonic() - began > seconds + GRACE_SECONDS:
+            self._doubtful = True
+            raise OperationTimeoutError(f"{self.where} did not answer within {seconds:g} s")
+
+    def _explained(self, error: KafkaError, began: float, seconds: float, first: bool) -> BackendError:
+        """A time-out is told with its reason, where that is known; a listener that expects TLS just says nothing."""
+        trouble = self._trouble_since(began)
+        if error.code() == KafkaError._TIMED_OUT and trouble is not None:
+            return UnavailableError(f"{self.where} cannot be reached: {trouble.str()}")
+        if error.code() == KafkaError._TIMED_OUT and first:
+            protocol = self.connection.access.get("security.protocol", "PLAINTEXT")
+            return OperationTimeoutError(
+                f"{self.where} did not answer within {seconds:g} s; it was spoken to by {protocol}, which has to be what its "
+                "listener speaks"
+            )
+        return translated(error, self.where, seconds, sent=False)
+
+    # Sending
+
+    def send(self, topic: str, key: bytes, value: bytes) -> None:
+        """Return when the brokers have the record."""
+        self.be_connected()
+        receipt, limit = Receipt(), self.connection.operation_timeout
+        producer = self._put(topic, key, value, receipt, time.monotonic() + limit)
+        if not receipt.known.acquire(timeout=limit + GRACE_SECONDS):
+            self._doubtful = True
+            raise IndeterminateError(
+                f"{self.where} did not acknowledge the event within {limit:g} s; it may be written or not"
+            )
+        if receipt.error is not None:
+            self._doubtful = True
+            if receipt.error.fatal():
+                self._replace(producer)
+            error = translated(receipt.error, self.where, limit, sent=True)
+            raise error from KafkaException(receipt.error)
+
+    def _put(self, topic: str, key: bytes, value: bytes, receipt: Receipt, deadline: float) -> Any:
+        """Hand a record to the driver; while its queue is full, wait for room."""
+        producer = None
+        while True:
+            try:
+                producer = self._producer_handle(topic)
+                producer.produce(topic, key=key, value=value, on_delivery=receipt)
+            except BufferError as error:
+                if time.monotonic() > deadline:
+                    raise UnavailableError(f"the queue to {self.where} is full, nothing was sent") from error
+                time.sleep(0.005)
+            except KafkaException as error:
+                self._replace(producer)
+                limit = self.connection.operation_timeout
+                raise translated(error.args[0], self.where, limit, sent=False) from error
+            else:
+                return producer
+
+    def _replace(self, producer: Any) -> None:
+        """A producer that met a fatal error takes nothing more: the next record gets a new one."""
+        with self._lock:
+            if self._producer is producer:
+                self._producer = None
+
+    # The handles
+
+    def _options(self, kind: str) -> dict[str, Any]:
+        options = {**self.connection.options(), "error_cb": self._on_error}
+        if kind == "producer":
+            limit = int(self.connection.operation_timeout * 1000)
+            options |= {
+                "acks": "all",
+                "enable.idempotence": True,  # without it, records of one key were seen to change places
+                "linger.ms": 0,
+                "message.timeout.ms": limit,
+                "request.timeout.ms": limit,
+                "message.max.bytes": LARGEST_RECORD,
+                "queue.buffering.max.kbytes": 64 * 1024,
+                "partitioner": "murmur2_random",  # as the clients of other languages
+            }
+        return options
+
+    def new_consumer(self, options: dict[str, Any]) -> Any:
+        """A consumer; whoever asks for it closes it."""
+        return Consumer({**self.connection.options(), **options}, logger=driver_log)
+
+    def _admin_handle(self) -> Any:
+        self.check_open()
+        with self._lock:
+            if self._admin is None:
+                self._admin = AdminClient(self._options("adminclient"), logger=driver_log)
+            self._serve_handles()
+            return self._admin
+
+    def _producer_handle(self, topic: str) -> Any:
+        self.check_open()
+        with self._lock:
+            if self._producer is None:
+                made = Producer(self._options("producer"), logger=driver_log)
+                # The driver asks for the id that makes it idempotent only when a connection is up, and looks for that twice
+                # a second: this brings one up at once.
+                made.list_topics(topic, timeout=self.connection.operation_timeout)
+                self._producer = made
+            self._serve_handles()
+            return self._producer
+
+    def _on_error(self, error: KafkaError) -> None:
+        """Called by the thread that serves a handle: something is wrong with a connection, or with all of them."""
+        known = self._trouble_since(time.monotonic() - self.connection.connect_timeout)
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._doubtful = True
+        elif known is None or known.code() not in REFUSALS or error.code() in REFUSALS:
+            self._trouble = (time.monotonic(), error)
+
+    def _trouble_since(self, moment: float) -> KafkaError | None:
+        trouble = self._trouble
+        return trouble[1] if trouble is not None and trouble[0] >= moment else None
+
+    def _serve_handles(self) -> None:
+        """Called under the lock: there is a thread that serves what there is."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._serve, name="stackproof-kafka", daemon=True)
+            self._thread.start()
+
+    def _serve(self) -> None:
+        ends = self._ends
+        while not ends.is_set():
+            producer, admin = self._producer, self._admin
+            if admin is not None:
+                admin.poll(0 if producer is not None else SERVE_SECONDS)
+            if producer is not None:
+                producer.poll(SERVE_SECONDS)
+            if producer is admin is None:
+                ends.wait(SERVE_SECONDS)
+
+    # The end
+
+    def close(self) -> None:
+        """Send what waits, then give everything back. Bounded in time; again: does nothing."""
+        with self._lock:
+            self._closed = True
+            producer, thread = self._producer, self._thread
+        deadline = time.monotonic() + self.connection.operation_timeout + GRACE_SECONDS
+        if producer is not None:
+            while len(producer) and time.monotonic() < deadline:
+                producer.flush(min(0.1, max(0.0, deadline - time.monotonic())))
+            if len(producer):
+                logger.warning("%d events that %s did not acknowledge were given up", len(producer), self.where)
+                producer.purge()
+                producer.flush(0.1)
+        self._ends.set()
+        if thread is not None and thread.is_alive():
+            thread.join(2.0)
+        self._producer = self._admin = None
+
+    def forget_handles(self) -> None:
+        """Leave the handles as they are for ever."""
+        for handle in (self._admin, self._producer):
+            forget(handle)
+
+
+def _text(error: BaseException) -> str:
+    first = error.args[0] if error.args else error
+    return first.str() if isinstance(first, KafkaError) else str(first)
+
+
+_clients: WeakSet[KafkaClient] = WeakSet()
+readers: WeakSet[Any] = WeakSet()
+"""The subscriptions that have a consumer. Each can be stopped, waited for, and told to `forget_handles`."""
+
+
+def _in_a_forked_child() -> None:
+    for client in list(_clients):
+        client.forget_handles()
+        client._begin()
+    for reader in list(readers):
+        reader.forget_handles()
+
+
+def _at_exit() -> None:
+    deadline = time.monotonic() + AT_EXIT_SECONDS
+    left = list(readers)
+    for reader in left:
+        reader.stop()
+    for reader in left:
+        reader.wait(max(0.0, deadline - time.monotonic()))
+        reader.forget_handles()
+    for client in list(_clients):
+        client._ends.set()
+        client.forget_handles()
+
+
+os.register_at_fork(after_in_child=_in_a_forked_child)
+atexit.register(_at_exit)
