@@ -86,6 +86,14 @@ BUILT_IN = (
     ),
     BackendEntry(
         "events",
+        "eventbridge",
+        "stackproof.adapters.events.eventbridge:EventBridgePublisher",
+        extra="aws",
+        server="aws",
+        summary="Amazon EventBridge: a rule and an SQS queue for each subscription, no order",
+    ),
+    BackendEntry(
+        "events",
         "memory",
         "stackproof.adapters.events.memory:MemoryEventPublisher",
         summary="the reference, in this process",

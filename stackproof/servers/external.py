@@ -9,8 +9,13 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from .server import Server, ServerError
 
-VARIABLES: Mapping[str, str] = {"postgres": "DATABASE_URL", "redis": "REDIS_URL"}
-DEFAULT_PORTS: Mapping[str, int] = {"postgres": 5432, "redis": 6379}
+VARIABLES: Mapping[str, str] = {
+    "postgres": "DATABASE_URL",
+    "redis": "REDIS_URL",
+    "aws": "AWS_ENDPOINT_URL",
+    "kinesis": "AWS_ENDPOINT_URL_KINESIS",
+}
+DEFAULT_PORTS: Mapping[str, int] = {"postgres": 5432, "redis": 6379, "aws": 443, "kinesis": 443}
 CONNECT_SECONDS = 5.0
 
 

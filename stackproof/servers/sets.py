@@ -94,9 +94,10 @@ def servers_for(names: Iterable[str], origin: str, environ: Mapping[str, str]) -
         raise ServerError("the container origin is not part of this release; use --origin embedded or external")
     if origin not in ORIGINS:
         raise ServerError(f"The origin {origin!r} is unknown; known are {', '.join(ORIGINS)}.")
+    known = VARIABLES if origin == "external" else EMBEDDED
     for name in wanted:
-        if name not in EMBEDDED:
-            raise ServerError(f"There is no server named {name!r}; known are {', '.join(EMBEDDED)}.")
+        if name not in known:
+            raise ServerError(f"There is no server named {name!r}; known are {', '.join(known)}.")
     if origin == "embedded":
         return ServerSet(wanted, lambda name, run: EMBEDDED[name](run), embedded=True)
     missing = [VARIABLES[name] for name in wanted if not environ.get(VARIABLES[name])]

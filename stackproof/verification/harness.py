@@ -17,6 +17,7 @@ from stackproof.targets import Target, load_object, parse_target
 
 from .around import around
 from .faulty import VARIABLES, ProxiedFaults, through
+from .faulty_http import HTTP_BACKENDS, nowhere, through_http
 from .plan import PlannedTarget
 
 NOWHERE: Mapping[str, Mapping[str, str]] = {
@@ -43,24 +44,29 @@ def contract_class(planned: PlannedTarget, settings: Settings) -> type[Contract[
 
 
 def _built_in(target: Target, settings: Settings) -> dict[str, Any]:
+    http = HTTP_BACKENDS.get((target.concern, target.entry.name)) if target.entry is not None else None
+
     def make_backend(self: Any, namespace: str) -> Any:
         return _into_sink(self, target.make(settings, namespace))
 
     def make_unreachable(self: Any, namespace: str) -> Any:
-        lost = {**settings.variables, **NOWHERE[target.server], "STACKPROOF_CONNECT_TIMEOUT": "1"}
+        closed = NOWHERE[target.server] if http is None else nowhere(http)
+        lost = {**settings.variables, **closed, "STACKPROOF_CONNECT_TIMEOUT": "1"}
         return target.make(Settings(lost), namespace)
 
     def make_faulty(self: Any, namespace: str) -> Faulty[Any]:
-        faults, variables = through(settings, VARIABLES[target.server])
+        faults, variables = (
+            through(settings, VARIABLES[target.server]) if http is None else through_http(settings, http)
+        )
         return _behind(faults, lambda: target.make(Settings(variables), namespace))
 
     def look_around(_: Any, namespace: str) -> Around | None:
         return around(target.concern, target.server, settings, namespace)
 
     harness: dict[str, Any] = {"make_backend": make_backend, "around": look_around, "hands_namespace_on": True}
-    if target.server in NOWHERE:
+    if http is not None or target.server in NOWHERE:
         harness["make_unreachable"] = make_unreachable
-    if target.server in VARIABLES:
+    if http is not None or target.server in VARIABLES:
         harness["make_faulty"] = make_faulty
     return harness
 
