@@ -94,6 +94,14 @@ BUILT_IN = (
     ),
     BackendEntry(
         "events",
+        "kinesis",
+        "stackproof.adapters.events.kinesis:KinesisPublisher",
+        extra="aws",
+        server="kinesis",
+        summary="Amazon Kinesis: a log in order per key; groups keep their place in DynamoDB",
+    ),
+    BackendEntry(
+        "events",
         "memory",
         "stackproof.adapters.events.memory:MemoryEventPublisher",
         summary="the reference, in this process",

@@ -1,4 +1,4 @@
-"""How the backends on HTTP services are put behind faults: which variables lead through the proxy, and the service's own words."""
+"""How backends on HTTP services are put behind faults: which variables lead through the proxy, and the service's own words."""
 
 from __future__ import annotations
 

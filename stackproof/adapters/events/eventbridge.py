@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import secrets
-import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Self
 
@@ -38,6 +37,7 @@ from .eventbridge_names import (
 )
 from .eventbridge_rules import Rules
 from .outbox import Outbox, Refusal
+from .running import Running
 from .sqs_delivery import QueueSubscription, VisibilityKeeper
 
 MOST_ENTRIES = 10
@@ -68,8 +68,8 @@ class EventBridgePublisher(EventPublisher):
 
     **Subscribing.** A rule is not in force as soon as it is made: `subscribe` sends probes through it, and returns when one came
     out of the queue. Without a group, rule and queue are removed by `close` and `disconnect`. **Groups** share a queue by its
-    name, and are **durable**: rule and queue stay, and collect, until `drop_namespace` removes them. What a crash leaves behind is
-    found by its name, which begins with ``stackproof-NAMESPACE-``: `drop_namespace` removes it, too.
+    name, and are **durable**: rule and queue stay, and collect, until `drop_namespace` removes them. What a crash
+    leaves behind is found by its name, which begins with ``stackproof-NAMESPACE-``: `drop_namespace` removes it, too.
 
     **Limits.** A bus has 300 rules unless AWS grants more: so many subscriptions and groups. Each subscription has one thread,
     which asks its queue every two seconds (SQS bills that: about 1.3 million requests a month).
@@ -115,8 +115,7 @@ class EventBridgePublisher(EventPublisher):
             self._put, MOST_ENTRIES, MOST_BYTES - 1, events.place.operation_timeout
         )
         self._keeper = VisibilityKeeper(visibility_seconds)
-        self._subscriptions: list[QueueSubscription] = []
-        self._lock = threading.Lock()
+        self._running: Running[QueueSubscription] = Running()
 
     @classmethod
     def from_settings(cls, settings: Settings, namespace: str = "") -> Self:
@@ -148,7 +147,7 @@ class EventBridgePublisher(EventPublisher):
             name, lasting = group_name(self.namespace, topic, _checked(group)), True
         self._check_bus()
         subscription: QueueSubscription | None = None
-        at_end = (lambda: None) if lasting else partial(self._rules.try_to_remove, name)
+        at_end: Callable[[], None] = _nothing if lasting else partial(self._rules.try_to_remove, name)
         try:
             new = not (lasting and self._rules.exists(name))
             url = self._rules.make(name, topic) if new else self._rules.url_of(name)
@@ -168,15 +167,7 @@ class EventBridgePublisher(EventPublisher):
         return self._events.answers("describe_event_bus", Name=self.bus)
 
     def disconnect(self) -> None:
-        with self._lock:
-            subscriptions, self._subscriptions = self._subscriptions, []
-        deadline = time.monotonic() + 2 * self._sqs.place.operation_timeout
-        for subscription in subscriptions:
-            subscription.stop()
-        all(subscription.wake() for subscription in subscriptions)  # where one cannot be woken, nor can the next
-        for subscription in subscriptions:
-            if not subscription.wait(max(0.0, deadline - time.monotonic())):
-                logger.warning("a handler of topic %r still runs after disconnect", subscription.topic)
+        self._running.end(2 * self._sqs.place.operation_timeout)
         self._keeper.close()
         self._events.close()
         self._sqs.close()
@@ -189,10 +180,9 @@ class EventBridgePublisher(EventPublisher):
             self._rules.remove(name)
 
     def _begin(self, subscription: QueueSubscription) -> None:
-        with self._lock:
-            self._events.check_open()
-            self._subscriptions = [each for each in self._subscriptions if each.running] + [subscription]
-            subscription.start()
+        subscription.start()
+        self._running.add(subscription)
+        self._events.check_open()  # a disconnect meanwhile may have missed it
         self._keeper.watch(subscription)
 
     def _await_rule(self, name: str, subscription: QueueSubscription) -> None:
@@ -237,3 +227,7 @@ def _checked(group: str) -> str:
     if not group:
         raise RejectedError("a group has a name that is not empty")
     return group
+
+
+def _nothing() -> None:
+    """At the end of a member of a group: its rule and queue stay."""

@@ -132,7 +132,8 @@ class Outbox(Generic[E]):
 
     def _ready(self) -> list[_Waiting[E]]:
         """The next batch, oldest first: of each lane the first entry only, and none whose pause is not over."""
-        now, size, batch = time.monotonic(), 0, []
+        now, size = time.monotonic(), 0
+        batch: list[_Waiting[E]] = []
         lanes: set[str] = set()
         for each in list(self._queue):
             lane = each.entry.lane

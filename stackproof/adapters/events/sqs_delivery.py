@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,10 +126,12 @@ class QueueSubscription(Subscription):
         """End the question that waits for a message, by one; whether that worked. Another member may get it instead."""
         if not (self._asking and self._poll and self._connected):
             return True
-        with self._logged("the wait for events could not be cut short"):
+        try:
             self._sqs.call("send_message", Effect.IDEMPOTENT, QueueUrl=self._url, MessageBody=WAKE)
-            return True
-        return False
+        except BackendError as error:
+            logger.warning("the wait for events of topic %r could not be cut short: %s", self.topic, error)
+            return False
+        return True
 
     def wait(self, seconds: float | None) -> bool:
         """Whether it ended, waiting for it so long at most; from inside the handler, at once."""
@@ -252,11 +253,14 @@ class QueueSubscription(Subscription):
         receipts = [receipt for receipt, since in list(self._held.items()) if now - since >= period]
         if not receipts:
             return
-        with self._logged("the time of events that are being handled could not be extended"):
+        try:
             self._change_visibility(receipts[:BATCH], self._visibility)
-            for receipt in receipts:
-                if receipt in self._held:
-                    self._held[receipt] = now
+        except BackendError as error:
+            logger.warning("events of topic %r may come again while they are handled: %s", self.topic, error)
+            return
+        for receipt in receipts:
+            if receipt in self._held:
+                self._held[receipt] = now
 
     # What the outside sees of trouble
 
@@ -269,10 +273,3 @@ class QueueSubscription(Subscription):
         if not self._connected:
             self._connected = True
             logger.warning("the subscription to %r reaches its queue again", self.topic)
-
-    @contextmanager
-    def _logged(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except BackendError as error:
-            logger.warning("%s (topic %r): %s", what, self.topic, error)
