@@ -46,7 +46,8 @@ class KinesisPublisher(EventPublisher, ReplayableEvents):
 
     **One stream** carries all topics, because a shard costs by the hour: ``KINESIS_STREAM``, with the namespace behind it where
     there is one. Where it is missing it is made, with ``KINESIS_SHARDS`` (2) shards; on AWS that takes up to a minute, during
-    which operations raise `UnavailableError`. A record is ``{"topic":...,"event":{...}}`` in exactly this form; others are left out.
+    which operations raise `UnavailableError`. A record is ``{"topic":...,"event":{...}}`` in exactly this form; what has
+    another one is left out.
 
     **Reading.** A shard answers five questions a second and gives 2 MB, to all readers together. So one thread reads the end of
     the stream for all subscriptions of an instance, four times a second, and keeps the last 8 MiB of each shard; who is further
@@ -156,12 +157,11 @@ class KinesisPublisher(EventPublisher, ReplayableEvents):
     def _joined(self, topic: str, handler: Handler, group: str) -> Subscription:
         if not group:
             raise RejectedError("a group has a name that is not empty")
-        place = group_id(topic, group)
-        self._checkpoints.begin(place, self._stream.marks)
+        place, marks = group_id(topic, group), self._stream.marks()
+        self._checkpoints.begin(place, marks)
         member = Member(self._checkpoints, place, topic, self._stream.shards)
         try:
             member.begin()
-            marks = self._stream.marks()
         except BaseException:
             member.end()
             raise

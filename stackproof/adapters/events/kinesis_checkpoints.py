@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -39,7 +39,7 @@ class Lease:
 class Checkpoints(Protocol):
     """A store of leases. What returns bool says whether the store still held what the caller believed."""
 
-    def begin(self, group: str, marks: Callable[[], Mapping[str, int]]) -> None:
+    def begin(self, group: str, marks: Mapping[str, int]) -> None:
         """Make a group that is not there, at these marks. Several may do it at once; none of them begins too late."""
 
     def leases(self, group: str) -> Sequence[Lease]:
@@ -132,11 +132,11 @@ class DynamoCheckpoints:
                 raise UnavailableError(f"the table {self.table} is not ready yet ({status or 'being made'})")
             time.sleep(0.05)
 
-    def begin(self, group: str, marks: Callable[[], Mapping[str, int]]) -> None:
+    def begin(self, group: str, marks: Mapping[str, int]) -> None:
         self.ensure()
         if _META in self._rows(group):
             return
-        for shard, mark in marks().items():
+        for shard, mark in marks.items():
             self.add(group, Lease(shard, mark))
         self._set(group, _META, {}, None)
 

@@ -17,7 +17,7 @@ from .common import call_handler, from_json, logger
 from .kinesis_stream import Record, Shard, head_of
 from .kinesis_tail import Tail
 
-IDLE_SECONDS = 0.2
+IDLE_SECONDS = 0.1
 """The longest pause before an idle subscription looks again; new records end it."""
 RETRY_SECONDS = (0.02, 2.0)
 """The first and the longest pause before an event whose handler raised is delivered again."""
@@ -73,7 +73,7 @@ class Cursor:
 
     def _fetch(self, tail: Tail) -> None:
         """Read by itself, what the tail no longer has."""
-        if not tail.pace.ready(self.shard):
+        if not tail.pace.ready(self.shard, self):
             return
         iterator, self._iterator = self._iterator, ""  # after an error a new one is asked for: it may have expired
         page = tail.stream.read(iterator or tail.stream.iterator(self.shard, self._fetched))

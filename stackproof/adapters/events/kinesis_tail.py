@@ -22,6 +22,8 @@ from .kinesis_stream import Page, Record, Stream
 
 POLL_SECONDS = 0.25
 """The least time between two questions to a shard. It answers five a second, which all readers share."""
+FORGOTTEN_SECONDS = 0.5
+"""Who wanted to ask a shard and has not said so again for so long, has gone."""
 READ_BYTES = 2 * 1024 * 1024
 """What a shard gives in a second."""
 WINDOW_BYTES = 8 * 1024 * 1024
@@ -31,18 +33,29 @@ BACK_OFF_SECONDS = (0.25, 2.0)
 
 
 class Pace:
-    """When each shard may be asked again, by whoever of this publisher."""
+    """When each shard may be asked again, and by whom of this publisher: by the one who has waited for it longest."""
 
     def __init__(self) -> None:
         self._next: dict[str, float] = {}
+        self._waiting: dict[str, dict[object, float]] = {}
+        """Shard -> who wants to ask it, in the order in which they came, and when each last said so."""
         self._lock = threading.Lock()
 
-    def ready(self, shard: str) -> bool:
-        """Whether the shard may be asked now; then the turn is taken."""
+    def ready(self, shard: str, who: object) -> bool:
+        """Whether the shard may be asked now; then the turn is taken. Who is told no asks again."""
         with self._lock:
             now = time.monotonic()
+            waiting = self._waiting.setdefault(shard, {})
+            waiting[who] = now
             if now < self._next.get(shard, 0.0):
                 return False
+            for other, said in list(waiting.items()):
+                if other is who:
+                    break
+                if now - said < FORGOTTEN_SECONDS:
+                    return False
+                del waiting[other]
+            del waiting[who]
             self._next[shard] = now + POLL_SECONDS
             return True
 
@@ -164,7 +177,7 @@ class Tail:
                     return
                 windows = [(shard, window) for shard, window in self._windows.items() if not window.closed]
             for shard, window in windows:
-                if self.pace.ready(shard):
+                if self.pace.ready(shard, self):
                     try:
                         self._read(shard, window)
                     except ClosedError:
