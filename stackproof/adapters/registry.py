@@ -150,6 +150,22 @@ BUILT_IN = (
     ),
     BackendEntry(
         "events",
+        "eventbridge",
+        "stackproof.adapters.events.eventbridge:EventBridgePublisher",
+        extra="aws",
+        server="aws",
+        summary="Amazon EventBridge: a rule and an SQS queue for each subscription, no order",
+    ),
+    BackendEntry(
+        "events",
+        "kinesis",
+        "stackproof.adapters.events.kinesis:KinesisPublisher",
+        extra="aws",
+        server="kinesis",
+        summary="Amazon Kinesis: a log in order per key; groups keep their place in DynamoDB",
+    ),
+    BackendEntry(
+        "events",
         "memory",
         "stackproof.adapters.events.memory:MemoryEventPublisher",
         summary="the reference, in this process",
