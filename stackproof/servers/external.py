@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from .server import Server, ServerError
 
-VARIABLES: Mapping[str, str] = {"postgres": "DATABASE_URL", "redis": "REDIS_URL"}
-DEFAULT_PORTS: Mapping[str, int] = {"postgres": 5432, "redis": 6379}
+VARIABLES: Mapping[str, str] = {"postgres": "DATABASE_URL", "redis": "REDIS_URL", "opensearch": "OPENSEARCH_URL"}
+DEFAULT_PORTS: Mapping[str, int] = {"postgres": 5432, "redis": 6379, "opensearch": 9200}
 CONNECT_SECONDS = 5.0
 
 

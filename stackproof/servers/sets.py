@@ -95,7 +95,7 @@ def servers_for(names: Iterable[str], origin: str, environ: Mapping[str, str]) -
     if origin not in ORIGINS:
         raise ServerError(f"The origin {origin!r} is unknown; known are {', '.join(ORIGINS)}.")
     for name in wanted:
-        if name not in EMBEDDED:
+        if name not in (VARIABLES if origin == "external" else EMBEDDED):
             raise ServerError(f"There is no server named {name!r}; known are {', '.join(EMBEDDED)}.")
     if origin == "embedded":
         return ServerSet(wanted, lambda name, run: EMBEDDED[name](run), embedded=True)

@@ -9,12 +9,14 @@ from urllib.parse import urlsplit, urlunsplit
 from stackproof.adapters.settings import Settings
 from stackproof.contracts.faulty import LATE_SECONDS, NETWORK, Fault
 from stackproof.interfaces import ConfigurationError
+from stackproof.servers.http_faults import OPENSEARCH_THROTTLED, BulkRejected, Throttled
 from stackproof.servers.http_proxy import HttpProxy, Rewriter
 from stackproof.servers.proxy import FaultProxy, Way
 
-VARIABLES: Mapping[str, str] = {"postgres": "DATABASE_URL", "redis": "REDIS_URL"}
+VARIABLES: Mapping[str, str] = {"postgres": "DATABASE_URL", "redis": "REDIS_URL", "opensearch": "OPENSEARCH_URL"}
 """Server -> the variable with its address."""
-DEFAULT_PORTS = {"postgresql": 5432, "postgres": 5432, "redis": 6379, "rediss": 6379}
+DEFAULT_PORTS = {"postgresql": 5432, "postgres": 5432, "redis": 6379, "rediss": 6379, "http": 9200}
+"""Scheme -> port. There is no https: a proxy can break its connections, and not change what is said on them."""
 SHORT = {"STACKPROOF_CONNECT_TIMEOUT": "1", "STACKPROOF_OPERATION_TIMEOUT": "1"}
 _STRIKES = ("dropped", "delayed", "cut", "reset", "refused")
 _REFUSALS = ("throttled", "items refused", "pages cut", "empty pages")
@@ -25,6 +27,8 @@ class ProxiedFaults:
 
     def __init__(self, proxy: FaultProxy) -> None:
         self._proxy = proxy
+        self.port: int = proxy.port
+        """Where a client connects to."""
 
     def kinds(self) -> frozenset[Fault]:
         return NETWORK
@@ -75,9 +79,7 @@ class HttpFaults(ProxiedFaults):
     def __init__(self, host: str, port: int, words: HttpWords) -> None:
         self._http = HttpProxy(host, port)
         self._words = words
-        tcp = FaultProxy("127.0.0.1", self._http.port)
-        self.port: int = tcp.port
-        super().__init__(tcp)
+        super().__init__(FaultProxy("127.0.0.1", self._http.port))
 
     def kinds(self) -> frozenset[Fault]:
         optional = {Fault.PART_REFUSED: self._words.part_refused, Fault.PAGES_CUT: self._words.pages_cut}
@@ -113,12 +115,20 @@ class HttpFaults(ProxiedFaults):
         self._http.close()
 
 
-def through(settings: Settings, variable: str) -> tuple[ProxiedFaults, dict[str, str]]:
-    """A proxy in front of the server of ``variable``, and the variables that lead through it, with short time limits."""
+WORDS: Mapping[str, HttpWords] = {"opensearch": HttpWords(Throttled(OPENSEARCH_THROTTLED), BulkRejected())}
+"""Server -> how it says that it refuses. The others are not asked over HTTP, or never refuse."""
+
+
+def through(settings: Settings, variable: str, words: HttpWords | None = None) -> tuple[ProxiedFaults, dict[str, str]]:
+    """A proxy in front of the server of ``variable``, and the variables that lead through it, with short time limits.
+
+    With ``words`` it also makes what only an HTTP service can say.
+    """
     parts = urlsplit(settings.variables.get(variable, ""))
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
         raise ConfigurationError(f"{variable} names no host and port, so that no proxy can stand in front of it")
-    proxy = FaultProxy(parts.hostname, parts.port or DEFAULT_PORTS[parts.scheme])
+    server = parts.hostname, parts.port or DEFAULT_PORTS[parts.scheme]
+    faults = ProxiedFaults(FaultProxy(*server)) if words is None else HttpFaults(*server, words)
     user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
-    url = urlunsplit(parts._replace(netloc=f"{user}127.0.0.1:{proxy.port}"))
-    return ProxiedFaults(proxy), {**settings.variables, variable: url, **SHORT}
+    url = urlunsplit(parts._replace(netloc=f"{user}127.0.0.1:{faults.port}"))
+    return faults, {**settings.variables, variable: url, **SHORT}

@@ -16,12 +16,13 @@ from stackproof.interfaces import ConfigurationError
 from stackproof.targets import Target, load_object, parse_target
 
 from .around import around
-from .faulty import VARIABLES, ProxiedFaults, through
+from .faulty import VARIABLES, WORDS, ProxiedFaults, through
 from .plan import PlannedTarget
 
 NOWHERE: Mapping[str, Mapping[str, str]] = {
     "postgres": {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"},
     "redis": {"REDIS_URL": "redis://127.0.0.1:1/0"},
+    "opensearch": {"OPENSEARCH_URL": "http://127.0.0.1:1"},
 }
 """Server -> variables that lead to a closed port, for the clauses about a server that is not there."""
 
@@ -51,7 +52,7 @@ def _built_in(target: Target, settings: Settings) -> dict[str, Any]:
         return target.make(Settings(lost), namespace)
 
     def make_faulty(self: Any, namespace: str) -> Faulty[Any]:
-        faults, variables = through(settings, VARIABLES[target.server])
+        faults, variables = through(settings, VARIABLES[target.server], WORDS.get(target.server))
         return _behind(faults, lambda: target.make(Settings(variables), namespace))
 
     def look_around(_: Any, namespace: str) -> Around | None:
