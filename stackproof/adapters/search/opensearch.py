@@ -153,12 +153,13 @@ class OpenSearchSearchIndex(SearchIndex, DeletableIndex):
 
     def delete(self, tenant: str, ids: Iterable[str]) -> int:
         self._client.check_open()
-        wanted = dict.fromkeys(ids)
-        if _unstorable(tenant):
+        wanted = [document_id for document_id in dict.fromkeys(ids) if not _unstorable(document_id)]
+        if not wanted or _unstorable(tenant):
             return 0
+        self._make_ready()
+        mapping.must_be_there(self._client, self._alias)
         tally = Tally()
-        removals = (Write.removal(tenant, document_id) for document_id in wanted if not _unstorable(document_id))
-        self._write(self._remover, removals, tally)
+        self._write(self._remover, (Write.removal(tenant, document_id) for document_id in wanted), tally)
         raise_if_any(tally.failed, "removed")
         return tally.done
 

@@ -11,6 +11,7 @@ another machine is ahead), takes the next one.
 from __future__ import annotations
 
 import json
+import random
 import re
 import secrets
 import time
@@ -19,8 +20,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import blake2b
 from typing import Any
-
-from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_delay, wait_random_exponential
 
 from stackproof.adapters.search.checks import utf8_length
 from stackproof.interfaces import Document, words_of
@@ -31,6 +30,9 @@ MAX_KEY_BYTES = 512
 """Of the key of a document in OpenSearch, in UTF-8."""
 TITLE_TIMES = 3
 """A word of a title counts as if it were so often in the text."""
+
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 1.0
 
 _CONFLICT = 409
 _NOT_FOUND = 404
@@ -176,30 +178,19 @@ class BulkWriter:
 
     def _until_taken(self, writes: Sequence[Write], tally: Tally) -> None:
         round_ = _Round([(write, self._version()) for write in writes], tally)
-
-        def attempt() -> bool:
-            """Whether some are left that were refused for the moment."""
-            while round_.left:
-                self._check_open()
-                answer, twice = self._send(round_.body())
-                round_.take(answer, twice, self._version())
-                if round_.postponed:
-                    return True
-                if time.monotonic() > deadline:
-                    break  # others write the same documents all the time
-            return False
-
-        def give_up(_: RetryCallState) -> None:
-            """Nothing to do: what is left is named below."""
-
         deadline = time.monotonic() + self._patience
-        retrying = Retrying(
-            retry=retry_if_result(bool),
-            wait=wait_random_exponential(multiplier=0.05, max=1.0),
-            stop=stop_after_delay(self._patience),
-            retry_error_callback=give_up,
-        )
-        retrying(attempt)
+        stalled = 0
+        while round_.left:
+            self._check_open()
+            before = len(round_.left)
+            answer, twice = self._send(round_.body())
+            round_.take(answer, twice, self._version())
+            # Where others write the same documents all the time, there is no pause; but an end, too.
+            stalled = stalled + 1 if len(round_.left) == before else 0
+            pause = _pause(stalled) if round_.postponed else 0.0
+            if time.monotonic() + pause > deadline:
+                break
+            time.sleep(pause)
         for write, _ in round_.left:
             tally.postponed[write.document_id] = round_.reasons.get(write.key, End.CONFLICT.value)
 
@@ -251,6 +242,11 @@ class _Round:
                 return 0
         self._tally.refused[write.document_id] = told.reason
         return 0
+
+
+def _pause(stalled: int) -> float:
+    """Before what was refused is sent again: longer with each time that the server took nothing of it, and never the same."""
+    return random.uniform(0.0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**stalled))  # noqa: S311 - no secret
 
 
 def chunks(writes: Iterable[Write], most: int, most_bytes: int) -> Iterator[list[Write]]:

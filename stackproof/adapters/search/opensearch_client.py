@@ -22,13 +22,12 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 
 from stackproof.interfaces import BackendError, ClosedError, OperationTimeoutError
 
+from .opensearch_bulk import FIRST_PAUSE, LONGEST_PAUSE
 from .opensearch_errors import BUSY, GATEWAY, broke, is_blocked, status_of, translated
 from .opensearch_place import OpenSearchPlace
 
 T = TypeVar("T")
 
-FIRST_PAUSE = 0.05
-LONGEST_PAUSE = 1.0
 _WAIT = wait_random_exponential(multiplier=FIRST_PAUSE, max=LONGEST_PAUSE)
 
 # The driver warns of each failed request. Without any handler Python would print that on standard error.

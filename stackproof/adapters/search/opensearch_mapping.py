@@ -160,10 +160,22 @@ def behind(client: OpenSearchClient, name: str) -> dict[str, Any]:
     """The indexes behind an alias (or a pattern of indexes), with their mappings; none where it is not there."""
 
     def look(api: OpenSearch) -> Any:
-        return api.indices.get(index=name, params={"ignore": _NOT_FOUND, "flat_settings": "true"})
+        # Closed ones too: a pattern alone means the open ones.
+        params = {"ignore": _NOT_FOUND, "flat_settings": "true", "expand_wildcards": "all"}
+        return api.indices.get(index=name, params=params)
 
     found: dict[str, Any] = client.call(look, Effect.NONE)
     return {} if "error" in found else found
+
+
+def must_be_there(client: OpenSearchClient, alias: str) -> None:
+    """Raise `UnavailableError` where the alias has vanished.
+
+    For a bulk request that only removes: with versions given, the server makes the index where it is missing, whatever
+    ``require_alias`` says. That one would have the name of the alias, and a mapping of nobody's.
+    """
+    if not client.call(lambda api: api.indices.exists_alias(name=alias), Effect.NONE):
+        raise UnavailableError(f"{client.where}: the alias {alias} is not there any more")
 
 
 def drop(client: OpenSearchClient, indexes: list[str]) -> None:
