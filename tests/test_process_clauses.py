@@ -125,3 +125,33 @@ def test_the_error_of_a_library_that_is_closed_under_its_callers_is_told(pyteste
     verdicts = {row["concern"]: row["verdict"] for row in rows}
     # Which of the callers' errors comes last is left to chance: the closed database, or what threads do to each other before.
     assert verdicts == {"search": "FAIL", "interactions": "FAIL"}, rows
+
+
+NAMESPACES = """
+    import pathlib
+    import stackproof.contracts as contracts
+    from stackproof.contracts.mutants import processes_doubles as doubles
+
+    def note(what, namespace):
+        with pathlib.Path(NOTES).open("a") as notes:
+            notes.write(f"{what} {namespace}\\n")
+
+    class TestCache(contracts.CacheContract):
+        def make_backend(self, namespace):
+            note("made", namespace)
+            return doubles.FileCache(namespace=namespace)
+
+        def remove_namespace(self, backend, namespace):
+            note("removed", namespace)
+"""
+
+
+@pytest.mark.parametrize("clause", ["LIFE-12", "LIFE-13", "LIFE-14"])
+def test_what_a_child_stores_is_taken_away_too(pytester: pytest.Pytester, clause: str) -> None:
+    notes = pytester.path / "notes"
+    rows = rows_of(pytester, NAMESPACES.replace("NOTES", repr(str(notes))), clause)
+    assert [row["verdict"] for row in rows] == ["PASS"]
+    told = [line.split() for line in notes.read_text().splitlines()]
+    made, removed = ({name for what, name in told if what == which} for which in ("made", "removed"))
+    assert made
+    assert made <= removed

@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 import psycopg
 from psycopg import sql
 
+from stackproof.adapters.names import name_of
+
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
 _LONGEST_NAME = 63
@@ -28,12 +30,7 @@ def schema_name(component: str, namespace: str) -> str:
     """The schema of a namespace: one to one, and short enough that PostgreSQL keeps every character."""
     if not namespace:
         return "stackproof"
-    plain = "abcdefghijklmnopqrstuvwxyz0123456789"
-    escaped = "".join(c if c in plain else "__" if c == "_" else f"_{ord(c):x}_" for c in namespace)
-    name = f"sp_{component}_{escaped}"
-    if len(name) <= _LONGEST_NAME:
-        return name
-    return f"sph_{component}_{blake2b(namespace.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}"
+    return name_of(component, namespace, _LONGEST_NAME)
 
 
 def migrate(connection: Connection, schema: str, component: str, migrations: Sequence[Migration]) -> None:

@@ -188,6 +188,15 @@ BUILT_IN = (
     ),
     BackendEntry(
         "search",
+        "opensearch",
+        "stackproof.adapters.search.opensearch:OpenSearchSearchIndex",
+        extra="opensearch",
+        server="opensearch",
+        variables=("OPENSEARCH_URL",),
+        summary="OpenSearch, own or Amazon's: BM25, bulk requests, an alias for each namespace",
+    ),
+    BackendEntry(
+        "search",
         "memory",
         "stackproof.adapters.search.memory:MemorySearchIndex",
         summary="the reference, in this process",

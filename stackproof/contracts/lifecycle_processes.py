@@ -85,8 +85,10 @@ class ProcessClauses(MemoryClauses[P]):
         sees=("programs that ended", 2),
         seconds=60.0,
     )
-    def test_a_program_ends(self, namespace: str, elsewhere: Callable[[], Any], evidence: Evidence) -> None:
-        elsewhere().disconnect()  # what a factory makes once (a directory, say) belongs to this process, not to the child
+    def test_a_program_ends(self, namespace: str, another: Callable[[], Any], evidence: Evidence) -> None:
+        # What a factory makes once (a directory, say) belongs to this process, not to the child. So does the clean-up: the
+        # namespace is taken away in the end because an instance of it was opened here.
+        another().disconnect()
 
         def program(closes: bool) -> str:
             backend = unwrapped(self.make_backend(namespace))

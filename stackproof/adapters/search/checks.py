@@ -22,11 +22,11 @@ def utf8_length(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
-def raise_if_any(failed: Mapping[str, str]) -> None:
+def raise_if_any(failed: Mapping[str, str], done: str = "indexed") -> None:
     """Raise a `RejectedError` that names every rejected document and shows the first reasons."""
     if not failed:
         return
     shown = "; ".join(f"{name!r:.80}: {reason}" for name, reason in list(failed.items())[:_REASONS_SHOWN])
     more = f"; and {len(failed) - _REASONS_SHOWN} more" if len(failed) > _REASONS_SHOWN else ""
     noun = "document" if len(failed) == 1 else "documents"
-    raise RejectedError(f"{len(failed)} {noun} cannot be indexed: {shown}{more}", failed)
+    raise RejectedError(f"{len(failed)} {noun} cannot be {done}: {shown}{more}", failed)
