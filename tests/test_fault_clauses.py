@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -80,8 +81,8 @@ def test_backends_without_a_server_prove_it(pytester: pytest.Pytester) -> None:
 
 
 def test_the_address_keeps_its_secrets_and_path_behind_the_proxy() -> None:
-    settings = Settings({"REDIS_URL": "redis://me:p%40ss@localhost:7777/3", "OTHER": "kept"})
-    faults, variables = through(settings, "REDIS_URL")
+    settings = Settings({"DATABASE_URL": "postgresql://me:p%40ss@localhost:7777/here", "OTHER": "kept"})
+    faults, variables = through(settings, "postgres")
     try:
         for fault in faults.kinds():
             faults.begin(fault)
@@ -89,19 +90,35 @@ def test_the_address_keeps_its_secrets_and_path_behind_the_proxy() -> None:
             with pytest.raises(ValueError, match="no TCP proxy"):
                 faults.begin(fault)
         faults.end()
-        url = variables["REDIS_URL"]
-        assert url.startswith("redis://me:p%40ss@127.0.0.1:")
-        assert url.endswith("/3")
+        url = variables["DATABASE_URL"]
+        assert url.startswith("postgresql://me:p%40ss@127.0.0.1:")
+        assert url.endswith("/here")
         assert variables["OTHER"] == "kept"
         assert faults.happened() == 0
     finally:
         faults.close()
 
 
-@pytest.mark.parametrize("url", ["", "unix:///run/redis.sock", "host=here dbname=x"])
-def test_an_address_without_a_port_is_refused(url: str) -> None:
+def test_the_address_of_a_redis_stays_and_is_reached_elsewhere() -> None:
+    """Its certificate names the host of the URL, and the nodes of a cluster say where they are themselves."""
+    settings = Settings(
+        {"REDIS_URL": "rediss://me:p%40ss@localhost:7777/3", "REDIS_ADDRESS_MAP": "localhost:7777=here:1"}
+    )
+    faults, variables = through(settings, "redis-tls")
+    try:
+        assert variables["REDIS_URL"] == settings.variables["REDIS_URL"]
+        assert re.fullmatch(r"localhost:7777=127\.0\.0\.1:\d+", variables["REDIS_ADDRESS_MAP"])
+    finally:
+        faults.close()
+
+
+@pytest.mark.parametrize(
+    ("server", "variable", "address"),
+    [("redis", "REDIS_URL", "unix:///run/redis.sock"), ("postgres", "DATABASE_URL", "host=here dbname=x")],
+)
+def test_an_address_without_a_port_is_refused(server: str, variable: str, address: str) -> None:
     with pytest.raises(ConfigurationError, match="names no host and port"):
-        through(Settings({"REDIS_URL": url}), "REDIS_URL")
+        through(Settings({variable: address}), server)
 
 
 # Proofs of absence

@@ -14,11 +14,14 @@ from weakref import WeakSet
 import redis
 from redis.exceptions import AuthenticationError
 
-from stackproof.adapters.redis_connections import RedisAddress, exchange
+from stackproof.adapters.redis_connections import Address, RedisAddress, exchange
 from stackproof.adapters.redis_errors import NotSentError, translated
 from stackproof.interfaces import BackendError, ClosedError
 
 T = TypeVar("T")
+
+UNLINKED_AT_ONCE = 250
+"""Names in one command: some services limit what one request holds."""
 
 _clients: WeakSet[RedisClient] = WeakSet()
 
@@ -83,8 +86,16 @@ class RedisClient:
         pattern = "".join("?" if letter in "*?[]^-\\" else letter for letter in prefix) + "*"
         for names in self._scanned(pattern):
             mine = [name for name in names if name.startswith(prefix.encode())]
-            if mine:
-                self._unlink(mine)
+            for start in range(0, len(mine), UNLINKED_AT_ONCE):
+                self._unlink(mine[start : start + UNLINKED_AT_ONCE])
+
+    def nodes(self) -> list[Address]:
+        """Every host and port that commands may go to; none for a unix socket."""
+        return list(self._address.nodes)
+
+    def reached_at(self, node: Address) -> Address:
+        """Where a node really is, if the map of addresses says so."""
+        return self._address.reached_at(node)
 
     def dedicated_connection(self, name: bytes) -> Any:
         """A new connection of its own, not from the pool, for what has this name; the caller disconnects it. Errors are ours."""

@@ -77,6 +77,9 @@ class ClusterClient(RedisClient):
     key_prefix = "{}"
     """An empty hash tag: so the whole name decides about the slot, whatever braces a namespace or a key contains."""
 
+    def nodes(self) -> list[Address]:
+        return self._now(self._topology.nodes)
+
     def _begin(self) -> None:
         self._topology = Topology(self._address)
 
@@ -90,8 +93,7 @@ class ClusterClient(RedisClient):
         return self._at_owner(key_slot(name), lambda pool, _asking: connected(pool))
 
     def _scanned(self, pattern: str) -> Iterator[list[bytes]]:
-        find = lambda: self._topology.masters(time.monotonic() + self.operation_timeout)  # noqa: E731
-        for node in self._while_open(lambda: self._attempt(find, repeatable=True)):
+        for node in self._now(self._topology.masters):
             yield from self._scan(self._topology.pool(node), pattern)
 
     def _unlink(self, names: list[bytes]) -> None:
@@ -100,6 +102,11 @@ class ClusterClient(RedisClient):
             of_one_slot.setdefault(key_slot(name), []).append(name)
         for several in of_one_slot.values():
             super()._unlink(several)
+
+    def _now(self, asked: Callable[[float], T]) -> T:
+        """What the cluster says of itself at this moment."""
+        work = lambda: asked(time.monotonic() + self.operation_timeout)  # noqa: E731
+        return self._while_open(lambda: self._attempt(work, repeatable=True))
 
     def _at_owner(self, slot: int, work: Callable[[redis.ConnectionPool, bool], T]) -> T:
         """Do it where the slot is, following redirections, until it is done or the time is over."""

@@ -105,6 +105,11 @@ class RedisAddress:
     max_connections: int = 2**31
     """Of one pool, that is to one node."""
 
+    def reached_at(self, node: Address) -> Address:
+        """Where a node really is, if the map of addresses says so."""
+        reached: Address = self.options.get("address_map", {}).get(node, node)
+        return reached
+
     def pool(self, node: Address | None = None) -> redis.ConnectionPool:
         """Connections to one node; without one, to the first of the URL (or its socket)."""
         where = node or (self.nodes[0] if self.nodes else None)
@@ -210,6 +215,16 @@ def _mapped(text: str) -> dict[Address, Address]:
     """``a:1=b:2,c:3=d:4``: what is announced as a:1 is reached at b:2."""
     pairs = [entry.split("=") for entry in text.split(",") if entry.strip()]
     return {_node(announced.strip()): _node(reached.strip()) for announced, reached in pairs}
+
+
+def map_text(address_map: Mapping[Address, Address]) -> str:
+    """The text that `read_address` takes for this map."""
+    return ",".join(f"{_shown(named)}={_shown(reached)}" for named, reached in address_map.items())
+
+
+def _shown(address: Address) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _yes(text: str) -> bool:

@@ -32,8 +32,9 @@ NOT_NOW = (
     "max requests limit exceeded",
     "max daily request limit exceeded",
     "DB capacity quota exceeded",
+    "Out of memory",
 )
-"""Answers of servers and services with quotas, which have no error class of their own. Nothing was applied."""
+"""Answers of Redis, Upstash and Dragonfly at the end of a quota, without an error class. Nothing was applied."""
 
 
 class NotSentError(redis.ConnectionError):

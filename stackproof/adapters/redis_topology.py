@@ -63,6 +63,11 @@ class Topology:
         self._ask_around(deadline)
         return list(dict.fromkeys(owner for owner in self._owners if owner is not None))
 
+    def nodes(self, deadline: float) -> list[Address]:
+        """Every master and every replica, as it is now."""
+        self._ask_around(deadline)
+        return list(self._known)
+
     def moved(self, slot: int, owner: Address) -> None:
         """A node said so. The others need a while to hear of it, so it is believed, and not asked for again at once."""
         self._owners[slot] = owner

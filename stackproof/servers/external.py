@@ -9,8 +9,20 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from .server import Server, ServerError
 
-VARIABLES: Mapping[str, str] = {"postgres": "DATABASE_URL", "redis": "REDIS_URL"}
-DEFAULT_PORTS: Mapping[str, int] = {"postgres": 5432, "redis": 6379}
+VARIABLES: Mapping[str, str] = {
+    "postgres": "DATABASE_URL",
+    "redis": "REDIS_URL",
+    "redis-tls": "REDIS_URL",
+    "redis-cluster": "REDIS_URL",
+    "valkey": "REDIS_URL",
+}
+DEFAULT_PORTS: Mapping[str, int] = {
+    "postgres": 5432,
+    "redis": 6379,
+    "redis-tls": 6379,
+    "redis-cluster": 6379,
+    "valkey": 6379,
+}
 CONNECT_SECONDS = 5.0
 
 

@@ -9,16 +9,18 @@ from types import TracebackType
 from typing import Self
 
 from .accounts import server_account
-from .embedded import EmbeddedPostgres, EmbeddedRedis, EmbeddedServer
+from .embedded import EmbeddedPostgres, EmbeddedRedis
+from .embedded_cluster import EmbeddedRedisCluster
 from .external import VARIABLES, ExternalServer
 from .runs import Run, sweep
 from .server import Server, ServerError
 
 ORIGINS = ("embedded", "container", "external")
 
-EMBEDDED: Mapping[str, Callable[[Run | None], EmbeddedServer]] = {
+EMBEDDED: Mapping[str, Callable[[Run | None], Server]] = {
     "postgres": EmbeddedPostgres,
     "redis": EmbeddedRedis,
+    "redis-cluster": EmbeddedRedisCluster,
 }
 
 
@@ -94,9 +96,15 @@ def servers_for(names: Iterable[str], origin: str, environ: Mapping[str, str]) -
         raise ServerError("the container origin is not part of this release; use --origin embedded or external")
     if origin not in ORIGINS:
         raise ServerError(f"The origin {origin!r} is unknown; known are {', '.join(ORIGINS)}.")
+    known = EMBEDDED if origin == "embedded" else VARIABLES
     for name in wanted:
-        if name not in EMBEDDED:
-            raise ServerError(f"There is no server named {name!r}; known are {', '.join(EMBEDDED)}.")
+        if name not in known:
+            raise ServerError(f"There is no {origin} server named {name!r}; known are {', '.join(known)}.")
+    by_variable = {VARIABLES[name]: name for name in wanted}
+    for name in wanted:
+        if by_variable[VARIABLES[name]] != name:
+            both = f"{name} and {by_variable[VARIABLES[name]]}"
+            raise ServerError(f"{both} are both named by {VARIABLES[name]}: verify their backends one after the other.")
     if origin == "embedded":
         return ServerSet(wanted, lambda name, run: EMBEDDED[name](run), embedded=True)
     missing = [VARIABLES[name] for name in wanted if not environ.get(VARIABLES[name])]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from stackproof.adapters.settings import Settings
 from stackproof.contracts.around import Around
+
+from .faulty import VARIABLES
 
 
 def around(concern: str, server: str, settings: Settings, namespace: str) -> Around | None:
     """A look at what this server keeps for a namespace of a concern; None where nothing lasts that could be looked at."""
     if server == "postgres" and concern in _TABLES:
         return _InPostgres(settings.variables["DATABASE_URL"], concern, namespace)
-    if server == "redis" and concern == "cache":
-        return _InRedis(settings.variables["REDIS_URL"], namespace)
+    if concern == "cache" and VARIABLES.get(server) == "REDIS_URL":
+        return _InRedis(settings, namespace, cluster=server == "redis-cluster")
     return None
 
 
@@ -44,14 +44,16 @@ class _InPostgres:
 class _InRedis:
     """Asks whether a key exists."""
 
-    def __init__(self, url: str, namespace: str) -> None:
-        import redis
+    def __init__(self, settings: Settings, namespace: str, *, cluster: bool) -> None:
+        from stackproof.adapters.cache.redis import key_prefix
+        from stackproof.adapters.redis_cluster import open_client
+        from stackproof.adapters.redis_settings import redis_options
 
-        self._prefix = f"stackproof:cache:{len(namespace)}:{namespace}:"
-        self._client: Any = redis.Redis.from_url(url, socket_timeout=5)
+        self._client = open_client(**redis_options(settings, "a look at the cache"), cluster=cluster)
+        self._prefix = key_prefix(self._client, namespace)
 
     def kept(self, name: str) -> int:
-        return int(self._client.exists((self._prefix + name).encode()))
+        return int(self._client.execute("EXISTS", self._prefix + name, repeatable=True))
 
     def close(self) -> None:
         self._client.close()

@@ -12,50 +12,62 @@ from stackproof.interfaces import ConfigurationError
 from stackproof.servers.http_proxy import HttpProxy, Rewriter
 from stackproof.servers.proxy import FaultProxy, Way
 
-VARIABLES: Mapping[str, str] = {"postgres": "DATABASE_URL", "redis": "REDIS_URL"}
+VARIABLES: Mapping[str, str] = {
+    "postgres": "DATABASE_URL",
+    "redis": "REDIS_URL",
+    "redis-tls": "REDIS_URL",
+    "redis-cluster": "REDIS_URL",
+    "valkey": "REDIS_URL",
+}
 """Server -> the variable with its address."""
-DEFAULT_PORTS = {"postgresql": 5432, "postgres": 5432, "redis": 6379, "rediss": 6379}
+DEFAULT_PORTS = {"postgresql": 5432, "postgres": 5432}
 SHORT = {"STACKPROOF_CONNECT_TIMEOUT": "1", "STACKPROOF_OPERATION_TIMEOUT": "1"}
 _STRIKES = ("dropped", "delayed", "cut", "reset", "refused")
 _REFUSALS = ("throttled", "items refused", "pages cut", "empty pages")
 
 
 class ProxiedFaults:
-    """The faults of a fault clause, made by a proxy."""
+    """The faults of a fault clause, made by a proxy in front of each node of the server, by all of them alike."""
 
-    def __init__(self, proxy: FaultProxy) -> None:
-        self._proxy = proxy
+    def __init__(self, *proxies: FaultProxy) -> None:
+        self._proxies = proxies
 
     def kinds(self) -> frozenset[Fault]:
         return NETWORK
 
     def begin(self, fault: Fault, spared: int = 0) -> None:
-        match fault:
-            case Fault.BLACK_HOLE:
-                self._proxy.black_hole()
-            case Fault.REFUSED:
-                self._proxy.refuse()
-            case Fault.ANSWERS_LOST:
-                self._proxy.half_open(Way.ANSWERS, spared)
-            case Fault.ANSWER_CUT:
-                self._proxy.reset_answer(spared)
-            case Fault.ANSWERS_LATE:
-                self._proxy.latency(LATE_SECONDS)
-            case _:
-                raise ValueError(f"no TCP proxy can make the fault {fault.value!r}")
+        for proxy in self._proxies:
+            _begin(proxy, fault, spared)
 
     def end(self) -> None:
-        self._proxy.heal()
+        for proxy in self._proxies:
+            proxy.heal()
 
     def happened(self) -> int:
-        counts = self._proxy.counts
-        return sum(counts.get(name, 0) for name in _STRIKES)
+        return sum(proxy.counts.get(name, 0) for proxy in self._proxies for name in _STRIKES)
 
     def taken(self) -> int:
         return 0
 
     def close(self) -> None:
-        self._proxy.close()
+        for proxy in self._proxies:
+            proxy.close()
+
+
+def _begin(proxy: FaultProxy, fault: Fault, spared: int) -> None:
+    match fault:
+        case Fault.BLACK_HOLE:
+            proxy.black_hole()
+        case Fault.REFUSED:
+            proxy.refuse()
+        case Fault.ANSWERS_LOST:
+            proxy.half_open(Way.ANSWERS, spared)
+        case Fault.ANSWER_CUT:
+            proxy.reset_answer(spared)
+        case Fault.ANSWERS_LATE:
+            proxy.latency(LATE_SECONDS)
+        case _:
+            raise ValueError(f"no TCP proxy can make the fault {fault.value!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +125,37 @@ class HttpFaults(ProxiedFaults):
         self._http.close()
 
 
-def through(settings: Settings, variable: str) -> tuple[ProxiedFaults, dict[str, str]]:
-    """A proxy in front of the server of ``variable``, and the variables that lead through it, with short time limits."""
+def through(settings: Settings, server: str) -> tuple[ProxiedFaults, dict[str, str]]:
+    """A proxy in front of the server, and the variables that lead through it, with short time limits."""
+    variable = VARIABLES[server]
+    if variable == "REDIS_URL":
+        return _through_redis(settings, cluster=server == "redis-cluster")
     parts = urlsplit(settings.variables.get(variable, ""))
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
-        raise ConfigurationError(f"{variable} names no host and port, so that no proxy can stand in front of it")
+        raise _no_place_for_a_proxy(variable)
     proxy = FaultProxy(parts.hostname, parts.port or DEFAULT_PORTS[parts.scheme])
     user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
     url = urlunsplit(parts._replace(netloc=f"{user}127.0.0.1:{proxy.port}"))
     return ProxiedFaults(proxy), {**settings.variables, variable: url, **SHORT}
+
+
+def _through_redis(settings: Settings, *, cluster: bool) -> tuple[ProxiedFaults, dict[str, str]]:
+    """A proxy for each node. The URL stays, since certificates name its host; the map of addresses leads to the proxies."""
+    from stackproof.adapters.redis_cluster import open_client
+    from stackproof.adapters.redis_connections import map_text
+    from stackproof.adapters.redis_settings import redis_options
+
+    client = open_client(**redis_options(settings, "the fault proxy"), cluster=cluster)
+    try:
+        nodes = {node: client.reached_at(node) for node in client.nodes()}
+    finally:
+        client.close()
+    if not nodes:
+        raise _no_place_for_a_proxy("REDIS_URL")
+    proxies = {node: FaultProxy(*reached) for node, reached in nodes.items()}
+    proxied = map_text({node: ("127.0.0.1", proxy.port) for node, proxy in proxies.items()})
+    return ProxiedFaults(*proxies.values()), {**settings.variables, "REDIS_ADDRESS_MAP": proxied, **SHORT}
+
+
+def _no_place_for_a_proxy(variable: str) -> ConfigurationError:
+    return ConfigurationError(f"{variable} names no host and port, so that no proxy can stand in front of it")

@@ -19,9 +19,13 @@ from .around import around
 from .faulty import VARIABLES, ProxiedFaults, through
 from .plan import PlannedTarget
 
+_AS_IT_IS = {"REDIS_CA_FILE": "", "REDIS_ADDRESS_MAP": ""}
 NOWHERE: Mapping[str, Mapping[str, str]] = {
     "postgres": {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"},
-    "redis": {"REDIS_URL": "redis://127.0.0.1:1/0"},
+    "redis": {"REDIS_URL": "redis://127.0.0.1:1/0", **_AS_IT_IS},
+    "redis-tls": {"REDIS_URL": "rediss://127.0.0.1:1/0", **_AS_IT_IS},
+    "redis-cluster": {"REDIS_URL": "redis://127.0.0.1:1/0?cluster=true", **_AS_IT_IS},
+    "valkey": {"REDIS_URL": "redis://127.0.0.1:1/0", **_AS_IT_IS},
 }
 """Server -> variables that lead to a closed port, for the clauses about a server that is not there."""
 
@@ -51,7 +55,7 @@ def _built_in(target: Target, settings: Settings) -> dict[str, Any]:
         return target.make(Settings(lost), namespace)
 
     def make_faulty(self: Any, namespace: str) -> Faulty[Any]:
-        faults, variables = through(settings, VARIABLES[target.server])
+        faults, variables = through(settings, target.server)
         return _behind(faults, lambda: target.make(Settings(variables), namespace))
 
     def look_around(_: Any, namespace: str) -> Around | None:
