@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import redis
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
     AuthorizationError,
     BusyLoadingError,
@@ -93,7 +94,14 @@ def translated(error: redis.RedisError, shown_url: str, operation_timeout: float
             return UnavailableError(f"{where} cannot be reached: {error}")
         case NoClusterError():
             return UnavailableError(f"{where} is no cluster: write ?cluster=false, or nothing where CACHE_STORE=redis")
-        case BusyLoadingError() | OutOfMemoryError() | ReadOnlyError() | ClusterDownError() | TryAgainError():
+        case (
+            BusyLoadingError()
+            | OutOfMemoryError()
+            | ReadOnlyError()
+            | ClusterDownError()
+            | TryAgainError()
+            | AskError()
+        ):
             return UnavailableError(f"{where} cannot serve now, nothing was applied: {error}")
         case ResponseError() if any(sentence in str(error) for sentence in NOT_NOW):
             return UnavailableError(f"{where} cannot serve now, nothing was applied: {error}")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import redis
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
-from redis.exceptions import AuthenticationError, AuthorizationError, ClusterDownError, ResponseError
+from redis.exceptions import AuthenticationError, AuthorizationError, BusyLoadingError, ClusterDownError, ResponseError
 
 from stackproof.adapters.redis_connections import Address, Command, RedisAddress
 from stackproof.adapters.redis_errors import NoClusterError, NotSentError
@@ -106,7 +106,9 @@ class Topology:
                 last = error
             else:
                 return
-        raise NotSentError(f"none of its nodes told who serves what: {last}", lasting=True) from last
+        raise NotSentError(
+            f"none of its nodes told who serves what: {last}", lasting=not isinstance(last, BusyLoadingError)
+        ) from last
 
     def _candidates(self) -> list[Address]:
         known = list(dict.fromkeys([*self._known, *self._address.nodes]))
