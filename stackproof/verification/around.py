@@ -11,7 +11,7 @@ from .faulty import VARIABLES
 def around(concern: str, server: str, settings: Settings, namespace: str) -> Around | None:
     """A look at what this server keeps for a namespace of a concern; None where nothing lasts that could be looked at."""
     if server == "postgres" and concern in _TABLES:
-        return _InPostgres(settings.variables["DATABASE_URL"], concern, namespace)
+        return _InPostgres(settings, concern, namespace)
     if concern == "cache" and VARIABLES.get(server) == "REDIS_URL":
         return _InRedis(settings, namespace, cluster=server == "redis-cluster")
     return None
@@ -23,15 +23,16 @@ _TABLES = {"interactions": "interactions", "search": "documents"}
 class _InPostgres:
     """Counts the rows of a tenant."""
 
-    def __init__(self, url: str, concern: str, namespace: str) -> None:
+    def __init__(self, settings: Settings, concern: str, namespace: str) -> None:
         import psycopg
         from psycopg import sql
 
         from stackproof.adapters.postgres_schema import schema_name
+        from stackproof.adapters.postgres_tls import protected
 
         table = sql.Identifier(schema_name(concern, namespace), _TABLES[concern])
         self._query = sql.SQL("SELECT count(*) FROM {} WHERE tenant = %s").format(table)
-        self._connection = psycopg.connect(url, autocommit=True, connect_timeout=5)
+        self._connection = psycopg.connect(protected(settings), autocommit=True, connect_timeout=5)
 
     def kept(self, name: str) -> int:
         row = self._connection.execute(self._query, [name]).fetchone()

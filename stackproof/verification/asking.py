@@ -32,14 +32,17 @@ def ask_external(name: str, url: str) -> tuple[str, dict[str, str]]:
 def _ask_postgres(url: str) -> tuple[str, dict[str, str]]:
     try:
         import psycopg
+
+        from stackproof.adapters.postgres_tls import protected
     except ImportError:
         return "", {}
     try:
-        with psycopg.connect(url, connect_timeout=_SECONDS, autocommit=True) as connection:
+        address = protected(Settings({**os.environ, "DATABASE_URL": url}))
+        with psycopg.connect(address, connect_timeout=_SECONDS, autocommit=True) as connection:
             rows = connection.execute(
                 "SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [[*_POSTGRES_SETTINGS, "server_version"]]
             ).fetchall()
-    except psycopg.Error as error:
+    except (psycopg.Error, ConfigurationError) as error:
         return "", {"not told": type(error).__name__}
     facts = {str(setting): str(value) for setting, value in rows}
     return facts.pop("server_version", ""), facts

@@ -134,8 +134,10 @@ def through(settings: Settings, server: str) -> tuple[ProxiedFaults, dict[str, s
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
         raise _no_place_for_a_proxy(variable)
     proxy = FaultProxy(parts.hostname, parts.port or DEFAULT_PORTS[parts.scheme])
-    user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
-    url = urlunsplit(parts._replace(netloc=f"{user}127.0.0.1:{proxy.port}"))
+    # The host stays, for certificates name it; libpq goes where `hostaddr` says.
+    user, at, _ = parts.netloc.rpartition("@")
+    query = "&".join(filter(None, [parts.query, "hostaddr=127.0.0.1"]))
+    url = urlunsplit(parts._replace(netloc=f"{user}{at}{parts.hostname}:{proxy.port}", query=query))
     return ProxiedFaults(proxy), {**settings.variables, variable: url, **SHORT}
 
 
