@@ -27,7 +27,7 @@ from stackproof.interfaces import (
     UnavailableError,
 )
 from stackproof.servers.http_faults import OPENSEARCH_THROTTLED, BulkRejected, Throttled
-from stackproof.verification.faulty import HttpFaults, HttpWords
+from stackproof.verification.faults import HttpFaults, HttpWords
 
 TOO_MANY_REQUESTS = 429
 PAUSES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2)

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from contextlib import closing
 from pathlib import Path
 
 import pytest
-
-from stackproof.adapters.settings import Settings
-from stackproof.contracts.faulty import Fault
-from stackproof.interfaces import ConfigurationError
-from stackproof.verification.faulty import nowhere, through
 
 DOUBLES = """
     import stackproof.contracts as contracts
@@ -79,58 +72,6 @@ def test_backends_without_a_server_prove_it(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("--stackproof-profile", "full", "--stackproof-json", str(verdicts), *ONLY)
     assert result.ret == 0
     assert verdicts.read_text().count("NOT_SUPPORTED") >= 4
-
-
-def test_the_address_keeps_its_secrets_and_path_behind_the_proxy() -> None:
-    settings = Settings({"REDIS_URL": "redis://me:p%40ss@localhost:7777/3", "OTHER": "kept"})
-    faults, variables = through(settings, "REDIS_URL")
-    try:
-        for fault in faults.kinds():
-            faults.begin(fault)
-        for fault in set(Fault) - faults.kinds():
-            with pytest.raises(ValueError, match="no TCP proxy"):
-                faults.begin(fault)
-        faults.end()
-        url = variables["REDIS_URL"]
-        assert url.startswith("redis://me:p%40ss@127.0.0.1:")
-        assert url.endswith("/3")
-        assert variables["OTHER"] == "kept"
-        assert faults.happened() == 0
-    finally:
-        faults.close()
-
-
-@pytest.mark.parametrize("url", ["", "unix:///run/redis.sock", "host=here dbname=x"])
-def test_an_address_without_a_port_is_refused(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="names no host and port"):
-        through(Settings({"REDIS_URL": url}), "REDIS_URL")
-
-
-def test_a_list_of_hosts_leads_through_a_proxy_for_each() -> None:
-    one, variables = through(Settings({"SCYLLA_CONTACT_POINTS": "db.example:9999"}), "SCYLLA_CONTACT_POINTS")
-    with closing(one):
-        there = variables["SCYLLA_CONTACT_POINTS"]
-        assert re.fullmatch(r"127\.0\.0\.1:\d+", there)
-        assert variables["SCYLLA_ADDRESS_MAP"] == f"*={there}", "whatever the one node calls itself"
-    two, variables = through(Settings({"KAFKA_BROKERS": "a:1, [::1]"}), "KAFKA_BROKERS")
-    with closing(two):
-        first, second = variables["KAFKA_BROKERS"].split(",")
-        assert first != second
-        assert variables["KAFKA_ADDRESS_MAP"] == f"a:1={first},::1:9092={second}"
-        two.begin(Fault.REFUSED)
-        two.end()
-        assert two.happened() == 0
-
-
-@pytest.mark.parametrize("hosts", ["", ",", "a:port", ":9042"])
-def test_a_list_of_hosts_that_is_none_is_refused(hosts: str) -> None:
-    with pytest.raises(ConfigurationError, match="no list host:port"):
-        through(Settings({"KAFKA_BROKERS": hosts}), "KAFKA_BROKERS")
-
-
-def test_nowhere_leads_to_a_closed_port_and_around_no_proxy() -> None:
-    assert nowhere("SCYLLA_CONTACT_POINTS") == {"SCYLLA_CONTACT_POINTS": "127.0.0.1:1", "SCYLLA_ADDRESS_MAP": ""}
-    assert nowhere("REDIS_URL") == {"REDIS_URL": "redis://127.0.0.1:1/0"}
 
 
 # Proofs of absence

@@ -20,7 +20,7 @@ from stackproof.servers.http_faults import (
     Throttled,
     UnprocessedItems,
 )
-from stackproof.verification.faulty import HttpFaults, HttpWords
+from stackproof.verification.faults import HttpFaults, HttpWords
 
 CLAUSES = ("LIFE-09", "LIFE-10", "LIFE-11", "LIFE-16", "SEARCH-07", "SEARCH-23")
 HERE = Path(__file__).parent

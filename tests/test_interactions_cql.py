@@ -30,7 +30,9 @@ from stackproof.interfaces import (
 )
 from stackproof.servers.ports import free_port
 from stackproof.servers.proxy import FaultProxy
-from stackproof.verification.faulty import through
+from stackproof.targets import parse_target
+from stackproof.verification.faults import ProxiedFaults, way_to
+from stackproof.verification.faults import behind as behind_faults
 
 Make = Callable[..., ScyllaInteractionStore]
 SHORT = {"STACKPROOF_CONNECT_TIMEOUT": "1", "STACKPROOF_OPERATION_TIMEOUT": "1"}
@@ -148,8 +150,16 @@ def test_the_empty_namespace_is_not_dropped() -> None:
 # Addresses, and a server in trouble
 
 
+def through_proxies() -> tuple[ProxiedFaults, Mapping[str, str]]:
+    """Faults before the server, and the variables that lead through them."""
+    way = way_to(parse_target("interactions=scylla"))
+    assert way is not None
+    faults, settings = behind_faults(way, Settings(variables()))
+    return faults, settings.variables
+
+
 def test_every_connection_goes_where_the_map_says(make: Make) -> None:
-    faults, behind = through(Settings(variables()), "SCYLLA_CONTACT_POINTS")
+    faults, behind = through_proxies()
     with closing(faults):
         store = make(**behind)
         store.record_event(contact())
@@ -163,7 +173,7 @@ def test_every_connection_goes_where_the_map_says(make: Make) -> None:
 
 
 def test_a_frozen_server_is_given_up_in_time_and_met_again(make: Make) -> None:
-    faults, behind = through(Settings(variables()), "SCYLLA_CONTACT_POINTS")
+    faults, behind = through_proxies()
     proxy: FaultProxy = faults._proxies[0]
     with closing(faults):
         store = make(**behind)

@@ -13,8 +13,9 @@ import pytest
 import redis
 from shared_servers import redis_url
 
-from stackproof.adapters import redis_client
+from stackproof.adapters import redis_connections
 from stackproof.adapters.redis_client import RedisClient
+from stackproof.adapters.redis_cluster import open_client
 from stackproof.contracts.expectations import eventually
 from stackproof.interfaces import (
     ClosedError,
@@ -26,6 +27,10 @@ from stackproof.interfaces import (
 )
 
 
+def opened(url: str, *, connect_timeout: float = 5.0, operation_timeout: float = 5.0) -> RedisClient:
+    return open_client(url, connect_timeout=connect_timeout, operation_timeout=operation_timeout)
+
+
 @pytest.fixture
 def url() -> str:
     return redis_url()
@@ -33,7 +38,7 @@ def url() -> str:
 
 @pytest.fixture
 def client(url: str) -> Iterator[RedisClient]:
-    made = RedisClient(url, connect_timeout=2.0, operation_timeout=0.4)
+    made = opened(url, connect_timeout=2.0, operation_timeout=0.4)
     yield made
     made.close()
 
@@ -76,25 +81,25 @@ class Wire:
 
 def test_a_read_whose_connection_breaks_is_repeated_once() -> None:
     wire = Wire(None, b"$1\r\nv\r\n")
-    client = RedisClient(wire.url)
-    assert client.call(lambda c: c.get("k"), repeatable=True) == b"v"
+    client = opened(wire.url)
+    assert client.execute("GET", "k", repeatable=True) == b"v"
     client.close()
     assert wire.commands == 2
 
 
 def test_a_read_is_not_repeated_for_ever() -> None:
     wire = Wire(None, None, b"$1\r\nv\r\n")
-    client = RedisClient(wire.url)
+    client = opened(wire.url)
     with pytest.raises(UnavailableError, match="broke"):
-        client.call(lambda c: c.get("k"), repeatable=True)
+        client.execute("GET", "k", repeatable=True)
     assert wire.commands == 2
-    assert client.call(lambda c: c.get("k"), repeatable=True) == b"v"
+    assert client.execute("GET", "k", repeatable=True) == b"v"
     client.close()
 
 
 def test_a_write_whose_connection_breaks_is_not_repeated() -> None:
     wire = Wire(None, b"+OK\r\n")
-    client = RedisClient(wire.url)
+    client = opened(wire.url)
     with pytest.raises(IndeterminateError, match="may be applied or not"):
         client.execute("SET", "k", "v", repeatable=False)
     assert wire.commands == 1
@@ -107,10 +112,10 @@ def test_what_times_out(client: RedisClient, admin: redis.Redis) -> None:
     admin.execute_command("CLIENT", "PAUSE", 1500)
     began = time.monotonic()
     with pytest.raises(IndeterminateError):
-        client.call(lambda c: c.set("k", "v"), repeatable=False)
+        client.execute("SET", "k", "v", repeatable=False)
     assert time.monotonic() - began < 1.0
     with pytest.raises((OperationTimeoutError, UnavailableError)):
-        client.call(lambda c: c.get("k"), repeatable=True)
+        client.execute("GET", "k", repeatable=True)
     eventually(client.ping, "the server answers again", 5.0)
 
 
@@ -118,22 +123,22 @@ def test_a_connection_that_died_while_idle_is_replaced_before_a_write(
     client: RedisClient, admin: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(3):
-        assert client.call(lambda c, n=number: c.set("k", n), repeatable=False)  # type: ignore[misc]
+        assert client.execute("SET", "k", number, repeatable=False)
         admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-    assert client.call(lambda c: c.get("k"), repeatable=True) == b"2"
+    assert client.execute("GET", "k", repeatable=True) == b"2"
 
 
 def test_an_idle_connection_that_answers_nothing_costs_one_error_and_no_doubt(
     url: str, admin: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The ping before the write fails: the write was not sent, and the error says so."""
-    monkeypatch.setattr(redis_client, "IDLE_CHECK_SECONDS", 0.05)
-    client = RedisClient(url, operation_timeout=0.3)
+    monkeypatch.setattr(redis_connections, "IDLE_CHECK_SECONDS", 0.05)
+    client = opened(url, operation_timeout=0.3)
     assert client.ping()
     time.sleep(0.1)
     admin.execute_command("CLIENT", "PAUSE", 800)
     with pytest.raises(UnavailableError):
-        client.call(lambda c: c.set("k", "v"), repeatable=False)
+        client.execute("SET", "k", "v", repeatable=False)
     eventually(client.ping, "the server answers again", 5.0)
     client.close()
 
@@ -153,23 +158,23 @@ def test_an_idle_connection_that_answers_nothing_costs_one_error_and_no_doubt(
 )
 def test_answers_become_errors_of_ours(answer: bytes, kind: type[Exception]) -> None:
     wire = Wire(answer, b"+OK\r\n")
-    client = RedisClient(wire.url)
+    client = opened(wire.url)
     with pytest.raises(kind) as caught:
-        client.call(lambda c: c.set("k", "v"), repeatable=False)
+        client.execute("SET", "k", "v", repeatable=False)
     assert type(caught.value) is kind
-    assert client.call(lambda c: c.set("k", "v"), repeatable=False), "the client stays usable"
+    assert client.execute("SET", "k", "v", repeatable=False), "the client stays usable"
     client.close()
 
 
 def test_a_unix_socket_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError):
-        RedisClient(f"unix://{tmp_path}/none.sock").call(lambda c: c.get("k"), repeatable=True)
+        opened(f"unix://{tmp_path}/none.sock").execute("GET", "k", repeatable=True)
 
 
 def test_the_query_of_a_url_cannot_switch_on_repetition_or_decoding(url: str) -> None:
-    client = RedisClient(url + "?decode_responses=True&retry_on_timeout=True&protocol=3")
+    client = opened(url + "?decode_responses=True&retry_on_timeout=True&protocol=3")
     client.execute("SET", "k", "v", repeatable=False)
-    assert client.call(lambda c: c.get("k"), repeatable=True) == b"v"
+    assert client.execute("GET", "k", repeatable=True) == b"v"
     client.close()
 
 
@@ -178,22 +183,20 @@ def test_the_query_of_a_url_cannot_switch_on_repetition_or_decoding(url: str) ->
 )
 def test_an_unusable_url_is_a_configuration_error(wrong: str) -> None:
     with pytest.raises(ConfigurationError, match="write redis://"):
-        RedisClient(wrong)
+        opened(wrong)
 
 
 def test_close_lets_running_commands_finish(url: str) -> None:
-    client = RedisClient(url)
+    client = opened(url)
     answers: list[object] = []
-    blocked = threading.Thread(
-        target=lambda: answers.append(client.call(lambda c: c.blpop(["nothing"], timeout=1), repeatable=False))
-    )
+    blocked = threading.Thread(target=lambda: answers.append(client.execute("BLPOP", "nothing", 1, repeatable=False)))
     blocked.start()
     eventually(lambda: client._running, "the command runs", 5.0)
     client.close()
     blocked.join(5.0)
     assert answers == [None]
     with pytest.raises(ClosedError):
-        client.call(lambda c: c.get("k"), repeatable=True)
+        client.execute("GET", "k", repeatable=True)
     assert client.ping() is False
 
 
@@ -228,6 +231,6 @@ def test_a_forked_child_has_connections_of_its_own(client: RedisClient) -> None:
 )
 def test_a_url_that_falls_apart_is_refused_and_not_shown(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"cannot be parsed.*%2F") as caught:
-        RedisClient(url)
+        opened(url)
     assert "hunter2" not in str(caught.value)
     assert "secret" not in str(caught.value)

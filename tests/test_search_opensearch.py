@@ -35,7 +35,8 @@ from stackproof.interfaces import (
     words_of,
 )
 from stackproof.servers.http_proxy import Answer, HttpProxy, Request, Service
-from stackproof.verification.faulty import WORDS, HttpFaults, through
+from stackproof.targets import parse_target
+from stackproof.verification.faults import HttpFaults, behind, way_to
 
 NOBODY = {"OPENSEARCH_URL": "http://user:s3cret@127.0.0.1:1"}
 
@@ -84,9 +85,11 @@ def server() -> Iterator[OpenSearch]:
 @pytest.fixture
 def faults() -> Iterator[tuple[HttpFaults, dict[str, str]]]:
     """Faults before the server, and the variables that lead through them."""
-    found, variables = through(Settings(dict(variables_of("opensearch"))), "OPENSEARCH_URL", WORDS["opensearch"])
+    way = way_to(parse_target("search=opensearch"))
+    assert way is not None
+    found, settings = behind(way, Settings(dict(variables_of("opensearch"))))
     assert isinstance(found, HttpFaults)
-    yield found, variables
+    yield found, dict(settings.variables)
     found.close()
 
 

@@ -21,6 +21,7 @@ from psycopg import conninfo, errors, sql
 
 from stackproof.adapters.postgres_errors import BoundedConnection, first_line, translated
 from stackproof.adapters.postgres_schema import Migration, migrate, schema_name
+from stackproof.adapters.postgres_tls import VERIFIED, PostgresTls, hint
 from stackproof.interfaces import (
     BackendError,
     ClosedError,
@@ -81,6 +82,8 @@ class PostgresPool:
     **Session.** Each connection has the schema as its search path, UTC, and the settings in ``session``. So a pooler
     in between (PgBouncer) must pool sessions, not transactions.
 
+    **TLS.** Certificates are verified unless the URL or ``tls`` says otherwise: see `PostgresTls`.
+
     **Namespaces.** Each (component, namespace) is a schema of its own; the empty namespace is the schema
     ``stackproof``, which all components share.
     """
@@ -96,8 +99,9 @@ class PostgresPool:
         operation_timeout: float = 5.0,
         max_connections: int = 16,
         session: Mapping[str, str] | None = None,
+        tls: PostgresTls = VERIFIED,
     ) -> None:
-        self._conninfo, self.server = _parse(url, connect_timeout, operation_timeout)
+        self._conninfo, self.server = _parse(url, connect_timeout, operation_timeout, tls)
         self.schema = schema_name(component, namespace)
         self.operation_timeout = operation_timeout
         self._component = component
@@ -244,7 +248,8 @@ class PostgresPool:
             connection.execute(self._session_settings())
             self._open.add(connection)
         except psycopg.Error as error:
-            raise UnavailableError(f"cannot connect to {self.server}: {first_line(error)}") from error
+            reason = first_line(error)
+            raise UnavailableError(f"cannot connect to {self.server}: {reason}{hint(reason)}") from error
         finally:
             self._opening.discard(permit)
         return _Member(connection)
@@ -296,7 +301,7 @@ class PostgresPool:
             self._migrating.release()
 
 
-def _parse(url: str, connect_timeout: float, operation_timeout: float) -> tuple[str, str]:
+def _parse(url: str, connect_timeout: float, operation_timeout: float, tls: PostgresTls) -> tuple[str, str]:
     """The connection string with our time limits, and a name of the server without secrets."""
     parts = _parts(url)
     limits: dict[str, str | int] = {
@@ -309,7 +314,7 @@ def _parse(url: str, connect_timeout: float, operation_timeout: float) -> tuple[
         "fallback_application_name": "stackproof",
     }
     server = f"postgresql://{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
-    return conninfo.make_conninfo(url, **limits), server
+    return conninfo.make_conninfo(url, **limits, **tls.options(parts)), server
 
 
 def _parts(url: str) -> dict[str, Any]:

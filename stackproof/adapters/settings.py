@@ -79,7 +79,8 @@ def hide_secrets(url: str) -> str:
     """
     try:
         parts = urlsplit(url)
-        _ = parts.port  # asking for it is what raises
+        for host in parts.netloc.rpartition("@")[2].split(","):
+            _ = urlsplit(f"//{host}").port  # asking for it is what raises
     except ValueError:
         return "(a URL that cannot be parsed)"
     if "@" in f"{parts.path}{parts.query}{parts.fragment}":

@@ -138,13 +138,17 @@ class EmbeddedServer(Server):
 
     def restart(self) -> None:
         """End the server with everything written, and start it again on the same address with its data."""
+        self.halt()
+        self.start()
+
+    def halt(self) -> None:
+        """End the server with everything written; `start()` brings it back on the same address with its data."""
         if self._pid is not None:
             run = self._started_run()
             run.send_signal(self._pid, self.orderly_signal)
             if run.wait(self._pid, STOP_SECONDS) is None:
                 raise ServerError(f"The embedded {self.title} did not end within {STOP_SECONDS:g} s.")
             self._pid = None
-        self.start()
 
     def kill(self) -> None:
         """SIGKILL the server and all its processes at one instant; `start()` brings it back on the same address."""
@@ -168,12 +172,15 @@ class EmbeddedServer(Server):
         fixed = self._port
         deadline = time.monotonic() + ADDRESS_SECONDS
         while True:
-            port = fixed or free_port()
+            port = fixed or self._free_port()
             failure = self._launched_on(port)
             if failure is None:
                 return
             if IN_USE not in failure or time.monotonic() > deadline:
                 raise ServerError(f"The embedded {self.title} did not start: {failure}{_space(folder)}.")
+
+    def _free_port(self) -> int:
+        return free_port()
 
     def _launched_on(self, port: int) -> str | None:
         """Start the process on a port; return why it did not come up, None if it did."""

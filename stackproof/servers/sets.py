@@ -11,17 +11,19 @@ from typing import Self
 from .accounts import server_account
 from .addresses import PLACES
 from .containers.sweep import end_containers, sweep_containers
-from .embedded import EmbeddedPostgres, EmbeddedRedis, EmbeddedServer
+from .embedded import EmbeddedPostgres, EmbeddedRedis
 from .embedded_aws import EmbeddedAws
+from .embedded_cluster import EmbeddedRedisCluster
 from .external import ExternalServer
 from .runs import Run, sweep
 from .server import Server, ServerError
 
 ORIGINS = ("embedded", "container", "external")
 
-EMBEDDED: Mapping[str, Callable[[Run | None], EmbeddedServer]] = {
+EMBEDDED: Mapping[str, Callable[[Run | None], Server]] = {
     "postgres": EmbeddedPostgres,
     "redis": EmbeddedRedis,
+    "redis-cluster": EmbeddedRedisCluster,
     "aws": EmbeddedAws,
 }
 
@@ -102,6 +104,7 @@ def servers_for(names: Iterable[str], origin: str, environ: Mapping[str, str]) -
     for name in wanted:
         if name not in PLACES:
             raise ServerError(f"There is no server named {name!r}; known are {', '.join(PLACES)}.")
+    _refuse_two_at_one_address(wanted)
     if origin == "external":
         return _external(wanted, environ)
     if origin == "container":
@@ -112,6 +115,18 @@ def servers_for(names: Iterable[str], origin: str, environ: Mapping[str, str]) -
             f"No wheel carries {' and '.join(only_containers)}; use --origin container, or external with your own"
         )
     return ServerSet(wanted, lambda name, run: EMBEDDED[name](run), local=True)
+
+
+def _refuse_two_at_one_address(wanted: Sequence[str]) -> None:
+    """A variable can name one server only: what the other's backends would meet is not what was asked for."""
+    by_variable: dict[str, str] = {}
+    for name in wanted:
+        variable = PLACES[name].required[0]
+        first = by_variable.setdefault(variable, name)
+        if first != name:
+            raise ServerError(
+                f"{first} and {name} are both named by {variable}: verify their backends one after the other."
+            )
 
 
 def _containers(wanted: list[str], environ: Mapping[str, str]) -> ServerSet:

@@ -17,27 +17,29 @@ def around(concern: str, server: str, settings: Settings, namespace: str, name: 
         prefix = "KEYSPACES" if name == "keyspaces" else "SCYLLA"
         return _InCassandra(settings, prefix, namespace) if _is_plain(settings, prefix) else None
     if server == "postgres" and concern in _TABLES:
-        return _InPostgres(settings.variables["DATABASE_URL"], concern, namespace)
-    if server == "redis" and concern == "cache":
-        return _InRedis(settings.variables["REDIS_URL"], namespace)
+        return _InPostgres(settings, concern, namespace)
+    if concern == "cache" and server in REDIS_KINDS:
+        return _InRedis(settings, namespace, cluster=server == "redis-cluster")
     return None
 
 
+REDIS_KINDS = ("redis", "redis-tls", "redis-cluster", "valkey")
 _TABLES = {"interactions": "interactions", "search": "documents"}
 
 
 class _InPostgres:
     """Counts the rows of a tenant."""
 
-    def __init__(self, url: str, concern: str, namespace: str) -> None:
+    def __init__(self, settings: Settings, concern: str, namespace: str) -> None:
         import psycopg
         from psycopg import sql
 
         from stackproof.adapters.postgres_schema import schema_name
+        from stackproof.adapters.postgres_tls import protected
 
         table = sql.Identifier(schema_name(concern, namespace), _TABLES[concern])
         self._query = sql.SQL("SELECT count(*) FROM {} WHERE tenant = %s").format(table)
-        self._connection = psycopg.connect(url, autocommit=True, connect_timeout=5)
+        self._connection = psycopg.connect(protected(settings), autocommit=True, connect_timeout=5)
 
     def kept(self, name: str) -> int:
         row = self._connection.execute(self._query, [name]).fetchone()
@@ -50,14 +52,16 @@ class _InPostgres:
 class _InRedis:
     """Asks whether a key exists."""
 
-    def __init__(self, url: str, namespace: str) -> None:
-        import redis
+    def __init__(self, settings: Settings, namespace: str, *, cluster: bool) -> None:
+        from stackproof.adapters.cache.redis import key_prefix
+        from stackproof.adapters.redis_cluster import open_client
+        from stackproof.adapters.redis_settings import redis_options
 
-        self._prefix = f"stackproof:cache:{len(namespace)}:{namespace}:"
-        self._client: Any = redis.Redis.from_url(url, socket_timeout=5)
+        self._client = open_client(**redis_options(settings, "a look at the cache"), cluster=cluster)
+        self._prefix = key_prefix(self._client, namespace)
 
     def kept(self, name: str) -> int:
-        return int(self._client.exists((self._prefix + name).encode()))
+        return int(self._client.execute("EXISTS", self._prefix + name, repeatable=True))
 
     def close(self) -> None:
         self._client.close()

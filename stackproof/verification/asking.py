@@ -6,8 +6,16 @@ the adapters use too. Nothing is read but settings, and what the server does not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from stackproof.adapters.settings import Settings
+from stackproof.interfaces import BackendError, ConfigurationError, RejectedError, UnavailableError
+
+if TYPE_CHECKING:
+    from stackproof.adapters.redis_client import RedisClient
 
 _SECONDS = 5
 
@@ -27,14 +35,17 @@ def ask_external(variables: Mapping[str, str]) -> tuple[str, dict[str, str]]:
 def _ask_postgres(url: str) -> tuple[str, dict[str, str]]:
     try:
         import psycopg
+
+        from stackproof.adapters.postgres_tls import protected
     except ImportError:
         return "", {}
     try:
-        with psycopg.connect(url, connect_timeout=_SECONDS, autocommit=True) as connection:
+        address = protected(Settings({**os.environ, "DATABASE_URL": url}))
+        with psycopg.connect(address, connect_timeout=_SECONDS, autocommit=True) as connection:
             rows = connection.execute(
                 "SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [[*_POSTGRES_SETTINGS, "server_version"]]
             ).fetchall()
-    except psycopg.Error as error:
+    except (psycopg.Error, ConfigurationError) as error:
         return "", {"not told": type(error).__name__}
     facts = {str(setting): str(value) for setting, value in rows}
     return facts.pop("server_version", ""), facts
@@ -42,23 +53,40 @@ def _ask_postgres(url: str) -> tuple[str, dict[str, str]]:
 
 def _ask_redis(url: str) -> tuple[str, dict[str, str]]:
     try:
-        import redis
+        from stackproof.adapters.redis_cluster import open_client
     except ImportError:
         return "", {}
-    make: Callable[..., redis.Redis] = redis.Redis.from_url
-    client = make(url, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS)
-    facts: dict[str, str] = {}
+    from stackproof.adapters.redis_settings import redis_options
+
+    limits = {"STACKPROOF_CONNECT_TIMEOUT": str(_SECONDS), "STACKPROOF_OPERATION_TIMEOUT": str(_SECONDS)}
+    settings = Settings({**os.environ, "REDIS_URL": url, **limits})
     try:
-        version = str(client.info("server").get("redis_version", ""))
-        try:
-            for setting in _REDIS_SETTINGS:  # one by one: several at once need Redis 7
-                facts |= {str(key): str(value) for key, value in client.config_get(setting).items()}
-        except redis.ResponseError as error:  # managed services forbid CONFIG
-            facts = {"settings": f"not told ({str(error).split()[0]})"}
-    except redis.RedisError as error:
+        client = open_client(**redis_options(settings, "a question to the server"))
+    except ConfigurationError as error:  # the backend will say what is wrong
+        return "", {"not told": type(error).__name__}
+    try:
+        version = _lines(client.execute("INFO", "server", repeatable=True)).get("redis_version", "")
+        facts = _redis_facts(client)
+    except BackendError as error:
         return "", {"not told": type(error).__name__}
     finally:
         client.close()
     if urlsplit(url).scheme == "rediss":
         facts["tls"] = "yes"
     return version, facts
+
+
+def _redis_facts(client: RedisClient) -> dict[str, str]:
+    facts: dict[str, str] = {}
+    try:
+        for setting in _REDIS_SETTINGS:  # one by one: several at once need Redis 7
+            pair = client.execute("CONFIG", "GET", setting, repeatable=True)
+            facts |= dict([[word.decode() for word in pair]] if pair else [])
+    except (RejectedError, UnavailableError):  # managed services forbid CONFIG
+        facts = {"settings": "not told (CONFIG is refused)"}
+    return facts
+
+
+def _lines(info: bytes) -> dict[str, str]:
+    pairs = (line.partition(":") for line in info.decode().splitlines())
+    return {name: value for name, colon, value in pairs if colon}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from stackproof.adapters.settings import Settings
@@ -16,15 +16,8 @@ from stackproof.interfaces import ConfigurationError
 from stackproof.targets import Target, load_object, parse_target
 
 from .around import around
-from .faulty import VARIABLES, ProxiedFaults, through
-from .http_services import service_of
+from .faults import ProxiedFaults, Way, behind, way_to
 from .plan import PlannedTarget
-
-NOWHERE: Mapping[str, Mapping[str, str]] = {
-    "postgres": {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"},
-    "redis": {"REDIS_URL": "redis://127.0.0.1:1/0"},
-}
-"""Server -> variables that lead to a closed port, for the clauses about a server that is not there."""
 
 
 def contract_class(planned: PlannedTarget, settings: Settings) -> type[Contract[Any]]:
@@ -51,29 +44,24 @@ def _built_in(target: Target, settings: Settings) -> dict[str, Any]:
     def make_backend(self: Any, namespace: str) -> Any:
         return _into_sink(self, target.make(settings, namespace))
 
-    service = service_of(target)
+    def look_around(_: Any, namespace: str) -> Around | None:
+        return around(target.concern, target.server, settings, namespace, target.spec)
 
+    harness = {"make_backend": make_backend, "around": look_around, "hands_namespace_on": True}
+    way = way_to(target)
+    return harness if way is None else {**harness, **_on_the_way(target, settings, way)}
+
+
+def _on_the_way(target: Target, settings: Settings, way: Way) -> dict[str, Any]:
     def make_unreachable(self: Any, namespace: str) -> Any:
-        if service is not None:
-            return target.make(Settings(service.nowhere(settings)), namespace)
-        lost = {**settings.variables, **NOWHERE[target.server], "STACKPROOF_CONNECT_TIMEOUT": "1"}
+        lost = {**settings.variables, "STACKPROOF_CONNECT_TIMEOUT": "1", **way.nowhere()}
         return target.make(Settings(lost), namespace)
 
     def make_faulty(self: Any, namespace: str) -> Faulty[Any]:
-        faults, variables = (
-            through(settings, VARIABLES[target.server]) if service is None else service.through(settings)
-        )
-        return _behind(faults, lambda: target.make(Settings(variables), namespace))
+        faults, changed = behind(way, settings)
+        return _behind(faults, lambda: target.make(changed, namespace))
 
-    def look_around(_: Any, namespace: str) -> Around | None:
-        return around(target.concern, target.server, settings, namespace)
-
-    harness: dict[str, Any] = {"make_backend": make_backend, "around": look_around, "hands_namespace_on": True}
-    if service is not None or target.server in NOWHERE:
-        harness["make_unreachable"] = make_unreachable
-    if service is not None or target.server in VARIABLES:
-        harness["make_faulty"] = make_faulty
-    return harness
+    return {"make_unreachable": make_unreachable, "make_faulty": make_faulty}
 
 
 def _given(target: Target, base: type[Any], shared: dict[str, Any]) -> tuple[type[Any], dict[str, Any]]:

@@ -11,11 +11,13 @@ import time
 import weakref
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, Self, cast
+from typing import Any, ClassVar, Final, Self, cast
 
 import msgpack
 
 from stackproof.adapters.redis_client import RedisClient
+from stackproof.adapters.redis_cluster import open_client
+from stackproof.adapters.redis_settings import redis_options
 from stackproof.adapters.settings import Settings
 from stackproof.interfaces import (
     MISSING,
@@ -34,10 +36,6 @@ from .values import check_key, check_ttl, check_types
 
 MARK: Final = b"\xc1"
 """First byte of the mark that stands where a value is being fetched: the one byte that MessagePack never uses."""
-LONGEST_MILLISECONDS: Final = 10**15
-"""A ttl beyond thirty thousand years counts as that: the server's own clock arithmetic stays far from overflowing."""
-LARGEST_PACKED: Final = 512 * 1024 * 1024
-"""The protocol's own limit of one value."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.004, 0.1
 """Seconds between two looks at a key that another process fetches."""
 
@@ -87,9 +85,22 @@ class RedisCache(CacheStore):
     evicts under memory pressure, restarts without persistence or fails over to a lagging replica forgets entries, and a
     forgotten mark can cost a second fetch. A write that breaks off in the middle raises `IndeterminateError`. Values are
     MessagePack; the largest are 512 MiB, round trips are promised up to 1 MiB.
+
+    **TLS** is what ``rediss://`` asks for. Certificate and host name are then verified, with the system's CAs or those in
+    ``ca_file`` (or ``?ssl_ca_certs=``), unless the URL says ``?ssl_cert_reqs=none``.
+
+    **A cluster** is what ``?cluster=true`` asks for: see `ElastiCacheCache`, whose guarantees are those of any Redis cluster.
+    ``address_map`` (``a:1=b:2,c:3=d:4``) says where its nodes are reached, if not where they say.
     """
 
     capabilities = CacheCapabilities(ttl_resolution=0.002, shared=True, remote=True)
+
+    cluster: ClassVar[bool] = False
+    """Whether a URL without ``?cluster=`` names a cluster."""
+    largest_packed: int = 512 * 1024 * 1024
+    """Bytes of a packed value: the protocol's own limit."""
+    longest_milliseconds: ClassVar[int] = 10**15
+    """A ttl beyond thirty thousand years counts as that: the server's own clock arithmetic stays far from overflowing."""
 
     def __init__(
         self,
@@ -99,15 +110,23 @@ class RedisCache(CacheStore):
         connect_timeout: float = 5.0,
         operation_timeout: float = 5.0,
         lock_seconds: float = 5.0,
+        ca_file: str = "",
+        address_map: str = "",
     ) -> None:
         if not 0.01 <= lock_seconds <= 3600:
             raise ConfigurationError(f"lock_seconds lies between 0.01 and 3600, not {lock_seconds}")
         if not namespace.isprintable():
             raise ConfigurationError(f"a namespace is printable text, not {namespace!a}")
         self._namespace = namespace
-        # The length makes it injective: no namespace with any key looks like another namespace with another key.
-        self._prefix = f"stackproof:cache:{len(namespace)}:{namespace}:"
-        self._client = RedisClient(url, connect_timeout=connect_timeout, operation_timeout=operation_timeout)
+        self._client = open_client(
+            url,
+            connect_timeout=connect_timeout,
+            operation_timeout=operation_timeout,
+            ca_file=ca_file,
+            address_map=address_map,
+            cluster=self.cluster,
+        )
+        self._prefix = key_prefix(self._client, namespace)
         self._lock_seconds = lock_seconds
         self._start()
         _caches.add(self)
@@ -115,13 +134,7 @@ class RedisCache(CacheStore):
     @classmethod
     def from_settings(cls, settings: Settings, namespace: str = "") -> Self:
         """The cache on the server that REDIS_URL names."""
-        url = settings.require("REDIS_URL", "the Redis cache", "redis://127.0.0.1:6379/0")
-        return cls(
-            url=url,
-            namespace=namespace,
-            connect_timeout=settings.connect_timeout,
-            operation_timeout=settings.operation_timeout,
-        )
+        return cls(namespace=namespace, **redis_options(settings, "the Redis cache"))
 
     def get(self, key: str) -> CacheValue | Missing:
         raw = self._client.execute("GET", self._name(key), repeatable=True)
@@ -129,8 +142,8 @@ class RedisCache(CacheStore):
 
     def set(self, key: str, value: CacheValue, ttl: float | None = None) -> None:
         name = self._name(key)
-        milliseconds = _milliseconds(ttl)
-        packed = _pack(value)
+        milliseconds = self._milliseconds(ttl)
+        packed = self._pack(value)
         if milliseconds == 0:
             self._client.execute("DEL", name, repeatable=False)
         elif milliseconds is None:
@@ -143,7 +156,7 @@ class RedisCache(CacheStore):
 
     def get_or_fetch(self, key: str, fetch: Callable[[], CacheValue], ttl: float | None = None) -> CacheValue:
         name = self._name(key)
-        milliseconds = _milliseconds(ttl)
+        milliseconds = self._milliseconds(ttl)
         while True:
             running = self._fetches.get(name)
             # Looked at before the read: a fetch that held its mark by then, and whose mark the read no longer finds,
@@ -181,14 +194,7 @@ class RedisCache(CacheStore):
         """Remove every entry of this namespace; `ConfigurationError` where it is the empty one."""
         if not self._namespace:
             raise ConfigurationError("only the entries of a named namespace can be dropped; this cache has none")
-        pattern = "".join("\\" + c if c in "*?[]^-\\" else c for c in self._prefix) + "*"
-        cursor = b"0"
-        while True:
-            cursor, names = self._client.execute("SCAN", cursor, "MATCH", pattern, "COUNT", 1000, repeatable=True)
-            if names:
-                self._client.execute("UNLINK", *names, repeatable=True)
-            if cursor == b"0":
-                return
+        self._client.drop(self._prefix)
 
     def _start(self) -> None:
         """No fetch is under way: when it is made, and in a child process, where the parent's threads do not run."""
@@ -206,7 +212,7 @@ class RedisCache(CacheStore):
                 return None
             mine.held = True
             with self._leases.held(mine.mark, name):
-                packed = _pack(fetch())
+                packed = self._pack(fetch())
                 lifetime = "" if milliseconds is None else str(milliseconds)
                 self._run(_WRITE_BACK, name, mine.mark, packed, lifetime, repeatable=True)
                 return packed
@@ -251,8 +257,35 @@ class RedisCache(CacheStore):
     def _lease(self) -> str:
         return str(math.ceil(self._lock_seconds * 1000))
 
+    def _pack(self, value: CacheValue) -> bytes:
+        check_types(value)
+        try:
+            packed = cast(bytes, msgpack.packb(value, strict_types=True))
+        except (ValueError, TypeError, OverflowError) as error:  # lone surrogates, integers beyond 64 bits
+            raise RejectedError(f"this value cannot be cached: {error}") from error
+        if len(packed) > self.largest_packed:
+            raise RejectedError(f"a cached value has at most {self.largest_packed} bytes; this one has {len(packed)}")
+        return packed
+
+    def _milliseconds(self, ttl: float | None) -> int | None:
+        """A lifetime as the server takes it, never shorter than asked for; 0 for one that is over at once."""
+        seconds = check_ttl(ttl)
+        if seconds is None:
+            return None
+        if seconds <= 0:
+            return 0
+        return min(math.ceil(min(seconds, self.longest_milliseconds / 1000) * 1000), self.longest_milliseconds)
+
     def _name(self, key: str) -> str:
         return self._prefix + check_key(key, self.capabilities.max_key_bytes)
+
+
+def key_prefix(client: RedisClient, namespace: str) -> str:
+    """What the name of each key of a namespace begins with.
+
+    The length makes it injective: no namespace with any key looks like another namespace with another key.
+    """
+    return f"{client.key_prefix}stackproof:cache:{len(namespace)}:{namespace}:"
 
 
 def _is_value(raw: bytes | None) -> bool:
@@ -260,32 +293,11 @@ def _is_value(raw: bytes | None) -> bool:
     return raw is not None and raw[:1] != MARK
 
 
-def _pack(value: CacheValue) -> bytes:
-    check_types(value)
-    try:
-        packed = cast(bytes, msgpack.packb(value, strict_types=True))
-    except (ValueError, TypeError, OverflowError) as error:  # lone surrogates, integers beyond 64 bits
-        raise RejectedError(f"this value cannot be cached: {error}") from error
-    if len(packed) > LARGEST_PACKED:
-        raise RejectedError(f"a cached value has at most {LARGEST_PACKED} bytes; this one has {len(packed)}")
-    return packed
-
-
 def _unpack(raw: bytes | None) -> CacheValue:
     try:
         return cast(CacheValue, msgpack.unpackb(raw, strict_map_key=False, raw=False))
     except (ValueError, msgpack.UnpackException) as error:
         raise BackendError("the server holds bytes under this key that no cache of this kind has written") from error
-
-
-def _milliseconds(ttl: float | None) -> int | None:
-    """A lifetime as Redis takes it, never shorter than asked for; 0 for one that is over at once."""
-    seconds = check_ttl(ttl)
-    if seconds is None:
-        return None
-    if seconds <= 0:
-        return 0
-    return min(math.ceil(min(seconds, LONGEST_MILLISECONDS / 1000) * 1000), LONGEST_MILLISECONDS)
 
 
 _caches: weakref.WeakSet[RedisCache] = weakref.WeakSet()

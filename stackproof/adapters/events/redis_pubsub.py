@@ -11,7 +11,10 @@ from urllib.parse import quote
 
 import redis
 
-from stackproof.adapters.redis_client import RedisClient, translated
+from stackproof.adapters.redis_client import RedisClient
+from stackproof.adapters.redis_cluster import open_client
+from stackproof.adapters.redis_errors import translated
+from stackproof.adapters.redis_settings import redis_options
 from stackproof.adapters.settings import Settings
 from stackproof.interfaces import (
     BackendError,
@@ -100,7 +103,7 @@ class RedisSubscription(Subscription):
 
     def _connect(self) -> Any:
         """A connection that the server confirmed to be subscribed."""
-        connection = self._client.dedicated_connection()
+        connection = self._client.dedicated_connection(self._channel)
         try:
             connection.send_command("SUBSCRIBE", self._channel, check_health=False)
             answer = connection.read_response()
@@ -219,6 +222,12 @@ class RedisPubSubPublisher(EventPublisher):
     **Cost.** Each subscription has a connection and two threads, and while idle takes about 0.1 % of a core (measured
     with 22). Shared ones would be fewer, but one slow or broken subscription could then hold up the others.
 
+    **TLS, clusters.** ``rediss://`` and ``?cluster=true`` mean what they mean for the cache (`RedisCache`). In a cluster every
+    node passes each event on to all others. Publishers and subscribers of a topic all use the master of one slot, so that
+    its order is total there, too; while a failover or a resharding moves that slot, some use the new master already, and
+    events of two publishers may arrive in another order than they were published in. Events that the old master had not
+    passed on are lost, which is what *at most once* says.
+
     **Limits.** Redis has one set of channels for all its databases: namespaces are kept apart by name only
     (``stackproof:events:NAMESPACE:TOPIC``). `disconnect` waits at most ``operation_timeout`` for handlers that run.
     A forked child can publish; subscriptions stay with the parent.
@@ -236,22 +245,24 @@ class RedisPubSubPublisher(EventPublisher):
         connect_timeout: float = 5.0,
         operation_timeout: float = 5.0,
         buffer_bytes: int = BUFFER_BYTES,
+        ca_file: str = "",
+        address_map: str = "",
     ) -> None:
         self.namespace = namespace
-        self._client = RedisClient(url, connect_timeout=connect_timeout, operation_timeout=operation_timeout)
+        self._client = open_client(
+            url,
+            connect_timeout=connect_timeout,
+            operation_timeout=operation_timeout,
+            ca_file=ca_file,
+            address_map=address_map,
+        )
         self._buffer_bytes = buffer_bytes
         self._subscriptions: list[RedisSubscription] = []
         self._lock = threading.Lock()
 
     @classmethod
     def from_settings(cls, settings: Settings, namespace: str = "") -> Self:
-        url = settings.require("REDIS_URL", "the event bus on Redis", "redis://127.0.0.1:6379/0")
-        return cls(
-            url=url,
-            namespace=namespace,
-            connect_timeout=settings.connect_timeout,
-            operation_timeout=settings.operation_timeout,
-        )
+        return cls(namespace=namespace, **redis_options(settings, "the event bus on Redis"))
 
     def publish(self, topic: str, event: Event) -> None:
         self._client.check_open()

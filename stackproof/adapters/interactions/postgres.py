@@ -13,6 +13,7 @@ from psycopg import errors
 
 from stackproof.adapters.postgres_pool import Connection, PostgresPool
 from stackproof.adapters.postgres_schema import Migration
+from stackproof.adapters.postgres_tls import VERIFIED, PostgresTls, postgres_options
 from stackproof.adapters.settings import Settings
 from stackproof.interfaces import (
     BulkInteractionStore,
@@ -214,6 +215,7 @@ class PostgresInteractionStore(InteractionStore, BulkInteractionStore):
         connect_timeout: float = 5.0,
         operation_timeout: float = 5.0,
         max_connections: int = 16,
+        tls: PostgresTls = VERIFIED,
     ) -> None:
         self._pool = PostgresPool(
             url,
@@ -223,22 +225,14 @@ class PostgresInteractionStore(InteractionStore, BulkInteractionStore):
             connect_timeout=connect_timeout,
             operation_timeout=operation_timeout,
             max_connections=max_connections,
+            tls=tls,
             session=_SESSION,
         )
 
     @classmethod
     def from_settings(cls, settings: Settings, namespace: str = "") -> Self:
         """A store on ``DATABASE_URL``."""
-        url = settings.require(
-            "DATABASE_URL", "the interaction store on PostgreSQL", "postgresql://user:password@host:5432/database"
-        )
-        return cls(
-            url=url,
-            namespace=namespace,
-            connect_timeout=settings.connect_timeout,
-            operation_timeout=settings.operation_timeout,
-            max_connections=settings.database_connections,
-        )
+        return cls(namespace=namespace, **postgres_options(settings, "the interaction store on PostgreSQL"))
 
     def record_event(self, event: Interaction) -> None:
         """Store one interaction, unless its id is known, and count it."""

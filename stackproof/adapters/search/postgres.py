@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 from stackproof.adapters.postgres_pool import Connection, PostgresPool
 from stackproof.adapters.postgres_schema import Migration
+from stackproof.adapters.postgres_tls import VERIFIED, PostgresTls, postgres_options
 from stackproof.adapters.settings import Settings
 from stackproof.interfaces import (
     BackendError,
@@ -131,6 +132,7 @@ class PostgresSearchIndex(SearchIndex, DeletableIndex):
         connect_timeout: float = 5.0,
         operation_timeout: float = 5.0,
         max_connections: int = 16,
+        tls: PostgresTls = VERIFIED,
     ) -> None:
         self._pool = PostgresPool(
             url,
@@ -140,21 +142,13 @@ class PostgresSearchIndex(SearchIndex, DeletableIndex):
             connect_timeout=connect_timeout,
             operation_timeout=operation_timeout,
             max_connections=max_connections,
+            tls=tls,
         )
         self._closed = False
 
     @classmethod
     def from_settings(cls, settings: Settings, namespace: str = "") -> Self:
-        url = settings.require(
-            "DATABASE_URL", "the PostgreSQL search index", "postgresql://user:password@localhost:5432/database"
-        )
-        return cls(
-            url,
-            namespace=namespace,
-            connect_timeout=settings.connect_timeout,
-            operation_timeout=settings.operation_timeout,
-            max_connections=settings.database_connections,
-        )
+        return cls(namespace=namespace, **postgres_options(settings, "the PostgreSQL search index"))
 
     def index(self, documents: Iterable[Document]) -> int:
         self._must_be_open()

@@ -1,18 +1,19 @@
-"""The fault proxies of a Kafka cluster: one before each broker, and none that a client could go around."""
+"""The way to a Kafka cluster: a proxy before each broker, and none that a client could go around."""
 
 from __future__ import annotations
 
 import ssl
 import threading
+from dataclasses import dataclass
 
-from stackproof.adapters.events.kafka_settings import protocol_of, tls
 from stackproof.adapters.settings import Settings
 from stackproof.contracts.faulty import Fault
 from stackproof.servers.kafka_wire import KafkaDialect, Place
 from stackproof.servers.proxy import FaultProxy
 from stackproof.servers.tls_tunnel import TlsTunnel
 
-from .faulty import ProxiedFaults
+from .hosts import places_of
+from .proxied import ProxiedFaults
 
 
 class BrokerFaults(ProxiedFaults):
@@ -64,20 +65,34 @@ class BrokerFaults(ProxiedFaults):
         return "127.0.0.1", tunnel.port
 
 
-def before_brokers(settings: Settings, variable: str, places: list[Place]) -> tuple[ProxiedFaults, dict[str, str]]:
-    """Proxies before these brokers, and the variables that lead through them."""
-    group = variable.partition("_")[0]
-    protocol = protocol_of(settings) if group == "KAFKA" else "SASL_SSL"
-    encrypted = protocol.endswith("SSL")
-    faults = BrokerFaults(_context(settings, group) if encrypted else None)
-    changed = {variable: ",".join(f"{host}:{port}" for host, port in map(faults.instead, places))}
-    if encrypted:
-        changed |= dict.fromkeys((f"{group}_CA_FILE", f"{group}_CERTIFICATE_FILE", f"{group}_KEY_FILE"), "")
-        changed[f"{group}_SECURITY_PROTOCOL"] = "SASL_PLAINTEXT" if protocol.startswith("SASL") else "PLAINTEXT"
-    return faults, changed
+@dataclass(frozen=True, slots=True)
+class BrokersWay:
+    """The proxies understand Kafka's protocol, so that clients need no map."""
+
+    variable: str
+    default_port: int
+
+    def through(self, settings: Settings) -> tuple[ProxiedFaults, dict[str, str]]:
+        from stackproof.adapters.events.kafka_settings import protocol_of  # its driver is an extra
+
+        places = places_of(settings, self.variable, self.default_port)
+        group = self.variable.partition("_")[0]
+        protocol = protocol_of(settings) if group == "KAFKA" else "SASL_SSL"
+        encrypted = protocol.endswith("SSL")
+        faults = BrokerFaults(_context(settings, group) if encrypted else None)
+        changed = {self.variable: ",".join(f"{host}:{port}" for host, port in map(faults.instead, places))}
+        if encrypted:
+            changed |= dict.fromkeys((f"{group}_CA_FILE", f"{group}_CERTIFICATE_FILE", f"{group}_KEY_FILE"), "")
+            changed[f"{group}_SECURITY_PROTOCOL"] = "SASL_PLAINTEXT" if protocol.startswith("SASL") else "PLAINTEXT"
+        return faults, changed
+
+    def nowhere(self) -> dict[str, str]:
+        return {self.variable: "127.0.0.1:1"}
 
 
 def _context(settings: Settings, group: str) -> ssl.SSLContext:
+    from stackproof.adapters.events.kafka_settings import tls
+
     files = tls(settings, group)
     authority = files["ssl.ca.location"]
     context = ssl.create_default_context(cafile=None if authority == "probe" else authority)

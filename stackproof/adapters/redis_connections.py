@@ -1,0 +1,270 @@
+"""From a Redis URL to connections of redis-py that are bounded in time, verify certificates and repeat nothing by themselves.
+
+redis-py repeats a failed command up to ten times by default (8.x). Here it never does, because only the adapter knows
+whether a repetition can do harm.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection, parse_url
+from redis.exceptions import AuthenticationError, AuthorizationError, BusyLoadingError, ReadOnlyError, ResponseError
+from redis.retry import Retry
+
+from stackproof.adapters.redis_errors import NotSentError, not_sent
+from stackproof.adapters.settings import hide_secrets
+from stackproof.interfaces import ConfigurationError
+
+Address = tuple[str, int]
+Command = tuple[str | bytes | int, ...]
+
+IDLE_CHECK_SECONDS = 15.0
+"""A connection that was idle for longer is pinged before it is used again: firewalls forget idle connections silently."""
+DEFAULT_PORT = 6379
+
+
+class _ConnectFirst:
+    """Mixed into redis-py's connections: tells "not connected, so not sent" from "broke while the command ran"."""
+
+    _connecting = False
+
+    def connect(self) -> None:
+        self._connecting = True
+        try:
+            super().connect()  # type: ignore[misc]
+        except (AuthenticationError, AuthorizationError, BusyLoadingError):
+            raise
+        except (redis.RedisError, OSError) as error:
+            raise not_sent(error, tls=isinstance(self, SSLConnection)) from error
+        finally:
+            self._connecting = False
+
+    def check_health(self) -> None:
+        """The ping of an idle connection. Where it fails, nothing was sent yet, so a fresh connection is safe."""
+        try:
+            super().check_health()  # type: ignore[misc]
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            if self._connecting:
+                raise
+            self.disconnect()  # type: ignore[attr-defined]
+            if isinstance(error, redis.TimeoutError):  # another wait would exceed the operation timeout
+                raise NotSentError(str(error)) from error
+            self.connect()
+
+
+class _Mapped(Connection):
+    """Goes to another address than the one it is made for, where a map says so; certificates are of the latter."""
+
+    def __init__(self, *, address_map: Mapping[Address, Address] | None = None, **options: Any) -> None:
+        super().__init__(**options)  # type: ignore[no-untyped-call]
+        self._address_map = address_map or {}
+
+    def _connect(self) -> Any:
+        named = self.host, self.port
+        self.host, self.port = self._address_map.get(named, named)
+        try:
+            return super()._connect()  # type: ignore[no-untyped-call]
+        finally:
+            self.host, self.port = named
+
+
+class _TcpConnection(_ConnectFirst, _Mapped):
+    pass
+
+
+class _TlsConnection(_ConnectFirst, SSLConnection, _Mapped):
+    pass
+
+
+class _UnixConnection(_ConnectFirst, UnixDomainSocketConnection):
+    pass
+
+
+_CONNECTIONS: dict[str, type[Any]] = {"redis": _TcpConnection, "rediss": _TlsConnection, "unix": _UnixConnection}
+
+
+@dataclass(frozen=True, slots=True)
+class RedisAddress:
+    """What a URL says: where to connect, how, and whether a cluster is there."""
+
+    shown: str
+    """The URL without secrets."""
+    cluster: bool
+    nodes: tuple[Address, ...]
+    """Hosts and ports; none for a unix socket."""
+    connection_class: type[Any]
+    options: Mapping[str, Any] = field(repr=False)
+    """Of a connection, without host and port."""
+    max_connections: int = 2**31
+    """Of one pool, that is to one node."""
+
+    def reached_at(self, node: Address) -> Address:
+        """Where a node really is, if the map of addresses says so."""
+        reached: Address = self.options.get("address_map", {}).get(node, node)
+        return reached
+
+    def pool(self, node: Address | None = None) -> redis.ConnectionPool:
+        """Connections to one node; without one, to the first of the URL (or its socket)."""
+        where = node or (self.nodes[0] if self.nodes else None)
+        place: dict[str, Any] = {} if where is None else {"host": where[0], "port": where[1]}
+        return redis.ConnectionPool(
+            connection_class=self.connection_class, max_connections=self.max_connections, **self.options, **place
+        )
+
+    def connection(self, node: Address, seconds: float) -> Any:
+        """A new connection that is in no pool, not yet connected, with one limit for each of its waits."""
+        limits = {"socket_connect_timeout": seconds, "socket_timeout": seconds}
+        return self.connection_class(**{**self.options, **limits, "host": node[0], "port": node[1]})
+
+
+def read_address(
+    url: str,
+    *,
+    connect_timeout: float,
+    operation_timeout: float,
+    ca_file: str = "",
+    address_map: str = "",
+    cluster: bool = False,
+) -> RedisAddress:
+    """What the URL means, or `ConfigurationError`. ``cluster`` is what holds where the URL has no ``?cluster=``."""
+    shown = hide_secrets(url)
+    try:
+        parts = urlsplit(url)
+        if "@" in parts.path + parts.fragment:
+            raise ValueError("a password that was not encoded: a part of it would be taken for the host")
+        connection_class = _CONNECTIONS[parts.scheme]
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        cluster = _yes(query.pop("cluster", "yes" if cluster else "no"))
+        user, at, hosts = parts.netloc.rpartition("@")
+        nodes = () if parts.scheme == "unix" else tuple(_node(host) for host in hosts.split(","))
+        if len(nodes) > 1 and not cluster:
+            raise ValueError("several hosts are for a cluster")
+        if nodes:  # of a socket nothing is taken away, and its URL does not survive the round trip
+            url = urlunsplit(parts._replace(netloc=user + at + hosts.partition(",")[0], query=urlencode(query)))
+        options = _options(url, connection_class, connect_timeout, operation_timeout)
+        if connection_class is not _UnixConnection:
+            options["address_map"] = _mapped(address_map)
+        if connection_class is _TlsConnection:
+            _verify(options, ca_file)
+        if cluster and (connection_class is _UnixConnection or options.get("db")):
+            raise ValueError("a cluster has neither a socket nor databases")
+        limit = options.pop("max_connections", 2**31)
+        address = RedisAddress(shown, cluster, nodes, connection_class, options, limit)
+        address.pool().make_connection()
+    except (KeyError, ValueError, TypeError, redis.RedisError):
+        # The driver's text can quote parts of the URL, and so a password: the cause is left out on purpose.
+        raise ConfigurationError(
+            f"{shown} is no usable Redis URL; write redis://HOST:PORT/DB, rediss://... for TLS, "
+            "redis(s)://HOST:PORT,HOST:PORT?cluster=true for a cluster (which has no DB) or unix:///PATH.sock, "
+            "and in a password / as %2F, @ as %40 and # as %23"
+        ) from None
+    if ca_file and connection_class is _TcpConnection:
+        raise ConfigurationError(f"REDIS_CA_FILE is for TLS, but {shown} is without; write rediss://")
+    return address
+
+
+def _options(url: str, connection_class: type[Any], connect_timeout: float, operation_timeout: float) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "socket_connect_timeout": connect_timeout,
+        "socket_timeout": operation_timeout,
+        "socket_keepalive": True,
+        **parse_url(url),  # type: ignore[no-untyped-call]
+        # What the query of the URL does not change. Protocol 2 needs no greeting round trip.
+        "retry": Retry(NoBackoff(), 0),
+        "retry_on_timeout": False,
+        "retry_on_error": [],
+        "protocol": 2,
+        "decode_responses": False,
+        "health_check_interval": IDLE_CHECK_SECONDS,
+    }
+    if connection_class is _UnixConnection:
+        options.pop("socket_keepalive")
+    return {name: value for name, value in options.items() if name not in ("connection_class", "host", "port")}
+
+
+def _verify(options: dict[str, Any], ca_file: str) -> None:
+    """Certificates and host names are verified unless the URL says otherwise. A file that holds no CA is told at once."""
+    required = options.setdefault("ssl_cert_reqs", "required")
+    options.setdefault("ssl_check_hostname", required != "none")
+    if ca_file:
+        options.setdefault("ssl_ca_certs", ca_file)
+    named = options.get("ssl_ca_certs")
+    if named is None:
+        return
+    try:
+        ssl.create_default_context(cafile=named)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigurationError(
+            f"the CA file {named} of Redis (REDIS_CA_FILE or ?ssl_ca_certs=) cannot be used: {error}"
+        ) from error
+
+
+def _node(host: str) -> Address:
+    pieces = urlsplit(f"//{host}")
+    return pieces.hostname or "localhost", pieces.port or DEFAULT_PORT
+
+
+def _mapped(text: str) -> dict[Address, Address]:
+    """``a:1=b:2,c:3=d:4``: what is announced as a:1 is reached at b:2."""
+    pairs = [entry.split("=") for entry in text.split(",") if entry.strip()]
+    return {_node(announced.strip()): _node(reached.strip()) for announced, reached in pairs}
+
+
+def map_text(address_map: Mapping[Address, Address]) -> str:
+    """The text that `read_address` takes for this map."""
+    return ",".join(f"{_shown(named)}={_shown(reached)}" for named, reached in address_map.items())
+
+
+def _shown(address: Address) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _yes(text: str) -> bool:
+    answers = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    return answers[text.lower()]
+
+
+def exchange(pool: redis.ConnectionPool, command: Command, *, asking: bool = False) -> Any:
+    """Send one command and return the server's plain answer.
+
+    The short way to the wire: without redis-py's retries and conversions, which nothing here uses, it costs less than
+    ``redis.Redis`` itself, and that pays for the checks of an adapter. ``asking`` is what a cluster wants to hear first from
+    a client that it sent on for this once.
+    """
+    connection = _taken(pool)
+    try:
+        if asking:
+            connection.send_command("ASKING")
+            connection.read_response()
+        connection.send_command(*command)
+        return connection.read_response()
+    except ReadOnlyError:
+        # What was the primary is a replica now: only a new connection asks again which address the name stands for.
+        connection.disconnect()
+        pool.disconnect(inuse_connections=False)
+        raise
+    except ResponseError:
+        raise  # an answer like any other: the connection is fine
+    except BaseException:
+        # Interrupted in between, say: an answer that is still to come must not meet the next command.
+        connection.disconnect()
+        raise
+    finally:
+        pool.release(connection)
+
+
+def _taken(pool: redis.ConnectionPool) -> Any:
+    try:
+        return pool.get_connection()
+    except (NotSentError, AuthenticationError, AuthorizationError, BusyLoadingError):
+        raise
+    except redis.ConnectionError as error:  # no more connections are allowed by the URL
+        raise NotSentError(str(error)) from error
