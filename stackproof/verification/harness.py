@@ -65,6 +65,10 @@ def _built_in(target: Target, settings: Settings) -> dict[str, Any]:
         return around(target.concern, target.server, settings, namespace)
 
     harness: dict[str, Any] = {"make_backend": make_backend, "around": look_around, "hands_namespace_on": True}
+    read = None if service is None else service.delivered
+    if service is not None and read is not None:
+        harness["delivered"] = lambda _, namespace: read(settings, namespace)
+        harness["delivery_seconds"] = service.delivery_seconds
     if service is not None or target.server in NOWHERE:
         harness["make_unreachable"] = make_unreachable
     if service is not None or target.server in VARIABLES:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -17,6 +17,7 @@ from stackproof.servers.http_faults import (
 )
 from stackproof.targets import Target
 
+from .cloudwatch import delivered_lines
 from .faulty import SHORT, HttpFaults, HttpWords
 
 HTTP_PORT = 80
@@ -30,6 +31,10 @@ class HttpService:
 
     words: HttpWords
     variable: str = "AWS_ENDPOINT_URL"
+    delivered: Callable[[Settings, str], list[str]] | None = None
+    """Of logs: the lines that have arrived there for a namespace."""
+    delivery_seconds: float = 0.0
+    """Of logs: how long one may take until it is there."""
 
     def through(self, settings: Settings) -> tuple[HttpFaults, dict[str, str]]:
         """Proxies in front of it, and the variables that lead through them, with short time limits.
@@ -53,7 +58,9 @@ _SERVICES: Mapping[tuple[str, str], HttpService] = {
     ("interactions", "dynamodb"): HttpService(
         HttpWords(Throttled(DYNAMODB_THROTTLED), UnprocessedItems(), ShortPages(limit=SHORT_PAGE, empty=True))
     ),
-    ("logs", "cloudwatch"): HttpService(HttpWords(Throttled(LOGS_THROTTLED))),
+    ("logs", "cloudwatch"): HttpService(
+        HttpWords(Throttled(LOGS_THROTTLED)), delivered=delivered_lines, delivery_seconds=10.0
+    ),
 }
 """Concern and name of a backend -> its service."""
 
