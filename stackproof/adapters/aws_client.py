@@ -252,7 +252,7 @@ class AwsClient:
         if cut or over:
             raise failed
         if code_of(failed) in THROTTLED and attempts < self.place.attempts:
-            return random.random() * THROTTLED_PAUSE * 2 ** (attempts - 1)  # noqa: S311 - jitter
+            return random.uniform(0.0, THROTTLED_PAUSE * 2.0 ** (attempts - 1))  # noqa: S311 - jitter
         return None
 
     def _close_idle(self) -> None:
@@ -340,7 +340,7 @@ def _share_endpoint_rules(client: Any) -> None:
     Nothing public names it; where it has another name, clients merely leave some answers in its (bounded) memory.
     """
     resolver = getattr(client, "_ruleset_resolver", None)
-    if getattr(resolver, "_provider", None) is not None:
+    if resolver is not None and getattr(resolver, "_provider", None) is not None:
         place = (client.meta.service_model.service_name, client.meta.partition)
         resolver._provider = _endpoint_rules.setdefault(place, resolver._provider)
 

@@ -254,6 +254,14 @@ BUILT_IN = (
         summary="one line of JSON a record on stderr or stdout",
     ),
     BackendEntry(
+        "logs",
+        "cloudwatch",
+        "stackproof.adapters.logs.cloudwatch:CloudWatchHandler",
+        extra="aws",
+        server="aws",
+        summary="Amazon CloudWatch Logs: batches, sent by a thread",
+    ),
+    BackendEntry(
         "logs", "memory", "stackproof.adapters.logs.memory:MemoryLogHandler", summary="the reference, in this process"
     ),
 )

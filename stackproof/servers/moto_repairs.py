@@ -16,7 +16,7 @@ from typing import Any
 
 
 def repair() -> None:
-    """From now on this process's moto answers one request after the other, and a failed transaction undoes its own writes only."""
+    """From now on this moto answers one request after the other, and a failed transaction undoes its own writes only."""
     _answer_one_after_the_other()
     _undo_what_was_done()
 

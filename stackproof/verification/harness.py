@@ -16,6 +16,7 @@ from stackproof.interfaces import ConfigurationError
 from stackproof.targets import Target, load_object, parse_target
 
 from .around import around
+from .cloudwatch import DELIVERY_SECONDS, delivered_lines
 from .faults import ProxiedFaults, Way, behind, way_to
 from .plan import PlannedTarget
 
@@ -47,7 +48,10 @@ def _built_in(target: Target, settings: Settings) -> dict[str, Any]:
     def look_around(_: Any, namespace: str) -> Around | None:
         return around(target.concern, target.server, settings, namespace, target.spec)
 
-    harness = {"make_backend": make_backend, "around": look_around, "hands_namespace_on": True}
+    harness: dict[str, Any] = {"make_backend": make_backend, "around": look_around, "hands_namespace_on": True}
+    if target.name == "logs=cloudwatch":
+        harness["delivered"] = lambda _, namespace: delivered_lines(settings, namespace)
+        harness["delivery_seconds"] = DELIVERY_SECONDS
     way = way_to(target)
     return harness if way is None else {**harness, **_on_the_way(target, settings, way)}
 

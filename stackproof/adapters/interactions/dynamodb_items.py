@@ -169,7 +169,7 @@ class Kept:
             channel=text["channel"],
             period_type=PeriodType(text["period_type"]),
             period_key=text["period_key"],
-            **{name: int(number[name]) for name in _COUNTERS},  # type: ignore[arg-type]
+            **{name: int(number[name]) for name in _COUNTERS},
             total_value=Decimal(number["total_value"]),
             last_contact_at=datetime.fromisoformat(text["last_contact_at"]),
             last_outcome=text["last_outcome"],

@@ -10,8 +10,8 @@ from typing import Self
 from stackproof.adapters.settings import Settings
 from stackproof.interfaces import ConfigurationError
 
-from .fields import DEFAULT_RECORD_BYTES, line_of
-from .handler import LineHandler, TextStream
+from .fields import DEFAULT_RECORD_BYTES
+from .handler import LineHandler, TextStream, say_on_stderr
 
 STANDARD_STREAMS = ("stderr", "stdout")
 
@@ -58,7 +58,7 @@ class ConsoleJsonHandler(LineHandler):
         stream = settings.get("LOG_STREAM", "stderr").lower()
         if stream not in STANDARD_STREAMS:
             raise ConfigurationError(f"LOG_STREAM={stream!r} is unknown; known are {', '.join(STANDARD_STREAMS)}")
-        return cls(stream=stream, level=_level(settings.get("LOG_LEVEL", "INFO")), namespace=namespace)
+        return cls(stream=stream, level=level_of(settings.get("LOG_LEVEL", "INFO")), namespace=namespace)
 
     @property
     def stream(self) -> TextStream | None:
@@ -83,8 +83,7 @@ class ConsoleJsonHandler(LineHandler):
             return
         self._reported = True
         text = f"log records are being dropped, the stream of {type(self).__name__} failed: {type(error).__name__}"
-        line = line_of(logging.makeLogRecord({"name": __name__, "levelname": "ERROR", "msg": text}))
-        _say(line + "\n", unless=self.stream)
+        say_on_stderr(text, unless=self.stream)
 
     def flush(self) -> None:
         """Flush the stream. Records are flushed one by one anyway, so that a failure here loses nothing new."""
@@ -98,19 +97,7 @@ class ConsoleJsonHandler(LineHandler):
                 self.failed(error)
 
 
-def _say(line: str, unless: TextStream | None) -> None:
-    """Write to the first standard error that works and is not the stream that just failed; to none where none does."""
-    for stream in (sys.stderr, sys.__stderr__):
-        if stream is not None and stream is not unless:
-            try:
-                stream.write(line)
-                stream.flush()
-            except Exception:  # noqa: BLE001, S112 - nothing is left to tell it to; `dropped` has the number
-                continue
-            return
-
-
-def _level(text: str) -> int:
+def level_of(text: str) -> int:
     """A level by name or by number."""
     if text.isdecimal():
         return int(text)

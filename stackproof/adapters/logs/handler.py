@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from contextlib import nullcontext
 from dataclasses import replace
@@ -41,14 +42,26 @@ class LineHandler(logging.Handler):
         if max_record_bytes < SMALLEST_RECORD_BYTES:
             raise ConfigurationError(f"max_record_bytes={max_record_bytes} is less than {SMALLEST_RECORD_BYTES}")
         self.capabilities = replace(self.capabilities, max_record_bytes=max_record_bytes)
-        self.dropped = 0
-        """How many records were given up, ever."""
+        self._dropped_here = 0
         self._open = True
         self._this_thread = _ThisThread()
+
+    @property
+    def dropped(self) -> int:
+        """How many records were given up, ever."""
+        return self._dropped_here + self.given_up_later()
+
+    @dropped.setter
+    def dropped(self, number: int) -> None:
+        self._dropped_here = number
 
     def write_line(self, line: str) -> None:
         """Hand over one line (without its end). Called by one thread at a time; what it raises makes the record dropped."""
         raise NotImplementedError
+
+    def given_up_later(self) -> int:
+        """How many records were given up after `write_line` had taken them."""
+        return 0
 
     def failed(self, error: Exception) -> None:
         """Told about each record that was dropped because of an error, under the lock. Must not log."""
@@ -76,7 +89,7 @@ class LineHandler(logging.Handler):
 
     def _deliver(self, line: str, problem: Exception | None) -> None:
         if not self._open or self._this_thread.writing:  # closed; or the destination itself logs while it is written to
-            self.dropped += 1
+            self._dropped_here += 1
             return
         self._this_thread.writing = True
         try:
@@ -84,7 +97,7 @@ class LineHandler(logging.Handler):
                 raise problem
             self.write_line(line)
         except Exception as error:  # noqa: BLE001 - whatever the destination raises: counted, reported, never passed on
-            self.dropped += 1
+            self._dropped_here += 1
             self.failed(error)
         finally:
             self._this_thread.writing = False
@@ -96,3 +109,19 @@ class LineHandler(logging.Handler):
                 self.flush()
                 self._open = False
         super().close()
+
+
+def say_on_stderr(text: str, unless: TextStream | None = None) -> None:
+    """Tell about a handler's own trouble, as a line of JSON like any other, on standard error as it is or as it was.
+
+    Not on the stream that just failed; and where none works there is nobody left to tell: `dropped` has the number.
+    """
+    line = line_of(logging.makeLogRecord({"name": __name__, "levelname": "ERROR", "msg": text})) + "\n"
+    for stream in (sys.stderr, sys.__stderr__):
+        if stream is not None and stream is not unless:
+            try:
+                stream.write(line)
+                stream.flush()
+            except Exception:  # noqa: BLE001, S112 - see above
+                continue
+            return
