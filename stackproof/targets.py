@@ -35,6 +35,39 @@ STACKS = (
         {"interactions": "postgres", "events": "redis", "search": "postgres", "cache": "redis", "logs": "console"},
     ),
     Stack(
+        "startup-aws",
+        "PostgreSQL for interactions and search, EventBridge, Upstash Redis, CloudWatch logs",
+        {
+            "interactions": "postgres",
+            "events": "eventbridge",
+            "search": "postgres",
+            "cache": "upstash",
+            "logs": "cloudwatch",
+        },
+    ),
+    Stack(
+        "growth-aws",
+        "DynamoDB, MSK, OpenSearch, ElastiCache in cluster mode, CloudWatch logs",
+        {
+            "interactions": "dynamodb",
+            "events": "msk",
+            "search": "opensearch",
+            "cache": "elasticache",
+            "logs": "cloudwatch",
+        },
+    ),
+    Stack(
+        "enterprise",
+        "ScyllaDB, MSK, OpenSearch, ElastiCache in cluster mode, CloudWatch logs",
+        {
+            "interactions": "scylla",
+            "events": "msk",
+            "search": "opensearch",
+            "cache": "elasticache",
+            "logs": "cloudwatch",
+        },
+    ),
+    Stack(
         "memory",
         "the references, in one process: what the contracts mean, without any server",
         {"interactions": "memory", "events": "memory", "search": "memory", "cache": "memory", "logs": "memory"},

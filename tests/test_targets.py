@@ -50,7 +50,7 @@ def test_a_target_has_one_name(text: str, name: str, server: str) -> None:
         ("cache=", "must look like CONCERN=SPEC"),
         ("=redis", "'' is not a concern; known are: interactions"),
         ("cache=nonsense", "--backend cache='nonsense' is not a known backend of cache; known are: redis"),
-        ("events=postgres", "is not a known backend of events; known are: redis, memory, memory-log"),
+        ("events=postgres", "is not a known backend of events; known are: redis, kafka"),
     ],
 )
 def test_what_is_no_target_says_what_would_be(text: str, sentence: str) -> None:

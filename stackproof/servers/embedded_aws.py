@@ -21,6 +21,8 @@ SCRIPT = Path(__file__).with_name("moto_server.py")
 PACKAGES = ("moto", "flask", "flask_cors")
 ANSWER_SECONDS = 5.0
 REGION = "us-east-1"
+REPAIRED = {"repaired here": "one request after the other; a failed transaction undoes its own writes only"}
+"""What `moto_repairs` changes, so that a certificate says which emulator it was."""
 ACCESS_KEY = "AKIASTACKPROOF000000"
 
 
@@ -48,7 +50,7 @@ class EmbeddedAws(EmbeddedServer):
 
     def facts(self) -> Mapping[str, str]:
         """Return what an emulator does not do."""
-        return {"durability": "none: in memory", "throttling": "never", "permissions": "not checked"}
+        return {"durability": "none: in memory", "throttling": "never", "permissions": "not checked", **REPAIRED}
 
     def _set_up(self, run: Run, folder: Path) -> None:
         found = [_origin(name) for name in PACKAGES]

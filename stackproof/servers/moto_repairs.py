@@ -9,6 +9,7 @@ look as if it lost writes (moto 5.2.5).
 from __future__ import annotations
 
 import copy
+import importlib
 import threading
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace
@@ -22,9 +23,8 @@ def repair() -> None:
 
 
 def _answer_one_after_the_other() -> None:
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication
-
-    serve, turn = DomainDispatcherApplication.__call__, threading.Lock()
+    application: Any = importlib.import_module("moto.moto_server.werkzeug_app").DomainDispatcherApplication
+    serve, turn = application.__call__, threading.Lock()
 
     def serve_alone(self: Any, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         with turn:
@@ -34,14 +34,14 @@ def _answer_one_after_the_other() -> None:
             finally:
                 getattr(answer, "close", lambda: None)()
 
-    DomainDispatcherApplication.__call__ = serve_alone
+    application.__call__ = serve_alone
 
 
 def _undo_what_was_done() -> None:
-    import moto.dynamodb.models as models
     from moto.dynamodb.models.dynamo_type import DynamoType
     from moto.dynamodb.models.table import Table
 
+    models: Any = importlib.import_module("moto.dynamodb.models")
     # Of tables its transactions make no copies any more; putting one "back" then changes nothing.
     models.copy = SimpleNamespace(deepcopy=lambda thing: thing if isinstance(thing, Table) else copy.deepcopy(thing))
     transact = models.DynamoDBBackend.transact_write_items
