@@ -47,8 +47,9 @@ def test_nodes_are_dialled_where_the_map_says() -> None:
     assert [str(node) for node in hosts.endpoints()] == ["a:1", "b:9042", "::1:3"], "contact points are as given"
 
 
-def test_nodes_that_tell_no_port_have_that_of_the_first_contact_point() -> None:
-    factory = NodeFactory(Addresses.parse("V", "a:7", "", 9042, certificate_name="db.example"))
+def test_nodes_that_tell_no_port_have_that_of_a_contact_point() -> None:
+    factory = NodeFactory(Addresses.parse("V", "a:7,10.0.0.8:6", "", 9042, certificate_name="db.example"))
+    assert factory.create({"peer": "10.0.0.8", "rpc_address": "10.0.0.8"}).port == 6
     node = factory.create({"peer": "10.0.0.9", "rpc_address": "10.0.0.9"})
     assert (node.address, node.port) == ("10.0.0.9", 7)
     assert node.ssl_options == {"server_hostname": "db.example"}
@@ -98,6 +99,8 @@ def test_texts_are_one_line_of_words() -> None:
         "no node can be reached of the cluster at a:1: [Errno 111] Connection refused;"
         " write timeout (CAS, 1 of 2 replicas answered)"
     )
+    several = NoHostAvailable("Unable to connect", ["10.0.0.1", "10.0.0.2"])  # a list where no pool could be made
+    assert str(translated(several, "here", writes=False)).endswith("no connection to 10.0.0.1, 10.0.0.2")
     assert "tablets = {'enabled': false}" in str(translated(InvalidRequest("no LWT with tablets"), "here", writes=True))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -193,6 +194,22 @@ def test_a_frozen_server_is_given_up_in_time_and_met_again(make: Make) -> None:
         while not store.ping() and time.monotonic() < until:
             time.sleep(0.05)
         assert store.ping()
+
+
+def test_contact_points_that_say_nothing_share_one_time_limit() -> None:
+    """They accept connections and never answer, as frozen servers do; the one that lives is found among them."""
+    dead = [socket.create_server((f"127.0.0.{n}", 0)) for n in (2, 3, 4)]
+    try:
+        points = ["{}:{}".format(*each.getsockname()) for each in dead]
+        for hosts, alive in ((points, False), ([*points, variables()["SCYLLA_CONTACT_POINTS"]], True)):
+            settings = {**variables(), "SCYLLA_CONTACT_POINTS": ",".join(hosts), "STACKPROOF_CONNECT_TIMEOUT": "4"}
+            with ScyllaInteractionStore.from_settings(Settings(settings)) as store:
+                began = time.monotonic()
+                assert store.ping() is alive
+                assert time.monotonic() - began < 7.0
+    finally:
+        for each in dead:
+            each.close()
 
 
 def test_a_closed_port_is_told_without_a_password() -> None:

@@ -52,10 +52,9 @@ class Addresses:
             instead[known] = _address(variable, there, port)
         return cls(points, instead, certificate_name)
 
-    @property
-    def port(self) -> int:
-        """The port of nodes that do not tell theirs: the one of the first contact point."""
-        return self.contact_points[0].port
+    def port_of(self, host: str) -> int:
+        """The port of a node that does not tell its own (most do not): of the contact point of that host, or of the first."""
+        return next((point.port for point in self.contact_points if point.host == host), self.contact_points[0].port)
 
     def dialled(self, node: Address) -> Address:
         """Where a node is dialled that calls itself so."""
@@ -102,6 +101,6 @@ class NodeFactory(EndPointFactory):  # type: ignore[misc]
 
     def create(self, row: Mapping[str, Any]) -> Node:
         """The address of the node of a row of ``system.local`` or ``system.peers``."""
-        port = _NodeInfo.get_broadcast_rpc_port(row) or self._addresses.port
-        node = Address(_NodeInfo.get_broadcast_rpc_address(row), port)
+        host = _NodeInfo.get_broadcast_rpc_address(row)
+        node = Address(host, _NodeInfo.get_broadcast_rpc_port(row) or self._addresses.port_of(host))
         return Node(self._addresses.dialled(node), self._addresses.certificate_name)

@@ -38,6 +38,7 @@ PROTOCOL = 4
 PAGE_ROWS = 5_000
 """Rows that a server is asked for at once."""
 RECONNECT_SECONDS = 0.5
+_LEAST_SECONDS = 0.05
 DRIVER_ERRORS = (DriverException, NoHostAvailable, ConnectionException, ErrorMessage, OSError)
 
 Rows = Sequence[tuple[Any, ...]]
@@ -78,6 +79,33 @@ class Access:
         return TokenAwarePolicy(DCAwareRoundRobinPolicy(self.datacenter))
 
 
+class _BoundedCluster(Cluster):  # type: ignore[misc]
+    """The driver tries every contact point, and then all of them again, each with the full time limit: here they share one."""
+
+    _until: float | None = None
+    """When the first connection has to be there; None once it is."""
+    _limit = 5.0
+
+    @property
+    def connect_timeout(self) -> float:
+        """Seconds for the connection that is made next."""
+        if self._until is None:
+            return self._limit
+        share = self._limit / len(self.contact_points)
+        return max(_LEAST_SECONDS, min(share, self._until - time.monotonic()))
+
+    @connect_timeout.setter
+    def connect_timeout(self, seconds: float) -> None:
+        self._limit = seconds
+
+    def connect_in_time(self) -> Session:
+        """Connect within one time limit in all."""
+        self._until = time.monotonic() + self._limit
+        session = self.connect()
+        self._until = None
+        return session
+
+
 @dataclass(slots=True)
 class _Link:
     """The driver's objects, and the statements that were prepared with them."""
@@ -102,7 +130,8 @@ os.register_at_fork(after_in_child=_after_fork)
 class CqlClient:
     """One driver session, made on first use.
 
-    ``connect_timeout`` bounds each connection that is made, ``operation_timeout`` each answer. The driver tells a dead node by
+    ``connect_timeout`` bounds the first connection, whatever the number of contact points, and each later one;
+    ``operation_timeout`` bounds each answer. The driver tells a dead node by
     its heartbeats, and tries it again every half second. After a fork the child connects anew.
     """
 
@@ -272,9 +301,9 @@ class CqlClient:
             request_timeout=access.operation_timeout,
             row_factory=tuple_factory,
         )
-        cluster = Cluster(
+        cluster = _BoundedCluster(
             access.addresses.endpoints(),
-            port=access.addresses.port,
+            port=access.addresses.contact_points[0].port,
             endpoint_factory=NodeFactory(access.addresses),
             protocol_version=PROTOCOL,
             execution_profiles={EXEC_PROFILE_DEFAULT: profile},
@@ -290,7 +319,7 @@ class CqlClient:
             token_metadata_enabled=not access.managed,
         )
         try:
-            session = cluster.connect()
+            session = cluster.connect_in_time()
         except BaseException as error:
             cluster.shutdown()
             if isinstance(error, NoHostAvailable):

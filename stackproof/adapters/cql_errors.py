@@ -73,8 +73,7 @@ def told(error: Exception) -> str:
     """What happened, in one line: the driver's own texts hold object addresses and dictionaries."""
     match error:
         case NoHostAvailable():
-            reasons = {told(reason) for reason in error.errors.values() if isinstance(reason, Exception)}
-            return "; ".join(sorted(reasons)) or "none is up"
+            return _reasons(error.errors)
         case OperationTimedOut():
             return "no answer within the operation timeout"
         case WriteTimeout():
@@ -89,6 +88,16 @@ def told(error: Exception) -> str:
         case ErrorMessage():
             return f"{error.summary}: {error.message}".splitlines()[0]
     return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _reasons(errors: object) -> str:
+    """The driver gives a dictionary, or where it could make no pool the list of hosts alone."""
+    if isinstance(errors, dict):
+        return (
+            "; ".join(sorted({told(reason) for reason in errors.values() if isinstance(reason, Exception)}))
+            or "none is up"
+        )
+    return f"no connection to {', '.join(map(str, errors))}" if isinstance(errors, list) else "none is up"
 
 
 def is_broken_connection(error: BaseException | None) -> bool:
