@@ -7,6 +7,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,8 +25,11 @@ from cassandra import (
 from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionException, ConnectionShutdown
 from cassandra.policies import RetryPolicy
+from cassandra.protocol import OverloadedErrorMessage
 
+from stackproof.adapters import cql_client
 from stackproof.adapters.cql_addresses import Address, Addresses, NodeFactory
+from stackproof.adapters.cql_client import ATTEMPTS, Access, CqlClient, Statement
 from stackproof.adapters.cql_errors import RetryReadsOnce, is_broken_connection, translated
 from stackproof.adapters.interactions.scylla import ScyllaInteractionStore
 from stackproof.adapters.settings import Settings
@@ -118,6 +122,90 @@ def test_only_reads_are_sent_again_and_once() -> None:
     assert policy.on_write_timeout(write, 6, WriteType.CAS, 2, 1, retry_num=0) == fail
     assert is_broken_connection(error)
     assert not is_broken_connection(OperationTimedOut())
+
+
+# Sending again
+
+OVERLOADED = OverloadedErrorMessage(0x1001, "busy", {})
+CUT = ConnectionShutdown("cut")
+WRITE = Statement("INSERT", writes=True)
+READ = Statement("SELECT")
+
+
+def client(monkeypatch: pytest.MonkeyPatch, *outcomes: Any, managed: bool = False) -> tuple[CqlClient, list[float]]:
+    """A client whose attempts end so, and the moments of its attempts on a clock that only its pauses move."""
+    clock, attempts, left = [0.0], [], list(outcomes)
+    access = Access(Addresses.parse("V", "host", "", 9042), technology="nobody", managed=managed)
+    made = CqlClient(access)
+
+    def run(statement: Statement, *_: Any) -> Any:
+        attempts.append(clock[0])
+        outcome = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(outcome, Exception):
+            raise translated(outcome, "here", writes=statement.writes) from outcome
+        return outcome
+
+    def sleep(seconds: float) -> None:
+        clock[0] += seconds
+
+    monkeypatch.setattr(made, "_run", run)
+    monkeypatch.setattr(cql_client, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep))
+    return made, attempts
+
+
+def test_a_refused_statement_comes_again_after_growing_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, attempts = client(monkeypatch, OVERLOADED, OVERLOADED, OVERLOADED, "done")
+    assert made._patiently(WRITE, ()) == "done"
+    pauses = [after - before for before, after in pairwise(attempts)]
+    assert len(pauses) == 3
+    for number, pause in enumerate(pauses):
+        assert 0.01 * 2**number <= pause <= 0.02 * 2**number
+
+
+@pytest.mark.parametrize(("statement", "said"), [(WRITE, IndeterminateError), (READ, UnavailableError)])
+def test_refusals_that_do_not_end_are_given_up_in_time(
+    statement: Statement, said: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, attempts = client(monkeypatch, OVERLOADED)
+    with pytest.raises(said):
+        made._patiently(statement, ())
+    assert 5 < len(attempts) <= ATTEMPTS
+    assert attempts[-1] < made.access.operation_timeout
+
+
+def test_a_write_whose_connection_broke_comes_again_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, attempts = client(monkeypatch, CUT, "done")
+    assert made._patiently(WRITE, ()) == "done"
+    made, attempts = client(monkeypatch, CUT)
+    with pytest.raises(IndeterminateError):
+        made._patiently(WRITE, ())
+    assert len(attempts) == 2
+    made, attempts = client(monkeypatch, CUT)
+    with pytest.raises(UnavailableError):
+        made._patiently(READ, ())
+    assert len(attempts) == 1, "the driver has repeated it already"
+
+
+def test_what_may_be_applied_stays_so_whatever_the_next_attempt_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, attempts = client(monkeypatch, CUT, NoHostAvailable("none", {}))
+    with pytest.raises(IndeterminateError) as caught:
+        made._patiently(WRITE, ())
+    assert isinstance(caught.value.__cause__, NoHostAvailable | ConnectionShutdown)
+    assert len(attempts) == 2
+
+
+def test_only_of_a_managed_service_a_reported_time_out_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for statement, error in ((WRITE, timeout(WriteType.CAS)), (READ, READ_TIMEOUT)):
+        made, attempts = client(monkeypatch, error, "done", managed=True)
+        assert made._patiently(statement, ()) == "done"
+        made, attempts = client(monkeypatch, error, "done")
+        with pytest.raises((IndeterminateError, OperationTimeoutError)):
+            made._patiently(statement, ())
+        assert len(attempts) == 1
+    made, attempts = client(monkeypatch, OperationTimedOut(), "done", managed=True)
+    with pytest.raises(OperationTimeoutError):
+        made._patiently(READ, ())
+    assert len(attempts) == 1, "nothing was said: the caller's time is over"
 
 
 # TLS

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
+import random
 import ssl
 import threading
 import time
@@ -30,7 +32,7 @@ from cassandra.query import tuple_factory
 from stackproof.interfaces import BackendError, ClosedError, ConfigurationError, IndeterminateError
 
 from .cql_addresses import Addresses, NodeFactory
-from .cql_errors import RetryReadsOnce, is_broken_connection, translated
+from .cql_errors import RetryReadsOnce, is_broken_connection, is_refusal, translated
 from .cql_fork import connections_of, forget, forget_event_loop
 
 PROTOCOL = 4
@@ -39,6 +41,11 @@ PAGE_ROWS = 5_000
 """Rows that a server is asked for at once."""
 RECONNECT_SECONDS = 0.5
 _LEAST_SECONDS = 0.05
+ATTEMPTS = 12
+"""How often a statement that is refused for the moment is sent at most, if the operation timeout allows it."""
+FIRST_PAUSE = 0.02
+LONGEST_PAUSE = 1.0
+"""Seconds. Pauses double from the first to the longest, each shortened by a part that is drawn."""
 DRIVER_ERRORS = (DriverException, NoHostAvailable, ConnectionException, ErrorMessage, OSError)
 
 Rows = Sequence[tuple[Any, ...]]
@@ -53,7 +60,7 @@ class Statement:
 
     cql: str
     writes: bool = False
-    """It changes something. All writes of ours may be repeated, but only by who knows that the first one may be applied."""
+    """It changes something. All writes of ours do the same when they are sent twice."""
     conditional: bool = False
     """It is a lightweight transaction (``IF ...``)."""
 
@@ -160,31 +167,18 @@ class CqlClient:
             self._running.discard(mark)
 
     def read(self, statement: Statement, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
-        """All rows, over all of the server's pages; each page has the operation timeout."""
+        """All rows, over all of the server's pages, empty ones among them; each page has the operation timeout."""
         state: bytes | None = None
         while True:
-            result = self._run(statement, parameters, state)
+            result = self._patiently(statement, parameters, state)
             yield from result.current_rows
             state = result.paging_state
             if state is None:
                 return
 
     def write(self, statement: Statement, parameters: Sequence[Any] = ()) -> dict[str, Any]:
-        """Send a write that does the same when it is sent twice; the first row of the answer.
-
-        Where the connection breaks under it, it is sent once more, over another connection.
-        """
-        deadline = time.monotonic() + self.access.operation_timeout
-        try:
-            result = self._run(statement, parameters)
-        except IndeterminateError as error:
-            left = deadline - time.monotonic()
-            if not is_broken_connection(error.__cause__) or left <= 0:
-                raise
-            try:
-                result = self._run(statement, parameters, timeout=left)
-            except BackendError as second:
-                raise error from second.__cause__  # the first one may be applied, whatever the second one says
+        """Send a write that does the same when it is sent twice; the first row of the answer."""
+        result = self._patiently(statement, parameters)
         rows = result.current_rows
         return dict(zip(result.column_names, rows[0], strict=True)) if rows else {}
 
@@ -233,14 +227,40 @@ class CqlClient:
 
     # How it is done
 
-    def _run(
-        self, statement: Statement, parameters: Sequence[Any], state: bytes | None = None, timeout: float | None = None
-    ) -> Any:
+    def _patiently(self, statement: Statement, parameters: Sequence[Any], state: bytes | None = None) -> Any:
+        """Send a statement again, within the operation timeout: at once and once where the connection broke under it (of reads
+        the driver itself takes care), after pauses where the server refused for the moment.
+
+        What may be applied after one attempt may be so after the next one fails, whatever that says.
+        """
+        deadline = time.monotonic() + self.access.operation_timeout
+        doubt: BackendError | None = None
+        for attempt in itertools.count():
+            try:
+                return self._run(statement, parameters, state, max(_LEAST_SECONDS, deadline - time.monotonic()))
+            except BackendError as error:
+                doubt = doubt or (error if isinstance(error, IndeterminateError) else None)
+                pause = self._pause_after(error.__cause__, attempt, statement)
+                if pause is None or time.monotonic() + pause >= deadline:
+                    if doubt is None or doubt is error:
+                        raise
+                    raise doubt from error.__cause__
+            time.sleep(pause)
+        raise AssertionError("unreachable")
+
+    def _pause_after(self, cause: BaseException | None, attempt: int, statement: Statement) -> float | None:
+        """Seconds until a statement is sent again; None: it is not."""
+        if attempt == 0 and statement.writes and is_broken_connection(cause):
+            return 0.0
+        if attempt < ATTEMPTS - 1 and is_refusal(cause, self.access.managed):
+            longest = min(LONGEST_PAUSE, FIRST_PAUSE * float(2**attempt))
+            return random.uniform(0.5, 1.0) * longest  # noqa: S311 - jitter
+        return None
+
+    def _run(self, statement: Statement, parameters: Sequence[Any], state: bytes | None, timeout: float) -> Any:
         def execute(link: _Link) -> Any:
             prepared = self._prepared(link, statement)
-            future = link.session.execute_async(
-                prepared.bind(parameters), timeout=timeout or self.access.operation_timeout, paging_state=state
-            )
+            future = link.session.execute_async(prepared.bind(parameters), timeout=timeout, paging_state=state)
             return future.result()
 
         return self._guarded(execute, statement)

@@ -21,7 +21,7 @@ from cassandra import (
 from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionException
 from cassandra.policies import RetryPolicy
-from cassandra.protocol import ErrorMessage, IsBootstrappingErrorMessage
+from cassandra.protocol import ErrorMessage, IsBootstrappingErrorMessage, OverloadedErrorMessage
 
 from stackproof.interfaces import (
     BackendError,
@@ -103,6 +103,17 @@ def _reasons(errors: object) -> str:
 def is_broken_connection(error: BaseException | None) -> bool:
     """Whether the connection broke while a statement was on its way."""
     return isinstance(error, ConnectionException)
+
+
+def is_refusal(error: BaseException | None, managed: bool) -> bool:
+    """Whether the server answered that it does not want to, for the moment.
+
+    A managed service tells that a table or a partition is at its throughput by a time-out that the *server* reports
+    (https://repost.aws/knowledge-center/keyspaces-resolve-timeout-exceptions).
+    """
+    if isinstance(error, OverloadedErrorMessage | IsBootstrappingErrorMessage | RateLimitReached):
+        return True
+    return managed and isinstance(error, ReadTimeout | WriteTimeout)
 
 
 def _names_no_table(error: Exception) -> bool:

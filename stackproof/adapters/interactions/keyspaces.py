@@ -32,7 +32,8 @@ class KeyspacesInteractionStore(CqlInteractionStore):
     transactions as they see fit, so no serial level is sent. What it does not accept is written down in `keyspaces_rules`, and
     the tests hold every statement to it; against the real service nothing was ever run here. It throttles partitions
     (3,000 reads of 4 KB a second, as documented), which a customer with very many contacts meets first: such a refusal comes as
-    a time-out or as "no node can be reached", which the adapter hands on and does not repeat.
+    a time-out that the server reports, and is repeated after pauses within the operation timeout. No capability says so, because
+    nothing here can make Cassandra refuse.
     """
 
     @classmethod
