@@ -262,6 +262,24 @@ def test_settings_that_cannot_work_are_one_sentence(changes: dict[str, str], sai
     assert "secret" not in str(caught.value)
 
 
+# TLS and a password
+
+
+def test_over_tls_with_a_password_interactions_are_kept() -> None:
+    """A server that takes nobody without both: what is not verified, or not known, gets in nowhere."""
+    given = dict(variables_of("cassandra-tls"))
+    wrong = {"SCYLLA_PASSWORD": "hush-hush"}, {"SCYLLA_USERNAME": "", "SCYLLA_PASSWORD": ""}, {"SCYLLA_CA_FILE": ""}
+    for changes in wrong:
+        with ScyllaInteractionStore.from_settings(Settings({**given, **changes})) as store:
+            with pytest.raises(UnavailableError) as caught:
+                store.record_event(contact())
+            assert "hush" not in str(caught.value)
+    with ScyllaInteractionStore.from_settings(Settings(given), namespace="tls") as store:
+        event = contact()
+        store.record_event(event)
+        expect_summaries(walk(store, about()), [event], about(), "the summaries")
+
+
 # Keyspaces, on what stands in for it
 
 

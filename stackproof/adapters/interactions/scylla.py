@@ -16,6 +16,7 @@ from .cql import DEFAULT_KEYSPACE, CqlInteractionStore, Statements
 
 PORT = 9042
 USUAL_REPLICAS = 3
+_SWITCH = {"": "", "yes": "yes", "true": "yes", "no": "no", "false": "no"}
 
 _TABLES = Statement("SELECT table_name FROM system_schema.tables WHERE keyspace_name = ?")
 
@@ -84,9 +85,10 @@ def _access(settings: Settings) -> Access:
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
     """TLS with the certificate and its name verified, where ``SCYLLA_TLS`` or ``SCYLLA_CA_FILE`` asks for it."""
-    wanted, ca_file = settings.get("SCYLLA_TLS").lower(), settings.get("SCYLLA_CA_FILE")
-    if wanted not in ("", "yes", "no"):
-        raise ConfigurationError(f"SCYLLA_TLS={wanted!r} is neither yes nor no")
+    said, ca_file = settings.get("SCYLLA_TLS").lower(), settings.get("SCYLLA_CA_FILE")
+    wanted = _SWITCH.get(said)
+    if wanted is None:
+        raise ConfigurationError(f"SCYLLA_TLS={said!r} is neither yes nor no")
     if wanted == "no" and ca_file:
         raise ConfigurationError("SCYLLA_TLS says no, and SCYLLA_CA_FILE is set: one of them is wrong")
     return verified_tls(ca_file, "SCYLLA_CA_FILE") if wanted == "yes" or ca_file else None

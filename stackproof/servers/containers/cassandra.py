@@ -39,8 +39,15 @@ class CassandraContainer(ContainerServer):
     inner_port_count = 2
 
     def variables(self) -> Mapping[str, str]:
-        """Return SCYLLA_CONTACT_POINTS and SCYLLA_DATACENTER."""
-        return {"SCYLLA_CONTACT_POINTS": f"{LOOPBACK}:{self.port}", "SCYLLA_DATACENTER": DATACENTER}
+        """Return where it is, also as what stands in for Amazon Keyspaces (with tables of its own)."""
+        address = f"{LOOPBACK}:{self.port}"
+        return {
+            "SCYLLA_CONTACT_POINTS": address,
+            "SCYLLA_DATACENTER": DATACENTER,
+            "KEYSPACES_ENDPOINT": address,
+            "KEYSPACES_AUTH": "none",
+            "KEYSPACES_KEYSPACE": "stackproof_keyspaces",
+        }
 
     def version(self) -> str:
         """Return the version, for example "5.0.4"."""
@@ -114,8 +121,9 @@ class CassandraTlsContainer(CassandraContainer):
 
     def variables(self) -> Mapping[str, str]:
         """Return the address, the authority, user and password."""
-        return {
-            **super().variables(),
+        return {  # the stand-in for Keyspaces speaks no TLS
+            "SCYLLA_CONTACT_POINTS": f"{LOOPBACK}:{self.port}",
+            "SCYLLA_DATACENTER": DATACENTER,
             "SCYLLA_TLS": "true",
             "SCYLLA_CA_FILE": str(self.certificates.ca),
             "SCYLLA_USERNAME": USER,
