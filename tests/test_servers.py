@@ -727,6 +727,13 @@ def test_amazons_own_services_need_no_address() -> None:
     assert ExternalServer("aws", {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}).fidelity == "emulator"
 
 
+def test_keyspaces_alone_is_enough_of_a_cassandra() -> None:
+    with pytest.raises(ServerError, match="SCYLLA_CONTACT_POINTS or KEYSPACES_ENDPOINT to be set"):
+        servers_for(["cassandra"], "external", {})
+    given = {"KEYSPACES_ENDPOINT": "cassandra.eu-west-1.amazonaws.com:9142", "AWS_ACCESS_KEY_ID": "k"}
+    assert ExternalServer("cassandra", {**given, "HOME": "/"}).variables() == given
+
+
 @pytest.mark.parametrize(
     ("name", "url", "reason"),
     [
