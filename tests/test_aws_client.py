@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +24,10 @@ from botocore.exceptions import (
     ReadTimeoutError,
     SSLError,
 )
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from http_services import Asked, HttpService, Told, amz
 
 from stackproof.adapters.aws_client import ATTEMPTS, MOST_ATTEMPTS, AwsClient, AwsPlace, Effect
@@ -278,11 +285,41 @@ def test_a_forked_child_has_connections_of_its_own(answered: Answers) -> None:
     assert client._client is inherited
 
 
-def test_a_certificate_that_nobody_signed_is_refused() -> None:
-    place = replace(AwsPlace.of("logs", Settings(KEYS)), endpoint="https://127.0.0.1:1")
-    client = AwsClient(place, KEYS)
-    assert client._client._endpoint.http_session._verify is True
-    client.close()
+def test_a_certificate_that_nobody_known_signed_is_refused(answered: Answers, tmp_path: Path) -> None:
+    _, service = answered(lambda _: amz({"StreamNames": []}))
+    file = self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    service._server.socket = context.wrap_socket(service._server.socket, server_side=True)
+    there = {**KEYS, **SHORT, "AWS_ENDPOINT_URL": f"https://127.0.0.1:{service.port}"}
+    for variables, works in ((there, False), ({**there, "AWS_CA_BUNDLE": str(file)}, True)):
+        client = AwsClient.from_settings("kinesis", Settings(variables))
+        if works:
+            assert client.call("list_streams", Effect.NONE)["StreamNames"] == []
+        else:
+            with pytest.raises(UnavailableError, match="cannot be reached"):
+                client.call("list_streams", Effect.NONE)
+        client.close()
+
+
+def self_signed(folder: Path) -> Path:
+    """A file with a key and a certificate for 127.0.0.1."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    file = folder / "self-signed.pem"
+    file.write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain) + certificate.public_bytes(pem)
+    )
+    return file
 
 
 # Names
