@@ -142,7 +142,9 @@ def test_the_profile_of_the_snapshot_gives_region_and_keys(tmp_path: Any) -> Non
 
 
 def test_what_is_throttled_comes_again_and_succeeds(answered: Answers) -> None:
-    client, service = answered(one_after_the_other(refusal(THROTTLED), refusal(THROTTLED), amz({"SequenceNumber": "1"})))
+    client, service = answered(
+        one_after_the_other(refusal(THROTTLED), refusal(THROTTLED), amz({"SequenceNumber": "1"}))
+    )
     assert write(client, Effect.ONCE)["SequenceNumber"] == "1"
     assert len(service.heard) == 3
 
@@ -203,7 +205,7 @@ def test_an_answer_that_was_cut_is_no_answer(answered: Answers) -> None:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
-        half = b'HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: 200\r\n\r\n{"FailedRecordCount": 1, '
+        half = b'HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n{"FailedRecordCount": 1, '
 
         def serve() -> None:
             with contextlib.suppress(OSError):
@@ -236,7 +238,11 @@ def of_the_service(code: str, status: int = 400) -> ClientError:
 @pytest.mark.parametrize(
     ("error", "read", "written"),
     [
-        (EndpointConnectionError(endpoint_url="http://u:secret@h", error="refused"), UnavailableError, UnavailableError),
+        (
+            EndpointConnectionError(endpoint_url="http://u:secret@h", error="refused"),
+            UnavailableError,
+            UnavailableError,
+        ),
         (ConnectTimeoutError(endpoint_url="http://u:secret@h", error="late"), UnavailableError, UnavailableError),
         (SSLError(endpoint_url="http://u:secret@h", error="self-signed"), UnavailableError, UnavailableError),
         (ReadTimeoutError(endpoint_url="http://u:secret@h", error="late"), OperationTimeoutError, IndeterminateError),
@@ -316,9 +322,7 @@ def self_signed(folder: Path) -> Path:
     )
     pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
     file = folder / "self-signed.pem"
-    file.write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain) + certificate.public_bytes(pem)
-    )
+    file.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain) + certificate.public_bytes(pem))
     return file
 
 

@@ -67,7 +67,9 @@ def test_dynamodb_leaves_items_and_keys_unprocessed(behind: Make) -> None:
     client, _ = behind("dynamodb", DynamoDB(), UnprocessedItems())
     told = at_the_first_attempt(client.batch_write_item(RequestItems={"t": [put(n) for n in range(5)]}))
     assert [each["PutRequest"]["Item"]["id"]["S"] for each in told["UnprocessedItems"]["t"]] == ["0", "2", "4"]
-    told = at_the_first_attempt(client.batch_get_item(RequestItems={"t": {"Keys": [{"id": {"S": "1"}}, {"id": {"S": "3"}}]}}))
+    told = at_the_first_attempt(
+        client.batch_get_item(RequestItems={"t": {"Keys": [{"id": {"S": "1"}}, {"id": {"S": "3"}}]}})
+    )
     assert len(told["UnprocessedKeys"]["t"]["Keys"]) == 1
     assert len(told["Responses"]["t"]) == 1
 
@@ -87,7 +89,8 @@ def test_dynamodb_ends_pages_early(behind: Make, operation: str) -> None:
             break
         begin = {"ExclusiveStartKey": told["LastEvaluatedKey"]}
     assert items == ["0", "1", "2", "3", "4"]
-    assert proxy.counts["empty pages"] and proxy.counts["pages cut"]
+    assert proxy.counts["empty pages"]
+    assert proxy.counts["pages cut"]
 
 
 def test_kinesis_takes_records_in_part(behind: Make) -> None:

@@ -35,7 +35,8 @@ from stackproof.interfaces import (
 from stackproof.servers.http_faults import AwsError, ShortPages, Throttled
 from stackproof.servers.http_proxy import Answer, HttpProxy, Request, Service
 from stackproof.targets import parse_target
-from stackproof.verification.http_services import HttpService, service_of
+from stackproof.verification.faults import behind as behind_faults
+from stackproof.verification.faults import way_to
 
 Make = Callable[..., DynamoDbInteractionStore]
 SHORT = {"STACKPROOF_CONNECT_TIMEOUT": "1", "STACKPROOF_OPERATION_TIMEOUT": "1"}
@@ -43,12 +44,6 @@ SHORT = {"STACKPROOF_CONNECT_TIMEOUT": "1", "STACKPROOF_OPERATION_TIMEOUT": "1"}
 
 def settings(**changed: str) -> Settings:
     return Settings({**variables_of("aws"), **changed})
-
-
-def the_service() -> HttpService:
-    found = service_of(parse_target("interactions=dynamodb"))
-    assert found is not None
-    return found
 
 
 @pytest.fixture
@@ -101,7 +96,10 @@ def positions(rng: random.Random) -> list[Position]:
         PeriodType.MONTHLY: ["2026-11", "1999-02"],
     }
     everything = [
-        Position(kind, key, *names) for kind in keys for key in keys[kind] for names in itertools.product(texts, repeat=3)
+        Position(kind, key, *names)
+        for kind in keys
+        for key in keys[kind]
+        for names in itertools.product(texts, repeat=3)
     ]
     return rng.sample(everything, 2000)
 
@@ -230,7 +228,8 @@ def test_a_cursor_survives_its_store_and_what_comes_in_between(make: Make, proxy
     query = about(limit=3, period_type=PeriodType.ALLTIME, cursor=first.next_cursor)
     rows += list(other.all_summaries(query))
     assert [row.offer for row in rows] == [event.offer for event in events]
-    assert proxy.counts["pages cut"] and proxy.counts["empty pages"]
+    assert proxy.counts["pages cut"]
+    assert proxy.counts["empty pages"]
 
 
 def test_control_characters_that_make_a_key_too_long_are_rejected(make: Make) -> None:
@@ -307,9 +306,11 @@ def test_a_read_of_which_a_part_stays_unprocessed_is_unavailable(make: Make, pro
 
 
 def test_an_interaction_whose_answer_is_late_is_indeterminate_and_counts_once(make: Make) -> None:
-    faults, variables = the_service().through(settings())
+    way = way_to(parse_target("interactions=dynamodb"))
+    assert way is not None
+    faults, there = behind_faults(way, settings())
     try:
-        store = make(**variables)
+        store = make(**there.variables)
         store.record_event(contact())
         again = contact(customer="late")
         with faults_of(faults, Fault.ANSWERS_LOST, spared=1), pytest.raises(IndeterminateError):

@@ -85,7 +85,7 @@ def answered() -> Iterator[Callable[[Callable[[Asked], Told]], tuple[CloudWatchH
 
 
 def logger_of(handler: logging.Handler) -> logging.Logger:
-    logger = logging.Logger("probe", logging.DEBUG)  # noqa: LOG001 - in nobody's tree
+    logger = logging.Logger("probe", logging.DEBUG)
     logger.addHandler(handler)
     return logger
 

@@ -115,3 +115,25 @@ def test_requests_are_answered_one_after_the_other(repaired: bool) -> None:
     fine, most = run(ONE_AT_A_TIME, repaired).split()
     assert fine == "True"
     assert (int(most) == 1) is repaired
+
+
+SERVED = """
+import runpy
+import moto.server
+from moto.dynamodb.models import DynamoDBBackend
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication
+
+def serve(arguments):
+    print(DomainDispatcherApplication.__call__.__name__, DynamoDBBackend.transact_write_items.__name__)
+
+moto.server.main = serve
+runpy.run_path({script!r})["main"]("1")
+"""
+
+
+def test_the_embedded_server_is_repaired_before_it_serves() -> None:
+    """Its certificate says so."""
+    assert run(SERVED.replace("{script!r}", repr(str(REPAIRS.with_name("moto_server.py")))), False).split() == [
+        "serve_alone",
+        "transact_or_undo",
+    ]
