@@ -205,7 +205,8 @@ def test_an_answer_that_was_cut_is_no_answer(answered: Answers) -> None:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
-        half = b'HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n{"FailedRecordCount": 1, '
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: 200\r\n\r\n"
+        half = head + b'{"FailedRecordCount": 1, '
 
         def serve() -> None:
             with contextlib.suppress(OSError):
