@@ -38,6 +38,7 @@ OF_A_CONCERN = (
     "SEARCH-23",
     "CACHE-25",
     "LOG-03",
+    "LOG-04",
 )
 ONLY = [word for clause in CLAUSES + OF_A_CONCERN for word in ("--stackproof-clause", clause)]
 

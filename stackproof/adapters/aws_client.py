@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Self, TypeVar
 from weakref import WeakSet
@@ -70,6 +70,8 @@ class AwsPlace:
     connect_timeout: float = 5.0
     operation_timeout: float = 5.0
     attempts: int = ATTEMPTS
+    ca_file: str = ""
+    """What its certificate is verified by; the system's authorities, where none is given."""
 
     @classmethod
     def of(cls, service: str, settings: Settings) -> AwsPlace:
@@ -86,6 +88,7 @@ class AwsPlace:
             settings.connect_timeout,
             settings.operation_timeout,
             min(attempts, MOST_ATTEMPTS),
+            settings.get("AWS_CA_BUNDLE"),
         )
 
     @property
@@ -214,7 +217,7 @@ class AwsClient:
             place.service,
             region_name=place.region,
             endpoint_url=place.endpoint or None,
-            verify=self._variables.get("AWS_CA_BUNDLE", "").strip() or None,
+            verify=place.ca_file or None,
             config=Config(
                 connect_timeout=place.connect_timeout,
                 read_timeout=place.operation_timeout,
@@ -310,9 +313,7 @@ def _with_region(place: AwsPlace, session: botocore.session.Session) -> AwsPlace
         raise ConfigurationError(
             f"AWS_REGION is not set; {place.service} needs it, for example: export AWS_REGION=eu-central-1"
         )
-    return AwsPlace(
-        place.service, region, place.endpoint, place.connect_timeout, place.operation_timeout, place.attempts
-    )
+    return replace(place, region=region)
 
 
 def _refusal(response: tuple[Any, dict[str, Any]] | None, operation: str) -> ClientError | None:

@@ -8,14 +8,14 @@ from typing import Any
 from .clauses import clause
 from .evidence import Evidence
 from .expectations import expect
+from .log_failures import LogFailureContract
 from .log_sink import Delivery, token
-from .log_throttling import LogThrottlingContract
 
 CACHED_ATTRIBUTES = frozenset({"message", "asctime", "exc_text"})
 """What formatters of the standard library themselves put on a record."""
 
 
-class LogConventionContract(LogThrottlingContract):
+class LogConventionContract(LogFailureContract):
     """The clauses about the conventions of the standard library."""
 
     @clause(

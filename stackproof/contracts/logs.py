@@ -29,13 +29,10 @@ from .callers import Callers
 from .clauses import absence, clause
 from .evidence import Evidence
 from .expectations import ContractViolation, expect
-from .faulty import RECOVERY_SECONDS, Fault, Faulty
-from .log_harness import LogHarness, logger_for
 from .log_lifecycle import BOUNDED
 from .log_samples import BAD_ARGUMENTS, FIELD_NAMES, LINE_BREAKERS, ODD_OBJECTS, PLAIN_EXTRAS, RECURSIVE_OBJECTS, TEXTS
 from .log_sequences import LogSequenceClauses
 from .log_sink import ABSENT, FAILURES, Delivery, token
-from .log_throttling import LONGEST_CLOSE
 
 BURST_SECONDS = 5.0
 _MARK_OF_A_CUT = re.compile(r"cut|trunc|shorten|omit|drop|split|\.\.\.|…", re.IGNORECASE)
@@ -90,58 +87,6 @@ class LogContract(LogSequenceClauses):
         for name, (message, arguments) in BAD_ARGUMENTS.items():
             must_not_raise(name, partial(log.error, message, *arguments))
         must_not_raise("exc_info outside of an exception", partial(log.error, "x", exc_info=True))
-
-    @clause(
-        "LOG-04",
-        "The handler survives a destination that fails for a while: nothing is raised, and later records arrive.",
-        because="a full disk or a broken pipe is repaired, and then the application must not be mute",
-        learnt_from=("L2", "L3", "L4"),
-        sees=(("failed writes", 3), ("records delivered", 3)),
-        seconds=90.0,
-    )
-    def test_a_failing_destination_is_survived(
-        self,
-        log: logging.Logger,
-        delivery: Delivery,
-        faulty: Callable[[], Faulty[Any]],
-        namespace: str,
-        callers: Callers,
-        evidence: Evidence,
-    ) -> None:
-        log.info("before %s", token())
-        delivery.handler.flush()
-        if not self.sink.writes and type(self).make_faulty is not LogHarness.make_faulty:
-            self._survives_its_network(faulty(), namespace, callers, evidence)
-            return
-        for failure in FAILURES:
-            log.info("before %s", token())
-            delivery.handler.flush()
-            self.needs_the_sink("its destination cannot be made to fail")
-            self.sink.fail_next(2, failure)
-            for _ in range(4):
-                log.error("while it fails %s", token())
-            delivery.handler.flush()
-            log.info("afterwards %s", delivery.sends(f"the record after {failure()!r}"))
-        evidence.saw("failed writes", self.sink.refused)
-        delivery.expect_all()
-
-    def _survives_its_network(self, hurt: Faulty[Any], namespace: str, callers: Callers, evidence: Evidence) -> None:
-        """The same for a handler whose destination is a server: the faults are those of the network before it."""
-        self._handler, log = hurt.backend, logger_for(hurt.backend)
-        structured = bool(self.capabilities.structured)
-        delivery = Delivery(hurt.backend, lambda: self.delivered(namespace), structured, evidence, RECOVERY_SECONDS)
-        for fault in (Fault.REFUSED, Fault.BLACK_HOLE, Fault.ANSWERS_LOST):
-            if fault not in hurt.faults.kinds():
-                continue
-            log.info("before %s", delivery.sends(f"the record before {fault.value}"))
-            delivery.found()
-            with hurt.suffering(fault) as struck:
-                for _ in range(4):
-                    callers.each([lambda: log.error("while it fails %s", token())], within=BOUNDED)
-                callers.each([hurt.backend.flush], within=LONGEST_CLOSE)
-                evidence.saw("failed writes", struck())
-            log.info("afterwards %s", delivery.sends(f"the record after {fault.value}"))
-        delivery.expect_all()
 
     @clause(
         "LOG-05",

@@ -18,6 +18,7 @@ from .runs import Run
 from .server import MissingWheelError
 
 SCRIPT = Path(__file__).with_name("moto_server.py")
+REPAIRS = Path(__file__).with_name("moto_repairs.py")
 PACKAGES = ("moto", "flask", "flask_cors")
 ANSWER_SECONDS = 5.0
 REGION = "us-east-1"
@@ -55,7 +56,7 @@ class EmbeddedAws(EmbeddedServer):
     def _set_up(self, run: Run, folder: Path) -> None:
         found = [_origin(name) for name in PACKAGES]
         # Rather as nobody than as root, where nobody can read the interpreter and the packages.
-        readable = can_use([Path(sys.executable), Path(os.__file__), SCRIPT, *found], run.account)
+        readable = can_use([Path(sys.executable), Path(os.__file__), SCRIPT, REPAIRS, *found], run.account)
         work = run.folder(f"{folder.name}/data")
         if not readable:
             self._account = None

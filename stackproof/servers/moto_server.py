@@ -7,12 +7,17 @@ own command would write a line for every request.
 from __future__ import annotations
 
 import logging
+import runpy
 import sys
+from pathlib import Path
+
+REPAIRS = Path(__file__).with_name("moto_repairs.py")
 
 
 def main(port: str, *paths: str) -> None:
     """Serve on a port of the loopback address until a signal ends the process."""
     sys.path.extend(path for path in paths if path not in sys.path)
+    runpy.run_path(str(REPAIRS))["repair"]()  # by its path, since the package itself need not be readable here
     from moto.server import main as serve
 
     logging.getLogger("werkzeug").addFilter(_is_worth_a_line)

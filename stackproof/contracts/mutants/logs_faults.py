@@ -1,9 +1,9 @@
-"""Log handlers that send batches to a service, with one defect each: what they do when it refuses them for the moment."""
+"""Log handlers that send batches to a service, with one defect each: what they do when it refuses them, or is not there."""
 
 from __future__ import annotations
 
 from .registry import mutant
-from .remote import BusyError
+from .remote import BrokenError, BusyError, NoAnswerError, RefusedError
 from .remote_logs import RemoteHandler
 
 
@@ -49,3 +49,30 @@ class RaisesWhenItIsThrottled(RemoteHandler):
         super().send()
         if self._waiting:
             raise BusyError("come again later")
+
+
+@mutant(of=RemoteHandler, killed_by="LOG-04", imitates="L4")
+class IsMuteAfterAnOutage(RemoteHandler):
+    """Whose connection was refused once does not try another one."""
+
+    mute = False
+
+    def send(self) -> None:
+        if self.mute:
+            return
+        try:
+            self.link.ask(lambda: None)
+        except RefusedError:
+            self.mute = True
+        except (BusyError, BrokenError, NoAnswerError):
+            return
+        super().send()
+
+
+@mutant(of=RemoteHandler, killed_by="LOG-04", imitates="L7")
+class RaisesWhenNobodyAnswers(RemoteHandler):
+    """The error of the network reaches whoever flushes the handler."""
+
+    def send(self) -> None:
+        self.link.ask(lambda: None)
+        super().send()

@@ -11,9 +11,11 @@ from stackproof.adapters.spaces import Spaces
 from stackproof.contracts.faulty import Faulty
 from stackproof.interfaces import LogCapabilities
 
-from .remote import BusyError, SimulatedLink
+from .remote import BrokenError, BusyError, NoAnswerError, RefusedError, SimulatedLink
 
 BATCH = 20
+NOT_TAKEN = (BusyError, RefusedError, BrokenError, NoAnswerError)
+"""What it means to the handler is the same: it sends again."""
 MOST_WAITING = 200
 """Records that wait for a service which takes none; what is more is dropped, and counted."""
 
@@ -29,7 +31,7 @@ _services = Spaces(_Service)
 
 
 class RemoteHandler(LineHandler):
-    """Sends records in batches. What is refused stays in the buffer and goes with the next batch, until the buffer is full."""
+    """Sends records in batches. What is not taken stays in the buffer and goes with the next batch, until the buffer is full."""
 
     capabilities: LogCapabilities = replace(LineHandler.capabilities, throttles=True)
     pauses: ClassVar[tuple[float, ...]] = (0.001, 0.005, 0.02)
@@ -56,12 +58,12 @@ class RemoteHandler(LineHandler):
         self.give_up(len(self._waiting) - MOST_WAITING)
 
     def send(self) -> None:
-        """Send all that waits; what is refused to the end waits for the next time."""
+        """Send all that waits; what is not taken in the end waits for the next time."""
         batch = list(self._waiting)
         for pause in (*self.pauses, 0.0):
             try:
                 self.link.ask(lambda: self._service.lines.extend(batch))
-            except BusyError:
+            except NOT_TAKEN:
                 time.sleep(pause)
             else:
                 del self._waiting[: len(batch)]
