@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -14,9 +15,9 @@ from stackproof.adapters.events.kinesis_checkpoints import Lease, group_id, plan
 from stackproof.adapters.events.kinesis_members import Member
 from stackproof.adapters.events.kinesis_stream import RECORD_BYTES, Page, Record, Shard, entry_of, head_of
 from stackproof.adapters.events.kinesis_subscription import Cursor, OwnShards, from_marks, from_the_start
-from stackproof.adapters.events.kinesis_tail import Pace, Window
+from stackproof.adapters.events.kinesis_tail import Pace, Tail, Window
 from stackproof.contracts.expectations import eventually
-from stackproof.interfaces import RejectedError, UnavailableError
+from stackproof.interfaces import OperationTimeoutError, RejectedError, UnavailableError
 
 # Records
 
@@ -100,6 +101,38 @@ def test_who_has_gone_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not pace.ready("s", "gone")
     now += kinesis_tail.FORGOTTEN_SECONDS + 0.1
     assert pace.ready("s", "first")
+
+
+class Stuck:
+    """A stream whose first reading ends in an error, when it is let go."""
+
+    name = "stuck"
+
+    def __init__(self) -> None:
+        self.asked, self.go = threading.Event(), threading.Event()
+
+    def iterator(self, shard: str, after: int) -> str:
+        return f"{shard} {after}"
+
+    def read(self, iterator: str) -> Page:
+        if not self.asked.is_set():
+            self.asked.set()
+            assert self.go.wait(10.0)
+            raise OperationTimeoutError("no answer came")
+        return page(int(iterator.split()[1]) + 1)
+
+
+def test_a_question_that_fails_too_late_is_no_outage_for_who_came_after_it() -> None:
+    stream: Any = Stuck()
+    tail = Tail(stream)
+    tail.hold({"s": 1})
+    assert stream.asked.wait(10.0)
+    tail.hold({"s": 5})  # the service has answered this one
+    stream.go.set()
+    seen = []
+    eventually(lambda: seen.append(tail.connected) or tail.after("s", 1) != ([], False), "it is read again", 10.0)
+    assert all(seen)
+    tail.close(10.0)
 
 
 # Parents before children
