@@ -135,6 +135,19 @@ def test_a_question_that_fails_too_late_is_no_outage_for_who_came_after_it() -> 
     tail.close(10.0)
 
 
+def test_a_tail_whose_thread_has_ended_is_not_called_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(Stuck):
+        def iterator(self, shard: str, after: int) -> str:
+            raise TypeError("a defect")
+
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    stream: Any = Broken()
+    tail = Tail(stream)
+    tail.hold({"s": 1})
+    eventually(lambda: not tail.reading, "it says that nothing is read", 10.0)
+    tail.close(10.0)
+
+
 # Parents before children
 
 

@@ -158,6 +158,12 @@ class Tail:
         if thread is not None and thread.is_alive():
             thread.join(seconds)
 
+    @property
+    def reading(self) -> bool:
+        """Whether the stream is being read, as far as anybody knows."""
+        thread = self._thread
+        return self.connected and thread is not None and thread.is_alive()
+
     def after(self, shard: str, sequence: int) -> tuple[list[Record], bool] | None:
         """As `Window.after`; None also where this shard is not read here."""
         with self._lock:
