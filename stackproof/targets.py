@@ -101,6 +101,11 @@ class Target:
         """The server that stackproof can provide for it; empty for none."""
         return self.entry.server if self.entry is not None else ""
 
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """That one, and the others that it needs."""
+        return (self.entry.server, *self.entry.also) if self.entry is not None and self.entry.server else ()
+
     def make(self, settings: Settings, namespace: str) -> Any:
         """An instance of the backend."""
         if self.entry is not None:

@@ -47,6 +47,8 @@ from stackproof.reports import contract_pages
 PACKAGE = Path(stackproof.__file__).parent
 ABSENT = {
     "EVENT_PUBLISHER": ("kafka", "redpanda", "msk", "aws_msk", "kinesis", "eventbridge"),
+    "INTERACTION_STORE": ("dynamodb",),
+    "EVENT_PUBLISHER": ("kafka", "redpanda", "msk", "aws_msk"),
     "SEARCH_INDEX": ("opensearch",),
     "LOG_TRANSPORT": ("cloudwatch",),
 }

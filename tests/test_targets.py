@@ -159,3 +159,10 @@ def test_our_adapters_share_a_digest() -> None:
         == backend_digest("stackproof.adapters.logs.console.ConsoleJsonHandler")
         != ""
     )
+
+
+def test_a_backend_may_need_further_servers_beside_its_own() -> None:
+    assert parse_target("events=kinesis").servers == ("kinesis", "aws")
+    assert parse_target("events=redis").servers == ("redis",)
+    assert parse_target("events=memory").servers == ()
+    assert parse_target("events=package.module:make").servers == ()

@@ -33,6 +33,8 @@ class BackendEntry:
     """The extra of stackproof that installs its driver."""
     server: str = ""
     """The server that it talks to, by the name that `stackproof.servers` knows; empty for none."""
+    also: tuple[str, ...] = ()
+    """Further servers that it needs, for a part of what it does."""
     variables: tuple[str, ...] = ()
     """The environment variables that it needs."""
     summary: str = ""
@@ -162,6 +164,7 @@ BUILT_IN = (
         "stackproof.adapters.events.kinesis:KinesisPublisher",
         extra="aws",
         server="kinesis",
+        also=("aws",),
         summary="Amazon Kinesis: a log in order per key; groups keep their place in DynamoDB",
     ),
     BackendEntry(

@@ -10,6 +10,7 @@ from typing import Any
 
 from stackproof.contracts.contract import capabilities_of
 from stackproof.interfaces import ConfigurationError
+from stackproof.targets import parse_target
 
 from .certificate import Certificate, TargetRecord
 from .command import command
@@ -24,7 +25,7 @@ def inconsistencies(certificate: Certificate, now: datetime) -> Iterator[str]:
     servers = {server.name: server for server in certificate.servers}
     if len(servers) < len(certificate.servers):
         yield "A server is listed twice."
-    used = {target.server for target in certificate.targets}
+    used = {server for target in certificate.targets for server in (target.server, *_beside(target.target))}
     for server in certificate.servers:
         if server.name not in used:
             yield f"It tells of a server, {server.name}, that none of its backends talked to."
@@ -36,6 +37,14 @@ def inconsistencies(certificate: Certificate, now: datetime) -> Iterator[str]:
         fidelity = known.fidelity if known is not None else "native"
         if target.fidelity != fidelity and (known is not None or not target.server):
             yield f"{target.target} is told to be {target.fidelity}, where its server is {fidelity}."
+
+
+def _beside(name: str) -> tuple[str, ...]:
+    """The servers that a built-in backend needs beside its own."""
+    try:
+        return parse_target(name).servers[1:]
+    except ConfigurationError:  # of a backend that is not known here nothing is known
+        return ()
 
 
 def _time(created: str, now: datetime) -> Iterator[str]:

@@ -16,7 +16,7 @@ from stackproof.targets import Target
 @contextmanager
 def provided_servers(targets: Iterable[Target], origin: str) -> Iterator[Sequence[Server]]:
     """The servers of these targets. Missing variables and wheels are a `ConfigurationError`, a dead server is a `ServerError`."""
-    names = list(dict.fromkeys(target.server for target in targets if target.server))
+    names = list(dict.fromkeys(server for target in targets for server in target.servers))
     try:
         servers = servers_for(names, origin, os.environ)
     except ServerError as error:  # nothing was tried yet: what was asked for is wrong, and repeating will not help

@@ -1,7 +1,8 @@
 """How events and subscriptions are called on EventBridge and SQS, and what an entry looks like: pure functions.
 
-All names are injective up to SHA-256: what differs in namespace, topic or group has another name. Patterns are lists of whole
-texts, which EventBridge compares character by character: a topic is never a prefix or a wildcard.
+All names are injective up to digests of 96 bits (a rule's name has at most 64 characters): what differs in namespace, topic or
+group has another name. Patterns are lists of whole texts, which EventBridge compares character by character: a topic is never a
+prefix or a wildcard.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ WAKE = json.dumps({"detail-type": PROBE, "detail": {"probe": "wake up"}})
 
 def _digest(*parts: str) -> str:
     """Of each part with its length: no two lists of parts have the same."""
-    return hashlib.sha256("".join(f"{len(part)}:{part}" for part in parts).encode()).hexdigest()[:32]
+    return hashlib.sha256("".join(f"{len(part)}:{part}" for part in parts).encode()).hexdigest()[:24]
 
 
 def namespace_name(namespace: str) -> str:

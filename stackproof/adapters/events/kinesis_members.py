@@ -74,7 +74,7 @@ class Member:
         self._hurry.set()
 
     def working(self) -> bool:
-        return self._reached
+        return self._reached and self._thread.is_alive()
 
     def end(self) -> None:
         """Give back every lease, with the place where this member stands."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from json.encoder import encode_basestring as quoted
 from typing import Any
 
@@ -105,7 +104,6 @@ class Stream:
     name: str
     shard_count: int
     _ready: bool = False
-    _making: threading.Lock = field(default_factory=threading.Lock)
 
     def ensure(self) -> None:
         """Make the stream if it is not there, and wait until it can be used: on AWS up to a minute, here as long as an

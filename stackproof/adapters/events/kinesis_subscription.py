@@ -188,7 +188,7 @@ class KinesisSubscription(Subscription):
 
     @property
     def active(self) -> bool:
-        reached = self._tail.connected and not self._told and self._source.working()
+        reached = self._tail.reading and not self._told and self._source.working()
         return reached and not self._stop.is_set() and self.running
 
     def close(self) -> None:

@@ -115,17 +115,24 @@ class Tail:
         self.connected = True
         self._windows: dict[str, Window] = {}
         self._holders = 0
+        self._holds = 0
+        """How often it has been held."""
         self._closed = False
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
 
     def hold(self, marks: Mapping[str, int]) -> None:
-        """Read from these marks on, until `release`. Reading that has begun goes on where it is."""
+        """Read from these marks on, until `release`. Reading that has begun goes on where it is.
+
+        The service has just answered: what becomes of a question that was asked before is no news.
+        """
         if self._process != os.getpid():  # forked: the thread and the holders are the parent's
             self._begin()
+        self._restored()
         with self._lock:
             self._holders += 1
+            self._holds += 1
             for shard, mark in marks.items():
                 self._windows.setdefault(shard, Window(mark))
             if self._thread is None or not self._thread.is_alive():
@@ -150,6 +157,12 @@ class Tail:
             self._changed.notify_all()
         if thread is not None and thread.is_alive():
             thread.join(seconds)
+
+    @property
+    def reading(self) -> bool:
+        """Whether the stream is being read, as far as anybody knows."""
+        thread = self._thread
+        return self.connected and thread is not None and thread.is_alive()
 
     def after(self, shard: str, sequence: int) -> tuple[list[Record], bool] | None:
         """As `Window.after`; None also where this shard is not read here."""
@@ -187,6 +200,7 @@ class Tail:
                     self._changed.wait(POLL_SECONDS / 10)
 
     def _read(self, shard: str, window: Window) -> None:
+        asked = self._holds
         try:
             if not window.iterator:
                 window.iterator = self.stream.iterator(shard, window.end)
@@ -195,7 +209,7 @@ class Tail:
         except ClosedError:
             raise
         except BackendError as error:
-            self._failed(shard, window, error)
+            self._failed(shard, window, error, news=asked == self._holds)
             return
         self._restored()
         window.troubles = 0
@@ -211,7 +225,7 @@ class Tail:
     def _children(self, shard: str) -> list[str]:
         return [each.id for each in self.stream.shards() if shard in each.parents]
 
-    def _failed(self, shard: str, window: Window, error: BackendError) -> None:
+    def _failed(self, shard: str, window: Window, error: BackendError, news: bool) -> None:
         """Ask again later, from the last record that came: the old iterator may have expired."""
         window.iterator = ""
         if code_of(error) == "ExpiredIteratorException":
@@ -219,7 +233,7 @@ class Tail:
         pause = min(BACK_OFF_SECONDS[0] * 2**window.troubles, BACK_OFF_SECONDS[1])
         window.troubles += 1
         self.pace.wait(shard, pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
-        if code_of(error) not in THROTTLED and self.connected and not self._closed:
+        if news and code_of(error) not in THROTTLED and self.connected and not self._closed:
             self.connected = False
             text = "the Kinesis stream %s cannot be read: %s; events wait in it"
             logger.warning(text, self.stream.name, error)
