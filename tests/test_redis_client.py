@@ -54,7 +54,7 @@ class Wire:
 
     def __init__(self, *answers: bytes | None) -> None:
         self.answers = list(answers)
-        self.commands = 0
+        self.commands = self.connections = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -63,6 +63,7 @@ class Wire:
     def _serve(self) -> None:
         while self.answers:
             connection, _ = self._listener.accept()
+            self.connections += 1
             with connection:
                 while self.answers and (command := connection.recv(4096)):
                     if b"SETINFO" in command:
@@ -153,6 +154,8 @@ def test_an_idle_connection_that_answers_nothing_costs_one_error_and_no_doubt(
         (b"-LOADING Redis is loading the dataset in memory\r\n", UnavailableError),
         (b"-NOAUTH Authentication required.\r\n", UnavailableError),
         (b"-NOPERM this user has no permissions\r\n", UnavailableError),
+        (b"-ERR Out of memory\r\n", UnavailableError),
+        (b"-MOVED 1 127.0.0.1:7000\r\n", UnavailableError),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", IndeterminateError),
     ],
 )
@@ -163,6 +166,19 @@ def test_answers_become_errors_of_ours(answer: bytes, kind: type[Exception]) -> 
         client.execute("SET", "k", "v", repeatable=False)
     assert type(caught.value) is kind
     assert client.execute("SET", "k", "v", repeatable=False), "the client stays usable"
+    client.close()
+
+
+def test_after_a_failover_the_name_is_asked_again() -> None:
+    """The connections that are open all lead to what is a replica now: the primary is found by connecting anew."""
+    wire = Wire(b"+OK\r\n", b"-READONLY You can't write against a read only replica.\r\n", b"+OK\r\n")
+    client = opened(wire.url)
+    assert client.execute("SET", "k", "v", repeatable=False) == b"OK"
+    assert wire.connections == 1
+    with pytest.raises(UnavailableError, match="nothing was applied"):
+        client.execute("SET", "k", "v", repeatable=False)
+    assert client.execute("SET", "k", "v", repeatable=False) == b"OK"
+    assert wire.connections == 2
     client.close()
 
 

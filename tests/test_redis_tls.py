@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -139,6 +140,24 @@ def test_tls_to_a_port_without_is_refused(certificates: Certificates, password: 
     client.close()
 
 
+def test_the_authorities_are_read_once_and_a_ca_that_is_named_is_the_only_one(
+    front: TlsFront, certificates: Certificates, password: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """redis-py would read those of the system for each connection, and trust them beside the one that is named."""
+    monkeypatch.setenv("SSL_CERT_FILE", certificates.ca)  # the system trusts it
+    made = []
+    make = ssl.create_default_context
+    monkeypatch.setattr(ssl, "create_default_context", lambda *args, **said: made.append(said) or make(*args, **said))
+    url = f"rediss://:{password}@127.0.0.1:{front.port}/0"
+    client = opened(url)
+    assert client.ping()
+    for _ in range(3):
+        client.dedicated_connection(b"name").disconnect()
+    client.close()
+    assert len(made) == 1
+    assert "not trusted" in refusal(url, made_certificates(tmp_path).ca)
+
+
 class TestConfiguration:
     @pytest.mark.parametrize("content", [None, "no certificate"])
     def test_a_ca_file_that_holds_none_is_named(self, tmp_path: Path, content: str | None) -> None:
@@ -154,7 +173,13 @@ class TestConfiguration:
         with pytest.raises(ConfigurationError, match="write rediss://"):
             opened("redis://127.0.0.1:1/0", certificates.ca)
 
-    @pytest.mark.parametrize("query", ["ssl_cert_reqs=perhaps", "cluster=perhaps"])
+    def test_the_certificate_of_a_client(self, certificates: Certificates, tmp_path: Path) -> None:
+        pair = f"ssl_certfile={certificates.certificate}&ssl_keyfile={certificates.key}"
+        opened(f"rediss://127.0.0.1:1/0?{pair}&ssl_min_version={ssl.TLSVersion.TLSv1_3.value}").close()
+        with pytest.raises(ConfigurationError, match=r"none\.pem cannot be used"):
+            opened(f"rediss://127.0.0.1:1/0?ssl_certfile={tmp_path}/none.pem")
+
+    @pytest.mark.parametrize("query", ["ssl_cert_reqs=perhaps", "cluster=perhaps", "ssl_min_version=1"])
     def test_what_cannot_be_read_is_refused(self, query: str) -> None:
         with pytest.raises(ConfigurationError, match="no usable Redis URL"):
             opened(f"rediss://127.0.0.1:{free_port()}/0?{query}")

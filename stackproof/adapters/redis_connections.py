@@ -6,6 +6,7 @@ whether a repetition can do harm.
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -80,7 +81,17 @@ class _TcpConnection(_ConnectFirst, _Mapped):
 
 
 class _TlsConnection(_ConnectFirst, SSLConnection, _Mapped):
-    pass
+    """One context for all connections. redis-py makes one for each, which reads all authorities of the system (20 to 100 ms),
+    and trusts those beside the CA that is named."""
+
+    def __init__(self, *, tls_context: ssl.SSLContext | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self._tls_context = tls_context
+
+    def _wrap_socket_with_ssl(self, sock: socket.socket) -> Any:
+        if self._tls_context is None:
+            return super()._wrap_socket_with_ssl(sock)  # type: ignore[no-untyped-call]
+        return self._tls_context.wrap_socket(sock, server_hostname=self.host)
 
 
 class _UnixConnection(_ConnectFirst, UnixDomainSocketConnection):
@@ -190,20 +201,45 @@ def _options(url: str, connection_class: type[Any], connect_timeout: float, oper
 
 
 def _verify(options: dict[str, Any], ca_file: str) -> None:
-    """Certificates and host names are verified unless the URL says otherwise. A file that holds no CA is told at once."""
+    """Certificates and host names are verified unless the URL says otherwise. A file that cannot be used is told at once."""
     required = options.setdefault("ssl_cert_reqs", "required")
     options.setdefault("ssl_check_hostname", required != "none")
     if ca_file:
         options.setdefault("ssl_ca_certs", ca_file)
-    named = options.get("ssl_ca_certs")
-    if named is None:
-        return
+    if options.get("ssl_validate_ocsp") or options.get("ssl_validate_ocsp_stapled"):
+        return  # redis-py's own context can do that
     try:
-        ssl.create_default_context(cafile=named)
+        options["tls_context"] = _tls_context(options)
     except OSError as error:  # ssl.SSLError is one
+        files = ", ".join(
+            str(options[name]) for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile") if name in options
+        )
         raise ConfigurationError(
-            f"the CA file {named} of Redis (REDIS_CA_FILE or ?ssl_ca_certs=) cannot be used: {error}"
+            f"the CA (REDIS_CA_FILE or ?ssl_ca_certs=) or certificate of Redis in {files} cannot be used: {error}"
         ) from error
+
+
+def _tls_context(options: Mapping[str, Any]) -> ssl.SSLContext:
+    """What redis-py would make of the same options, except that a CA which is named is the only one."""
+    said = {name.removeprefix("ssl_"): value for name, value in options.items() if name.startswith("ssl_")}
+    context = ssl.create_default_context(
+        cafile=said.get("ca_certs"), capath=said.get("ca_path"), cadata=said.get("ca_data")
+    )
+    modes = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
+    mode = modes[said["cert_reqs"]]
+    context.check_hostname = bool(said["check_hostname"]) and mode != ssl.CERT_NONE
+    context.verify_mode = mode
+    for flag in said.get("include_verify_flags", ()):
+        context.verify_flags |= flag
+    for flag in said.get("exclude_verify_flags", ()):
+        context.verify_flags &= ~flag
+    if "certfile" in said or "keyfile" in said:
+        context.load_cert_chain(said.get("certfile", ""), said.get("keyfile"), said.get("password"))
+    if "min_version" in said:
+        context.minimum_version = ssl.TLSVersion(said["min_version"])
+    if "ciphers" in said:
+        context.set_ciphers(said["ciphers"])
+    return context
 
 
 def _node(host: str) -> Address:

@@ -46,7 +46,7 @@ class RedisClusterContainer(RedisContainer):
     def variables(self) -> Mapping[str, str]:
         """Return REDIS_URL with every node, and that it is a cluster."""
         nodes = ",".join(f"{LOOPBACK}:{port}" for port in self.ports)
-        return {"REDIS_URL": f"redis://:{self._password}@{nodes}/0", "CACHE_STORE": "redis-cluster"}
+        return {"REDIS_URL": f"redis://:{self._password}@{nodes}/0?cluster=true"}
 
     def facts(self) -> Mapping[str, str]:
         """Return what durability, eviction and failover depend on."""
