@@ -181,7 +181,7 @@ def test_a_login_is_encrypted_unless_the_opposite_is_said() -> None:
 
 def test_a_file_that_is_no_certificate_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("no certificate")
-    with pytest.raises(ConfigurationError, match="ssl.ca.location"):
+    with pytest.raises(ConfigurationError, match=r"ssl\.ca\.location"):
         made("n", KAFKA_CA_FILE=str(tmp_path / "ca.pem"))
 
 
