@@ -29,7 +29,7 @@ from stackproof.interfaces import (
 )
 
 from .common import logger
-from .kafka_errors import REFUSALS, translated
+from .kafka_errors import REFUSALS, text_of, translated
 from .kafka_log import driver_log
 from .kafka_settings import KafkaConnection
 
@@ -39,6 +39,8 @@ LARGEST_RECORD = 1_000_000
 """Bytes, with key and headers: what brokers take unless they are configured otherwise, a little rounded down."""
 SERVE_SECONDS = 0.1
 """How often the thread of a client looks whether it shall end."""
+PROBE_SECONDS = 1.0
+"""How long one question for a sign of life waits."""
 GRACE_SECONDS = 1.5
 """How much later than its time limit the driver may report: it looks for records that are too late once a second."""
 AT_EXIT_SECONDS = 1.0
@@ -92,7 +94,7 @@ class KafkaClient:
         try:
             AdminClient(self._options("adminclient"), logger=driver_log)
         except (KafkaException, ValueError, TypeError) as error:
-            raise ConfigurationError(f"the settings of {self.where} cannot work: {_text(error)}") from error
+            raise ConfigurationError(f"the settings of {self.where} cannot work: {text_of(error)}") from error
 
     # What can be asked of the brokers
 
@@ -102,22 +104,35 @@ class KafkaClient:
             raise ClosedError(f"the connection to {self.where} was disconnected and stays so")
 
     def be_connected(self) -> None:
-        """Nothing, while all is well. In doubt, wait for a sign of life: then what fails now was surely not applied."""
+        """Nothing, while all is well. In doubt, wait for a sign of life: then what fails now was surely not applied.
+
+        It is asked for anew again and again: a question that began without any broker does not always notice the first one.
+        """
         self.check_open()
-        if self._doubtful:
-            self.ask(lambda admin, seconds: admin.describe_cluster(request_timeout=seconds), first=True)
-            self._doubtful = False
+        began = time.monotonic()
+        while self._doubtful:
+            left = began + self.connection.connect_timeout - time.monotonic()
+            try:
+                self.ask(_sign_of_life, within=max(0.1, min(PROBE_SECONDS, left)))
+            except BackendError as error:
+                refused = isinstance(cause := error.__cause__, KafkaException) and cause.args[0].code() in REFUSALS
+                if refused or isinstance(error, ClosedError):
+                    raise
+                if left <= PROBE_SECONDS:
+                    raise self._unreachable(began) from error
+            else:
+                self._doubtful = False
 
     def ping(self) -> bool:
         try:
-            self.ask(lambda admin, seconds: admin.describe_cluster(request_timeout=seconds))
+            self.ask(_sign_of_life)
         except BackendError:
             return False
         return True
 
-    def ask(self, question: Callable[[Any, float], Future[T]], *, first: bool = False) -> T:
-        """The answer to ``question(admin, seconds)``; errors are ours. ``first``: within the time limit of connecting."""
-        seconds = self.connection.connect_timeout if first else self.connection.operation_timeout
+    def ask(self, question: Callable[[Any, float], Future[T]], *, within: float | None = None) -> T:
+        """The answer to ``question(admin, seconds)``; errors are ours."""
+        seconds = self.connection.operation_timeout if within is None else within
         admin, began = self._admin_handle(), time.monotonic()
         try:
             future = question(admin, seconds)
@@ -129,7 +144,7 @@ class KafkaClient:
                     self._give_up(admin, began, seconds)
         except KafkaException as error:
             self._doubtful = True
-            raise self._explained(error.args[0], began, seconds, first) from error
+            raise translated(error.args[0], self.where, seconds, sent=False) from error
 
     def ask_all(self, question: Callable[[Any, float], dict[Any, Future[T]]]) -> dict[Any, T]:
         """The same for a question that has several answers."""
@@ -157,25 +172,23 @@ class KafkaClient:
             self._doubtful = True
             raise OperationTimeoutError(f"{self.where} did not answer within {seconds:g} s")
 
-    def _explained(self, error: KafkaError, began: float, seconds: float, first: bool) -> BackendError:
-        """A time-out is told with its reason, where that is known; a listener that expects TLS just says nothing."""
+    def _unreachable(self, began: float) -> BackendError:
+        """With the reason, where it is known; a listener that expects TLS just says nothing."""
         trouble = self._trouble_since(began)
-        if error.code() == KafkaError._TIMED_OUT and trouble is not None:
+        if trouble is not None:
             return UnavailableError(f"{self.where} cannot be reached: {trouble.str()}")
-        if error.code() == KafkaError._TIMED_OUT and first:
-            protocol = self.connection.access.get("security.protocol", "PLAINTEXT")
-            return OperationTimeoutError(
-                f"{self.where} did not answer within {seconds:g} s; it was spoken to by {protocol}, which has to be what its "
-                "listener speaks"
-            )
-        return translated(error, self.where, seconds, sent=False)
+        protocol = self.connection.access.get("security.protocol", "PLAINTEXT")
+        return OperationTimeoutError(
+            f"{self.where} did not answer within {self.connection.connect_timeout:g} s; it was spoken to by {protocol}, which "
+            "has to be what its listener speaks"
+        )
 
     # Sending
 
     def send(self, topic: str, key: bytes, value: bytes) -> None:
         """Return when the brokers have the record."""
         self.be_connected()
-        receipt, limit = Receipt(), self.connection.operation_timeout
+        receipt, limit = Receipt(), self.connection.record_timeout
         producer = self._put(topic, key, value, receipt, time.monotonic() + limit)
         if not receipt.known.acquire(timeout=limit + GRACE_SECONDS):
             self._doubtful = True
@@ -218,7 +231,7 @@ class KafkaClient:
     def _options(self, kind: str) -> dict[str, Any]:
         options = {**self.connection.options(), "error_cb": self._on_error}
         if kind == "producer":
-            limit = int(self.connection.operation_timeout * 1000)
+            limit = int(self.connection.record_timeout * 1000)
             options |= {
                 "acks": "all",
                 "enable.idempotence": True,  # without it, records of one key were seen to change places
@@ -291,7 +304,7 @@ class KafkaClient:
         with self._lock:
             self._closed = True
             producer, thread = self._producer, self._thread
-        deadline = time.monotonic() + self.connection.operation_timeout + GRACE_SECONDS
+        deadline = time.monotonic() + self.connection.record_timeout + GRACE_SECONDS
         if producer is not None:
             while len(producer) and time.monotonic() < deadline:
                 producer.flush(min(0.1, max(0.0, deadline - time.monotonic())))
@@ -310,9 +323,9 @@ class KafkaClient:
             forget(handle)
 
 
-def _text(error: BaseException) -> str:
-    first = error.args[0] if error.args else error
-    return first.str() if isinstance(first, KafkaError) else str(first)
+def _sign_of_life(admin: Any, seconds: float) -> Future[Any]:
+    answer: Future[Any] = admin.describe_cluster(request_timeout=seconds)
+    return answer
 
 
 _clients: WeakSet[KafkaClient] = WeakSet()

@@ -53,6 +53,12 @@ _NEVER_WRITTEN = frozenset(
 _TOO_LATE = frozenset({KafkaError._TIMED_OUT, KafkaError._MSG_TIMED_OUT, KafkaError.REQUEST_TIMED_OUT})
 
 
+def text_of(error: BaseException) -> str:
+    """What an exception of the driver says, without the form of its class."""
+    first = error.args[0] if error.args else error
+    return str(first.str()) if isinstance(first, KafkaError) else str(first)
+
+
 def translated(error: KafkaError, where: str, seconds: float, *, sent: bool) -> BackendError:
     """The error of ours that says what a caller can do.
 

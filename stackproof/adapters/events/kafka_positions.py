@@ -65,7 +65,7 @@ class OwnPositions(Positions):
         self._oldest = oldest
         self._next: dict[int, int] = {}
         self._looked = time.monotonic()
-        self._answer: Any = None
+        self._numbers: Callable[[], list[int] | None] | None = None
 
     def options(self) -> dict[str, Any]:
         return {**COMMON, "group.id": "stackproof-alone", "enable.auto.commit": False}
@@ -81,14 +81,19 @@ class OwnPositions(Positions):
 
     def look_around(self, consumer: Any) -> None:
         """Take up partitions that were added, from their first event on: all of them came after the subscription."""
-        if time.monotonic() - self._looked < NEW_PARTITIONS_SECONDS:
+        if self._numbers is None:
+            if time.monotonic() - self._looked > NEW_PARTITIONS_SECONDS:
+                self._looked, self._numbers = time.monotonic(), self._topics.partitions_later(self._topic)
             return
-        self._looked = time.monotonic()
-        new = set(self._topics.partitions(self._topic)) - self._next.keys()
+        numbers = self._numbers()
+        if numbers is None:
+            return
+        self._numbers = None
+        new = sorted(set(numbers) - self._next.keys())
         if new:
             logger.info("topic %s has %d partitions more", self._topic, len(new))
             self._next.update(dict.fromkeys(new, 0))
-            consumer.incremental_assign([TopicPartition(self._topic, number, 0) for number in sorted(new)])
+            consumer.incremental_assign([TopicPartition(self._topic, number, 0) for number in new])
 
 
 class GroupPositions(Positions):

@@ -14,6 +14,8 @@ PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 PARTITIONS = 3
 """Of a topic that the adapter makes: so many members of a group can work side by side."""
+LEAST_RECORD_SECONDS = 3.0
+"""A new producer has to get the id that makes it idempotent first, and may need more than a second for it."""
 BROKERS_CHOOSE = -1
 """As the number of replicas: what the brokers are configured to make."""
 
@@ -38,12 +40,17 @@ class KafkaConnection:
     def where(self) -> str:
         return f"Kafka at {self.brokers}"
 
+    @property
+    def record_timeout(self) -> float:
+        """Seconds until a record is acknowledged."""
+        return max(self.operation_timeout, LEAST_RECORD_SECONDS)
+
     def options(self) -> dict[str, Any]:
         """What every handle of the driver is made with."""
         return {
             "bootstrap.servers": self.brokers,
             "client.id": "stackproof",
-            "socket.timeout.ms": max(1000, int(self.operation_timeout * 1000)),
+            "socket.timeout.ms": max(1500, int(self.operation_timeout * 1000)),
             "socket.connection.setup.timeout.ms": max(1000, int(self.connect_timeout * 1000)),
             "socket.keepalive.enable": True,
             "socket.nagle.disable": True,

@@ -15,11 +15,11 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from stackproof.interfaces import BackendError, ClosedError, Handler, OperationTimeoutError, Subscription
+from stackproof.interfaces import BackendError, ClosedError, Event, Handler, OperationTimeoutError, Subscription
 
 from .common import call_handler, from_json, logger
 from .kafka_client import KafkaClient, forget, readers
-from .kafka_errors import translated
+from .kafka_errors import text_of, translated
 from .kafka_positions import JOIN_SECONDS, Positions
 from .kafka_topics import NEWEST
 
@@ -31,8 +31,9 @@ REOPEN_SECONDS = (0.1, 2.0)
 """The same between attempts to begin anew after an error that a consumer does not get over."""
 CHECK_SECONDS = 0.5
 """How often a subscription with a broken connection asks whether its partitions can be reached."""
-END_SECONDS = 5.0
-"""How long closing waits for the consumer to say good-bye, once the handler has ended."""
+END_SECONDS = 3.0
+"""How long closing waits for the consumer to say good-bye, once the handler has ended. While the brokers are away, and commits
+are under way, the driver takes up to ten seconds for that; it goes on behind then."""
 
 
 @dataclass(slots=True)
@@ -62,7 +63,9 @@ class KafkaSubscription(Subscription):
         self._connected = False
         self._doubtful = False
         self._check: tuple[float, dict[Any, Any]] | None = None
-        self._opened, self._idle = threading.Event(), threading.Event()
+        self._opened, self._free = threading.Event(), threading.Event()
+        self._free.set()
+        self._gate = threading.Lock()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=f"stackproof-kafka-{topic[:40]}", daemon=True)
 
@@ -90,18 +93,18 @@ class KafkaSubscription(Subscription):
 
     def stop(self) -> None:
         """Begin no further handler call."""
-        self._closed = self._positions.stopped = True
+        with self._gate:
+            self._closed = self._positions.stopped = True
 
     def wait(self, seconds: float | None) -> bool:
         """Whether the handler ended, waiting for it so long at most; from inside the handler, at once."""
         if threading.current_thread() is self._thread:
             return True
-        end = None if seconds is None else time.monotonic() + seconds
-        while self._thread.is_alive() and not self._idle.is_set() and (end is None or time.monotonic() < end):
-            self._idle.wait(0.2)
-        if self._idle.is_set() and self._thread.is_alive():
-            self._thread.join(END_SECONDS if seconds is None else min(END_SECONDS, seconds))
-        return self._idle.is_set() or not self._thread.is_alive()
+        if not self._free.wait(seconds):
+            return False
+        if self._thread.is_alive():  # it says good-bye to the brokers, which may not be there
+            self._thread.join(END_SECONDS if seconds is None else min(END_SECONDS, max(0.1, seconds)))
+        return True
 
     def forget_handles(self) -> None:
         """In a forked child, and at the end of a program: leave the consumer as it is for ever."""
@@ -124,7 +127,6 @@ class KafkaSubscription(Subscription):
                 except (KafkaException, BackendError) as error:
                     self._begin_anew(error)
         finally:
-            self._idle.set()
             self._end_consumer()
             readers.discard(self)
 
@@ -139,12 +141,13 @@ class KafkaSubscription(Subscription):
         self._connected = True
 
     def _end_consumer(self) -> None:
+        """Leave the group, with what was handled committed. Where nobody can hear it, just drop the consumer: it would wait."""
         consumer, self._consumer = self._consumer, None
-        if consumer is not None:
+        if consumer is not None and self._connected and not self._doubtful:
             try:
                 consumer.close()
             except (KafkaException, RuntimeError) as error:
-                logger.warning("the consumer of topic %r did not end well: %s", self.topic, error)
+                logger.warning("the consumer of topic %r did not end well: %s", self.topic, text_of(error))
 
     def _begin_anew(self, error: Exception) -> None:
         """After an error that the consumer does not get over: end it, and make another one that goes on at its place."""
@@ -215,10 +218,21 @@ class KafkaSubscription(Subscription):
             place = f"{self._name} [{message.partition()}] at {message.offset()}"
             logger.warning("the record in %s is no event of ours and was left out: %s", place, error)
         else:
-            if not call_handler(self._handler, event, self.topic):
+            if not self._called(event):
                 return False
         self._positions.done(self._consumer, message)
         return True
+
+    def _called(self, event: Event) -> bool:
+        """Whether the handler took the event; once the subscription is closed, it is not called any more."""
+        with self._gate:
+            if self._closed:
+                return False
+            self._free.clear()
+        try:
+            return call_handler(self._handler, event, self.topic)
+        finally:
+            self._free.set()
 
     def _forget_held(self, numbers: Iterable[int]) -> None:
         """The next owner of these partitions gets the events again that are held here."""
@@ -258,7 +272,7 @@ class KafkaSubscription(Subscription):
         if self._connected and not self._closed:
             self._connected = False
             text = "the subscription to %r cannot reach %s: %s; events come when it can again"
-            logger.warning(text, self.topic, self._client.where, error)
+            logger.warning(text, self.topic, self._client.where, text_of(error))
 
     def _regain(self) -> None:
         if not self._connected:

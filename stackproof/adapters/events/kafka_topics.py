@@ -75,8 +75,20 @@ class KafkaTopics:
             if code_of(error) == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 return []
             raise
-        led = all(partition.leader is not None and partition.leader.id >= 0 for partition in found.partitions)
-        return sorted(partition.id for partition in found.partitions) if led else []
+        return _led(found)
+
+    def partitions_later(self, name: str) -> Callable[[], list[int] | None]:
+        """Ask for the same, and do not wait: what comes back has the answer as soon as it is not None."""
+        answer: Any = self._client.start_asking(
+            lambda admin, seconds: admin.describe_topics(TopicCollection([name]), request_timeout=seconds)[name]
+        )
+
+        def numbers() -> list[int] | None:
+            if not answer.done():
+                return None
+            return [] if answer.exception() is not None else _led(answer.result())
+
+        return numbers
 
     def bounds(self, name: str, *, oldest: bool) -> dict[int, int]:
         """The position of each partition's oldest event, or the one after its newest."""
@@ -153,3 +165,9 @@ class KafkaTopics:
             if time.monotonic() > deadline:
                 raise UnavailableError(f"{what} has no leader for each partition at {self._client.where}")
             time.sleep(_PAUSE_SECONDS)
+
+
+def _led(found: Any) -> list[int]:
+    """The numbers of a topic's partitions, once each has a leader."""
+    led = all(partition.leader is not None and partition.leader.id >= 0 for partition in found.partitions)
+    return sorted(partition.id for partition in found.partitions) if led else []
