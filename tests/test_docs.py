@@ -34,14 +34,14 @@ from documents import (
 
 import stackproof
 from stackproof import interfaces
-from stackproof.adapters.registry import BUILT_IN, CONCERNS, find
+from stackproof.adapters.registry import BUILT_IN, CONCERNS
 from stackproof.cli import cli
 from stackproof.container import CHOSEN_BY
 from stackproof.contracts import contract_for
 from stackproof.contracts.clauses import planned_clauses
 from stackproof.contracts.mutants import all_mutants
 from stackproof.exits import Exit
-from stackproof.interfaces import ConfigurationError, StackproofError
+from stackproof.interfaces import StackproofError
 from stackproof.reports import contract_pages
 
 PACKAGE = Path(stackproof.__file__).parent

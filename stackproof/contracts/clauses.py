@@ -70,7 +70,7 @@ def clause(
     needs: str | tuple[str, object] | None = None,
     profile: str = "core",
     since: str = "0.1",
-    seconds: float = 20.0,
+    seconds: float = 60.0,
     provisional: bool = False,
 ) -> Callable[[_Function], _Function]:
     """Declare that a test method of a contract checks this clause."""

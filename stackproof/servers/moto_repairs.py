@@ -31,7 +31,8 @@ def _answer_one_after_the_other() -> None:
 
     def serve_alone(self: Any, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ.get("HTTP_X_AMZ_TARGET", "") in WAITING:
-            return serve(self, environ, start_response)
+            waited: Iterable[bytes] = serve(self, environ, start_response)
+            return waited
         with turn:
             answer = serve(self, environ, start_response)
             try:
