@@ -71,7 +71,7 @@ def test_the_sets_of_servers_know_it() -> None:
         assert "cluster=true" in servers.variables()["REDIS_URL"]
     with pytest.raises(ServerError, match="one after the other"):
         servers_for(["redis", "redis-cluster"], "embedded", {})
-    with pytest.raises(ServerError, match=r"no embedded server named 'valkey'"):
+    with pytest.raises(ServerError, match=r"No wheel carries valkey"):
         servers_for(["valkey"], "embedded", {})
     with servers_for(["valkey"], "external", {"REDIS_URL": redis_url()}) as servers:
         assert servers.variables() == {"REDIS_URL": redis_url()}
