@@ -95,6 +95,10 @@ def key_on(cluster: EmbeddedRedisCluster, cache: RedisCache, port: int, other: b
 
 @pytest.mark.usefixtures("running")
 class TestElastiCache(CacheContract):
+    explore_seconds = (
+        20.0  # connecting costs more than to one plain server: a loaded machine needs longer for its sequences
+    )
+
     @pytest.fixture(autouse=True)
     def _url(self, url):
         type(self).url = url
@@ -108,6 +112,10 @@ class TestElastiCache(CacheContract):
 
 @pytest.mark.usefixtures("running")
 class TestEventsOnACluster(EventContract):
+    explore_seconds = (
+        20.0  # connecting costs more than to one plain server: a loaded machine needs longer for its sequences
+    )
+
     @pytest.fixture(autouse=True)
     def _url(self, url):
         type(self).url = url

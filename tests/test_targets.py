@@ -13,7 +13,9 @@ from stackproof.adapters.registry import CONCERNS
 from stackproof.adapters.settings import Settings
 from stackproof.interfaces import ConfigurationError
 from stackproof.targets import STACKS, find_stack, load_object, parse_target, parse_targets
+from stackproof.verification.certificate import ServerRecord
 from stackproof.verification.digests import backend_digest, tree_digest
+from stackproof.verification.run import _fidelity
 
 
 @pytest.fixture
@@ -166,3 +168,21 @@ def test_a_backend_may_need_further_servers_beside_its_own() -> None:
     assert parse_target("events=redis").servers == ("redis",)
     assert parse_target("events=memory").servers == ()
     assert parse_target("events=package.module:make").servers == ()
+
+
+@pytest.mark.parametrize(
+    ("spec", "server", "origin", "fidelity"),
+    [
+        ("cache=redis", "redis", "embedded", "native"),
+        ("cache=elasticache", "redis-cluster", "embedded", "native"),
+        ("cache=dragonfly", "valkey", "container", "compatible-engine"),
+        ("cache=dragonfly", "valkey", "external", "native"),
+        ("cache=upstash", "redis-tls", "container", "compatible-engine"),
+        ("cache=memory", "", "", "native"),
+    ],
+)
+def test_a_server_that_stands_in_is_called_so(spec: str, server: str, origin: str, fidelity: str) -> None:
+    target = parse_target(spec)
+    assert target.server == server
+    records = {server: ServerRecord(server, origin, "native", "1")} if server else {}
+    assert _fidelity(target, records) == fidelity

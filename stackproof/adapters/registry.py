@@ -35,6 +35,8 @@ class BackendEntry:
     """The server that it talks to, by the name that `stackproof.servers` knows; empty for none."""
     also: tuple[str, ...] = ()
     """Further servers that it needs, for a part of what it does."""
+    stand_in: bool = False
+    """Whether the servers that stackproof starts under this name only stand in for the technology (compatible-engine)."""
     variables: tuple[str, ...] = ()
     """The environment variables that it needs."""
     summary: str = ""
@@ -228,6 +230,7 @@ BUILT_IN = (
         "stackproof.adapters.cache.upstash:UpstashCache",
         extra="redis",
         server="redis-tls",
+        stand_in=True,
         variables=("REDIS_URL",),
         summary="Upstash: Redis with TLS and limits on requests",
     ),
@@ -237,6 +240,7 @@ BUILT_IN = (
         "stackproof.adapters.cache.dragonfly:DragonflyCache",
         extra="redis",
         server="valkey",
+        stand_in=True,
         variables=("REDIS_URL",),
         summary="Dragonfly: the protocol of Redis, declared keys in scripts, long lifetimes in whole seconds",
     ),

@@ -35,7 +35,10 @@ def inconsistencies(certificate: Certificate, now: datetime) -> Iterator[str]:
     for target in certificate.targets:
         known = servers.get(target.server)
         fidelity = known.fidelity if known is not None else "native"
-        if target.fidelity != fidelity and (known is not None or not target.server):
+        # A server that is native to one backend can stand in for the technology of another.
+        stands_in = known is not None and known.origin != "external" and fidelity == "native"
+        fits = target.fidelity == fidelity or (stands_in and target.fidelity == "compatible-engine")
+        if not fits and (known is not None or not target.server):
             yield f"{target.target} is told to be {target.fidelity}, where its server is {fidelity}."
 
 

@@ -190,8 +190,15 @@ def _clause_records(
 
 
 def _fidelity(target: Target, records: Mapping[str, ServerRecord]) -> str:
-    """How true the server is to the technology; a backend without a server of ours is itself."""
-    return records[target.server].fidelity if target.server in records else "native"
+    """How true the server is to the technology; a backend without a server of ours is itself.
+
+    Where a server is somebody else's, it is taken for what its backend is for.
+    """
+    record = records.get(target.server)
+    if record is None:
+        return "native"
+    stands_in = target.entry is not None and target.entry.stand_in and record.origin != "external"
+    return "compatible-engine" if stands_in and record.fidelity == "native" else record.fidelity
 
 
 def silent(_event: StreamEvent) -> None:
