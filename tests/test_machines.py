@@ -213,3 +213,10 @@ def test_small_limits_bound_what_is_drawn() -> None:
 
     assert explored("cache", Tiny).examples > 5
     assert largest == 81, "the limit was tried, one byte more, and nothing beyond"
+
+
+def test_few_sequences_are_enough_for_every_rule() -> None:
+    """A further exploration begins with the rules that never fired: else a slow backend would stay undecided."""
+    budget = Budget(examples=2, steps=8, seconds=100.0)
+    silent = [explored("search", MemorySearchIndex, seed=seed, budget=budget).silent for seed in (1, 2, 5, 10, 12, 13)]
+    assert sum(not each for each in silent) >= 4, silent
