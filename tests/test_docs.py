@@ -48,7 +48,6 @@ PACKAGE = Path(stackproof.__file__).parent
 ABSENT = {
     "INTERACTION_STORE": ("dynamodb",),
     "EVENT_PUBLISHER": ("kafka", "redpanda", "msk", "aws_msk", "kinesis", "eventbridge"),
-    "SEARCH_INDEX": ("opensearch",),
     "LOG_TRANSPORT": ("cloudwatch",),
 }
 """Values of the platform that docs/interfaces.md says are not in this release."""

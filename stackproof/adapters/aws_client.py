@@ -139,7 +139,7 @@ class AwsClient:
         self._making = threading.Lock()
         self._client: Any = None
         with configuration_errors(place.service):
-            session = _session(self._variables)
+            session = session_of(self._variables)
             if not place.region:
                 place = _with_region(place, session)
             self.place = place
@@ -205,7 +205,7 @@ class AwsClient:
     def _of_this_process(self) -> Any:
         with self._making:
             if self._client is None:
-                self._client = self._made(_session(self._variables))
+                self._client = self._made(session_of(self._variables))
             return self._client
 
     def _made(self, session: botocore.session.Session) -> Any:
@@ -278,7 +278,7 @@ def configuration_errors(service: str) -> Iterator[None]:
         raise ConfigurationError(unusable(service, error)) from error
 
 
-def _session(variables: Mapping[str, str]) -> botocore.session.Session:
+def session_of(variables: Mapping[str, str]) -> botocore.session.Session:
     """A session that takes from the snapshot what is there, and nothing of it from the process's own environment."""
 
     def given(name: str) -> str | None:

@@ -18,6 +18,8 @@ def around(concern: str, server: str, settings: Settings, namespace: str, name: 
         return _InCassandra(settings, prefix, namespace) if _is_plain(settings, prefix) else None
     if server == "postgres" and concern in _TABLES:
         return _InPostgres(settings, concern, namespace)
+    if server == "opensearch" and concern == "search":
+        return _InOpenSearch(settings, namespace)
     if concern == "cache" and server in REDIS_KINDS:
         return _InRedis(settings, namespace, cluster=server == "redis-cluster")
     return None
@@ -47,6 +49,26 @@ class _InPostgres:
 
     def close(self) -> None:
         self._connection.close()
+
+
+class _InOpenSearch:
+    """Counts the documents of a tenant, as they are stored: also those that no search would show yet."""
+
+    def __init__(self, settings: Settings, namespace: str) -> None:
+        from opensearchpy import OpenSearch
+
+        from stackproof.adapters.search.opensearch_mapping import alias_of
+        from stackproof.adapters.search.opensearch_place import OpenSearchPlace
+
+        self._alias = alias_of(namespace)
+        self._client: Any = OpenSearch(hosts=[OpenSearchPlace.of(settings).host_options()], timeout=5)
+
+    def kept(self, name: str) -> int:
+        self._client.indices.refresh(index=self._alias)
+        return int(self._client.count(index=self._alias, body={"query": {"term": {"tenant": name}}})["count"])
+
+    def close(self) -> None:
+        self._client.close()
 
 
 class _InRedis:

@@ -29,6 +29,8 @@ def ask_external(variables: Mapping[str, str]) -> tuple[str, dict[str, str]]:
         return _ask_postgres(variables["DATABASE_URL"])
     if "REDIS_URL" in variables:
         return _ask_redis(variables["REDIS_URL"])
+    if "OPENSEARCH_URL" in variables:
+        return _ask_opensearch(variables)
     return "", {}
 
 
@@ -49,6 +51,25 @@ def _ask_postgres(url: str) -> tuple[str, dict[str, str]]:
         return "", {"not told": type(error).__name__}
     facts = {str(setting): str(value) for setting, value in rows}
     return facts.pop("server_version", ""), facts
+
+
+def _ask_opensearch(variables: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    try:
+        from opensearchpy import OpenSearch, OpenSearchException
+
+        from stackproof.adapters.search.opensearch_place import OpenSearchPlace
+    except ImportError:
+        return "", {}
+    try:
+        place = OpenSearchPlace.of(Settings({**os.environ, **variables}))
+        with OpenSearch(hosts=[place.host_options()], timeout=_SECONDS) as client:
+            version = client.info()["version"]
+            nodes = client.cluster.health()["number_of_nodes"]
+    except (OpenSearchException, ConfigurationError, LookupError) as error:
+        return "", {"not told": type(error).__name__}
+    # The adapter's indexes do not change it: a write is in the log on disk when it is acknowledged.
+    facts = {"nodes": str(nodes), "translog.durability": "request (default of an index)"}
+    return str(version["number"]), facts | {"distribution": str(version.get("distribution", "not told"))}
 
 
 def _ask_redis(url: str) -> tuple[str, dict[str, str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -95,38 +94,18 @@ def service_of(settings: Settings) -> str:
 def _signer(settings: Settings) -> Any:
     """Signs with what the snapshot of the settings, or else the SDK's own chain of providers, gives."""
     try:
-        import botocore.session
-        from botocore.exceptions import BotoCoreError
+        from stackproof.adapters.aws_client import configuration_errors, session_of
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            "OPENSEARCH_AUTH=sigv4 needs the package 'botocore'; type: pip install 'stackproof[opensearch,aws]'"
+            f"OPENSEARCH_AUTH=sigv4 needs the package {error.name!r}; type: pip install 'stackproof[opensearch,aws]'"
         ) from error
-    region = settings.get("AWS_REGION") or settings.get("AWS_DEFAULT_REGION")
-    try:
-        session = botocore.session.Session(profile=settings.get("AWS_PROFILE") or None)
-        _give_keys(session, settings.variables)
-        credentials = session.get_credentials()
+    service = service_of(settings)
+    with configuration_errors(service):
+        session = session_of(settings.variables)
+        region = settings.get("AWS_REGION") or settings.get("AWS_DEFAULT_REGION")
         region = region or str(session.get_scoped_config().get("region", ""))
-    except BotoCoreError as error:
-        raise ConfigurationError(f"the AWS settings cannot be used: {error}") from error
-    if credentials is None:
-        raise ConfigurationError(
-            "no AWS credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, "
-            "or run where a role is given"
-        )
-    if not region:
-        raise ConfigurationError(
-            "AWS_REGION is not set; OPENSEARCH_AUTH=sigv4 needs it: export AWS_REGION=eu-central-1"
-        )
-    return Urllib3AWSV4SignerAuth(credentials, region, service_of(settings))
-
-
-def _give_keys(session: Any, variables: Mapping[str, str]) -> None:
-    """Keys that the snapshot has; those of the process's own environment are not looked at behind its back."""
-    key, secret = (variables.get(name, "").strip() for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
-    if bool(key) != bool(secret):
-        raise ConfigurationError("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are set together or not at all")
-    if key:
-        session.set_credentials(key, secret, variables.get("AWS_SESSION_TOKEN", "").strip() or None)
-    else:
-        session.get_component("credential_provider").remove("env")
+        if not region:
+            raise ConfigurationError(
+                "AWS_REGION is not set; OPENSEARCH_AUTH=sigv4 needs it, for example: export AWS_REGION=eu-central-1"
+            )
+        return Urllib3AWSV4SignerAuth(session.get_credentials(), region, service)
