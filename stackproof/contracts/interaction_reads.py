@@ -26,6 +26,7 @@ from .evidence import Evidence
 from .expectations import expect, expect_error
 from .faults_of_batches import InteractionBatchContract
 from .interaction_samples import (
+    MANY_SECONDS,
     NOON,
     about,
     alltime,
@@ -52,7 +53,7 @@ class InteractionReads(InteractionBatchContract):
         if self.capabilities.bulk:
             store.record_events(events)
         else:
-            callers.each([partial(record_each, store, events[start::8]) for start in range(8)])
+            callers.each([partial(record_each, store, events[start::8]) for start in range(8)], within=MANY_SECONDS)
 
     @clause(
         "STORE-02",

@@ -37,6 +37,9 @@ _numbers = itertools.count(1)
 
 USUAL_LIMITS = InteractionCapabilities()
 
+MANY_SECONDS = 45.0
+"""How long callers may take for several hundred contacts of one customer, each a transaction of its own over a network."""
+
 ABSURDLY_MANY_PAGES = 2_000
 """No walk of the suite needs so many: a cursor that never ends is a finding, not a hang."""
 

@@ -24,6 +24,7 @@ from .expectations import expect, expect_error
 from .hostile import HOSTILE_TEXTS
 from .instances import JOINS
 from .interaction_samples import (
+    MANY_SECONDS,
     NOON,
     about,
     alltime,
@@ -297,7 +298,7 @@ class InteractionContract(InteractionSequences):
                 contact(customer=query.customer, value=Decimal("0.1"), timestamp=NOON + timedelta(seconds=s))
                 for s in range(320)
             ]
-            callers.each([partial(record_each, store, events[start::8]) for start in range(8)])
+            callers.each([partial(record_each, store, events[start::8]) for start in range(8)], within=MANY_SECONDS)
             evidence.saw("contacts", len(events))
             expect_summaries(walk(store, query), events, query, "after 8 callers with 40 contacts each")
 
