@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import re
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -22,6 +24,7 @@ from shared_servers import variables_of
 from stackproof.adapters.events import kafka_positions, kafka_settings
 from stackproof.adapters.events.kafka import KafkaEventPublisher
 from stackproof.adapters.events.kafka_errors import translated
+from stackproof.adapters.events.kafka_handles import Asking, opened
 from stackproof.adapters.events.kafka_log import Once
 from stackproof.adapters.events.kafka_names import LONGEST_NAME, group_name, prefix_of, topic_name
 from stackproof.adapters.events.kafka_settings import KafkaConnection, kafka_connection
@@ -42,7 +45,10 @@ from stackproof.interfaces import (
     RejectedError,
     UnavailableError,
 )
-from stackproof.verification.faulty import through
+from stackproof.verification.faults import behind
+from stackproof.verification.faults.brokers import BrokersWay
+
+WAY = BrokersWay("KAFKA_BROKERS", 9092)
 
 
 def settings(**more: str) -> Settings:
@@ -61,8 +67,8 @@ class TestKafka(EventContract):
         return made(namespace, KAFKA_BROKERS="127.0.0.1:1", STACKPROOF_CONNECT_TIMEOUT="1")
 
     def make_faulty(self, namespace: str) -> Faulty[Any]:
-        faults, variables = through(settings(), "KAFKA_BROKERS")
-        return Faulty(KafkaEventPublisher.from_settings(Settings(variables), namespace), faults)
+        faults, hurt = behind(WAY, settings())
+        return Faulty(KafkaEventPublisher.from_settings(hurt, namespace), faults)
 
 
 @pytest.fixture
@@ -86,8 +92,8 @@ def admin() -> AdminClient:
 
 @contextmanager
 def behind_faults(namespace: str) -> Iterator[tuple[KafkaEventPublisher, Any]]:
-    faults, variables = through(settings(), "KAFKA_BROKERS")
-    with closing(faults), KafkaEventPublisher.from_settings(Settings(variables), namespace) as hurt:
+    faults, changed = behind(WAY, settings())
+    with closing(faults), KafkaEventPublisher.from_settings(changed, namespace) as hurt:
         yield hurt, faults
 
 
@@ -517,6 +523,35 @@ def test_a_forked_child_works_and_ends_as_any_program(bus: KafkaEventPublisher) 
     bus.publish("orders", numbered(2))
     listener.await_numbers([0, 1, 2], "the events of both", 10.0)
     assert inherited.active
+
+
+def test_a_child_does_not_end_what_its_parent_left_to_the_collector(bus: KafkaEventPublisher) -> None:
+    """It would wait for threads that only the parent has."""
+    gc.disable()
+    try:
+        garbage: list[object] = [opened(Asking, bus._client._options("adminclient"))]
+        garbage.append(garbage)
+        del garbage
+        ended = Child(lambda: f"collected {gc.collect() > 0}").end(15.0)
+    finally:
+        gc.enable()
+    assert (ended.in_time, ended.said) == (True, "collected True"), ended.complaints
+
+
+def test_handles_are_not_left_to_the_collector(namespace: str) -> None:
+    """It may run in a thread of the handle itself, which would wait for its own end."""
+    gc.collect()
+    gc.disable()
+    try:
+        with made(namespace) as bus:
+            bus.subscribe("orders", Listener(), group="workers").close()
+            bus.publish("orders", numbered(0))
+            assert bus._topics.partitions(topic_name(namespace, "missing")) == []  # an error, and so a traceback
+            admin, producer = ref(bus._client._admin), ref(bus._client._producer)
+        assert admin() is None
+        assert producer() is None
+    finally:
+        gc.enable()
 
 
 def test_no_thread_of_the_driver_stays(namespace: str) -> None:

@@ -1,23 +1,20 @@
 """The handles of librdkafka that one publisher needs: made on first use, served by one thread, given back in bounded time.
 
-A handle owns threads that a forked child does not have: ending it there would wait for them for ever. So a child forgets the
-handles that it inherited, without ending them, and makes its own. The same is done with what is left when a program ends.
+A forked child makes its own.
 """
 
 from __future__ import annotations
 
 import atexit
-import ctypes
 import os
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaError, KafkaException
 
 from stackproof.interfaces import (
     BackendError,
@@ -30,7 +27,7 @@ from stackproof.interfaces import (
 
 from .common import logger
 from .kafka_errors import REFUSALS, text_of, translated
-from .kafka_log import driver_log
+from .kafka_handles import Asking, Receiving, Sending, keep_all, opened, see_to_the_end
 from .kafka_settings import KafkaConnection
 
 T = TypeVar("T")
@@ -45,12 +42,6 @@ GRACE_SECONDS = 1.5
 """How much later than its time limit the driver may report: it looks for records that are too late once a second."""
 AT_EXIT_SECONDS = 1.0
 """How long the end of a program waits for subscriptions that nobody closed."""
-
-
-def forget(handle: object) -> None:
-    """Never end this handle: nothing of it is freed any more."""
-    if handle is not None:
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(handle))
 
 
 class Receipt:
@@ -79,6 +70,7 @@ class KafkaClient:
         self._trouble: tuple[float, KafkaError] | None = None
         self._begin()
         _clients.add(self)
+        _watch_the_end()
 
     def _begin(self) -> None:
         self._lock = threading.Lock()
@@ -92,7 +84,7 @@ class KafkaClient:
     def _check_options(self) -> None:
         """What the driver cannot work with at all is wrong now, not at the first use."""
         try:
-            AdminClient(self._options("adminclient"), logger=driver_log)
+            opened(Asking, self._options("adminclient"))
         except (KafkaException, ValueError, TypeError) as error:
             raise ConfigurationError(f"the settings of {self.where} cannot work: {text_of(error)}") from error
 
@@ -145,6 +137,9 @@ class KafkaClient:
         except KafkaException as error:
             self._doubtful = True
             raise translated(error.args[0], self.where, seconds, sent=False) from error
+        finally:
+            # An error refers to this frame, and the question to the error: with them, the handle would be left to the collector.
+            future = admin = None  # type: ignore[assignment]
 
     def ask_all(self, question: Callable[[Any, float], dict[Any, Future[T]]]) -> dict[Any, T]:
         """The same for a question that has several answers."""
@@ -154,8 +149,11 @@ class KafkaClient:
             answers.update(question(admin, seconds))
             return next(iter(answers.values()))
 
-        self.ask(ask)
-        return {of: self.ask(lambda _admin, _seconds, answer=answer: answer) for of, answer in answers.items()}  # type: ignore[misc]
+        try:
+            self.ask(ask)
+            return {of: self.ask(lambda _admin, _seconds, answer=answer: answer) for of, answer in answers.items()}  # type: ignore[misc]
+        finally:
+            answers.clear()  # as in `ask`
 
     def start_asking(self, question: Callable[[Any, float], T]) -> T:
         """Ask, and do not wait."""
@@ -246,13 +244,13 @@ class KafkaClient:
 
     def new_consumer(self, options: dict[str, Any]) -> Any:
         """A consumer; whoever asks for it closes it."""
-        return Consumer({**self.connection.options(), **options}, logger=driver_log)
+        return opened(Receiving, {**self.connection.options(), **options})
 
     def _admin_handle(self) -> Any:
         self.check_open()
         with self._lock:
             if self._admin is None:
-                self._admin = AdminClient(self._options("adminclient"), logger=driver_log)
+                self._admin = opened(Asking, self._options("adminclient"))
             self._serve_handles()
             return self._admin
 
@@ -260,7 +258,7 @@ class KafkaClient:
         self.check_open()
         with self._lock:
             if self._producer is None:
-                made = Producer(self._options("producer"), logger=driver_log)
+                made = opened(Sending, self._options("producer"))
                 # The driver asks for the id that makes it idempotent only when a connection is up, and looks for that twice
                 # a second: this brings one up at once.
                 made.list_topics(topic, timeout=self.connection.operation_timeout)
@@ -315,12 +313,10 @@ class KafkaClient:
         self._ends.set()
         if thread is not None and thread.is_alive():
             thread.join(2.0)
-        self._producer = self._admin = None
-
-    def forget_handles(self) -> None:
-        """Leave the handles as they are for ever."""
-        for handle in (self._admin, self._producer):
-            forget(handle)
+        left = [ref(handle) for handle in (producer, self._admin) if handle is not None]
+        producer = self._producer = self._admin = None
+        for each in left:
+            see_to_the_end(each)
 
 
 def _sign_of_life(admin: Any, seconds: float) -> Future[Any]:
@@ -330,15 +326,15 @@ def _sign_of_life(admin: Any, seconds: float) -> Future[Any]:
 
 _clients: WeakSet[KafkaClient] = WeakSet()
 readers: WeakSet[Any] = WeakSet()
-"""The subscriptions that have a consumer. Each can be stopped, waited for, and told to `forget_handles`."""
+"""The subscriptions that have a consumer. Each can be stopped, and waited for."""
 
 
 def _in_a_forked_child() -> None:
+    keep_all()
     for client in list(_clients):
-        client.forget_handles()
         client._begin()
     for reader in list(readers):
-        reader.forget_handles()
+        reader.leave_to_the_parent()
 
 
 def _at_exit() -> None:
@@ -348,11 +344,20 @@ def _at_exit() -> None:
         reader.stop()
     for reader in left:
         reader.wait(max(0.0, deadline - time.monotonic()))
-        reader.forget_handles()
     for client in list(_clients):
         client._ends.set()
-        client.forget_handles()
+    keep_all()
+
+
+_watching = 0
+
+
+def _watch_the_end() -> None:
+    """Once in each process, when it makes its first client: what the application registers later comes earlier at the end."""
+    global _watching  # noqa: PLW0603 - one for each process
+    if _watching != os.getpid():
+        _watching = os.getpid()
+        atexit.register(_at_exit)
 
 
 os.register_at_fork(after_in_child=_in_a_forked_child)
-atexit.register(_at_exit)

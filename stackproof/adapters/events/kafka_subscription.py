@@ -12,14 +12,16 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+from weakref import ref
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from stackproof.interfaces import BackendError, ClosedError, Event, Handler, OperationTimeoutError, Subscription
 
 from .common import call_handler, from_json, logger
-from .kafka_client import KafkaClient, forget, readers
+from .kafka_client import KafkaClient, readers
 from .kafka_errors import text_of, translated
+from .kafka_handles import see_to_the_end
 from .kafka_positions import JOIN_SECONDS, Positions
 from .kafka_topics import NEWEST
 
@@ -106,9 +108,10 @@ class KafkaSubscription(Subscription):
             self._thread.join(END_SECONDS if seconds is None else min(END_SECONDS, max(0.1, seconds)))
         return True
 
-    def forget_handles(self) -> None:
-        """In a forked child, and at the end of a program: leave the consumer as it is for ever."""
-        forget(self._consumer)
+    def leave_to_the_parent(self) -> None:
+        """In a forked child: the thread is not here, and may have had a lock."""
+        self._gate, self._free = threading.Lock(), threading.Event()
+        self._free.set()
         self._closed = True
 
     # The thread
@@ -148,6 +151,10 @@ class KafkaSubscription(Subscription):
                 consumer.close()
             except (KafkaException, RuntimeError) as error:
                 logger.warning("the consumer of topic %r did not end well: %s", self.topic, text_of(error))
+        if consumer is not None:
+            left = ref(consumer)
+            consumer = None
+            see_to_the_end(left)
 
     def _begin_anew(self, error: Exception) -> None:
         """After an error that the consumer does not get over: end it, and make another one that goes on at its place."""
