@@ -22,7 +22,10 @@ REPAIRS = Path(__file__).with_name("moto_repairs.py")
 PACKAGES = ("moto", "flask", "flask_cors")
 ANSWER_SECONDS = 5.0
 REGION = "us-east-1"
-REPAIRED = {"repaired here": "one request after the other; a failed transaction undoes its own writes only"}
+REPAIRED = {
+    "repaired here": "one request after the other; a failed transaction undoes its own writes only; a message of SQS is "
+    "looked at without all others"
+}
 """What `moto_repairs` changes, so that a certificate says which emulator it was."""
 ACCESS_KEY = "AKIASTACKPROOF000000"
 

@@ -23,6 +23,7 @@ def repair() -> None:
     """From now on this moto answers one request after the other, and a failed transaction undoes its own writes only."""
     _answer_one_after_the_other()
     _undo_what_was_done()
+    _look_at_one_message_only()
 
 
 def _answer_one_after_the_other() -> None:
@@ -74,3 +75,15 @@ def _undo_what_was_done() -> None:
         return held, places[-1], copy.deepcopy(held.get(places[-1]))
 
     models.DynamoDBBackend.transact_write_items = transact_or_undo
+
+
+def _look_at_one_message_only() -> None:
+    """Whether a message is too old: moto counts all in the queue for it, so that a backlog of a thousand takes minutes."""
+    from moto.core.utils import unix_time
+
+    def is_young(self: Any, queue_name: str, message: Any) -> bool:
+        kept: float = self.get_queue(queue_name).message_retention_period
+        return bool(kept + message.sent_timestamp / 1000 > unix_time())
+
+    backend: Any = importlib.import_module("moto.sqs.models").SQSBackend
+    backend.is_message_valid_based_on_retention_period = is_young

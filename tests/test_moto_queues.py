@@ -1,4 +1,4 @@
-"""A request that waits at the repaired emulator holds up no other: the one that it waits for would never come."""
+"""Queues of the repaired emulator: who waits at them holds up no other, and a message costs the same whatever the backlog."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import stackproof.servers
 from stackproof.adapters.aws_client import AwsClient, Effect
 from stackproof.adapters.settings import Settings
 from stackproof.contracts.expectations import eventually
 
+REPAIRS = Path(stackproof.servers.__file__).with_name("moto_repairs.py")
 SERVER = """
 import sys
 from stackproof.servers import moto_repairs
@@ -23,6 +26,38 @@ moto_repairs.repair()
 from moto.server import main
 main(["-H", "127.0.0.1", "-p", sys.argv[1]])
 """
+
+
+COUNTS = """
+import runpy, sys
+from moto.sqs.models import SQSBackend, Queue
+
+if "repaired" in sys.argv:
+    runpy.run_path(sys.argv[1])["repair"]()
+looks = 0
+messages = Queue.messages.fget
+
+def counted(self):
+    global looks
+    looks += 1
+    return messages(self)
+
+Queue.messages = property(counted)
+backend = SQSBackend("us-east-1", "123456789012")
+backend.create_queue("q", None)
+for _ in range(10):
+    backend.send_message("q", "text")
+looks = 0
+assert len(backend.receive_message("q", 10, 0, 30)) == 10
+print(looks)
+"""
+
+
+@pytest.mark.parametrize(("state", "looks"), [("repaired", range(1, 4)), ("as it is", range(20, 100))])
+def test_a_message_is_received_without_a_look_at_all_others(state: str, looks: range) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", COUNTS, str(REPAIRS), state]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert int(done.stdout) in looks, done.stderr
 
 
 @pytest.fixture
