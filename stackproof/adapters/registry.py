@@ -235,7 +235,7 @@ BUILT_IN = (
         "stackproof.adapters.cache.elasticache:ElastiCacheCache",
         extra="redis",
         server="redis-cluster",
-        technology="elasticache",
+        technology="redis",
         variables=("REDIS_URL",),
         summary="Redis or Valkey in cluster mode, as Amazon ElastiCache has it",
     ),

@@ -37,7 +37,7 @@ def inconsistencies(certificate: Certificate, now: datetime) -> Iterator[str]:
         known = servers.get(target.server)
         expected = NATIVE if known is None else fidelity(target.technology, known.technology, known.fidelity)
         if target.fidelity != expected and (known is not None or not target.server):
-            yield f"{target.target} is told to be {target.fidelity}, where its server makes it {expected}."
+            yield f"{target.target} is told to be {target.fidelity}, where its server is {expected}."
 
 
 def _beside(name: str) -> tuple[str, ...]:
