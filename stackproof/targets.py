@@ -106,6 +106,11 @@ class Target:
         """That one, and the others that it needs."""
         return (self.entry.server, *self.entry.also) if self.entry is not None and self.entry.server else ()
 
+    @property
+    def technology(self) -> str:
+        """What the backend is for; empty where that is not known."""
+        return self.entry.technology if self.entry is not None else ""
+
     def make(self, settings: Settings, namespace: str) -> Any:
         """An instance of the backend."""
         if self.entry is not None:

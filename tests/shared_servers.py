@@ -11,7 +11,7 @@ from pathlib import Path
 
 from stackproof.servers import Server
 from stackproof.servers.containers.container import OUR_IMAGES, ContainerServer
-from stackproof.servers.containers.engine import engine, image_is_here
+from stackproof.servers.containers.engine import image_is_here, opened
 from stackproof.servers.containers.kinds import CONTAINERS
 from stackproof.servers.containers.options import IMAGE, ContainerOptions
 from stackproof.servers.embedded import EmbeddedPostgres, EmbeddedRedis
@@ -59,8 +59,9 @@ def container(name: str) -> ContainerServer:
 @functools.cache
 def our_images() -> Mapping[str, str]:
     """The variables that name the images of `images/build`, as far as they are here: no test asks a registry for them."""
-    client, names = engine(), {kind.image_name for kind in CONTAINERS.values()}
-    here = [name for name in sorted(names) if image_is_here(client, f"{OUR_IMAGES}{name}:latest")]
+    names = {kind.image_name for kind in CONTAINERS.values()}
+    with opened() as docker:
+        here = [name for name in sorted(names) if image_is_here(docker, f"{OUR_IMAGES}{name}:latest")]
     return {f"{IMAGE}{name.upper()}": f"{OUR_IMAGES}{name}:latest" for name in here}
 
 

@@ -171,18 +171,21 @@ def test_a_backend_may_need_further_servers_beside_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "server", "origin", "fidelity"),
+    ("spec", "server", "technology", "fidelity"),
     [
-        ("cache=redis", "redis", "embedded", "native"),
-        ("cache=elasticache", "redis-cluster", "embedded", "native"),
-        ("cache=dragonfly", "valkey", "container", "compatible-engine"),
-        ("cache=dragonfly", "valkey", "external", "native"),
-        ("cache=upstash", "redis-tls", "container", "compatible-engine"),
+        ("cache=redis", "redis", "redis", "native"),
+        ("cache=elasticache", "redis-cluster", "redis", "native"),
+        ("cache=dragonfly", "valkey", "valkey", "compatible-engine"),
+        ("cache=dragonfly", "valkey", "", "native"),  # somebody else's: it is taken for what the backend is for
+        ("cache=upstash", "redis-tls", "redis", "compatible-engine"),
+        ("interactions=scylla", "cassandra", "cassandra", "compatible-engine"),
+        ("interactions=cassandra", "cassandra", "cassandra", "native"),
+        ("events=msk", "kafka-iam", "kafka", "compatible-engine"),
         ("cache=memory", "", "", "native"),
     ],
 )
-def test_a_server_that_stands_in_is_called_so(spec: str, server: str, origin: str, fidelity: str) -> None:
+def test_a_server_that_stands_in_is_called_so(spec: str, server: str, technology: str, fidelity: str) -> None:
     target = parse_target(spec)
     assert target.server == server
-    records = {server: ServerRecord(server, origin, "native", "1")} if server else {}
+    records = {server: ServerRecord(server, "container", "native", "1", {}, technology)} if server else {}
     assert _fidelity(target, records) == fidelity

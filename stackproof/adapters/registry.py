@@ -33,10 +33,10 @@ class BackendEntry:
     """The extra of stackproof that installs its driver."""
     server: str = ""
     """The server that it talks to, by the name that `stackproof.servers` knows; empty for none."""
+    technology: str = ""
+    """What it is for, where another technology can stand in: "scylla", "redpanda"; a certificate says when one did."""
     also: tuple[str, ...] = ()
     """Further servers that it needs, for a part of what it does."""
-    stand_in: bool = False
-    """Whether the servers that stackproof starts under this name only stand in for the technology (compatible-engine)."""
     variables: tuple[str, ...] = ()
     """The environment variables that it needs."""
     summary: str = ""
@@ -70,6 +70,7 @@ BUILT_IN = (
         aliases=("pg", "postgresql"),
         extra="postgres",
         server="postgres",
+        technology="postgres",
         variables=("DATABASE_URL",),
         summary="PostgreSQL tables, summaries kept by upsert in the same transaction",
     ),
@@ -79,6 +80,7 @@ BUILT_IN = (
         "stackproof.adapters.interactions.dynamodb:DynamoDbInteractionStore",
         extra="aws",
         server="aws",
+        technology="dynamodb",
         summary="Amazon DynamoDB: one transaction a contact, consistent reads",
     ),
     BackendEntry(
@@ -87,6 +89,7 @@ BUILT_IN = (
         "stackproof.adapters.interactions.scylla:ScyllaInteractionStore",
         extra="cql",
         server="cassandra",
+        technology="scylla",
         variables=("SCYLLA_CONTACT_POINTS",),
         summary="ScyllaDB, ids claimed by lightweight transactions, summaries computed from the contacts",
     ),
@@ -97,6 +100,7 @@ BUILT_IN = (
         "stackproof.adapters.interactions.scylla:ScyllaInteractionStore",
         extra="cql",
         server="cassandra",
+        technology="cassandra",
         variables=("SCYLLA_CONTACT_POINTS",),
         summary="Apache Cassandra, as scylla",
     ),
@@ -106,6 +110,7 @@ BUILT_IN = (
         "stackproof.adapters.interactions.keyspaces:KeyspacesInteractionStore",
         extra="keyspaces",
         server="cassandra",
+        technology="keyspaces",
         variables=("KEYSPACES_ENDPOINT",),
         summary="Amazon Keyspaces, with AWS credentials, the statements of cassandra",
     ),
@@ -121,6 +126,7 @@ BUILT_IN = (
         "stackproof.adapters.events.redis_pubsub:RedisPubSubPublisher",
         extra="redis",
         server="redis",
+        technology="redis",
         variables=("REDIS_URL",),
         summary="Redis pub/sub: fire and forget, subscribers must be connected",
     ),
@@ -130,6 +136,7 @@ BUILT_IN = (
         "stackproof.adapters.events.kafka:KafkaEventPublisher",
         extra="kafka",
         server="kafka",
+        technology="kafka",
         variables=("KAFKA_BROKERS",),
         summary="Kafka: a log with key order, groups that keep their place, and replay",
     ),
@@ -139,6 +146,7 @@ BUILT_IN = (
         "stackproof.adapters.events.kafka:KafkaEventPublisher",
         extra="kafka",
         server="kafka",
+        technology="redpanda",
         variables=("KAFKA_BROKERS",),
         summary="Redpanda, by the protocol of Kafka",
     ),
@@ -149,6 +157,7 @@ BUILT_IN = (
         aliases=("aws_msk",),
         extra="msk",
         server="kafka-iam",
+        technology="msk",
         variables=("MSK_BROKERS",),
         summary="Kafka as a service of AWS, with a login by IAM or SCRAM",
     ),
@@ -158,6 +167,7 @@ BUILT_IN = (
         "stackproof.adapters.events.eventbridge:EventBridgePublisher",
         extra="aws",
         server="aws",
+        technology="eventbridge",
         summary="Amazon EventBridge: a rule and an SQS queue for each subscription, no order",
     ),
     BackendEntry(
@@ -166,6 +176,7 @@ BUILT_IN = (
         "stackproof.adapters.events.kinesis:KinesisPublisher",
         extra="aws",
         server="kinesis",
+        technology="kinesis",
         also=("aws",),
         summary="Amazon Kinesis: a log in order per key; groups keep their place in DynamoDB",
     ),
@@ -188,6 +199,7 @@ BUILT_IN = (
         aliases=("pg", "postgresql"),
         extra="postgres",
         server="postgres",
+        technology="postgres",
         variables=("DATABASE_URL",),
         summary="PostgreSQL full text: tsvector, ranked",
     ),
@@ -197,6 +209,7 @@ BUILT_IN = (
         "stackproof.adapters.search.opensearch:OpenSearchSearchIndex",
         extra="opensearch",
         server="opensearch",
+        technology="opensearch",
         variables=("OPENSEARCH_URL",),
         summary="OpenSearch, own or Amazon's: BM25, bulk requests, an alias for each namespace",
     ),
@@ -212,6 +225,7 @@ BUILT_IN = (
         "stackproof.adapters.cache.redis:RedisCache",
         extra="redis",
         server="redis",
+        technology="redis",
         variables=("REDIS_URL",),
         summary="Redis, one fetch also across processes",
     ),
@@ -221,6 +235,7 @@ BUILT_IN = (
         "stackproof.adapters.cache.elasticache:ElastiCacheCache",
         extra="redis",
         server="redis-cluster",
+        technology="redis",
         variables=("REDIS_URL",),
         summary="Redis or Valkey in cluster mode, as Amazon ElastiCache has it",
     ),
@@ -230,7 +245,7 @@ BUILT_IN = (
         "stackproof.adapters.cache.upstash:UpstashCache",
         extra="redis",
         server="redis-tls",
-        stand_in=True,
+        technology="upstash",
         variables=("REDIS_URL",),
         summary="Upstash: Redis with TLS and limits on requests",
     ),
@@ -240,7 +255,7 @@ BUILT_IN = (
         "stackproof.adapters.cache.dragonfly:DragonflyCache",
         extra="redis",
         server="valkey",
-        stand_in=True,
+        technology="dragonfly",
         variables=("REDIS_URL",),
         summary="Dragonfly: the protocol of Redis, declared keys in scripts, long lifetimes in whole seconds",
     ),
@@ -266,6 +281,7 @@ BUILT_IN = (
         "stackproof.adapters.logs.cloudwatch:CloudWatchHandler",
         extra="aws",
         server="aws",
+        technology="cloudwatch",
         summary="Amazon CloudWatch Logs: batches, sent by a thread",
     ),
     BackendEntry(

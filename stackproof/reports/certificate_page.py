@@ -11,7 +11,7 @@ from stackproof.contracts.verdicts import Verdict
 from stackproof.verification.certificate import Certificate, Level
 
 from . import words
-from .limits import not_shown
+from .limits import not_shown, stand_in_of
 from .pages import render_page, require
 from .text import one_line
 
@@ -52,9 +52,15 @@ def render(certificate: Certificate) -> str:
 
 
 def _title(certificate: Certificate) -> str:
-    if certificate.stack:
-        return f"{certificate.stack} stack"
-    return ", ".join(target.target for target in certificate.targets) or "no backend"
+    """What was verified, and on what where that is not the technology itself."""
+    named = ", ".join(target.target for target in certificate.targets) or "no backend"
+    subject = f"{certificate.stack} stack" if certificate.stack else named
+    standing_in = [
+        f"{target.technology or target.target} on {stand_in} ({target.fidelity})"
+        for target in certificate.targets
+        if (stand_in := stand_in_of(certificate, target))
+    ]
+    return f"{subject}: {', '.join(dict.fromkeys(standing_in))}" if standing_in else subject
 
 
 def _date(created: str) -> str:

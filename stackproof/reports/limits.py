@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stackproof.contracts.verdicts import Verdict
-from stackproof.verification.certificate import Certificate
+from stackproof.verification.certificate import Certificate, TargetRecord
 
 from .words import counted
 
@@ -51,11 +51,21 @@ def _about_the_servers(certificate: Certificate) -> Iterator[str]:
     for target in certificate.targets:
         if target.fidelity in _FIDELITY:
             yield f"{target.target} {_FIDELITY[target.fidelity]}"
+        if stand_in := stand_in_of(certificate, target):
+            yield f"{target.technology} itself: {target.target} was shown on {stand_in}."
     versions = [f"{server.name} {server.version}" for server in certificate.servers]
     if versions:
         yield f"Other versions and other settings than those named here: it speaks for {', '.join(versions)}."
     if any(server.origin == "embedded" for server in certificate.servers):
         yield "The embedded servers are single ones on this machine: no replication, no failover, no network between."
+
+
+def stand_in_of(certificate: Certificate, target: TargetRecord) -> str:
+    """What stood in for the technology that a backend is for, with its version; empty where nothing did."""
+    for server in certificate.servers:
+        if server.name == target.server and target.fidelity != "native" and server.technology != target.technology:
+            return f"{server.technology or server.name} {server.version}".strip()
+    return ""
 
 
 def _about_the_run(certificate: Certificate) -> Iterator[str]:

@@ -60,6 +60,7 @@ class EmbeddedRedisCluster(Server):
     """
 
     name = "redis-cluster"
+    technology = "redis"
     title: ClassVar[str] = "Redis cluster"
     origin = "embedded"
 

@@ -47,6 +47,8 @@ class ServerRecord:
     version: str
     facts: Mapping[str, str] = field(default_factory=dict)
     """The settings that matter for what was shown: fsync, persistence and the like."""
+    technology: str = ""
+    """What really runs there: cassandra, redis, moto; empty where it does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class TargetRecord:
     trouble_sentence: str = ""
     distribution: str = ""
     """Name and version of the distribution that its source belongs to; empty for none."""
+    technology: str = ""
+    """What it is for: scylla, redpanda; empty where it does not say."""
 
 
 @dataclass(frozen=True, slots=True)

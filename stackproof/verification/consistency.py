@@ -14,6 +14,7 @@ from stackproof.targets import parse_target
 
 from .certificate import Certificate, TargetRecord
 from .command import command
+from .fidelity import NATIVE, fidelity
 
 SKEW = timedelta(days=1)
 """How far two clocks may be apart."""
@@ -34,12 +35,9 @@ def inconsistencies(certificate: Certificate, now: datetime) -> Iterator[str]:
             yield f"Its servers are {certificate.origin}, but {server.name} is {server.origin}."
     for target in certificate.targets:
         known = servers.get(target.server)
-        fidelity = known.fidelity if known is not None else "native"
-        # A server that is native to one backend can stand in for the technology of another.
-        stands_in = known is not None and known.origin != "external" and fidelity == "native"
-        fits = target.fidelity == fidelity or (stands_in and target.fidelity == "compatible-engine")
-        if not fits and (known is not None or not target.server):
-            yield f"{target.target} is told to be {target.fidelity}, where its server is {fidelity}."
+        expected = NATIVE if known is None else fidelity(target.technology, known.technology, known.fidelity)
+        if target.fidelity != expected and (known is not None or not target.server):
+            yield f"{target.target} is told to be {target.fidelity}, where its server is {expected}."
 
 
 def _beside(name: str) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from .certificate import Certificate, ClauseRecord, Level, ServerRecord, TargetR
 from .command import command
 from .digests import backend_digest, distribution_of, suite_digest
 from .environment import describe_environment
+from .fidelity import NATIVE, fidelity
 from .parallel import ParallelRun
 from .plan import Plan, PlannedTarget
 from .worker import Observer
@@ -129,10 +130,11 @@ def _certificate(
 
 def describe_server(server: Server) -> ServerRecord:
     """What a certificate says about a server."""
-    version, facts = server.version() or "", dict(server.facts())
+    version, facts, technology = server.version() or "", dict(server.facts()), server.technology
     if server.origin == "external":
         version, facts = ask_external(server.variables())
-    return ServerRecord(server.name, server.origin, server.fidelity, version, facts)
+        technology = facts.pop("technology", "")
+    return ServerRecord(server.name, server.origin, server.fidelity, version, facts, technology)
 
 
 def exit_code(certificate: Certificate) -> Exit:
@@ -175,6 +177,7 @@ def _target_record(target: Target, smoked: TargetSmoked | None, records: Mapping
         trouble=str(smoked.smoke.trouble) if smoked is not None else str(Trouble.NONE),
         trouble_sentence=smoked.smoke.sentence if smoked is not None else "",
         distribution=distribution_of(backend),
+        technology=target.technology,
     )
 
 
@@ -190,15 +193,9 @@ def _clause_records(
 
 
 def _fidelity(target: Target, records: Mapping[str, ServerRecord]) -> str:
-    """How true the server is to the technology; a backend without a server of ours is itself.
-
-    Where a server is somebody else's, it is taken for what its backend is for.
-    """
-    record = records.get(target.server)
-    if record is None:
-        return "native"
-    stands_in = target.entry is not None and target.entry.stand_in and record.origin != "external"
-    return "compatible-engine" if stands_in and record.fidelity == "native" else record.fidelity
+    """How true the server is to the technology; a backend without a server of ours is itself."""
+    server = records.get(target.server)
+    return NATIVE if server is None else fidelity(target.technology, server.technology, server.fidelity)
 
 
 def silent(_event: StreamEvent) -> None:

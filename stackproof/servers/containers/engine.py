@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -16,6 +17,8 @@ NO_DAEMON = (
     "There is no Docker daemon that answers here; start one (images/docker does, on Debian), "
     "or use --origin embedded or external"
 )
+USUAL_SOCKET = "unix:///var/run/docker.sock"
+KNOCK_SECONDS = 5.0
 CALL_SECONDS = 120
 """How long one call to the daemon may take: the removal of a container on a busy machine."""
 
@@ -28,19 +31,33 @@ def engine() -> DockerClient:
     """Return a client of the daemon that DOCKER_HOST, the current context or the usual socket names."""
     try:
         from docker.errors import DockerException
-        from testcontainers.core.docker_client import DockerClient
+        from testcontainers.core.docker_client import DockerClient, get_docker_host
     except ImportError as error:
         raise MissingWheelError("containers") from error
+    client: DockerClient | None = None
     try:
+        _knock(get_docker_host() or USUAL_SOCKET)
         client = DockerClient(timeout=CALL_SECONDS)
         client.client.ping()
     except (DockerException, OSError) as error:
+        if client is not None:
+            client.client.close()
         raise NoDockerError(f"{NO_DAEMON} ({_cause(error)}).") from error
     if not _is_here(client.client.api.base_url):
+        client.client.close()
         raise NoDockerError(
             "The Docker daemon is on another machine; containers are only reached on this one's loopback."
         )
     return client
+
+
+def _knock(address: str) -> None:
+    """Raise what the system says when nobody listens; Docker's client would leave its socket open then."""
+    scheme, _, path = address.partition("://")
+    if scheme == "unix":
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(KNOCK_SECONDS)
+            client.connect(path)
 
 
 def _is_here(base_url: str) -> bool:
@@ -53,6 +70,17 @@ def _cause(error: BaseException) -> str:
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     return getattr(error, "strerror", None) or type(error).__name__
+
+
+@contextlib.contextmanager
+def opened(client: DockerClient | None = None) -> Iterator[DockerClient]:
+    """Lend a client: the one that is given, or one that is closed afterwards."""
+    mine = client or engine()
+    try:
+        yield mine
+    finally:
+        if client is None:
+            mine.client.close()
 
 
 @contextlib.contextmanager

@@ -63,7 +63,9 @@ class RedisClusterContainer(RedisContainer):
 
     def kill_node(self, port: int) -> None:
         """SIGKILL one node; its replica takes over after the node timeout."""
-        self.execute("sh", "-c", f"kill -9 $(grep -l 'port.{port}.--cluster' /proc/[0-9]*/cmdline | cut -d/ -f3)")
+        with self.connection(port) as node:
+            told = dict(line.split(":", 1) for line in str(node.ask("INFO", "server")).splitlines() if ":" in line)
+        self.execute("sh", "-c", f"kill -9 {told['process_id']}")
 
     def start_node(self, port: int) -> None:
         """Start a killed node again, which comes back as a replica."""

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from stackproof.servers.runs import Run, is_held
 from stackproof.servers.server import MissingWheelError, ServerError
 
-from .engine import NoDockerError, engine
+from .engine import NoDockerError, opened
 from .labels import DIRECTORY, RUN, is_ours, owner_lives
 
 if TYPE_CHECKING:
@@ -36,14 +36,13 @@ def sweep_containers(client: DockerClient | None = None) -> list[str]:
 
     Without a client it glances first: where Docker is not used, or nothing of ours is there, nothing is imported.
     """
-    if client is None:
-        if not _something_is_there():
-            return []
-        try:
-            client = engine()
-        except (NoDockerError, MissingWheelError):
-            return []
-    return _removed(client, is_dead, None)
+    if client is None and not _something_is_there():
+        return []
+    try:
+        with opened(client) as docker:
+            return _removed(docker, is_dead, None)
+    except (NoDockerError, MissingWheelError):
+        return []
 
 
 def remove_run(run: str, client: DockerClient) -> list[str]:
@@ -53,13 +52,9 @@ def remove_run(run: str, client: DockerClient) -> list[str]:
 
 def end_containers(run: Run, client: DockerClient | None = None) -> None:
     """Remove what is left of a run in Docker at its end, its network above all, so that the keeper need not."""
-    mine = client or engine()
-    try:
-        remove_run(run.path.name, mine)
+    with opened(client) as docker:
+        remove_run(run.path.name, docker)
         run.nothing_is_left()
-    finally:
-        if client is None:
-            mine.client.close()
 
 
 def is_dead(labels: Mapping[str, str]) -> bool:
@@ -140,7 +135,8 @@ def _something_is_there() -> bool:
 def main(run: str) -> None:
     """What a keeper calls at its end."""
     try:
-        remove_run(run, engine())
+        with opened() as docker:
+            remove_run(run, docker)
     except ServerError as error:
         sys.stderr.write(f"{error}\n")
 
