@@ -18,7 +18,7 @@ from stackproof.exits import Exit
 COMMANDS = {
     "verify": ("verify", "Hold backends to their contracts and write a certificate."),
     "bench": ("bench", "Measure a stack at a fixed arrival rate."),
-    "backends": ("listings", "List the backends."),
+    "backends": ("backends", "List the backends, their servers and last verdicts."),
     "clauses": ("listings", "List the clauses of the contracts."),
     "stacks": ("listings", "List the stacks."),
     "selftest": ("selftest", "Prove that the clauses can fail: run every mutant."),

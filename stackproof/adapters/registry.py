@@ -40,6 +40,8 @@ class BackendEntry:
     variables: tuple[str, ...] = ()
     """The environment variables that it needs."""
     summary: str = ""
+    reference: bool = False
+    """What the contracts mean, in memory: no technology of its own."""
 
     def load(self) -> Callable[..., Any]:
         """Import the adapter. A missing driver is a `ConfigurationError` with the line to type."""
@@ -119,6 +121,7 @@ BUILT_IN = (
         "memory",
         "stackproof.adapters.interactions.memory:MemoryInteractionStore",
         summary="the reference, in this process",
+        reference=True,
     ),
     BackendEntry(
         "events",
@@ -185,12 +188,14 @@ BUILT_IN = (
         "memory",
         "stackproof.adapters.events.memory:MemoryEventPublisher",
         summary="the reference, in this process",
+        reference=True,
     ),
     BackendEntry(
         "events",
         "memory-log",
         "stackproof.adapters.events.memory_log:MemoryEventLog",
         summary="the reference with a log: groups keep their place, events can be replayed",
+        reference=True,
     ),
     BackendEntry(
         "search",
@@ -218,6 +223,7 @@ BUILT_IN = (
         "memory",
         "stackproof.adapters.search.memory:MemorySearchIndex",
         summary="the reference, in this process",
+        reference=True,
     ),
     BackendEntry(
         "cache",
@@ -267,7 +273,11 @@ BUILT_IN = (
         summary="bounded, in this process: the fallback of development",
     ),
     BackendEntry(
-        "cache", "memory", "stackproof.adapters.cache.memory:MemoryCache", summary="the reference, in this process"
+        "cache",
+        "memory",
+        "stackproof.adapters.cache.memory:MemoryCache",
+        summary="the reference, in this process",
+        reference=True,
     ),
     BackendEntry(
         "logs",
@@ -285,7 +295,11 @@ BUILT_IN = (
         summary="Amazon CloudWatch Logs: batches, sent by a thread",
     ),
     BackendEntry(
-        "logs", "memory", "stackproof.adapters.logs.memory:MemoryLogHandler", summary="the reference, in this process"
+        "logs",
+        "memory",
+        "stackproof.adapters.logs.memory:MemoryLogHandler",
+        summary="the reference, in this process",
+        reference=True,
     ),
 )
 

@@ -1,35 +1,16 @@
-"""`stackproof backends`, `clauses` and `stacks`: what there is."""
+"""`stackproof clauses` and `stacks`: what there is."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict
 from typing import Any
 
 import click
 
 from stackproof.adapters.registry import CONCERNS
-from stackproof.adapters.registry import backends as all_backends
 from stackproof.targets import STACKS
 
-from .options import concern_option, json_option, write_result
-
-
-@click.command()
-@concern_option
-@json_option
-def backends(concern: str | None, json_file: str | None) -> None:
-    """List the backends, third-party ones (entry point group `stackproof.adapters`) included."""
-    entries = all_backends(concern)
-    if json_file is not None:
-        write_result(
-            json_file,
-            json.dumps({"schema": "stackproof-backends/1", "backends": [asdict(e) for e in entries]}, indent=2) + "\n",
-        )
-        return
-    rows = [(e.concern, ", ".join((e.name, *e.aliases)), e.server or "-", e.extra or "-", e.summary) for e in entries]
-    _table(("concern", "names", "server", "extra", "what it is"), rows)
+from .options import concern_option, json_option, print_table, write_result
 
 
 @click.command()
@@ -51,7 +32,7 @@ def clauses(ids: tuple[str, ...], concern: str | None, json_file: str | None) ->
         for row in rows:
             click.echo(_in_full(row))
     else:
-        _table(
+        print_table(
             ("clause", "concern", "needs", "rule"),
             [(r["clause"], r["concern"], r["needs"] or "core", r["rule"]) for r in rows],
         )
@@ -109,15 +90,4 @@ def stacks(json_file: str | None) -> None:
         rows = [{"name": s.name, "title": s.title, "backends": dict(s.backends)} for s in STACKS]
         write_result(json_file, json.dumps({"schema": "stackproof-stacks/1", "stacks": rows}, indent=2) + "\n")
         return
-    _table(("stack", *CONCERNS), [(s.name, *(s.backends[concern] for concern in CONCERNS)) for s in STACKS])
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(*head, box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for row in rows:
-        table.add_row(*map(escape, row))
-    Console().print(table)
+    print_table(("stack", *CONCERNS), [(s.name, *(s.backends[concern] for concern in CONCERNS)) for s in STACKS])
