@@ -29,7 +29,7 @@ def backends(concern: str | None, json_file: str | None) -> None:
         )
         return
     rows = [(e.concern, ", ".join((e.name, *e.aliases)), e.server or "-", e.extra or "-", e.summary) for e in entries]
-    _table(("concern", "names", "server", "extra", "what it is"), rows)
+    table(("concern", "names", "server", "extra", "what it is"), rows)
 
 
 @click.command()
@@ -51,7 +51,7 @@ def clauses(ids: tuple[str, ...], concern: str | None, json_file: str | None) ->
         for row in rows:
             click.echo(_in_full(row))
     else:
-        _table(
+        table(
             ("clause", "concern", "needs", "rule"),
             [(r["clause"], r["concern"], r["needs"] or "core", r["rule"]) for r in rows],
         )
@@ -109,10 +109,10 @@ def stacks(json_file: str | None) -> None:
         rows = [{"name": s.name, "title": s.title, "backends": dict(s.backends)} for s in STACKS]
         write_result(json_file, json.dumps({"schema": "stackproof-stacks/1", "stacks": rows}, indent=2) + "\n")
         return
-    _table(("stack", *CONCERNS), [(s.name, *(s.backends[concern] for concern in CONCERNS)) for s in STACKS])
+    table(("stack", *CONCERNS), [(s.name, *(s.backends[concern] for concern in CONCERNS)) for s in STACKS])
 
 
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
+def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
