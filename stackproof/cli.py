@@ -21,6 +21,8 @@ COMMANDS = {
     "backends": ("backends", "List the backends, their servers and last verdicts."),
     "clauses": ("listings", "List the clauses of the contracts."),
     "stacks": ("listings", "List the stacks."),
+    "servers": ("servers", "Start a whole stack of servers, list what runs, end it."),
+    "doctor": ("doctor", "Say what this machine can run, and what to do for the rest."),
     "selftest": ("selftest", "Prove that the clauses can fail: run every mutant."),
     "replay": ("replay", "Run what failed again: fixed, still failing, or cannot run."),
     "report": ("report", "Write the page of a run again."),

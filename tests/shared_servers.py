@@ -9,9 +9,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 from stackproof.servers import Server
 from stackproof.servers.containers.container import OUR_IMAGES, ContainerServer
-from stackproof.servers.containers.engine import image_is_here, opened
+from stackproof.servers.containers.engine import NoDockerError, image_is_here, opened
 from stackproof.servers.containers.kinds import CONTAINERS
 from stackproof.servers.containers.options import IMAGE, ContainerOptions
 from stackproof.servers.embedded import EmbeddedPostgres, EmbeddedRedis
@@ -58,10 +60,18 @@ def container(name: str) -> ContainerServer:
 
 @functools.cache
 def our_images() -> Mapping[str, str]:
-    """The variables that name the images of `images/build`, as far as they are here: no test asks a registry for them."""
+    """The variables that name the images of `images/build`, as far as they are here: no test asks a registry for them.
+
+    Where there is no Docker, whatever needs it is skipped with that reason, unless STACKPROOF_DOCKER=required.
+    """
     names = {kind.image_name for kind in CONTAINERS.values()}
-    with opened() as docker:
-        here = [name for name in sorted(names) if image_is_here(docker, f"{OUR_IMAGES}{name}:latest")]
+    try:
+        with opened() as docker:
+            here = [name for name in sorted(names) if image_is_here(docker, f"{OUR_IMAGES}{name}:latest")]
+    except NoDockerError as error:
+        if os.environ.get("STACKPROOF_DOCKER") == "required":
+            raise
+        pytest.skip(str(error))
     return {f"{IMAGE}{name.upper()}": f"{OUR_IMAGES}{name}:latest" for name in here}
 
 

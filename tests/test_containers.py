@@ -73,6 +73,7 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture
 def docker() -> Iterator[Any]:
+    our_images()
     with opened() as client:
         yield client.client
 

@@ -112,7 +112,8 @@ def test_every_command_and_every_schema_is_on_the_page() -> None:
     for name in COMMANDS:
         command = cli.get_command(context, name)
         assert command is not None
-        assert "--json" in {option for parameter in command.params for option in parameter.opts}, name
+        for each in command.commands.values() if isinstance(command, click.Group) else (command,):
+            assert "--json" in {option for parameter in each.params for option in parameter.opts}, (name, each.name)
         assert f"stackproof {name}" in SCHEMAS
     described = {form.path for form in json_page.FORMS}
     assert described == {str(path.relative_to(ROOT)) for path in (ROOT / "stackproof").rglob("*.schema.json")}

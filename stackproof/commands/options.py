@@ -41,7 +41,7 @@ origin_option = click.option(
     type=click.Choice(["embedded", "container", "external"]),
     default="embedded",
     show_default=True,
-    help="Where servers come from: the wheels, or the usual variables (DATABASE_URL, REDIS_URL). Not yet: containers.",
+    help="Where servers come from: the wheels, containers, or the usual variables (DATABASE_URL, REDIS_URL ...).",
 )
 seed_option = click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of generated data.")
 out_option = click.option(

@@ -50,6 +50,8 @@ FORMS = (
     Form("stackproof backends", _OURS, "backends"),
     Form("stackproof clauses", _OURS, "clauses"),
     Form("stackproof stacks", _OURS, "stacks"),
+    Form("stackproof servers", _OURS, "servers"),
+    Form("stackproof doctor", _OURS, "doctor"),
     Form("pytest --stackproof-json", _OURS, "verdicts"),
 )
 

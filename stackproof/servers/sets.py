@@ -53,6 +53,11 @@ class ServerSet:
             raise
         return self
 
+    @property
+    def run(self) -> Run | None:
+        """The run that the servers belong to; None for external ones."""
+        return self._run
+
     def _start_all(self) -> None:
         if not self.servers:
             return

@@ -229,6 +229,13 @@ class KafkaIamContainer(KafkaSaslContainer):
             "MSK_AUTH": "iam",
             "MSK_CA_FILE": str(self.certificates.ca),
             **aws_identity(self._started_run()),
+            # For a client of plain Kafka: the same broker, by SCRAM.
+            "KAFKA_BROKERS": f"{LOOPBACK}:{self.ports[1]}",
+            "KAFKA_SECURITY_PROTOCOL": self.protocol,
+            "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+            "KAFKA_USERNAME": USER,
+            "KAFKA_PASSWORD": self._password,
+            "KAFKA_CA_FILE": str(self.certificates.ca),
         }
 
     def scram_variables(self) -> Mapping[str, str]:
