@@ -88,9 +88,9 @@ def _checks() -> Iterator[Check]:
     yield _space()
     docker = _docker(extras["containers"])
     yield docker
-    images = list(_images()) if docker.ok else []
-    yield from images
-    yield from _stacks(extras, docker, {image.says.partition(" ")[0]: image for image in images})
+    images = _images() if docker.ok else {}
+    yield from dict.fromkeys(images.values())
+    yield from _stacks(extras, docker, images)
 
 
 def _extra(name: str) -> Check:
@@ -128,8 +128,8 @@ def _docker(extra: Check) -> Check:
         return Check("docker", "daemon", ok=False, says=str(error).partition(";")[0], todo=todo)
 
 
-def _images() -> Iterator[Check]:
-    """Each image that the environment, or else the official name, asks for."""
+def _images() -> dict[str, Check]:
+    """For each server, the image that a start would take."""
     from stackproof.servers import ServerError
     from stackproof.servers.containers.engine import opened
     from stackproof.servers.containers.kinds import CONTAINERS
@@ -138,27 +138,23 @@ def _images() -> Iterator[Check]:
     try:
         options = ContainerOptions.from_environment(os.environ)
     except ServerError as error:
-        yield Check("docker", "options", ok=False, says=str(error), todo="correct the variable")
-        return
+        broken = Check("docker", "options", ok=False, says=str(error), todo="correct the variable")
+        return dict.fromkeys(CONTAINERS, broken)
     with opened() as client:
-        images = {kind(options=options).image: kind.image_name for kind in CONTAINERS.values()}
-        for image, name in images.items():
-            yield _image(client, name, image)
+        chosen = {server: kind(options=options).image_of(client) for server, kind in CONTAINERS.items()}
+        looked = {image: _image(client, CONTAINERS[server].image_name, image) for server, image in chosen.items()}
+    return {server: looked[image] for server, image in chosen.items()}
 
 
 def _image(client: DockerClient, name: str, image: str) -> Check:
     from stackproof.servers.containers.container import OUR_IMAGES
     from stackproof.servers.containers.engine import image_is_here
-    from stackproof.servers.containers.options import IMAGE
 
     if image_is_here(client, image):
         return Check("image", name, ok=True, says=image)
-    ours, variable = f"{OUR_IMAGES}{name}", f"{IMAGE}{name.upper()}"
-    if not image.startswith(OUR_IMAGES) and image_is_here(client, f"{ours}:latest"):
-        return Check("image", name, ok=False, says=f"{image} is not here, {ours} is", todo=f"export {variable}={ours}")
     if image.startswith(OUR_IMAGES):
         return Check("image", name, ok=False, says=f"{image} is not here", todo=f"images/build {name}")
-    todo = f"docker pull {image} (or images/build {name} && export {variable}={ours})"
+    todo = f"docker pull {image} (or images/build {name})"
     return Check("image", name, ok=False, says=f"{image} is not here", todo=todo)
 
 
@@ -181,17 +177,8 @@ def _stacks(extras: Mapping[str, Check], docker: Check, images: Mapping[str, Che
             )
         yield _verdict(stack.name, "embedded", embedded)
         if names:
-            held = [images[image] for name in names if (image := _image_of(name)) in images]
+            held = [images[name] for name in names if name in images]
             yield _verdict(stack.name, "container", [*drivers, docker, *held, *beside])
-
-
-def _image_of(server: str) -> str:
-    """The image that a server is made from; empty where none carries it."""
-    from stackproof.servers.containers.kinds import CONTAINERS
-    from stackproof.servers.containers.options import ContainerOptions
-
-    kind = CONTAINERS.get(server)
-    return kind(options=ContainerOptions.from_environment(os.environ)).image if kind is not None else ""
 
 
 def _verdict(stack: str, origin: str, needs: list[Check]) -> Check:

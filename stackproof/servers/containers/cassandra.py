@@ -54,7 +54,7 @@ class CassandraContainer(ContainerServer):
         with self._connection() as cassandra:
             return cassandra.rows("SELECT release_version FROM system.local")[0][0]
 
-    def facts(self) -> Mapping[str, str]:
+    def _facts(self) -> Mapping[str, str]:
         """Return what durability depends on."""
         found = {"tls": "yes" if self.tls else "no"}
         with self._connection() as cassandra:

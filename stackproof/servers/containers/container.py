@@ -13,7 +13,7 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from stackproof.servers.accounts import server_account
@@ -74,6 +74,7 @@ class ContainerServer(Server):
         self._ports: tuple[int, ...] = ()
         self._certificates: Certificates | None = None
         self._password = ""
+        self._image = ""
         self._set_up_done = False
 
     # -- what each kind says for itself
@@ -86,6 +87,10 @@ class ContainerServer(Server):
     def _answers(self) -> bool:
         """Tell whether the server is ready for clients; a `ServerError` or `OSError` means: not yet."""
 
+    @abc.abstractmethod
+    def _facts(self) -> Mapping[str, str]:
+        """Return the settings that a certificate or a figure depends on, asked from the running server."""
+
     def _set_up(self) -> None:
         """What is done once, when the server answers for the first time: users, passwords."""
 
@@ -93,10 +98,27 @@ class ContainerServer(Server):
 
     @property
     def image(self) -> str:
-        """The image that this server is made from."""
-        return (
-            self._options.images.get(self.image_name) or self.official_image or f"{OUR_IMAGES}{self.image_name}:latest"
-        )
+        """The image that this server is made from: what the environment names, or else the official one; see `image_of`."""
+        return self._image or self._options.images.get(self.image_name) or self.official_image or self.our_image()
+
+    @classmethod
+    def our_image(cls) -> str:
+        """What `images/build` makes for it."""
+        return f"{OUR_IMAGES}{cls.image_name}:latest"
+
+    def image_of(self, client: DockerClient) -> str:
+        """The image that a start takes: one that was built here stands in for an official one that is not here.
+
+        Whoever built it did so because no registry is reached, or wants it; a certificate names it.
+        """
+        unnamed = self.image_name not in self._options.images
+        if unnamed and not image_is_here(client, self.image) and image_is_here(client, self.our_image()):
+            return self.our_image()
+        return self.image
+
+    def facts(self) -> Mapping[str, str]:
+        """Return the settings that a certificate or a figure depends on, and the image."""
+        return {"image": self.image, **self._facts()}
 
     @property
     def port(self) -> int:
@@ -247,7 +269,8 @@ class ContainerServer(Server):
     def _have_image(self) -> None:
         """Pull the image if it is not here, in steps, so that an interruption is heeded."""
         client = self._started_client()
-        if image_is_here(client, self.image):
+        self._image = self.image_of(client)
+        if image_is_here(client, self._image):
             return
         from docker.errors import DockerException
 
@@ -266,7 +289,7 @@ class ContainerServer(Server):
         variable = f"{IMAGE}{self.image_name.upper()}"
         return (
             f"The image {self.image} is not here and cannot be pulled ({reason}); name another one with {variable}, "
-            f"or type: images/build {self.image_name} && export {variable}={OUR_IMAGES}{self.image_name}"
+            f"or type: images/build {self.image_name}"
         )
 
     def _create(self) -> None:

@@ -56,7 +56,7 @@ class KafkaContainer(ContainerServer):
         files = self.execute("sh", "-c", "ls /opt/kafka/libs").split()
         return next(name for name in files if name.startswith("kafka-clients-"))[len("kafka-clients-") : -len(".jar")]
 
-    def facts(self) -> Mapping[str, str]:
+    def _facts(self) -> Mapping[str, str]:
         """Return what durability depends on; the flush of the log is the operating system's where it is not set."""
         with self._admin() as kafka:
             return {"listener": self.protocol, "brokers": str(kafka.brokers()), **kafka.settings(NODE, FACTS)}

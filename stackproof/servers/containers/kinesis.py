@@ -35,7 +35,7 @@ class KinesisContainer(ContainerServer):
         """Return the version, for example "0.7.0"."""
         return self.execute("cat", "/etc/ferrokinesis-version")
 
-    def facts(self) -> Mapping[str, str]:
+    def _facts(self) -> Mapping[str, str]:
         """Return what an emulator does and does not do."""
         return {"durability": "a log on disk", "throttling": "limits of a shard", "permissions": "not checked"}
 

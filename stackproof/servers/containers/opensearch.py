@@ -32,7 +32,7 @@ class OpenSearchContainer(ContainerServer):
         """Return the version, for example "2.19.1"."""
         return str(self.ask("GET", "/")["version"]["number"])
 
-    def facts(self) -> Mapping[str, str]:
+    def _facts(self) -> Mapping[str, str]:
         """Return what durability and speed depend on."""
         nodes = self.ask("GET", "/_nodes?filter_path=nodes.*.jvm.mem.heap_max_in_bytes,nodes.*.os.allocated_processors")
         node = next(iter(nodes["nodes"].values()))

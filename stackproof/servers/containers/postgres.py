@@ -48,7 +48,7 @@ class PostgresContainer(ContainerServer):
         """Return the version, for example "17.5"."""
         return self.ask("show server_version").split()[0]
 
-    def facts(self) -> Mapping[str, str]:
+    def _facts(self) -> Mapping[str, str]:
         """Return what durability and speed depend on."""
         listed = ", ".join(f"'{name}'" for name in SETTINGS)
         lines = self.ask(f"select name, current_setting(name) from pg_settings where name in ({listed}) order by name")  # noqa: S608 - fixed names

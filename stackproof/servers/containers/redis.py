@@ -37,7 +37,7 @@ class RedisContainer(ContainerServer):
         told = dict(line.split(":", 1) for line in lines if ":" in line)
         return told.get("valkey_version") or told["redis_version"]
 
-    def facts(self) -> Mapping[str, str]:
+    def _facts(self) -> Mapping[str, str]:
         """Return what durability and eviction depend on."""
         found = {"tls": "yes" if self.tls else "no"}
         with self.connection() as redis:

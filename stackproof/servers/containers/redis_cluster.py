@@ -48,14 +48,14 @@ class RedisClusterContainer(RedisContainer):
         nodes = ",".join(f"{LOOPBACK}:{port}" for port in self.ports)
         return {"REDIS_URL": f"redis://:{self._password}@{nodes}/0?cluster=true"}
 
-    def facts(self) -> Mapping[str, str]:
+    def _facts(self) -> Mapping[str, str]:
         """Return what durability, eviction and failover depend on."""
         shape = {
             "masters": str(MASTERS),
             "replicas": "1 each",
             "cluster-node-timeout": f"{NODE_TIMEOUT_MILLISECONDS} ms",
         }
-        return {**super().facts(), **shape}
+        return {**super()._facts(), **shape}
 
     def masters(self) -> list[int]:
         """Return the ports of the nodes which are masters now, and answer."""
