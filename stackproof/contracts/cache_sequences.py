@@ -22,7 +22,7 @@ class CacheSequenceClauses(SequenceClauses[CacheStore], CacheHistoryClauses):
         because="rules that hold one by one fail together: a delete after a renewal, a fetch of a key that was just refused",
         learnt_from=("C4", "C17", "C42"),
         sees=SEES,
-        seconds=120.0,
+        seconds=240.0,
     )
     def test_any_sequence_is_that_of_a_dictionary(
         self, cache: CacheStore, case: Case, namespace: str, another: Callable[[], CacheStore], evidence: Evidence

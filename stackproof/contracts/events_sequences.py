@@ -21,7 +21,7 @@ class EventSequenceContract(SequenceClauses[Any], EventHistoryContract):
         because="a subscription that begins during a redelivery, or ends beside a burst, is where events are lost or come twice",
         learnt_from=("E4", "E10", "E44"),
         sees=SEES,
-        seconds=120.0,
+        seconds=240.0,
     )
     def test_any_sequence_is_that_of_a_log(
         self, events: Any, case: Case, namespace: str, another: Callable[[], Any], evidence: Evidence

@@ -21,7 +21,7 @@ class InteractionSequences(SequenceClauses[Any], InteractionHistories):
         because="what is kept alone is lost where two things meet: in the second page, after a rejected batch",
         learnt_from=("I9", "I16", "I26"),
         sees=SEES,
-        seconds=120.0,
+        seconds=240.0,
     )
     def test_any_sequence_is_that_of_the_definition(
         self, store: Any, case: Case, namespace: str, another: Callable[[], Any], evidence: Evidence

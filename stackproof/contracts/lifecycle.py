@@ -109,7 +109,7 @@ class LifecycleContract(ProcessClauses[L]):
         because="a deployment ends while requests are in flight; one that hangs is killed, with all that it still held",
         learnt_from=("E20", "C31"),
         sees=(("operations in flight", 1), ("callers that ended", 4)),
-        seconds=40.0,
+        seconds=90.0,
     )
     def test_operations_in_flight_at_disconnect_end(self, backend: Any, callers: Callers, evidence: Evidence) -> None:
         busy, over = threading.Event(), threading.Event()
@@ -161,7 +161,7 @@ class LifecycleContract(ProcessClauses[L]):
         because="Ctrl-C, a timeout or a cancelled request must not poison a connection or keep a lock for those who come after",
         learnt_from=("C27",),
         sees=(("interrupted calls", 5), ("calls that worked afterwards", 5)),
-        seconds=40.0,
+        seconds=90.0,
     )
     def test_an_interrupted_call_leaves_the_backend_usable(self, backend: Any, rng: Any, evidence: Evidence) -> None:
         self.exercise(backend)
@@ -200,7 +200,7 @@ class LifecycleContract(ProcessClauses[L]):
         learnt_from=("E14", "S17"),
         needs="remote",
         sees=(("typed errors", 1), ("false answers", 1)),
-        seconds=40.0,
+        seconds=90.0,
     )
     def test_without_a_server_errors_are_typed_and_bounded(self, backend: Any, evidence: Evidence) -> None:
         self.exercise(backend)

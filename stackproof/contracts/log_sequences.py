@@ -21,7 +21,7 @@ class LogSequenceClauses(SequenceClauses[logging.Handler], LogConventionContract
         because="a record that follows one which could not be written, or that comes after a re-opening, is the one that is lost",
         learnt_from=("L1", "L2", "L8"),
         sees=SEES,
-        seconds=120.0,
+        seconds=240.0,
     )
     def test_any_sequence_is_that_of_a_list(self, handler: Any, case: Case, namespace: str, evidence: Evidence) -> None:
         from .machines import LogsMachine

@@ -21,7 +21,7 @@ class SearchSequenceClauses(SequenceClauses[Any], SearchHistoryClauses):
         because="an old word that stays findable, or a batch that costs its neighbours, shows after the third change only",
         learnt_from=("S1", "S14", "S15"),
         sees=SEES,
-        seconds=120.0,
+        seconds=240.0,
     )
     def test_any_sequence_is_that_of_an_inverted_index(
         self, index: Any, case: Case, namespace: str, another: Callable[[], Any], evidence: Evidence

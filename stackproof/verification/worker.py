@@ -24,8 +24,8 @@ from .process import WorkerProcess
 
 Observer = Callable[[StreamEvent], None]
 
-HUNG_SECONDS = 250.0
-"""A clause that its own time limit (120 s at most, and as much again for the first use and for cleaning up) could not end
+HUNG_SECONDS = 500.0
+"""A clause that its own time limit (240 s at most, and as much again for the first use and for cleaning up) could not end
 is ended with its process after this long."""
 INTERRUPT_SECONDS = 15.0
 """How long an interrupted worker may clean up."""
