@@ -23,6 +23,7 @@ COMMANDS = {
     "stacks": ("listings", "List the stacks."),
     "servers": ("servers", "Start a whole stack of servers, list what runs, end it."),
     "doctor": ("doctor", "Say what this machine can run, and what to do for the rest."),
+    "matrix": ("matrix", "List what a change asks to verify, as a CI takes it."),
     "selftest": ("selftest", "Prove that the clauses can fail: run every mutant."),
     "replay": ("replay", "Run what failed again: fixed, still failing, or cannot run."),
     "report": ("report", "Write the page of a run again."),

@@ -52,6 +52,7 @@ FORMS = (
     Form("stackproof stacks", _OURS, "stacks"),
     Form("stackproof servers", _OURS, "servers"),
     Form("stackproof doctor", _OURS, "doctor"),
+    Form("stackproof matrix", _OURS, "matrix"),
     Form("pytest --stackproof-json", _OURS, "verdicts"),
 )
 
