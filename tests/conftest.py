@@ -6,6 +6,8 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
+
 pytest_plugins = ["pytester"]
 
 # A shell ignores SIGINT for what it starts in the background, and children inherit that: then Ctrl-C could not be tested.
@@ -14,3 +16,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # For the examples, which are not installed. At the end of the path: the package under test is the installed one.
 sys.path.append(str(Path(__file__).parent.parent))
+
+SUMMARY: list[str] = []
+"""Lines of tests that are printed at the end of the session."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if SUMMARY:
+        terminalreporter.section("backends on servers")
+        for line in SUMMARY:
+            terminalreporter.write_line(line)

@@ -12,17 +12,7 @@ import redis
 from shared_servers import redis_server, redis_url
 
 from stackproof.adapters.cache.dragonfly import WHOLE_SECONDS_FROM, DragonflyCache
-from stackproof.contracts import CacheContract
 from stackproof.interfaces import RejectedError
-from stackproof.servers.ports import free_port
-
-
-class TestDragonflyCache(CacheContract):
-    def make_backend(self, namespace):
-        return DragonflyCache(url=redis_url(), namespace=namespace)
-
-    def make_unreachable(self, namespace):
-        return DragonflyCache(url=f"redis://127.0.0.1:{free_port()}/0", namespace=namespace)
 
 
 @pytest.fixture

@@ -29,7 +29,6 @@ from stackproof.adapters.events.eventbridge_names import (
     source_of,
 )
 from stackproof.adapters.settings import Settings
-from stackproof.contracts.events import EventContract
 from stackproof.contracts.expectations import eventually
 from stackproof.contracts.listeners import Listener, numbered
 from stackproof.interfaces import ConfigurationError, Event, RejectedError
@@ -41,19 +40,6 @@ NAMESPACES = ("", "a", "A", "a-b", "a_b", "a.b", "ab", "a" * 24, "a" * 25, "a" *
 
 def settings(**changes: str) -> Settings:
     return Settings({**variables_of("aws"), **changes})
-
-
-class TestEventBridge(EventContract):
-    only_clauses = frozenset(
-        {"EVENT-02", "EVENT-10", "EVENT-17", "EVENT-20", "EVENT-31", "EVENT-35", "LIFE-03", "LIFE-08"}
-    )
-
-    def make_backend(self, namespace: str) -> EventBridgePublisher:
-        return EventBridgePublisher.from_settings(settings(), namespace)
-
-    def make_unreachable(self, namespace: str) -> EventBridgePublisher:
-        nowhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "STACKPROOF_CONNECT_TIMEOUT": "1"}
-        return EventBridgePublisher.from_settings(settings(**nowhere), namespace)
 
 
 Make = Callable[..., EventBridgePublisher]

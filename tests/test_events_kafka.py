@@ -31,9 +31,8 @@ from stackproof.adapters.events.kafka_settings import KafkaConnection, kafka_con
 from stackproof.adapters.events.kafka_subscription import KafkaSubscription
 from stackproof.adapters.settings import Settings
 from stackproof.contracts.children import Child
-from stackproof.contracts.events import EventContract
 from stackproof.contracts.expectations import eventually
-from stackproof.contracts.faulty import Fault, Faulty
+from stackproof.contracts.faulty import Fault
 from stackproof.contracts.listeners import Listener, numbered
 from stackproof.interfaces import (
     BackendError,
@@ -57,18 +56,6 @@ def settings(**more: str) -> Settings:
 
 def made(namespace: str, **more: str) -> KafkaEventPublisher:
     return KafkaEventPublisher.from_settings(settings(**more), namespace)
-
-
-class TestKafka(EventContract):
-    def make_backend(self, namespace: str) -> KafkaEventPublisher:
-        return made(namespace)
-
-    def make_unreachable(self, namespace: str) -> KafkaEventPublisher:
-        return made(namespace, KAFKA_BROKERS="127.0.0.1:1", STACKPROOF_CONNECT_TIMEOUT="1")
-
-    def make_faulty(self, namespace: str) -> Faulty[Any]:
-        faults, hurt = behind(WAY, settings())
-        return Faulty(KafkaEventPublisher.from_settings(hurt, namespace), faults)
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ from stackproof.adapters.events.kinesis import KinesisPublisher
 from stackproof.adapters.events.kinesis_stream import RECORD_BYTES
 from stackproof.adapters.events.kinesis_tail import POLL_SECONDS
 from stackproof.adapters.settings import Settings
-from stackproof.contracts.events import EventContract
 from stackproof.contracts.expectations import eventually
 from stackproof.contracts.listeners import Listener, numbered
 from stackproof.interfaces import Event, RejectedError
@@ -35,30 +34,6 @@ def variables() -> dict[str, str]:
 
 def settings(**changes: str) -> Settings:
     return Settings({**variables(), **changes})
-
-
-class TestKinesis(EventContract):
-    only_clauses = frozenset(
-        {
-            "EVENT-03",
-            "EVENT-15",
-            "EVENT-20",
-            "EVENT-21",
-            "EVENT-22",
-            "EVENT-31",
-            "EVENT-35",
-            "EVENT-36",
-            "LIFE-03",
-            "LIFE-08",
-        }
-    )
-
-    def make_backend(self, namespace: str) -> KinesisPublisher:
-        return KinesisPublisher.from_settings(settings(), namespace)
-
-    def make_unreachable(self, namespace: str) -> KinesisPublisher:
-        nowhere = {"AWS_ENDPOINT_URL_KINESIS": "http://127.0.0.1:1", "STACKPROOF_CONNECT_TIMEOUT": "1"}
-        return KinesisPublisher.from_settings(settings(**nowhere), namespace)
 
 
 Make = Callable[..., KinesisPublisher]

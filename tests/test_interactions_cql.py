@@ -21,7 +21,6 @@ from stackproof.adapters.interactions.keyspaces import KeyspacesInteractionStore
 from stackproof.adapters.interactions.scylla import ScyllaInteractionStore
 from stackproof.adapters.settings import Settings
 from stackproof.contracts.interaction_samples import NOON, about, contact, expect_summaries, walk
-from stackproof.contracts.interactions import InteractionContract
 from stackproof.interfaces import (
     ConfigurationError,
     IndeterminateError,
@@ -59,15 +58,6 @@ def make() -> Iterator[Make]:
         store.disconnect()
     with ScyllaInteractionStore.from_settings(Settings(variables()), namespace=namespace) as last:
         last.drop_namespace()
-
-
-class TestCassandra(InteractionContract):
-    def make_backend(self, namespace: str) -> ScyllaInteractionStore:
-        return ScyllaInteractionStore.from_settings(Settings(variables()), namespace=namespace)
-
-    def make_unreachable(self, namespace: str) -> ScyllaInteractionStore:
-        nowhere = {**variables(), **SHORT, "SCYLLA_CONTACT_POINTS": f"127.0.0.1:{free_port()}"}
-        return ScyllaInteractionStore.from_settings(Settings(nowhere), namespace=namespace)
 
 
 # Claims and contacts
