@@ -414,7 +414,7 @@ class Holder:
 
 
 def test_ctrl_c_leaves_nothing() -> None:
-    with Holder("redis", "valkey") as holder:
+    with Holder("redis", "postgres") as holder:
         assert len(holder.remains()) == 5  # two containers, their volumes, one network
         holder.process.send_signal(signal.SIGINT)
         assert holder.process.wait(60) == 130
@@ -428,7 +428,7 @@ def test_the_keeper_removes_the_containers_of_a_killed_owner() -> None:
 
 
 def test_the_next_command_removes_what_a_killed_run_left() -> None:
-    with Holder("redis", "valkey") as dead, Holder("redis") as alive:
+    with Holder("redis", "postgres") as dead, Holder("redis") as alive:
         os.kill(dead.keeper, signal.SIGKILL)
         dead.process.kill()
         dead.process.wait()
@@ -465,9 +465,9 @@ def test_only_what_certainly_died_here_is_removed(tmp_path: Path) -> None:
 
 def test_a_start_that_fails_leaves_nothing(docker: Any) -> None:
     """The first comes up, the second cannot."""
-    broken = {**our_images(), "STACKPROOF_IMAGE_VALKEY": our_images()["STACKPROOF_IMAGE_REDIS"]}
-    servers = servers_for(["redis", "valkey"], "container", broken)
-    with pytest.raises(ServerError, match="Valkey did not start"):
+    broken = {**our_images(), "STACKPROOF_IMAGE_POSTGRES": our_images()["STACKPROOF_IMAGE_REDIS"]}
+    servers = servers_for(["redis", "postgres"], "container", broken)
+    with pytest.raises(ServerError, match="PostgreSQL did not start"):
         servers.__enter__()
     assert servers._run is not None
     assert not servers._run.path.exists()
