@@ -134,7 +134,7 @@ def test_the_doctor_has_one_thing_to_do_for_what_cannot(monkeypatch: pytest.Monk
     monkeypatch.setenv("STACKPROOF_IMAGE_REDIS", "no-such-image:1")
     found = checks()
     assert found["image", "kafka"]["todo"] == "images/build kafka"
-    assert found["image", "redis"]["todo"] == "export STACKPROOF_IMAGE_REDIS=stackproof/redis"
+    assert found["image", "redis"]["todo"] == "docker pull no-such-image:1 (or images/build redis)"
     assert not found["stack", "development --origin container"]["ok"]
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing.sock")
     monkeypatch.setitem(doctor_module.EXTRAS, "embedded", ("no_such_package",))  # type: ignore[arg-type]
