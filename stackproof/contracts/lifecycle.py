@@ -161,7 +161,7 @@ class LifecycleContract(ProcessClauses[L]):
         because="Ctrl-C, a timeout or a cancelled request must not poison a connection or keep a lock for those who come after",
         learnt_from=("C27",),
         sees=(("interrupted calls", 5), ("calls that worked afterwards", 5)),
-        seconds=40.0,
+        seconds=90.0,
     )
     def test_an_interrupted_call_leaves_the_backend_usable(self, backend: Any, rng: Any, evidence: Evidence) -> None:
         self.exercise(backend)
