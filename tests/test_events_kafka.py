@@ -541,6 +541,21 @@ def test_handles_are_not_left_to_the_collector(namespace: str) -> None:
         gc.enable()
 
 
+def test_handles_are_made_where_no_signal_interrupts_the_driver() -> None:
+    made_in: list[threading.Thread] = []
+
+    class Slow:
+        def __init__(self, options: dict[str, Any], logger: logging.Logger) -> None:
+            made_in.append(threading.current_thread())
+            if options:
+                raise KafkaException(KafkaError(KafkaError._INVALID_ARG, "no such option"))
+
+    assert isinstance(opened(Slow, {}), Slow)  # type: ignore[type-var]
+    with pytest.raises(KafkaException, match="no such option"):
+        opened(Slow, {"a": "b"})  # type: ignore[type-var]
+    assert threading.main_thread() not in made_in
+
+
 def test_no_thread_of_the_driver_stays(namespace: str) -> None:
     def threads() -> int:
         return len(os.listdir("/proc/self/task"))

@@ -33,7 +33,7 @@ class MemoryClauses(Contract[M]):
         learnt_from=("X2",),
         profile="full",
         sees=("instances opened and closed", (1 + ROUNDS) * INSTANCES),
-        seconds=90.0,
+        seconds=240.0,
     )
     def test_a_closed_instance_is_freed(self, backend: Any, namespace: str, evidence: Evidence) -> None:
         kept = unwrapped(backend)

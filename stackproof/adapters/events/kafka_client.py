@@ -31,6 +31,7 @@ from .kafka_handles import Asking, Receiving, Sending, keep_all, opened, see_to_
 from .kafka_settings import KafkaConnection
 
 T = TypeVar("T")
+H = TypeVar("H", Asking, Sending, Receiving)
 
 LARGEST_RECORD = 1_000_000
 """Bytes, with key and headers: what brokers take unless they are configured otherwise, a little rounded down."""
@@ -82,9 +83,13 @@ class KafkaClient:
         """Whether the brokers have to be asked for a sign of life before anything is sent."""
 
     def _check_options(self) -> None:
-        """What the driver cannot work with at all is wrong now, not at the first use."""
+        """What the driver cannot work with at all is wrong now, not at the first use. With tokens it would take a second."""
+        if "oauth_cb" not in self.connection.access:
+            self._opened(Asking, self._options("adminclient"))
+
+    def _opened(self, kind: type[H], options: dict[str, Any]) -> H:
         try:
-            opened(Asking, self._options("adminclient"))
+            return opened(kind, options)
         except (KafkaException, ValueError, TypeError) as error:
             raise ConfigurationError(f"the settings of {self.where} cannot work: {text_of(error)}") from error
 
@@ -244,13 +249,13 @@ class KafkaClient:
 
     def new_consumer(self, options: dict[str, Any]) -> Any:
         """A consumer; whoever asks for it closes it."""
-        return opened(Receiving, {**self.connection.options(), **options})
+        return self._opened(Receiving, {**self.connection.options(), **options})
 
     def _admin_handle(self) -> Any:
         self.check_open()
         with self._lock:
             if self._admin is None:
-                self._admin = opened(Asking, self._options("adminclient"))
+                self._admin = self._opened(Asking, self._options("adminclient"))
             self._serve_handles()
             return self._admin
 
@@ -258,7 +263,7 @@ class KafkaClient:
         self.check_open()
         with self._lock:
             if self._producer is None:
-                made = opened(Sending, self._options("producer"))
+                made = self._opened(Sending, self._options("producer"))
                 # The driver asks for the id that makes it idempotent only when a connection is up, and looks for that twice
                 # a second: this brings one up at once.
                 made.list_topics(topic, timeout=self.connection.operation_timeout)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import threading
 from collections.abc import Mapping
 from typing import Any, TypeVar
 from weakref import WeakSet, ref
@@ -37,9 +38,26 @@ _handles: WeakSet[Any] = WeakSet()
 
 
 def opened(kind: type[H], options: Mapping[str, Any]) -> H:
-    """A new handle. Whoever has it lets go of it by `see_to_the_end`."""
-    handle = kind(dict(options), logger=driver_log)
-    _handles.add(handle)
+    """A new handle. Whoever has it lets go of it by `see_to_the_end`.
+
+    It is made in a thread of its own, because the driver cannot be interrupted there: with tokens, it sleeps for a second, and
+    an exception that a signal handler raises meanwhile comes out as a `SystemError`.
+    """
+    made: list[H | BaseException] = []
+
+    def make() -> None:
+        try:
+            made.append(kind(dict(options), logger=driver_log))
+            _handles.add(made[0])
+        except BaseException as error:  # noqa: BLE001 - it is raised below
+            made.append(error)
+
+    thread = threading.Thread(target=make, name="stackproof-kafka-opens", daemon=True)
+    thread.start()
+    thread.join()
+    handle = made.pop()
+    if isinstance(handle, BaseException):
+        raise handle
     return handle
 
 
