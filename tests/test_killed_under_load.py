@@ -1,6 +1,6 @@
 """Servers that are killed, frozen and cut from the network while threads write to them: nothing acknowledged is lost.
 
-The time until an adapter works again is printed, kept as a property of the test, and bounded. Of Redis nothing is expected
+The time until an adapter works again is printed, kept as a property in JUnit, and bounded. Of Redis nothing is expected
 to survive a kill: neither a cache nor pub/sub declares durability, and this server writes nothing to disk. What holds there:
 nothing comes back altered, the gap of a subscription is told, and everything after it arrives.
 """
@@ -136,21 +136,21 @@ def check(writers: list[Writers], what: str, killed: float | None = None) -> Non
         print(f"{each.load.name} {what}: {each.load.check(each.attempts, killed)}")
 
 
-def test_a_killed_server_has_everything_that_was_acknowledged(site: Site, record_property: Tell) -> None:
+def test_a_killed_server_has_everything_that_was_acknowledged(site: Site, record_testsuite_property: Tell) -> None:
     outage, writers = suffer(site, site.server.kill, site.server.start)
-    report(outage, writers, "killed", record_property)
+    report(outage, writers, "killed", record_testsuite_property)
     check(writers, "killed", outage.began)
 
 
-def test_a_frozen_server_is_an_error_in_bounded_time(site: Site, record_property: Tell) -> None:
+def test_a_frozen_server_is_an_error_in_bounded_time(site: Site, record_testsuite_property: Tell) -> None:
     outage, writers = suffer(site, site.server.pause, site.server.resume)
-    report(outage, writers, "frozen", record_property)
+    report(outage, writers, "frozen", record_testsuite_property)
     check(writers, "frozen")
 
 
-def test_a_server_that_was_cut_from_its_network_has_everything(site: Site, record_property: Tell) -> None:
+def test_a_server_that_was_cut_from_its_network_has_everything(site: Site, record_testsuite_property: Tell) -> None:
     outage, writers = suffer(site, site.server.disconnect, site.server.reconnect)
-    report(outage, writers, "cut off", record_property)
+    report(outage, writers, "cut off", record_testsuite_property)
     check(writers, "cut off")
 
 
