@@ -334,6 +334,18 @@ def test_a_program_that_forgets_to_disconnect_ends_silently() -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
+def test_silence_is_noticed_in_seconds(own_server: EmbeddedRedis) -> None:
+    """Who publishes meanwhile gets no error, if only the subscriber's connection is dead: the gap must not be a long one."""
+    with RedisPubSubPublisher(url=own_server.variables()["REDIS_URL"], operation_timeout=0.5) as bus:
+        subscription = subscribed(bus, "orders", Listener())
+        assert own_server.pid is not None
+        os.kill(own_server.pid, signal.SIGSTOP)
+        try:
+            eventually(lambda: not subscription.active, "the silence is noticed", 6.0)
+        finally:
+            os.kill(own_server.pid, signal.SIGCONT)
+
+
 def test_a_server_that_hangs_is_noticed_although_nothing_is_closed(
     own_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,8 @@ from http_services import Asked, HttpService, Told
 from hypothesis import given
 from hypothesis import strategies as st
 from opensearchpy import exceptions as driver
+from urllib3 import HTTPConnectionPool
+from urllib3.exceptions import NewConnectionError
 
 from stackproof.adapters.search.opensearch import OpenSearchSearchIndex
 from stackproof.adapters.search.opensearch_bulk import (
@@ -30,6 +32,7 @@ from stackproof.adapters.search.opensearch_bulk import (
     key_of,
     routing_of,
 )
+from stackproof.adapters.search.opensearch_client import Effect, OpenSearchClient
 from stackproof.adapters.search.opensearch_errors import reason_of, translated
 from stackproof.adapters.search.opensearch_mapping import alias_of, generation_of, index_name
 from stackproof.adapters.search.opensearch_place import OpenSearchPlace
@@ -37,6 +40,8 @@ from stackproof.adapters.search.opensearch_query import WORDS_PER_REQUEST, check
 from stackproof.adapters.settings import Settings
 from stackproof.contracts.hostile import HOSTILE_TEXTS, has_utf8
 from stackproof.interfaces import (
+    BackendError,
+    ClosedError,
     ConfigurationError,
     Document,
     IndeterminateError,
@@ -218,6 +223,18 @@ def test_what_was_applied_before_its_connection_broke_is_done_and_is_not_done_ag
     assert shelf.kept[key_of("t", "b")][1]["title"] == "written by another one since"
 
 
+def test_what_is_refused_after_its_connection_broke_is_in_doubt() -> None:
+    def busy(shelf: Shelf, actions: list[Any]) -> Any:
+        return {"items": [{"index": {"status": 429, "error": told("busy", "full")["error"]}} for _ in actions]}, True
+
+    shelf = Shelf(*[busy] * 50)
+    tally = Tally()
+    BulkWriter(shelf.send, 0.1, lambda: None).write([Write.of(Document(tenant="t", id="a", title="x"))], tally)
+    assert tally.in_doubt
+    assert (tally.done, set(tally.postponed)) == (0, {"a"})
+    assert not written(Shelf(), "a").in_doubt
+
+
 def test_removals_count_what_was_there() -> None:
     shelf, tally = Shelf(), Tally()
     written(shelf, *"ab")
@@ -325,6 +342,50 @@ def test_an_error_says_what_may_have_been_applied(
         found = translated(error, "OpenSearch at x", 3.0, writes=writes)
         assert type(found) is kind
         assert says in str(found)
+
+
+BROKEN = driver.ConnectionError("N/A", "", OSError("reset"))
+REFUSED = driver.ConnectionError("N/A", "refused", NewConnectionError(HTTPConnectionPool("x"), "refused"))
+
+
+@pytest.mark.parametrize(
+    ("attempts", "effect", "kind"),
+    [
+        ((REFUSED,), Effect.IDEMPOTENT, UnavailableError),
+        ((BROKEN, REFUSED), Effect.IDEMPOTENT, IndeterminateError),
+        ((BROKEN, REFUSED), Effect.NONE, UnavailableError),
+        ((driver.TransportError(502, "", ""), REFUSED), Effect.IDEMPOTENT, IndeterminateError),
+        ((BROKEN, driver.RequestError(400, "", told("parsing_exception", "no"))), Effect.IDEMPOTENT, RejectedError),
+    ],
+)
+def test_what_the_first_attempt_may_have_applied_is_not_denied_by_the_second(
+    attempts: tuple[driver.OpenSearchException, ...], effect: Effect, kind: type[Exception]
+) -> None:
+    """A server that is killed breaks the connection first and refuses the next one."""
+    left = list(attempts)
+    client = OpenSearchClient(OpenSearchPlace.of(Settings({"OPENSEARCH_URL": "http://127.0.0.1:1"})))
+
+    def request(api: object) -> None:
+        raise left.pop(0)
+
+    with pytest.raises(BackendError) as caught:
+        client.call(request, effect)
+    assert type(caught.value) is kind
+    assert caught.value.__cause__ is attempts[-1]
+    assert not left
+
+
+def test_a_disconnect_does_not_deny_what_an_attempt_may_have_applied() -> None:
+    client = OpenSearchClient(OpenSearchPlace.of(Settings({"OPENSEARCH_URL": "http://127.0.0.1:1"})))
+
+    def request(api: object) -> None:
+        client.close()
+        raise driver.TransportError(502, "", "")
+
+    with pytest.raises(IndeterminateError):
+        client.call(request, Effect.IDEMPOTENT)
+    with pytest.raises(ClosedError):
+        client.call(request, Effect.IDEMPOTENT)
 
 
 def test_reasons_of_odd_answers() -> None:

@@ -36,8 +36,9 @@ BUFFER_BYTES = 64 * 1024 * 1024
 """How much of what arrived can wait for the handler of one subscription."""
 TICK_SECONDS = 0.05
 """How often an idle reader looks whether it shall end: the longest that closing waits for it."""
-SILENCE_SECONDS = 10.0
-"""After so much silence a reader asks whether its server is still there."""
+SILENCE_SECONDS = 2.0
+"""After so much silence a reader asks whether its server is still there: where a network is cut, often nobody closes the
+connection, and until somebody asks, events are missed and nobody knows."""
 BACK_OFF_SECONDS = (0.05, 2.0)
 """The first and the longest pause between attempts to reconnect; each is shortened at random by up to a half."""
 
@@ -207,7 +208,8 @@ class RedisPubSubPublisher(EventPublisher):
 
     **At most once.** The server keeps nothing. Subscribers miss what is published while they are not connected; then
     `Subscription.active` is false, one warning tells the beginning and one the end of the gap, and ``gaps`` counts it.
-    Reconnecting is tried for ever, with pauses of up to 2 s. A publisher cannot know whether anybody listened.
+    Reconnecting is tried for ever, with pauses of up to 2 s. A publisher cannot know whether anybody listened. A connection
+    that broke without a word is noticed after 2 s of silence, or ``operation_timeout`` later.
 
     **Order** is total: the server runs one PUBLISH after the other, `publish` returns after its own, and each
     subscription has one connection, one buffer and one handler thread. A `publish` whose answer is lost raises

@@ -212,11 +212,13 @@ class OpenSearchSearchIndex(SearchIndex, DeletableIndex):
             if tally.done and not self.capabilities.visible_within:
                 self._refresh()
         except BackendError as error:
-            if not tally.done:
+            if not tally.done and not tally.in_doubt:
                 raise
             raise IndeterminateError(f"{tally.done} documents were written before this: {error}") from error
         if tally.postponed and not tally.done and not tally.refused:
             reason = next(iter(tally.postponed.values()))
+            if tally.in_doubt:
+                raise IndeterminateError(f"{self._client.where} may have taken some documents, or not: {reason}")
             raise UnavailableError(f"{self._client.where} took no document, nothing was applied: {reason}")
 
     def _send(self, body: bytes) -> tuple[dict[str, Any], bool]:

@@ -140,6 +140,8 @@ class Tally:
     """The ids of those that the server will not have, with the reasons."""
     postponed: dict[str, str] = field(default_factory=dict)
     """The ids of those that it refuses now, and might take later."""
+    in_doubt: bool = False
+    """Whether something that is not done may have been applied all the same, by a request whose connection broke."""
 
     @property
     def failed(self) -> dict[str, str]:
@@ -185,6 +187,7 @@ class BulkWriter:
             before = len(round_.left)
             answer, twice = self._send(round_.body())
             round_.take(answer, twice, self._version())
+            tally.in_doubt = tally.in_doubt or (twice and bool(round_.left))
             # Where others write the same documents all the time, there is no pause; but an end, too.
             stalled = stalled + 1 if len(round_.left) == before else 0
             pause = _pause(stalled) if round_.postponed else 0.0

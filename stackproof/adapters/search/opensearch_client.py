@@ -20,7 +20,7 @@ from opensearchpy import OpenSearch
 from opensearchpy.exceptions import OpenSearchException
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from stackproof.interfaces import BackendError, ClosedError, OperationTimeoutError
+from stackproof.interfaces import BackendError, ClosedError, IndeterminateError, OperationTimeoutError, RejectedError
 
 from .opensearch_bulk import FIRST_PAUSE, LONGEST_PAUSE
 from .opensearch_errors import BUSY, GATEWAY, broke, is_blocked, status_of, translated
@@ -92,12 +92,15 @@ class OpenSearchClient:
 
     def call_noting(self, request: Callable[[OpenSearch], T], effect: Effect) -> tuple[T, bool]:
         """The same, and whether the request was sent again after a connection broke: it may have been applied before."""
-        mark = object()
+        mark, doubts = object(), list[BackendError]()
         try:
             self._running.add(mark)  # a set and no lock: an interruption at any point leaves it right
-            return self._attempts(request, effect)
-        except OpenSearchException as error:
-            raise self._translated(error, effect) from error
+            return self._attempts(request, effect, doubts)
+        except (OpenSearchException, ClosedError) as error:
+            told = error if isinstance(error, ClosedError) else self._translated(error, effect)
+            if doubts and not isinstance(told, RejectedError):
+                raise doubts[0] from error
+            raise told from error.__cause__ if told is error else error
         finally:
             self._running.discard(mark)
             if self._closed:
@@ -146,19 +149,32 @@ class OpenSearchClient:
         # What still runs (a server that drips) keeps its socket, and closes it as it ends: see `call_noting`.
         self._api.close()
 
-    def _attempts(self, request: Callable[[OpenSearch], T], effect: Effect) -> tuple[T, bool]:
+    def _attempts(
+        self, request: Callable[[OpenSearch], T], effect: Effect, doubts: list[BackendError]
+    ) -> tuple[T, bool]:
+        """``doubts`` gets the errors of attempts that may have been applied: they may be so after the next one fails, whatever
+        that says."""
         again = False
+
+        def once() -> T:
+            try:
+                return request(self._api)
+            except OpenSearchException as error:
+                told = self._translated(error, effect)
+                if isinstance(told, IndeterminateError):
+                    doubts.append(told)
+                raise
 
         def attempt() -> T:
             nonlocal again
             self.check_open()
             try:
-                return request(self._api)
+                return once()
             except OpenSearchException as error:
                 if effect is Effect.ONCE or again or not broke(error):
                     raise
             again = True
-            return request(self._api)
+            return once()
 
         retrying = Retrying(
             retry=retry_if_exception(lambda error: _is_for_now(error, effect)),
