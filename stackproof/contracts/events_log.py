@@ -130,7 +130,7 @@ class EventLogContract(EventSubscriptionContract):
         for turn in range(2):  # the second one gets the same as the first, and what came since: nothing is used up
             listener = Listener()
             replay = partial(instance.replay, "orders", listener)
-            subscription, published = _replay_meanwhile(replay, events, callers, 1000 * (turn + 1), self.patience)
+            subscription, published = _replay_meanwhile(replay, events, callers, 1_000_000 * (turn + 1), self.patience)
             old = [*range(10), *since]
             listener.await_numbers(old, "events that were published before the replay", self.patience)
             listener.await_numbers(published, "events that were published during and after replay", self.patience)
