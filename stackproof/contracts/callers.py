@@ -28,7 +28,8 @@ class Callers:
         return self.each([call] * number, within, errors)
 
     def each(self, calls: Sequence[Callable[[], Any]], within: float = 20.0, errors: bool = False) -> list[Any]:
-        """Run all calls at once; the results in order. The error that came first is raised, or with ``errors`` each is returned in its place.
+        """Run all calls at once; the results in order. The error that came first is raised; with ``errors`` none is, and each
+        is returned in its place.
 
         A call that has not ended after ``within`` seconds is a `ContractViolation`; its thread is a daemon.
         """
