@@ -13,6 +13,7 @@ import click
 
 import stackproof
 from stackproof.exits import Exit
+from stackproof.reports.text import escape_what_it_cannot_encode
 
 # name -> (module in stackproof.commands, one line of help)
 COMMANDS = {
@@ -66,6 +67,8 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run a command. Whatever is wrong becomes one sentence and its exit code, never a traceback."""
     signal.signal(signal.SIGTERM, _terminate)
+    for stream in (sys.stdout, sys.stderr):
+        escape_what_it_cannot_encode(stream)
     code = _run(arguments)
     sys.exit(_flushed(code))
 

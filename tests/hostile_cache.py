@@ -13,34 +13,117 @@ import threading
 import time
 from typing import NoReturn
 
+import pytest
+
 from stackproof.adapters.cache.memory import MemoryCache
 from stackproof.contracts import instances, recorder, smoke
 from stackproof.contracts.timelimit import time_limit
 
-smoke.SMOKE_SECONDS = instances.CLOSE_SECONDS = 0.5
+smoke.SMOKE_SECONDS = instances.CLOSE_SECONDS = instances.MAKE_SECONDS = 0.5
 recorder.time_limit = lambda seconds, what: time_limit(min(seconds, 1.0), what)
+
+
+def _deaf() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM, signal.SIGINT, signal.SIGTERM})
 
 
 def _for_ever() -> None:
     threading.Event().wait()
 
 
-class Hangs(MemoryCache):
-    def delete(self, key: str) -> None:
-        _for_ever()
+class Later(MemoryCache):
+    """What it does it does after the first use, which has two instances."""
+
+    made = 0
+
+    def __init__(self, *, namespace: str = "") -> None:
+        super().__init__(namespace=namespace)
+        Later.made += 1
+        self.is_later = Later.made > 2
 
 
-class HangsDeaf(MemoryCache):
+class Hangs(Later):
+    def delete(self, key: str) -> bool:
+        if self.is_later:
+            _for_ever()
+        return super().delete(key)
+
+
+class HangsDeaf(Later):
     """As an extension does that holds the interpreter lock: no signal reaches Python."""
 
-    def delete(self, key: str) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM, signal.SIGINT, signal.SIGTERM})
+    def delete(self, key: str) -> bool:
+        if not self.is_later:
+            return super().delete(key)
+        _deaf()
         _for_ever()
+        return False
 
 
 class HangsAtTheEnd(MemoryCache):
     def disconnect(self) -> None:
         _for_ever()
+
+
+class NeverMade(MemoryCache):
+    def __init__(self, *, namespace: str = "") -> None:
+        _for_ever()
+
+
+class MadeTwice(Later):
+    def __init__(self, *, namespace: str = "") -> None:
+        super().__init__(namespace=namespace)
+        if self.is_later:
+            _for_ever()
+
+
+class NeverMadeDeaf(MemoryCache):
+    def __init__(self, *, namespace: str = "") -> None:
+        _deaf()
+        _for_ever()
+
+
+class RaisesWhenMade(MemoryCache):
+    def __init__(self, *, namespace: str = "") -> None:
+        raise BaseException("boo")
+
+
+class RaisesWhenMadeAgain(Later):
+    def __init__(self, *, namespace: str = "") -> None:
+        super().__init__(namespace=namespace)
+        if self.is_later:
+            raise BaseException("boo")
+
+
+class SkipsWhenMade(MemoryCache):
+    def __init__(self, *, namespace: str = "") -> None:
+        pytest.skip("no mood")
+
+
+class CallsSkip(Later):
+    def delete(self, key: str) -> bool:
+        if self.is_later:
+            pytest.skip("no mood")
+        return super().delete(key)
+
+
+class CallsXfail(Later):
+    def delete(self, key: str) -> bool:
+        if self.is_later:
+            pytest.xfail("no mood")
+        return super().delete(key)
+
+
+class CallsExit(Later):
+    def delete(self, key: str) -> bool:
+        if self.is_later:
+            pytest.exit("no mood")
+        return super().delete(key)
+
+
+class SkipsAtOnce(MemoryCache):
+    def delete(self, key: str) -> bool:
+        pytest.skip("no mood")
 
 
 class Exits(MemoryCache):

@@ -7,12 +7,15 @@ import math
 import statistics
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 from bench_samples import judged, recorded
+from rich.console import Console
 
 from stackproof.interfaces import ConfigurationError
+from stackproof.reports.measurement_terminal import print_measurement
 from stackproof.scenarios.arrivals import Constant, Poisson, Schedule, dispatch, schedule_of
 from stackproof.scenarios.measurement import Promise, from_json, to_json, unanswered_percentile
 from stackproof.scenarios.recorder import Histogram, Recorder, supported
@@ -236,6 +239,30 @@ class TestJudgement:
 
     def test_a_promise_is_unknown_where_the_sample_is_too_small(self) -> None:
         assert judged(recorded(100)).slo[0].verdict == "unknown"
+
+    def test_send_lag_is_a_warning_also_where_the_run_is_too_short_for_p99(self) -> None:
+        recorder = Recorder()
+        for number in range(200):
+            lag = 0.02 if number % 6 == 0 else 0.0001
+            recorder.offer(number / 100)
+            recorder.sent(lag)
+            recorder.succeed(number / 100, 0.004 + lag, 0.004)
+        assert recorder.lag.percentile(99.0) is None
+        assert any(note.startswith("Send lag p9") for note in judged(recorder).warnings)
+
+    def test_a_run_that_was_cut_short_makes_no_noise_about_its_counts(self) -> None:
+        result = judged(recorded(704), complete=False, locust={"requests": 711, "failures": 0})
+        assert not [sentence for sentence in result.invalid if "Locust counted" in sentence]
+        result = judged(recorded(704), locust={"requests": 711, "failures": 0})
+        assert [sentence for sentence in result.invalid if "Locust counted" in sentence]
+
+    def test_a_percentile_that_is_none_is_said(self) -> None:
+        with pytest.raises(ConfigurationError, match="a percentile lies above 0 and below 100"):
+            Promise.parse("p100=1ms")
+
+    def test_the_terminal_says_how_many_were_sent_late(self, capsys: pytest.CaptureFixture[str]) -> None:
+        print_measurement(judged(recorded(200)), Console(width=200), Path())
+        assert "sent late 0" in capsys.readouterr().out
 
     def test_send_lag_near_the_latency_is_a_warning(self) -> None:
         recorder = recorded(1_000, seconds=0.001)

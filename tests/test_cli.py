@@ -185,3 +185,10 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     keep(tmp_path / "link", "text")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "file").read_text() == "text"
+
+
+def test_an_ascii_terminal_loses_no_result(tmp_path: Path) -> None:
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""}
+    done = stackproof("verify", "--backend", "cache=memory", "--clause", "CACHE-01", cwd=tmp_path, env=ascii_only)
+    assert done.returncode == Exit.INCONCLUSIVE
+    assert "\\u2713 PASS" in done.stdout

@@ -226,6 +226,13 @@ def test_every_extra_that_is_named_exists(document: Path) -> None:
     assert {extra for names in named for extra in names.split(",")} <= known
 
 
+def test_every_extra_is_in_the_table_of_installations() -> None:
+    text = (ROOT / "docs" / "interfaces.md").read_text(encoding="utf-8")
+    table = text[text.index("## Installing") : text.index("## Records")]
+    extras = set(metadata("stackproof").get_all("Provides-Extra") or ())
+    assert extras <= set(re.findall(r"stackproof\[([a-z]+)\]", table))
+
+
 # README.md and docs/index.md
 
 

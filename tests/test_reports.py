@@ -386,6 +386,38 @@ def test_the_terminal_output_at_80_columns() -> None:
     assert max(map(len, lines)) <= 80
 
 
+def test_the_numbers_of_the_table_are_explained() -> None:
+    narrow, wide = (" ".join(_terminal(holds(), width=width).split()) for width in (80, 120))
+    assert "seen/needed: how often the evidence of a clause was seen, and how often it must be" in narrow
+    assert "+2: two more kinds of evidence" in narrow
+    assert "seen/needed: " in wide
+    assert "+2" not in wide
+
+
+def test_what_is_no_terminal_has_no_width(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from stackproof.commands.options import result_console
+
+    monkeypatch.delenv("COLUMNS", raising=False)
+    rule = "A rule that is long. " * 9
+    with (tmp_path / "log").open("w", encoding="utf-8") as file, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", file)
+        print_certificate(replace(holds(), clauses=(clause("CACHE-99", rule),)), result_console(None))
+    assert rule.strip() in (tmp_path / "log").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("columns", [20, 40, 80])
+def test_the_names_of_stacks_are_never_cut(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from stackproof.commands.listings import stacks
+    from stackproof.targets import STACKS
+
+    monkeypatch.setenv("COLUMNS", str(columns))
+    stacks.main([], standalone_mode=False)
+    words = capsys.readouterr().out.split()
+    assert {stack.name for stack in STACKS} <= set(words)
+
+
 def test_a_wide_terminal_names_the_evidence_and_a_narrow_one_shows_the_scarcest() -> None:
     assert "overlapping callers 8/2, fetches 1" in _terminal(holds(), width=120)
     assert re.search(r"^CACHE-03 .* 8/2 \+1 *$", _terminal(holds(), width=80), re.MULTILINE)

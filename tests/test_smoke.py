@@ -50,3 +50,53 @@ def test_a_class_that_ignores_its_namespace_is_a_broken_backend(tmp_path: Path) 
     (tmp_path / "shared.py").write_text(SHARED)
     done = stackproof("verify", "--backend", "cache=shared:Ignores", "--clause", "CACHE-16", cwd=tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
+
+
+ASYNC = """
+from stackproof.contracts import bridged
+from stackproof.interfaces import MISSING, CacheStore
+
+class AsyncCache:
+    async def get(self, key): return MISSING
+    async def set(self, key, value, ttl=None): ...
+    async def delete(self, key): return False
+    async def get_or_fetch(self, key, fetch, ttl=None): return await fetch()
+    async def ping(self): return True
+    async def disconnect(self): ...
+
+async def make(namespace): return AsyncCache()
+"""
+
+
+@pytest.mark.parametrize(
+    ("factory", "words"),
+    [
+        ("AsyncCache", "delete, disconnect, get, get_or_fetch, ping, set of AsyncCache are coroutine functions: "),
+        ("make", "cache=backend:make is a coroutine function: "),
+    ],
+)
+def test_an_asyncio_backend_without_its_bridge_is_one_sentence(tmp_path: Path, factory: str, words: str) -> None:
+    (tmp_path / "backend.py").write_text(ASYNC)
+    done = stackproof("verify", "--backend", f"cache=backend:{factory}", "--clause", "CACHE-01", cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"{words}the clauses call ordinary functions; wrap it with bridged(CacheStore, {factory})" in done.stderr
+    assert "never awaited" not in done.stdout + done.stderr
+
+
+def test_the_reason_of_a_failure_is_what_went_wrong(tmp_path: Path) -> None:
+    (tmp_path / "backend.py").write_text(
+        "from stackproof.adapters.cache.memory import MemoryCache\n"
+        "from stackproof.interfaces import MISSING\n"
+        "class Nones(MemoryCache):\n"
+        "    def get(self, key):\n"
+        "        found = super().get(key)\n"
+        "        return None if found is MISSING else found\n"
+    )
+    done = stackproof(
+        "verify", "--backend", "cache=backend:Nones", "--clause", "CACHE-06", "--json", "out.json", cwd=tmp_path
+    )
+    assert done.returncode == 1
+    (row,) = json.loads((tmp_path / "out.json").read_text())["clauses"]
+    assert row["failure"]["headline"] in row["reason"]
+    assert f"expected {row['failure']['expected']}, seen {row['failure']['seen']}" in row["reason"]
+    assert row["because"] not in row["reason"]

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from stackproof.contracts.smoke import Trouble
 from stackproof.contracts.stream import (
     ClauseEnded,
     ClauseStarted,
@@ -137,6 +138,79 @@ def test_a_backend_that_hangs_is_given_up_after_three_clauses(place: Path, kind:
     given_up = [result for result in results.values() if result.reason.startswith("not tried: ")]
     assert len(given_up) == len(QUICK) - 3
     assert work.restarts == 0
+
+
+def test_a_constructor_that_never_returns_is_tried_once(place: Path) -> None:
+    began = time.monotonic()
+    work, results = run("NeverMade")
+    assert {result.reason for result in results.values()} == {
+        "not tried: the first use of the backend did not end within 0.5 s"
+    }
+    assert {result.verdict for result in results.values()} == {Verdict.INCONCLUSIVE}
+    assert work.restarts == 0
+    assert time.monotonic() - began < 20
+
+
+def test_a_constructor_that_does_not_return_later_on_is_inside_a_limit(place: Path) -> None:
+    work, results = run("MadeTwice")
+    assert {result.verdict for result in results.values()} == {Verdict.INCONCLUSIVE}
+    reasons = [result.reason for result in results.values()]
+    assert reasons.count("making the backend did not end within 0.5 s") == 3
+    assert work.restarts == 0
+
+
+def test_a_process_that_no_signal_reaches_at_the_first_use_is_the_only_one(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "FIRST_USE_SECONDS", 3.0)
+    work, results = run("NeverMadeDeaf")
+    assert {result.reason for result in results.values()} == {
+        "not tried: the process of the backend did not answer for 3 s and was ended at the first use of it"
+    }
+    assert {smoked.smoke.trouble for smoked in work.ledger.smokes.values()} == {Trouble.BACKEND}
+    assert work.restarts == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "trouble", "sentence"),
+    [
+        ("RaisesWhenMade", Trouble.HARNESS, "cache=hostile_cache:RaisesWhenMade raised BaseException: boo."),
+        ("SkipsWhenMade", Trouble.HARNESS, "cache=hostile_cache:SkipsWhenMade raised Skipped: no mood."),
+        ("SkipsAtOnce", Trouble.BACKEND, "The simplest use already raised Skipped: no mood."),
+    ],
+)
+def test_what_the_first_use_raises_is_told_of_the_backend(
+    place: Path, kind: str, trouble: Trouble, sentence: str
+) -> None:
+    work, results = run(kind)
+    smoke = work.ledger.smokes[f"cache=hostile_cache:{kind}"].smoke
+    assert (smoke.trouble, smoke.sentence) == (trouble, sentence)
+    if trouble is Trouble.HARNESS:
+        assert {(r.verdict, r.reason) for r in results.values()} == {
+            (Verdict.INCONCLUSIVE, f"the harness does not work: {sentence}")
+        }
+    else:
+        assert results["CACHE-07"].verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [("CallsSkip", "Skipped: no mood"), ("CallsXfail", "XFailed: no mood"), ("CallsExit", "Exit: no mood")],
+)
+def test_words_of_pytest_that_a_backend_says_are_errors_of_it(place: Path, kind: str, named: str) -> None:
+    _, results = run(kind)
+    failure = results["CACHE-07"].failure
+    assert results["CACHE-07"].verdict is Verdict.FAIL
+    assert failure is not None
+    assert failure.seen == named
+    assert not [r for r in results.values() if r.verdict is Verdict.SKIPPED or "crashed" in r.reason]
+
+
+def test_what_a_later_making_raises_is_no_crash_of_the_clause(place: Path) -> None:
+    _, results = run("RaisesWhenMadeAgain")
+    assert {(r.verdict, r.reason) for r in results.values()} == {
+        (Verdict.INCONCLUSIVE, "making the backend raised BaseException: boo")
+    }
 
 
 def test_a_process_that_no_signal_reaches_is_ended(place: Path) -> None:

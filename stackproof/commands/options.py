@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
@@ -56,6 +56,15 @@ json_option = click.option(
 concern_option = click.option("--concern", type=click.Choice(CONCERNS), help="Only this concern.")
 
 
+NO_TERMINAL = 400
+"""Columns of what is no terminal: a file or a log has no width, and nothing is to be cut or broken for it."""
+
+
+def width_of(stream: TextIO) -> int | None:
+    """How wide to print; None where the terminal, or ``COLUMNS``, says it."""
+    return None if stream.isatty() or os.environ.get("COLUMNS") else NO_TERMINAL
+
+
 def result_console(json_file: str | None) -> Console:
     """Where a long command prints: on standard output, or beside it where that is for JSON alone.
 
@@ -68,7 +77,7 @@ def result_console(json_file: str | None) -> Console:
             self.quiet = True
             os.dup2(os.open(os.devnull, os.O_WRONLY), (sys.stderr if self.stderr else sys.stdout).fileno())
 
-    return Unheard(stderr=json_file == "-")
+    return Unheard(stderr=json_file == "-", width=width_of(sys.stderr if json_file == "-" else sys.stdout))
 
 
 def write_result(target: str, text: str) -> None:
@@ -99,14 +108,17 @@ def check_targets(*targets: str | Path | None) -> None:
 
 
 def print_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
-    """A plain table on standard output."""
+    """A plain table on standard output. The names in its first column are never cut: they are typed."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
+    rows = list(rows)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name in head:
+    names = max((len(row[0]) for row in rows), default=0)
+    table.add_column(head[0], min_width=names, no_wrap=True)
+    for name in head[1:]:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*map(escape, row))
-    Console().print(table)
+    Console(width=width_of(sys.stdout)).print(table)

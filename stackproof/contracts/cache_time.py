@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from stackproof.interfaces import MISSING, CacheStore
 
-from .expectations import ContractViolation
+from .expectations import ContractViolation, shown
 
 GRACE_SECONDS = 1.0
 """How much longer than allowed an entry is watched: one that is still there then is reported as not expiring."""
@@ -26,6 +26,8 @@ class Life:
     """When the write was called."""
     reads: int = 0
     """Reads that found it."""
+    last: object = MISSING
+    """What the last of these gave."""
     alive: float = 0.0
     """It certainly lived this long after it was written: a read that began then found it."""
     gone: float | None = None
@@ -40,12 +42,20 @@ class Life:
             )
         if self.alive > ttl + resolution + ROUNDING:
             latest = f"{ttl + resolution:g} s"
-            seen = f"still there after {self.alive:.2f} s"
+            seen = still_there(self.last, self.alive)
             raise ContractViolation(
                 f"an entry that was set with ttl={ttl:g}", f"to be gone {latest} after the write", seen
             )
         if self.gone is None:
-            raise ContractViolation(f"an entry that was set with ttl={ttl:g}", "to expire", "it did not")
+            raise ContractViolation(
+                f"an entry that was set with ttl={ttl:g}", "to expire", still_there(self.last, self.alive)
+            )
+
+
+def still_there(value: object, after: float) -> str:
+    """What was seen of an entry that should have gone: the value tells one that stays from a wrong word for a miss."""
+    wrong = ", which is not MISSING" if value is None else ""
+    return f"still there after {after:.1f} s: get gave {shown(value)}{wrong}"
 
 
 def must_expire(cache: CacheStore, key: str, ttl: float, resolution: float) -> None:
@@ -54,10 +64,11 @@ def must_expire(cache: CacheStore, key: str, ttl: float, resolution: float) -> N
     written = time.monotonic()
     while True:
         asked = time.monotonic()
-        if cache.get(key) is MISSING:
+        found = cache.get(key)
+        if found is MISSING:
             return
         if asked - written > ttl + resolution + GRACE_SECONDS:
-            seen = f"still there after {asked - written:.1f} s"
+            seen = still_there(found, asked - written)
             raise ContractViolation(f"the entry {key!r}, set with ttl={ttl:g}", "to expire", seen)
         time.sleep(0.02)
 
@@ -73,9 +84,10 @@ def observe_lives(cache: CacheStore, writes: dict[float, Callable[[], object]], 
     while watched:
         for ttl, life in list(watched.items()):
             asked = time.monotonic()
-            found = cache.get(f"{ttl} s") is not MISSING
-            answered = time.monotonic()
+            value = cache.get(f"{ttl} s")
+            found, answered = value is not MISSING, time.monotonic()
             if found:
+                life.last = value
                 life.reads += 1
                 life.alive = asked - life.written
             else:

@@ -28,7 +28,8 @@ class Callers:
         return self.each([call] * number, within, errors)
 
     def each(self, calls: Sequence[Callable[[], Any]], within: float = 20.0, errors: bool = False) -> list[Any]:
-        """Run all calls at once; the results in order. The first error is raised, or with ``errors`` returned in its place.
+        """Run all calls at once; the results in order. The error that came first is raised; with ``errors`` none is, and each
+        is returned in its place.
 
         A call that has not ended after ``within`` seconds is a `ContractViolation`; its thread is a daemon.
         """
@@ -47,10 +48,26 @@ class Callers:
                 "concurrent calls", f"all {len(runs)} to end within {within:g} s", f"{hung} still running"
             )
         self.overlapping = max(self.overlapping, _overlap(runs))
-        for run in runs:
-            if run.error is not None and not errors:
-                raise run.error
+        failed = [run for run in runs if run.error is not None]
+        if failed and not errors:
+            # One that waited for another fails after it, and because of it.
+            first = min(failed, key=lambda run: run.finished)
+            assert first.error is not None
+            raise first.error
         return [run.error if run.error is not None else run.result for run in runs]
+
+
+@contextmanager
+def in_step(barrier: threading.Barrier) -> Iterator[None]:
+    """The work of a caller that waits for the others now and then: when it fails they do not wait in vain.
+
+    Otherwise all of them would seem to hang because of the one that has failed.
+    """
+    try:
+        yield
+    except BaseException:
+        barrier.abort()
+        raise
 
 
 @contextmanager

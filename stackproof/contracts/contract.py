@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, Generic, TypeVar
 
 import pytest
@@ -42,6 +43,21 @@ GATE_KEY = pytest.StashKey["Callable[[Contract[Any]], None]"]()
 def capabilities_of(concern: str) -> type[Any] | None:
     """What a backend of this concern can declare."""
     return _DEFAULTS.get(concern)
+
+
+class RaisedInFixture(Exception):  # noqa: N818 - carries another error
+    """What a fixture raised is the cause of this, which pytest can remember of a fixture."""
+
+
+@contextmanager
+def _fit_for_pytest() -> Iterator[None]:
+    """A `BaseException` of a backend leaves pytest's fixtures in a state in which it fails itself ever after."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt, GeneratorExit, pytest.skip.Exception, pytest.fail.Exception):
+        raise
+    except BaseException as error:
+        raise RaisedInFixture from error
 
 
 class Contract(Generic[B]):
@@ -114,7 +130,8 @@ class Contract(Generic[B]):
     @pytest.fixture
     def case(self, request: pytest.FixtureRequest) -> Iterator[Case]:
         # In a fixture, so that the third party's own autouse fixtures (a server's URL, say) have been set up before.
-        request.node.stash[GATE_KEY](self)
+        with _fit_for_pytest():
+            request.node.stash[GATE_KEY](self)
         case = request.node.stash[CASE_KEY]
         yield case
         case.instances.close(self)
@@ -126,7 +143,8 @@ class Contract(Generic[B]):
     @pytest.fixture
     def backend(self, case: Case, namespace: str) -> Any:
         """The backend under test, under a name of its own."""
-        backend = case.instances.open(self, namespace, case.journal)
+        with _fit_for_pytest():
+            backend = case.instances.open(self, namespace, case.journal)
         if type(self).capabilities is None:
             self.capabilities = self.declared(backend)
         return backend

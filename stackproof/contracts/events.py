@@ -16,7 +16,7 @@ from typing import Any
 
 from stackproof.interfaces import BackendError, Delivery, Event, Order, UnsupportedError
 
-from .callers import Callers
+from .callers import Callers, in_step
 from .clauses import absence, clause
 from .events_sequences import EventSequenceContract
 from .evidence import Evidence
@@ -252,10 +252,11 @@ class EventContract(EventSequenceContract):
 
         def publisher(index: int) -> Callable[[], None]:
             def publish() -> None:
-                for number in range(index * 40, index * 40 + 40):
-                    if number % 10 == 0:
-                        amid.wait(10.0)
-                    instances[index % 2].publish("orders", numbered(number))
+                with in_step(amid):
+                    for number in range(index * 40, index * 40 + 40):
+                        if number % 10 == 0:
+                            amid.wait(10.0)
+                        instances[index % 2].publish("orders", numbered(number))
 
             return publish
 

@@ -20,6 +20,8 @@ _numbers = itertools.count(1)
 JOINS = ("_", ":", ".", "-", "")
 """How adapters join a namespace and a key. Namespaces that contain these must not meet either."""
 
+MAKE_SECONDS = 60.0
+"""How long making an instance may take: it has no limit of its own where a fixture does it, before the clause begins."""
 CLOSE_SECONDS = 10.0
 """How long taking away everything may take."""
 
@@ -43,7 +45,12 @@ class Instances:
 
     def open(self, contract: Any, namespace: str, journal: Journal) -> Any:
         """A further instance, journalled."""
-        backend = unwrapped(contract.make_backend(namespace))
+        with time_limit(MAKE_SECONDS, "making the backend"):
+            try:
+                backend = unwrapped(contract.make_backend(namespace))
+            except BaseException as error:
+                journal.not_made(error)
+                raise
         self._opened.append((namespace, backend))
         number = len(self._opened)
         return Journalled(backend, journal, contract.concern if number == 1 else f"{contract.concern}_{number}")

@@ -40,6 +40,7 @@ class Journal:
     def __init__(self) -> None:
         self._entries: deque[_Entry] = deque(maxlen=_KEPT)
         self._raised: list[BaseException] = []
+        self._not_made: list[BaseException] = []
         self._lock = threading.Lock()
 
     def write(self, line: str, began: float) -> None:
@@ -57,6 +58,12 @@ class Journal:
         with self._lock:
             self._raised.append(error)
             del self._raised[:-_KEPT]
+
+    def not_made(self, error: BaseException) -> None:
+        """Making an instance raised this: the backend's constructor, or the factory around it."""
+        with self._lock:
+            self._not_made.append(error)
+            del self._not_made[:-_KEPT]
 
     def lines(self, most: int = 10) -> tuple[str, ...]:
         """The last calls, oldest first, with the longer pauses between them."""
@@ -80,14 +87,23 @@ class Journal:
 
     def came_from_backend(self, error: BaseException) -> bool:
         """Whether this error was raised by a call on a backend (rather than by the clause's own code)."""
-        chain: BaseException | None = error
-        seen: set[int] = set()
-        while chain is not None and id(chain) not in seen:  # `raise error.__cause__` makes a circle
-            seen.add(id(chain))
-            if any(chain is known for known in self._raised):
-                return True
-            chain = chain.__cause__ or chain.__context__
-        return False
+        return _descends(error, self._raised)
+
+    def came_from_making(self, error: BaseException) -> bool:
+        """Whether this error was raised while an instance was made."""
+        return _descends(error, self._not_made)
+
+
+def _descends(error: BaseException, known: list[BaseException]) -> bool:
+    """Whether an error is one of these, or was raised because of one of them."""
+    chain: BaseException | None = error
+    seen: set[int] = set()
+    while chain is not None and id(chain) not in seen:  # `raise error.__cause__` makes a circle
+        seen.add(id(chain))
+        if any(chain is each for each in known):
+            return True
+        chain = chain.__cause__ or chain.__context__
+    return False
 
 
 class Journalled:

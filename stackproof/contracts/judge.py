@@ -15,6 +15,13 @@ from .verdicts import ClauseResult, Failure, Verdict
 
 _HERE = Path(__file__).parent
 
+OUTCOMES = (pytest.skip.Exception, pytest.fail.Exception, pytest.exit.Exception)
+"""What `pytest.skip`, `fail`, `xfail` and `exit` raise: the clauses' words, and no backend's."""
+
+
+class RaisedByBackend(Exception):  # noqa: N818 - carries another error
+    """One of the `OUTCOMES` is the cause of this. It was raised by a backend, so it is an error like any other."""
+
 
 def judge(case: Case, error: BaseException | None) -> tuple[Verdict, str, Failure | None]:
     """The verdict, its reason in one sentence, and for a broken rule the explanation."""
@@ -36,7 +43,9 @@ def _ended(case: Case) -> tuple[Verdict, str, Failure | None]:
 
 
 def _raised(case: Case, error: BaseException) -> tuple[Verdict, str, Failure | None]:
-    if isinstance(error, pytest.skip.Exception):
+    if isinstance(error, RaisedByBackend) and error.__cause__ is not None:
+        error = error.__cause__
+    elif isinstance(error, pytest.skip.Exception):
         return Verdict.SKIPPED, str(error.msg), None
     if isinstance(error, OutOfTime):
         last = case.journal.lines(1)
@@ -46,13 +55,16 @@ def _raised(case: Case, error: BaseException) -> tuple[Verdict, str, Failure | N
         if case.absent:
             headline = f"{case.clause.needs} is not declared, and was not shown to be absent: {error.what}"
             why = f"what a backend has, it declares: then it is verified. Declare {case.clause.needs}, or see why it looks so"
-            return Verdict.FAIL, why, Failure(headline, case.journal.lines(), error.expected, error.seen)
+            reason = f"{headline}: expected {error.expected}, seen {error.seen}; {why}"
+            return Verdict.FAIL, reason, Failure(headline, case.journal.lines(), error.expected, error.seen)
         failure = Failure(headline, case.journal.lines(), error.expected, error.seen)
-        return Verdict.FAIL, error.why or case.clause.because, failure
+        return Verdict.FAIL, str(error), failure  # why the rule matters stands beside it
     if case.journal.came_from_backend(error):
         named = f"{type(error).__name__}: {error}"
         failure = Failure(f"raised {named}", case.journal.lines(), "no error", named)
-        return Verdict.FAIL, case.clause.because, failure
+        return Verdict.FAIL, f"{failure.headline}: expected no error", failure
+    if case.journal.came_from_making(error):
+        return Verdict.INCONCLUSIVE, f"making the backend raised {type(error).__name__}: {error}", None
     return Verdict.INCONCLUSIVE, f"the clause itself crashed: {type(error).__name__}: {error} ({_place(error)})", None
 
 

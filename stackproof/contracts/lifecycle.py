@@ -112,25 +112,36 @@ class LifecycleContract(ProcessClauses[L]):
         seconds=90.0,
     )
     def test_operations_in_flight_at_disconnect_end(self, backend: Any, callers: Callers, evidence: Evidence) -> None:
-        busy, over = threading.Event(), threading.Event()
+        worked, may_stop, over = threading.Event(), threading.Event(), threading.Event()
+        failed: list[BackendError | ContractViolation] = []
+        ended: list[None] = []
 
         def work() -> str:
-            while not over.is_set():
-                try:
+            try:
+                while not over.is_set():
                     self.exercise(backend)
-                    busy.set()
-                except (BackendError, ContractViolation) as error:
-                    # A write and its read can fall on both sides of the disconnect: a wrong answer is no finding here.
-                    return type(error).__name__
+                    worked.set()
+                    may_stop.set()
+            except (BackendError, ContractViolation) as error:
+                # A write and its read can fall on both sides of the disconnect: a wrong answer is no finding here.
+                failed.append(error)
+                return type(error).__name__
+            finally:
+                ended.append(None)
+                if len(ended) == 4:
+                    may_stop.set()  # nobody is left who could work
             return "worked to the end"  # a backend that is open after disconnect is the matter of LIFE-02
 
         def stop() -> str:
-            busy.wait(BOUNDED)
-            evidence.saw("operations in flight", int(busy.is_set()))
+            may_stop.wait(BOUNDED / 2)  # what is in flight then has the other half to end in
+            evidence.saw("operations in flight", int(worked.is_set()))
+            wrong = None if worked.is_set() else next((e for e in failed if isinstance(e, ContractViolation)), None)
             try:
                 backend.disconnect()
             finally:
                 over.set()
+            if wrong is not None:  # while it was open, and nobody had begun to close it
+                raise wrong
             return "disconnected"
 
         try:

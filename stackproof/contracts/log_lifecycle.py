@@ -99,9 +99,12 @@ class LogLifecycleContract(LogProcessClauses):
         busy, closed = threading.Event(), threading.Event()
 
         def work() -> str:
-            while not closed.is_set():
-                log.info("in flight %s", token())
-                busy.set()
+            try:
+                while not closed.is_set():
+                    log.info("in flight %s", token())
+                    busy.set()
+            finally:
+                busy.set()  # one that failed is told at once: nobody is to wait for it
             log.info("after close %s", token())
             evidence.saw("records logged during the close")
             return "ended"

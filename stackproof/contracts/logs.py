@@ -25,7 +25,7 @@ from typing import Any
 
 import pytest
 
-from .callers import Callers
+from .callers import Callers, in_step
 from .clauses import absence, clause
 from .evidence import Evidence
 from .expectations import ContractViolation, expect
@@ -338,12 +338,13 @@ class LogContract(LogSequenceClauses):
         together = threading.Barrier(8)
 
         def work() -> None:
-            for number in range(30):
-                if number % 10 == 0:
-                    together.wait(BOUNDED)
-                word, end = delivery.sends("a record of one of 8 threads"), token()
-                pairs[word] = end
-                log.info("%s %s %s", word, "-" * 200, end)
+            with in_step(together):
+                for number in range(30):
+                    if number % 10 == 0:
+                        together.wait(BOUNDED)
+                    word, end = delivery.sends("a record of one of 8 threads"), token()
+                    pairs[word] = end
+                    log.info("%s %s %s", word, "-" * 200, end)
 
         callers.all_at_once(8, work, within=BOUNDED)
         evidence.saw("overlapping callers", callers.overlapping)

@@ -15,10 +15,10 @@ import pytest
 from . import CONCERNS, contract_for
 from .case import Case
 from .clauses import VISIBLE_ATTRIBUTE, Planned, absence_proof, clause_of, planned_clauses
-from .contract import CASE_KEY, GATE_KEY, Contract
+from .contract import CASE_KEY, GATE_KEY, Contract, RaisedInFixture
 from .explain import explain
 from .guard import patched
-from .judge import judge, not_executed
+from .judge import OUTCOMES, RaisedByBackend, judge, not_executed
 from .ledger import Ledger, counts
 from .roll import NOT_ASKED_FOR, NOT_REACHED, TAKEN_AWAY, Method, Roll
 from .secrets import scrubbed, without_secrets
@@ -196,6 +196,8 @@ class Recorder:
             pytest.skip(f"the server cannot be used: {smoke.sentence}")
         if smoke.trouble is Trouble.HARNESS:
             raise Broken(smoke.sentence)
+        if smoke.hung:
+            raise Unproven(f"not tried: {smoke.sentence.removesuffix('.')}")
         if self._out_of_time.get(target, 0) >= MAX_OUT_OF_TIME:
             raise Unproven(f"not tried: {MAX_OUT_OF_TIME} clauses before it did not end in their time")
 
@@ -218,8 +220,13 @@ class Recorder:
             case.absent, case.absence_visible = True, getattr(proof, VISIBLE_ATTRIBUTE, True)
             body = proof.__get__(instance)
             names = tuple(n for n in names if n in proof.__code__.co_varnames[: proof.__code__.co_argcount])
-        with time_limit(clause.seconds, f"{clause.id}"):
-            body(**{name: item.funcargs[name] for name in names})
+        try:
+            with time_limit(clause.seconds, f"{clause.id}"):
+                body(**{name: item.funcargs[name] for name in names})
+        except OUTCOMES as error:
+            if case.journal.came_from_backend(error) or case.journal.came_from_making(error):
+                raise RaisedByBackend from error  # of pytest it would ask for another end of the test, or of the session
+            raise
         verdict, reason, _ = judge(case, None)
         if verdict is Verdict.INCONCLUSIVE:
             raise Unproven(reason)
@@ -233,6 +240,8 @@ class Recorder:
         error = call.excinfo.value if call.excinfo is not None else None
         if call.when == "setup" and error is None:
             return
+        if isinstance(error, RaisedInFixture):
+            error = error.__cause__
         item.stash[_TIMED_OUT] = isinstance(error, OutOfTime)
         target, planned = found
         result = self._result(item, target, planned, error, again)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+import pytest
 
 from stackproof.interfaces import ConfigurationError, OperationTimeoutError, UnavailableError
 
@@ -34,6 +37,8 @@ class Smoke:
 
     trouble: Trouble = Trouble.NONE
     sentence: str = ""
+    hung: bool = False
+    """Whether the first use did not end: then no clause is tried, each would take its full time."""
 
 
 class _Found(Exception):  # noqa: N818 - a finding, not an error
@@ -57,7 +62,7 @@ def smoke_test(contract: Any) -> tuple[Smoke, Any]:
     except _Found as found:
         return found.smoke, made[0] if made else None
     except OutOfTime as error:
-        return Smoke(Trouble.BACKEND, f"{error}."), made[0] if made else None
+        return Smoke(Trouble.BACKEND, f"{error}.", hung=True), made[0] if made else None
     finally:
         instances.close(contract)
     if instances.notes:
@@ -74,16 +79,36 @@ def _make(contract: Any, instances: Instances, namespace: str) -> Any:
         raise _Found(Trouble.SERVER, str(error)) from error
     except ConfigurationError as error:
         raise _Found(Trouble.HARNESS, str(error)) from error
-    except (Exception, SystemExit) as error:
+    except (KeyboardInterrupt, OutOfTime):
+        raise
+    except BaseException as error:
+        if isinstance(error, pytest.skip.Exception) and _is_the_users(contract):
+            raise _Found(Trouble.SERVER, f"{_factory(contract)} called pytest.skip: {error}") from error
         raise _Found(Trouble.HARNESS, f"{_factory(contract)} raised {_named(error)}") from error
+    if inspect.iscoroutine(backend):
+        backend.close()
+        factory = _factory(contract)
+        advice = _wrap(contract, factory.rpartition(":")[2])
+        raise _Found(Trouble.HARNESS, f"{factory} is a coroutine function: {advice}")
     if backend is None:
         raise _Found(Trouble.HARNESS, f"{_factory(contract)} returned None instead of a backend.")
     return backend
 
 
+def _is_the_users(contract: Any) -> bool:
+    """Whether `make_backend` was written by an author of tests, who may skip them; ours calls a backend or a factory."""
+    return not type(contract).make_backend.__module__.startswith("stackproof.")
+
+
 def _factory(contract: Any) -> str:
     """What makes the backends, by the name that the user gave it."""
     return getattr(contract, "target_name", "") or f"{type(contract).__name__}.make_backend"
+
+
+def _wrap(contract: Any, made_by: str) -> str:
+    """What to do with an asyncio backend."""
+    bridge = f"bridged({contract.interface.__name__}, {made_by})"
+    return f"the clauses call ordinary functions; wrap it with {bridge}, see docs/asyncio.md."
 
 
 def _look_at(contract: Any, made: list[Any]) -> None:
@@ -105,6 +130,14 @@ def _look_at(contract: Any, made: list[Any]) -> None:
             Trouble.HARNESS,
             f"{type(first).__name__} is not a {contract.interface.__name__}: it has no {', '.join(absent)}.",
         )
+    kind = type(first).__name__
+    waits = [name for name in methods if inspect.iscoroutinefunction(getattr(first, name))]
+    if waits:
+        raise _Found(
+            Trouble.HARNESS,
+            f"{', '.join(waits)} of {kind} {'are coroutine functions' if waits[1:] else 'is a coroutine function'}: "
+            f"{_wrap(contract, kind)}",
+        )
 
 
 def _use(contract: Any, backend: Any, other: Any) -> None:
@@ -119,9 +152,9 @@ def _use(contract: Any, backend: Any, other: Any) -> None:
         raise _Found(Trouble.SERVER, str(error)) from error
     except ContractViolation as error:
         raise _Found(Trouble.BACKEND, f"The simplest use already goes wrong: {error}.") from error
-    except _Found:
+    except (_Found, KeyboardInterrupt, OutOfTime):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise _Found(Trouble.BACKEND, f"The simplest use already raised {_named(error)}") from error
 
 

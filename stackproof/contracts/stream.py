@@ -96,7 +96,7 @@ def from_line(line: str) -> StreamEvent:
     if kind == "TargetPlanned":
         data["clauses"] = tuple(_planned(clause) for clause in data["clauses"])
     elif kind == "TargetSmoked":
-        data["smoke"] = Smoke(Trouble(data["smoke"]["trouble"]), data["smoke"]["sentence"])
+        data["smoke"] = Smoke(**{**data["smoke"], "trouble": Trouble(data["smoke"]["trouble"])})
     elif kind == "ClauseEnded":
         data["result"] = result_from(data["result"])
     event: StreamEvent = _KINDS[kind](**data)

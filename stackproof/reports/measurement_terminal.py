@@ -76,7 +76,8 @@ def print_measurement(result: Measurement, console: Console, directory: Path) ->
     )
     console.print(
         f"achieved {rates['achieved']:.1f} of {rates['offered']:.1f} a second   "
-        f"ok {counts['ok']}   failed {counts['failed']}   dropped {counts['dropped']}   of {counts['offered']}",
+        f"ok {counts['ok']}   failed {counts['failed']}   dropped {counts['dropped']}   of {counts['offered']}   "
+        f"sent late {counts['late']}",
         markup=False,
         highlight=False,
     )

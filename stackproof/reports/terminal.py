@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -28,6 +29,7 @@ def print_certificate(certificate: Certificate, console: Console, directory: Pat
     """Print it. ``directory`` is where ``certificate.html`` and ``certificate.json`` were written."""
     escape_what_it_cannot_encode(console.file)
     _print_clauses(certificate, console)
+    _print_legend(certificate, console)
     _print_trouble(certificate, console)
     for record in certificate.clauses:
         if record.result.verdict is Verdict.FAIL or record.result.failure is not None:
@@ -42,13 +44,19 @@ def _print_clauses(certificate: Certificate, console: Console) -> None:
     rows = {key: [_row(record, wide) for record in records] for key, records in groups(certificate).items()}
     widths = [max((row[column].cell_len for these in rows.values() for row in these), default=0) for column in range(4)]
     evidence = min(max(widths[3], len(_SEEN)), console.width * 2 // 5)
+    # Where there is more room than is needed, the evidence stands beside the rules, not at the other end of the line.
+    across = min(
+        console.width, max(sum(widths[:3]) + evidence + 2 * 3, max((cell_len(target) for _, target in rows), default=0))
+    )
     for (concern, target), these in rows.items():
         heading = Table.grid(padding=(0, 2, 0, 0), expand=True)
+        heading.width = across
         heading.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
         heading.add_column(width=evidence, no_wrap=True)
         name = one_line(target if target.startswith(f"{concern}=") else f"{concern}: {target}")
         heading.add_row(Text(name, "bold"), Text(_SEEN if these else "no clause", "dim"))
         table = Table.grid(padding=(0, 2, 0, 0), expand=True)
+        table.width = across
         for width in (widths[0], widths[1], None, evidence):
             table.add_column(width=width, ratio=None if width else 1, no_wrap=True, overflow="ellipsis")
         for row in these:
@@ -79,6 +87,18 @@ def _scarcest(seen: list[Sighting]) -> str:
         return ""
     least = min(seen, key=lambda sighting: sighting.count / sighting.minimum if sighting.minimum else float("inf"))
     return least.short + (f" +{len(seen) - 1}" if len(seen) > 1 else "")
+
+
+def _print_legend(certificate: Certificate, console: Console) -> None:
+    """What the numbers of the last column mean, where there are any."""
+    seen = [sightings(record) for record in certificate.clauses]
+    if not any(seen):
+        return
+    legend = f"{_SEEN}: how often the evidence of a clause was seen, and how often it must be"
+    if console.width < _WIDE and any(len(each) > 1 for each in seen):
+        legend += "; +2: two more kinds of evidence, of which the scarcest is shown"
+    console.print(Text())
+    _print_line(legend, console)
 
 
 def _print_trouble(certificate: Certificate, console: Console) -> None:

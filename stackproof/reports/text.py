@@ -29,7 +29,8 @@ def escape_what_it_cannot_encode(stream: IO[str]) -> None:
 
     A log of a CI server may be ASCII or Latin-1; a result must not be lost over a tick.
     """
-    if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+    # In the C locale Python's own choice is surrogateescape, which helps only with what came in as bytes.
+    if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
         stream.reconfigure(errors="backslashreplace")
 
 

@@ -29,7 +29,7 @@ LEEWAY_SECONDS = 0.05
 BUSY = 0.80
 """Above this share of one core, the generator is too busy for its figures to be about the backends."""
 LAG_SHARE = 0.2
-"""Send lag p99 beyond this share of the latency p50 is not far below it."""
+"""Send lag (p99, or what there is) beyond this share of the latency p50 is not far below it."""
 COARSE_SECONDS = 0.003
 """A send lag up to this comes from the clock of the generator's event loop; more comes from something else."""
 STARVED_SECONDS = 0.05
@@ -66,9 +66,10 @@ class Promise:
         try:
             percentile, limit = float(name.removeprefix("p")), float(value.rstrip("ms")) * factor
         except ValueError:
-            percentile = limit = math.nan
+            percentile, limit = 50.0, math.nan
         if not (equals and name.startswith("p") and 0 < percentile < 100 and 0 < limit < math.inf):
-            raise ConfigurationError(f"--slo {text!r} must look like p99=20ms")
+            below = "; a percentile lies above 0 and below 100" if not 0 < percentile < 100 else ""
+            raise ConfigurationError(f"--slo {text!r} must look like p99=20ms{below}")
         return cls(percentile, limit)
 
     @property
@@ -350,7 +351,8 @@ def _limiter(
         return "client", "the generator could not hold this rate even with a step that does nothing"
     if client["cpu_share"] > BUSY:
         return "client", f"the generator used {client['cpu_share']:.0%} of a core: the figures are about it"
-    lag, latency = recorder.lag.percentile(99.0), recorder.intended.percentile(99.0)
+    percentile, lag = _send_lag(recorder)
+    latency = recorder.intended.percentile(percentile)
     if lag is not None and latency is not None and lag > max(latency / 2, STARVED_SECONDS):
         return "client", "most of the slowest latencies is send lag: the generator sent too late"
     if gaps:
@@ -360,6 +362,15 @@ def _limiter(
     if recorder.failed > recorder.dropped:
         return "error", "decisions failed"
     return "server", "decisions took so long that arrivals found every place in flight taken"
+
+
+def _send_lag(recorder: Recorder) -> tuple[float, float | None]:
+    """The send lag at 99 %, or at the highest percentile below that the sample supports; a short run has no p99."""
+    for percentile in (99.0, 95.0, 90.0, 75.0):
+        lag = recorder.lag.percentile(percentile)
+        if lag is not None:
+            return percentile, lag
+    return 50.0, recorder.lag.percentile(50.0)
 
 
 def _invalid(recorder: Recorder, calibration: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
@@ -383,6 +394,8 @@ def _invalid(recorder: Recorder, calibration: Mapping[str, Any], data: Mapping[s
         found.append(f"The log transport dropped {data['lost_log_lines']} lines.")
     if not recorder.adds_up:
         found.append("The counters do not add up: offered is not ok + failed + dropped.")
+    if not data["complete"]:
+        return found  # it stopped between the two counts of a decision
     unfinished = sum(count for kind, count in recorder.errors.items() if kind.startswith(UNFINISHED_PREFIX))
     if data["locust"]["requests"] != recorder.ok + recorder.failed - unfinished:
         found.append(
@@ -408,12 +421,12 @@ def _about_gaps(gaps: Sequence[Mapping[str, Any]]) -> str:
 
 def _warnings(recorder: Recorder, limiter: str, reason: str, data: Mapping[str, Any]) -> list[str]:
     found = []
-    lag, latency = recorder.lag.percentile(99.0), recorder.intended.percentile(50.0)
+    (percentile, lag), latency = _send_lag(recorder), recorder.intended.percentile(50.0)
     if lag is not None and latency is not None and lag > LAG_SHARE * latency:
         why = "its clock ticks in milliseconds" if lag < COARSE_SECONDS else "it was not given the processor in time"
         found.append(
-            f"Send lag p99 ({lag * 1000:.2f} ms) is not far below the latency p50 ({latency * 1000:.2f} ms): a good part of "
-            f"the latency from the intended start is the generator's own, because {why}."
+            f"Send lag p{percentile:g} ({lag * 1000:.2f} ms) is not far below the latency p50 ({latency * 1000:.2f} ms): "
+            f"a good part of the latency from the intended start is the generator's own, because {why}."
         )
     if recorder.dropped or recorder.failed:
         found.append(

@@ -16,7 +16,8 @@ from pathlib import Path
 from types import FrameType
 
 from stackproof.contracts.ledger import Ledger
-from stackproof.contracts.stream import ClauseEnded, RunEnded, StreamEvent
+from stackproof.contracts.smoke import Smoke, Trouble
+from stackproof.contracts.stream import ClauseEnded, RunEnded, StreamEvent, TargetSmoked
 from stackproof.contracts.verdicts import ClauseResult, Verdict
 
 from .plan import Plan
@@ -27,6 +28,9 @@ Observer = Callable[[StreamEvent], None]
 HUNG_SECONDS = 500.0
 """A clause that its own time limit (240 s at most, and as much again for the first use and for cleaning up) could not end
 is ended with its process after this long."""
+FIRST_USE_SECONDS = 90.0
+"""The first use of a backend has its own time limit (20 s, and 10 s for cleaning up); a process that it keeps for longer
+than this is ended. With somebody's own fixtures, which run before, it may take that much."""
 INTERRUPT_SECONDS = 15.0
 """How long an interrupted worker may clean up."""
 END_SECONDS = 5.0
@@ -57,6 +61,8 @@ class WorkerRun:
     _signals: list[int] = field(default_factory=list)
     _why_it_ended: str = ""
     """Where the exit code does not tell."""
+    _hung_now: bool = False
+    """Whether the last worker was ended because it did not answer."""
 
     def execute(self, plan: Plan) -> Ledger:
         """Run the plan. Ctrl-C is passed on to the worker, and raised again when that has cleaned up."""
@@ -87,7 +93,7 @@ class WorkerRun:
     def _follow(self, worker: WorkerProcess) -> None:
         """Take in events until the process has ended and all of them are read."""
         self._last = time.monotonic()
-        self._why_it_ended = ""
+        self._why_it_ended, self._hung_now = "", False
         while True:
             ended = worker.ended
             if not self._drain(worker) and ended:
@@ -95,15 +101,26 @@ class WorkerRun:
             if self._signals:
                 raise KeyboardInterrupt
             if not ended:
-                if time.monotonic() - self._last > (END_SECONDS if self.ledger.ended is not None else HUNG_SECONDS):
+                if time.monotonic() - self._last > self._patience():
                     self._end_hung(worker)
                 time.sleep(_POLL)
 
+    def _patience(self) -> float:
+        """How long nothing may come from the worker."""
+        if self.ledger.ended is not None:
+            return END_SECONDS
+        return FIRST_USE_SECONDS if self._at_first_use() else HUNG_SECONDS
+
+    def _at_first_use(self) -> bool:
+        """Whether the target that is running was not used to the end yet, by any worker."""
+        return self.ledger.running is not None and self.ledger.running[0] not in self.ledger.smokes
+
     def _end_hung(self, worker: WorkerProcess) -> None:
+        patience = self._patience()
         worker.end()
         if self.ledger.ended is None:
-            self.hung += 1
-            self._why_it_ended = f"did not answer for {HUNG_SECONDS:g} s and was ended"
+            self.hung, self._hung_now = self.hung + 1, True
+            self._why_it_ended = f"did not answer for {patience:g} s and was ended"
 
     def _drain(self, worker: WorkerProcess) -> bool:
         any_came = False
@@ -131,14 +148,28 @@ class WorkerRun:
             raise WorkerError(
                 f"the clauses could not be collected, the worker {how}; see {self.directory / 'worker.log'}"
             )
-        if self.ledger.running is not None:
-            target, clause = self.ledger.running
-            concern = self.ledger.planned()[target, clause]
-            reason = f"the process of the backend {how} while this clause ran"
-            result = ClauseResult(clause, concern, target, Verdict.INCONCLUSIVE, reason)
-            self.ledger.feed(ClauseEnded(result))
-            self.observer(ClauseEnded(result))
+        if self._hung_now and self._at_first_use():
+            self._give_up(f"the process of the backend {how} at the first use of it")
+        elif self.ledger.running is not None:
+            self._inconclusive(*self.ledger.running, f"the process of the backend {how} while this clause ran")
         self.restarts += 1
+
+    def _give_up(self, why: str) -> None:
+        """The target that is running cannot be used even once: every further worker would end like this one."""
+        assert self.ledger.running is not None
+        target = self.ledger.running[0]
+        self._tell(TargetSmoked(target, Smoke(Trouble.BACKEND, f"{why[0].upper()}{why[1:]}.")))
+        for name, clause in self.ledger.open():
+            if name == target:
+                self._inconclusive(target, clause, f"not tried: {why}")
+
+    def _inconclusive(self, target: str, clause: str, reason: str) -> None:
+        concern = self.ledger.planned()[target, clause]
+        self._tell(ClauseEnded(ClauseResult(clause, concern, target, Verdict.INCONCLUSIVE, reason)))
+
+    def _tell(self, event: StreamEvent) -> None:
+        self.ledger.feed(event)
+        self.observer(event)
 
     def _rest_of(self, plan: Plan) -> Plan:
         """What has not ended yet; a target that the dead worker had not even planned stays as it was."""
