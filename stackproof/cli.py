@@ -60,7 +60,7 @@ def cli() -> None:
                  stackproof verify --backend cache=mypkg.cache:make your own backend
 
     Exit codes: 0 holds; 1 a clause failed; 2 wrong usage or configuration; 3 inconclusive or partial;
-    4 the environment could not be started; 130 interrupted (what was done is kept).
+    4 the environment could not be started, or the disk is full; 130 interrupted (what was done is kept).
     """
 
 

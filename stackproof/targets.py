@@ -13,6 +13,7 @@ from stackproof.adapters.registry import CONCERNS, BackendEntry, find
 from stackproof.adapters.settings import Settings
 from stackproof.container import call_factory, make_adapter
 from stackproof.interfaces import ConfigurationError
+from stackproof.whereabouts import with_place
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,15 +158,15 @@ def load_object(name: str, spec: str) -> Callable[..., Any]:
         for part in attribute.split("."):
             found = getattr(found, part)
     except ModuleNotFoundError as error:
-        raise ConfigurationError(
+        sentence = (
             f"{name} cannot be imported: there is no module {error.name!r} here (looked in the current directory too)"
-        ) from error
+        )
+        raise ConfigurationError(with_place(sentence, error)) from error
     except AttributeError as error:
         raise ConfigurationError(f"{name} cannot be used: the module {module_name} has no {attribute!r}") from error
     except (Exception, SystemExit) as error:
-        raise ConfigurationError(
-            f"{name} cannot be imported: {module_name} raised {type(error).__name__}: {error}"
-        ) from error
+        sentence = f"{name} cannot be imported: {module_name} raised {type(error).__name__}: {error}"
+        raise ConfigurationError(with_place(sentence, error)) from error
     if not callable(found):
         raise ConfigurationError(f"{name} cannot be used: {attribute!r} is a {type(found).__name__}, not a factory")
     callable_: Callable[..., Any] = found

@@ -75,6 +75,8 @@ def test_a_clause_in_full(tmp_path: Path) -> None:
     unknown = stackproof("clauses", "CACHE-99", cwd=tmp_path)
     assert (unknown.returncode, unknown.stdout) == (2, "")
     assert unknown.stderr == "stackproof: there is no clause CACHE-99; `stackproof clauses` lists them all\n"
+    elsewhere = stackproof("clauses", "--concern", "logs", "CACHE-01", cwd=tmp_path)
+    assert (elsewhere.returncode, elsewhere.stderr) == (2, "stackproof: CACHE-01 is a clause of cache, not of logs\n")
 
 
 def test_listings_of_one_concern(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from command_line import environment, stackproof
 
 from stackproof.interfaces import ConfigurationError
-from stackproof.verification.replay import Again, find_failures, script, script_name, short_id
+from stackproof.verification.replay import Again, _python, find_failures, script, script_name, short_id
 
 BROKEN = """
 from stackproof.adapters.cache.memory import MemoryCache
@@ -60,7 +61,9 @@ def failure_of(run: Path) -> dict[str, str]:
 
 def test_the_answer_follows_the_backend(run: Path, tmp_path: Path) -> None:
     told = failure_of(run)
-    assert told["alone"] == f"python .stackproof/runs/{run.name}/cache-mine-make-CACHE-11.py"
+    python, script = told["alone"].split()
+    assert script == f".stackproof/runs/{run.name}/cache-mine-make-CACHE-11.py"
+    assert python in ("python", "python3", sys.executable)
     words = told["again"].split()
     assert words[:2] == ["stackproof", "replay"]
     names = (words[2], run.name, f"{run.name}:CACHE-11", f"{run.name}:cache-11")
@@ -68,8 +71,11 @@ def test_the_answer_follows_the_backend(run: Path, tmp_path: Path) -> None:
     for name in names:
         done = stackproof("replay", name, cwd=tmp_path)
         assert done.stdout.startswith("CACHE-11 of cache=mine:make, seed 7: still failing: ")
+        assert "\n  what was done (the last calls):\n    cache" in done.stdout
+        assert "\n  expected: False\n  seen:     True\n" in done.stdout
         assert done.returncode == 1
-    assert alone(run, tmp_path).returncode == 1
+    script_said = alone(run, tmp_path)
+    assert (script_said.returncode, "\n  seen:     True\n" in script_said.stdout) == (1, True)
 
     (tmp_path / "mine.py").write_text(FIXED)
     done = stackproof("replay", words[2], "--json", "-", cwd=tmp_path)
@@ -91,6 +97,16 @@ def test_what_cannot_be_decided_is_not_fixed(run: Path, tmp_path: Path) -> None:
     done = stackproof("replay", f"{run.name}:CACHE-11", cwd=tmp_path)
     assert done.returncode == 4
     assert ": cannot run: INCONCLUSIVE: the process of the backend ended with exit code 3" in done.stdout
+
+
+def test_a_script_is_run_by_the_interpreter_that_wrote_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under its name only where that is what a shell finds."""
+    (tmp_path / "python").write_text("#!/bin/sh\n")
+    (tmp_path / "python").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert _python() == shlex.quote(sys.executable)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python3.99"))
+    assert _python() == "python"
 
 
 @pytest.mark.parametrize("name", ["ffff", "nothing", "nothing:CACHE-11", ""])

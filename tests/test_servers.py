@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -703,6 +704,19 @@ def test_origins_and_names_are_checked_before_anything_starts() -> None:
         servers_for(["postgres", "redis"], "external", {})
     with servers_for([], "embedded", {}) as nothing:
         assert nothing.variables() == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "sentence"),
+    [
+        ("redis", {"REDIS_URL": "http://foo"}, "REDIS_URL must begin with redis://, rediss:// or unix://."),
+        ("postgres", {"DATABASE_URL": "mysql://foo"}, "DATABASE_URL must begin with postgresql:// or postgres://."),
+        ("opensearch", {"OPENSEARCH_URL": "redis://foo"}, "OPENSEARCH_URL must begin with http:// or https://."),
+    ],
+)
+def test_another_scheme_is_told_before_anybody_is_asked(name: str, given: dict[str, str], sentence: str) -> None:
+    with pytest.raises(ServerError, match=re.escape(sentence)):
+        servers_for([name], "external", given)
 
 
 def test_external_servers_are_passed_through(both: ServerSet) -> None:

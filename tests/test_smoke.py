@@ -100,3 +100,19 @@ def test_the_reason_of_a_failure_is_what_went_wrong(tmp_path: Path) -> None:
     assert row["failure"]["headline"] in row["reason"]
     assert f"expected {row['failure']['expected']}, seen {row['failure']['seen']}" in row["reason"]
     assert row["because"] not in row["reason"]
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("def make(namespace):\n    return {}[namespace]\n", "(backend.py:2)"),
+        ("import os\n\nraise ValueError('no')\n", "backend raised ValueError: no (backend.py:3)"),
+        ("import gone_for_good\n", "(backend.py:1)"),
+    ],
+)
+def test_an_error_of_a_factory_says_where_it_was(tmp_path: Path, source: str, sentence: str) -> None:
+    (tmp_path / "backend.py").write_text(source)
+    done = stackproof("verify", "--backend", "cache=backend:make", "--clause", "CACHE-01", cwd=tmp_path)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -35,8 +35,11 @@ FACTORIES = {
     "imports_nothing": ("import nothing_like_this", "there is no module 'nothing_like_this' here"),
     "not_callable": ("make = 5", "cache=not_callable:make cannot be used: 'make' is a int, not a factory"),
     "returns_none": ("def make(namespace): pass", "cache=returns_none:make returned None instead of a backend."),
-    "raises": ("def make(namespace): raise OSError('no way')", "cache=raises:make raised OSError: no way."),
-    "exits": ("import sys\ndef make(namespace): sys.exit(5)", "cache=exits:make raised SystemExit: 5."),
+    "raises": (
+        "def make(namespace): raise OSError('no way')",
+        "cache=raises:make raised OSError: no way (raises.py:1).",
+    ),
+    "exits": ("import sys\ndef make(namespace): sys.exit(5)", "cache=exits:make raised SystemExit: 5 (exits.py:2)."),
     "other_arguments": ("def make(host, port): pass", "cache=other_arguments:make raised TypeError: "),
     "other_thing": ("def make(namespace): return object()", "object is not a CacheStore: it has no delete, disconnect"),
 }
@@ -58,20 +61,24 @@ def test_a_module_that_ends_the_process_at_import(tmp_path: Path) -> None:
     (tmp_path / "gone.py").write_text("raise SystemExit(0)")
     done = stackproof("verify", "--backend", "cache=gone:make", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr == "stackproof: cache=gone:make cannot be imported: gone raised SystemExit: 0\n"
+    assert done.stderr == "stackproof: cache=gone:make cannot be imported: gone raised SystemExit: 0 (gone.py:1)\n"
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--backend", "cache=nonsense"), "is not a known backend of cache; known are: redis, local"),
+        (("--backend", "cache=nonsense"), "is not a known backend of cache; known are: "),
         (("--backend", "cash=redis"), "'cash' is not a concern; known are: interactions, events, search, cache, logs"),
         (("--backend", "cache"), "must look like CONCERN=SPEC"),
         (("--stack", "nonsense"), "is not a known stack; known are: development"),
         (("--backend", "cache=memory", "--clause", "EVENT-01"), "the contract of cache has no clause EVENT-01"),
+        (
+            ("--stack", "memory", "--clause", "X-99"),
+            "none of the contracts of interactions, events, search, cache and logs has a clause X-99; ",
+        ),
+        (("--backend", "cache=memory", "--out", "/proc/nope"), "the run cannot be kept in /proc/nope: "),
         (("--backend", "cache=memory", "--stack", "memory"), "exclude each other"),
         (("--backend", "cache=redis", "--origin", "external"), "The external origin needs REDIS_URL to be set."),
-        (("--backend", "cache=redis", "--origin", "container"), "container origin is not part of this release"),
     ],
 )
 def test_what_cannot_be_meant_is_one_sentence(tmp_path: Path, arguments: tuple[str, ...], sentence: str) -> None:

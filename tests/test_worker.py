@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -184,10 +185,11 @@ def test_what_the_first_use_raises_is_told_of_the_backend(
 ) -> None:
     work, results = run(kind)
     smoke = work.ledger.smokes[f"cache=hostile_cache:{kind}"].smoke
-    assert (smoke.trouble, smoke.sentence) == (trouble, sentence)
+    assert smoke.trouble is trouble
+    assert re.sub(r" \(hostile_cache\.py:\d+\)", "", smoke.sentence) == sentence
     if trouble is Trouble.HARNESS:
         assert {(r.verdict, r.reason) for r in results.values()} == {
-            (Verdict.INCONCLUSIVE, f"the harness does not work: {sentence}")
+            (Verdict.INCONCLUSIVE, f"the harness does not work: {smoke.sentence}")
         }
     else:
         assert results["CACHE-07"].verdict is Verdict.FAIL

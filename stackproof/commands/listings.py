@@ -25,7 +25,11 @@ def clauses(ids: tuple[str, ...], concern: str | None, json_file: str | None) ->
     rows = [row for row in _all_clauses(concern) if not wanted or row["clause"] in wanted]
     unknown = wanted - {row["clause"] for row in rows}
     if unknown:
-        raise ConfigurationError(f"there is no clause {sorted(unknown)[0]}; `stackproof clauses` lists them all")
+        name = sorted(unknown)[0]
+        others = [row["concern"] for row in _all_clauses(None) if row["clause"] == name]
+        if others:
+            raise ConfigurationError(f"{name} is a clause of {', '.join(others)}, not of {concern}")
+        raise ConfigurationError(f"there is no clause {name}; `stackproof clauses` lists them all")
     if json_file is not None:
         write_result(json_file, json.dumps({"schema": "stackproof-clauses/1", "clauses": rows}, indent=2) + "\n")
     elif ids:

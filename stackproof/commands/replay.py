@@ -21,12 +21,13 @@ def replay(failure: str, json_file: str | None) -> int:
     The answer is: fixed (exit code 0), still failing (1), or cannot run (4).
     """
     from stackproof.reports.text import one_line
-    from stackproof.verification.replay import CODES, Answer, find_failures, repeat, told
+    from stackproof.verification.replay import CODES, Answer, find_failures, repeat, seen_in, told
 
     answers = []
     for again in find_failures(failure):
         answers.append(repeat(again))
-        click.echo(one_line(told(answers[-1])), err=json_file == "-")
+        for line in (told(answers[-1]), *seen_in(answers[-1])):
+            click.echo(one_line(line), err=json_file == "-")
     if json_file is not None:
         rows = [{**asdict(answer.again), "answer": answer.answer, "sentence": answer.sentence} for answer in answers]
         write_result(json_file, json.dumps({"schema": SCHEMA, "failures": rows}, indent=2) + "\n")

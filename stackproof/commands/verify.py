@@ -214,8 +214,11 @@ def _known_clauses(wanted: tuple[str, ...], targets: list[Target]) -> tuple[str,
     known = {p.clause.id for concern in {t.concern for t in targets} for p in planned_clauses(contract_for(concern))}
     unknown = [clause for clause in ids if clause not in known]
     if unknown:
-        concerns = " and ".join(dict.fromkeys(t.concern for t in targets))
-        raise ConfigurationError(
-            f"the contract of {concerns} has no clause {unknown[0]}; `stackproof clauses` lists them all"
+        *others, last = dict.fromkeys(t.concern for t in targets)
+        nowhere = (
+            f"none of the contracts of {', '.join(others)} and {last} has a clause {unknown[0]}"
+            if others
+            else f"the contract of {last} has no clause {unknown[0]}"
         )
+        raise ConfigurationError(f"{nowhere}; `stackproof clauses` lists them all")
     return ids

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .stream import PlannedClause
-from .verdicts import ClauseResult
+from .verdicts import ClauseResult, Failure
 
 
 def explain(result: ClauseResult, planned: PlannedClause) -> str:
@@ -15,11 +15,7 @@ def explain(result: ClauseResult, planned: PlannedClause) -> str:
         lines.append(f"  {result.verdict}: {result.reason}")
     else:
         lines.append(f"  what went wrong: {failure.headline}")
-        if failure.done:
-            lines.append("  what was done (the last calls):")
-            lines += [f"    {call}" for call in failure.done]
-        lines.append(f"  expected: {failure.expected}")
-        lines.append(f"  seen:     {failure.seen}")
+        lines += seen_lines(failure)
         learnt = f" (learnt from {', '.join(planned.learnt_from)})" if planned.learnt_from else ""
         lines.append(f"  why it matters: {planned.because}{learnt}")
     lines += [f"  note: {note}" for note in result.notes]
@@ -28,5 +24,11 @@ def explain(result: ClauseResult, planned: PlannedClause) -> str:
     if failure is not None and failure.again:
         lines.append(f"  again: {failure.again}")
     if failure is not None and failure.alone:
-        lines.append(f"  alone: {failure.alone}")
+        lines.append(f"  script: {failure.alone}")
     return "\n".join(lines)
+
+
+def seen_lines(failure: Failure) -> list[str]:
+    """What was done, what was expected of it, and what was seen."""
+    done = ["  what was done (the last calls):", *(f"    {call}" for call in failure.done)] if failure.done else []
+    return [*done, f"  expected: {failure.expected}", f"  seen:     {failure.seen}"]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from stackproof.interfaces import ConfigurationError, OperationTimeoutError, UnavailableError
+from stackproof.whereabouts import with_place
 
 from .expectations import ContractViolation
 from .instances import Instances, fresh_namespace
@@ -84,7 +85,7 @@ def _make(contract: Any, instances: Instances, namespace: str) -> Any:
     except BaseException as error:
         if isinstance(error, pytest.skip.Exception) and _is_the_users(contract):
             raise _Found(Trouble.SERVER, f"{_factory(contract)} called pytest.skip: {error}") from error
-        raise _Found(Trouble.HARNESS, f"{_factory(contract)} raised {_named(error)}") from error
+        raise _Found(Trouble.HARNESS, with_place(f"{_factory(contract)} raised {_named(error)}", error)) from error
     if inspect.iscoroutine(backend):
         backend.close()
         factory = _factory(contract)

@@ -150,7 +150,7 @@ def _print_line(line: str, console: Console) -> None:
     """A line that goes on under its own beginning; a command stays in one piece, so that it can be pasted."""
     text = visible(line)
     bare = text.lstrip(" ")
-    if bare.startswith(("again: ", "alone: ")):
+    if bare.startswith(("again: ", "script: ")):
         console.print(Text(text), soft_wrap=True, highlight=False)
     else:
         console.print(Padding(Text(bare), (0, 0, 0, len(text) - len(bare)), expand=False), highlight=False)

@@ -23,6 +23,8 @@ class Place:
     """How the address is written: "url", or "hosts" (``host:port,host:port``)."""
     anywhere: tuple[str, ...] = ()
     """Variables that are enough too, and name no address: the driver finds the service by itself."""
+    schemes: tuple[str, ...] = ("http", "https")
+    """What a URL may begin with."""
 
     def address_variable(self, variables: Mapping[str, str]) -> str | None:
         """Return the name of the variable that says where the server is; None where the driver knows."""
@@ -32,6 +34,16 @@ class Place:
         """Return what an environment says about the server."""
         names = (*self.required, *self.anywhere, *self.others)
         return {name: environ[name] for name in names if environ.get(name)}
+
+    def wrong_scheme(self, environ: Mapping[str, str]) -> str | None:
+        """Return what is wrong with the beginning of a URL, None where it is right, or no URL at all."""
+        variable = self.address_variable(environ)
+        if variable is None or self.form != "url" or "://" not in environ[variable]:
+            return None
+        if environ[variable].strip().partition("://")[0].lower() in self.schemes:
+            return None
+        known = [f"{scheme}://" for scheme in self.schemes]
+        return f"{variable} must begin with {', '.join(known[:-1])} or {known[-1]}."
 
     def missing(self, environ: Mapping[str, str]) -> str | None:
         """Return which variable has to be set, None when nothing is missing."""
@@ -57,8 +69,8 @@ _AWS_ANYWHERE = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE")
 
 _MSK = ("MSK_AUTH", "MSK_USERNAME", "MSK_PASSWORD", "MSK_CA_FILE")
 
-_POSTGRES = Place(("DATABASE_URL",), 5432)
-_REDIS = Place(("REDIS_URL",), 6379)
+_POSTGRES = Place(("DATABASE_URL",), 5432, schemes=("postgresql", "postgres"))
+_REDIS = Place(("REDIS_URL",), 6379, schemes=("redis", "rediss", "unix"))
 _BROKERS = Place(("KAFKA_BROKERS",), 9092, _KAFKA, "hosts")
 _SCYLLA = ("DATACENTER", "KEYSPACE", "REPLICATION_FACTOR", "USERNAME", "PASSWORD", "CA_FILE", "TLS", "ADDRESS_MAP")
 _KEYSPACES = ("KEYSPACE", "AUTH", "USERNAME", "PASSWORD", "CA_FILE", "ADDRESS_MAP")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -16,7 +17,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from stackproof.contracts.verdicts import ClauseResult, Verdict
+from stackproof.contracts.explain import seen_lines
+from stackproof.contracts.verdicts import ClauseResult, Failure, Verdict
 from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError, StackproofError
 from stackproof.servers import MissingWheelError, ServerError
@@ -63,6 +65,8 @@ class Repeated:
     again: Again
     answer: Answer
     sentence: str
+    failure: Failure | None = None
+    """What was seen, where it still fails."""
 
 
 def repeat(again: Again) -> Repeated:
@@ -82,7 +86,7 @@ def repeat(again: Again) -> Repeated:
     rows = [r.result for r in certificate.clauses if r.result.clause == again.clause]
     if len(rows) != 1:
         return Repeated(again, Answer.CANNOT_RUN, "the suite has no such clause any more")
-    return Repeated(again, *_judged(rows[0]))
+    return Repeated(again, *_judged(rows[0]), rows[0].failure)
 
 
 def _judged(result: ClauseResult) -> tuple[Answer, str]:
@@ -97,7 +101,7 @@ def _judged(result: ClauseResult) -> tuple[Answer, str]:
 def main(again: Again) -> int:
     """What a script does: repeat, say the answer, and end with its code."""
     repeated = repeat(again)
-    sys.stdout.write(told(repeated) + "\n")
+    sys.stdout.write("\n".join([told(repeated), *seen_in(repeated), ""]))
     return CODES[repeated.answer]
 
 
@@ -105,6 +109,11 @@ def told(repeated: Repeated) -> str:
     """The answer in one line."""
     again = repeated.again
     return f"{again.clause} of {again.target}, seed {again.seed}: {repeated.answer}: {repeated.sentence}"
+
+
+def seen_in(repeated: Repeated) -> list[str]:
+    """What was done, expected and seen, in lines below the answer; nothing where it does not fail any more."""
+    return [] if repeated.failure is None else seen_lines(repeated.failure)
 
 
 # Failures of a run
@@ -124,8 +133,18 @@ def _with_script(record: ClauseRecord, certificate: Certificate, directory: Path
     keep(path, script(again))
     known = directory.parent == RUNS  # only there a short id is looked for
     name = short_id(certificate.id, again) if known else shlex.quote(f"{directory}:{again.clause}")
-    failure = replace(failure, again=f"stackproof replay {name}", alone=f"python {shlex.quote(str(path))}")
+    failure = replace(failure, again=f"stackproof replay {name}", alone=f"{_python()} {shlex.quote(str(path))}")
     return replace(record, result=replace(record.result, failure=failure))
+
+
+def _python() -> str:
+    """The interpreter that runs this, by its name where that is found first, so that what it says can be pasted."""
+    own = Path(sys.executable)
+    for name in ("python", "python3"):
+        found = shutil.which(name)
+        if found is not None and Path(found).absolute().parent == own.absolute().parent:
+            return name
+    return shlex.quote(str(own))
 
 
 def _again(result: ClauseResult, certificate: Certificate) -> Again:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from datetime import UTC, datetime
@@ -23,7 +24,10 @@ def new_run_id() -> str:
 
 
 def open_run(out: Path | None, run_id: str) -> Path:
-    """Make the directory of a run; `StorageError` where that is not possible."""
+    """Make the directory of a run.
+
+    Where that is not possible it is a `ConfigurationError`: another directory is needed. On a full disk it is a `StorageError`.
+    """
     path = out if out is not None else RUNS / run_id
     if path.exists() and not path.is_dir():
         raise ConfigurationError(f"--out {path} is a file; a run needs a directory")
@@ -38,7 +42,8 @@ def open_run(out: Path | None, run_id: str) -> Path:
             f"{path} holds a run already, and is not overwritten; give --out another directory"
         ) from error
     except OSError as error:
-        raise StorageError(f"the run cannot be kept in {path}: {error.strerror}; use --out DIR") from error
+        kind = StorageError if error.errno in (errno.ENOSPC, errno.EDQUOT) else ConfigurationError
+        raise kind(f"the run cannot be kept in {path}: {error.strerror}; use --out DIR") from error
     return path
 
 
