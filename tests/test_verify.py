@@ -199,7 +199,7 @@ def test_a_full_verification_proves_first_that_its_clauses_can_fail(tmp_path: Pa
 @pytest.mark.parametrize(
     ("option", "code"),
     [
-        (("--out", "file/run"), 4),
+        (("--out", "file/run"), 2),
         (("--json", "nowhere/x.json"), 2),
         (("--junit", "nowhere/x.xml"), 2),
     ],
