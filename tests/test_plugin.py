@@ -204,6 +204,21 @@ def test_a_dead_server_is_no_verdict_on_the_backend(pytester: pytest.Pytester) -
     assert result.ret == 1
 
 
+def test_a_harness_that_skips_is_named(pytester: pytest.Pytester) -> None:
+    """An author may do so, where a server is not there: the clauses are skipped, and it is said who did it."""
+    result, rows = run(
+        pytester,
+        """
+        class TestAbsent(OneContract):
+            def make_backend(self, namespace):
+                pytest.skip("no server here")
+        """,
+    )
+    assert {row["verdict"] for row in rows.values()} == {"SKIPPED"}
+    assert rows["T-01"]["reason"].endswith("TestAbsent.make_backend called pytest.skip: no server here")
+    assert result.ret == 1
+
+
 def test_a_crash_of_the_clause_itself_is_inconclusive(pytester: pytest.Pytester) -> None:
     result, rows = run(
         pytester,
