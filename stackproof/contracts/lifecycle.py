@@ -115,11 +115,14 @@ class LifecycleContract(ProcessClauses[L]):
         worked, may_stop, over = threading.Event(), threading.Event(), threading.Event()
         failed: list[BackendError | ContractViolation] = []
         ended: list[None] = []
+        took: list[float] = []
 
         def work() -> str:
             try:
                 while not over.is_set():
+                    began = time.monotonic()
                     self.exercise(backend)
+                    took.append(time.monotonic() - began)
                     worked.set()
                     may_stop.set()
             except (BackendError, ContractViolation) as error:
@@ -134,6 +137,8 @@ class LifecycleContract(ProcessClauses[L]):
 
         def stop() -> str:
             may_stop.wait(BOUNDED / 2)  # what is in flight then has the other half to end in
+            if took:  # the callers began together and go on together: not between two operations of all of them
+                time.sleep(min(took[0] / 3, 1.0))
             evidence.saw("operations in flight", int(worked.is_set()))
             wrong = None if worked.is_set() else next((e for e in failed if isinstance(e, ContractViolation)), None)
             try:
