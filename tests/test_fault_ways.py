@@ -6,12 +6,14 @@ import re
 from contextlib import closing
 
 import pytest
+from shared_servers import postgres_url
 
 from stackproof.adapters.registry import backends
 from stackproof.adapters.settings import Settings
 from stackproof.contracts.faulty import Fault
 from stackproof.interfaces import ConfigurationError
 from stackproof.targets import parse_target
+from stackproof.verification.around import around
 from stackproof.verification.faults import SHORT, Way, behind, way_to
 
 
@@ -111,3 +113,13 @@ def test_nowhere_leads_to_a_closed_port_and_around_no_proxy() -> None:
     assert way("interactions=scylla").nowhere() == {"SCYLLA_CONTACT_POINTS": "127.0.0.1:1", "SCYLLA_ADDRESS_MAP": ""}
     assert way("cache=redis").nowhere()["REDIS_URL"] == "redis://127.0.0.1:1/0"
     assert way("cache=redis").nowhere()["REDIS_ADDRESS_MAP"] == ""
+
+
+def test_a_look_at_what_was_never_written_sees_nothing() -> None:
+    """An adapter makes its tables with the first write that it does not refuse itself: a sequence can look before."""
+    settings = Settings({"DATABASE_URL": postgres_url()})
+    for concern in ("interactions", "search"):
+        look = around(concern, "postgres", settings, "never_written")
+        assert look is not None
+        with closing(look):
+            assert look.kept("anybody") == 0
