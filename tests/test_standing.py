@@ -82,7 +82,7 @@ def test_a_stack_stands_until_it_is_ended() -> None:
 def test_containers_stand_too_and_are_swept_when_their_holder_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in our_images().items():
         monkeypatch.setenv(name, value)
-    given = exported(typed("servers", "up", "--backend", "cache=dragonfly", "--origin", "container"))
+    given = exported(typed("servers", "up", "--backend", "cache=dragonfly"))
     password, _, port = given["REDIS_URL"].removeprefix("redis://:").removesuffix("/0").partition("@127.0.0.1:")
     with RespConnection(int(port), password) as valkey:
         assert valkey.ask("PING") == "PONG"
@@ -102,10 +102,10 @@ def _swept() -> None:
 
 
 def test_what_cannot_start_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert "No wheel carries" in typed("servers", "up", "enterprise", code=2)
+    assert "No wheel carries" in typed("servers", "up", "enterprise", "--origin", "embedded", code=2)
     assert "nothing of that needs a server" in typed("servers", "up", "memory", code=2)
     assert "'moon' is not a known stack" in typed("servers", "up", "moon", code=2)
-    assert "run already" in typed("servers", "up", "development", "--origin", "external", code=2)
+    assert "'external' is not one of" in typed("servers", "up", "development", "--origin", "external", code=2)
     assert "no servers stand that are named moon" in typed("servers", "down", "moon", code=2)
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing.sock")
     assert "no Docker daemon that answers" in typed("servers", "up", "development", "--origin", "container", code=4)

@@ -14,7 +14,7 @@ import click
 from stackproof.interfaces import ConfigurationError
 from stackproof.targets import find_stack, parse_targets
 
-from .options import backend_option, json_option, origin_option, print_table, result_console, write_result
+from .options import backend_option, json_option, print_table, result_console, write_result
 
 SCHEMA = "stackproof-servers/1"
 
@@ -27,29 +27,30 @@ def servers() -> None:
 @servers.command()
 @click.argument("stack", required=False)
 @backend_option
-@origin_option
+@click.option(
+    "--origin",
+    type=click.Choice(["embedded", "container"]),
+    help="Where they come from. Not given: embedded where wheels carry all of them, else container.",
+)
 @json_option
-def up(stack: str | None, backends: tuple[str, ...], origin: str, json_file: str | None) -> None:
+def up(stack: str | None, backends: tuple[str, ...], origin: str | None, json_file: str | None) -> None:
     """Start the servers of a stack, and print the variables that point an application at them.
 
     \b
-    eval "$(stackproof servers up enterprise --origin container)"
+    eval "$(stackproof servers up enterprise)"
 
     The servers stay until `stackproof servers down`. Only the lines for the shell go to standard output.
     """
     from stackproof.container import CHOSEN_BY
     from stackproof.servers import MissingWheelError
-    from stackproof.servers.addresses import PLACES
-    from stackproof.servers.sets import servers_for
+    from stackproof.servers.sets import EMBEDDED, servers_for
     from stackproof.servers.standing import stand_up
 
-    if origin == "external":
-        raise ConfigurationError("external servers run already; there is nothing to start")
     targets = parse_targets(stack, backends)
     names = list(dict.fromkeys(server for target in targets for server in target.servers))
     if not names:
         raise ConfigurationError("nothing of that needs a server")
-    assert all(name in PLACES for name in names)
+    origin = origin or ("embedded" if all(name in EMBEDDED for name in names) else "container")
     try:
         servers_for(names, origin, os.environ)  # wrong names and options are found before anything starts
     except Exception as error:
