@@ -61,7 +61,7 @@ class InteractionReads(InteractionBatchContract):
         because="a frequency cap that sees the first page only lets the offer through for ever",
         learnt_from=("I9", "I12", "I13", "I14"),
         sees=(("pages", 2), ("summaries", MAX_SUMMARIES + 1), ("contacts of one customer", 600)),
-        seconds=60.0,
+        seconds=240.0,
     )
     def test_all_pages_together_are_complete(self, store: Any, callers: Callers, evidence: Evidence) -> None:
         events = [contact(offer=f"offer-{n:03}") for n in range(MAX_SUMMARIES // 4 + 10)]

@@ -37,7 +37,7 @@ _numbers = itertools.count(1)
 
 USUAL_LIMITS = InteractionCapabilities()
 
-MANY_SECONDS = 45.0
+MANY_SECONDS = 150.0
 """How long callers may take for several hundred contacts of one customer, each a transaction of its own over a network."""
 
 ABSURDLY_MANY_PAGES = 2_000

@@ -289,7 +289,7 @@ class InteractionContract(InteractionSequences):
         "Concurrent contacts are all counted.",
         because="counts that are read, increased and written back lose those of others",
         sees=(("overlapping callers", 2), ("contacts", 320)),
-        seconds=60.0,
+        seconds=240.0,
     )
     def test_concurrent_contacts_are_all_counted(self, store: Any, callers: Callers, evidence: Evidence) -> None:
         def one_round(n: int) -> None:

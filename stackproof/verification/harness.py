@@ -109,6 +109,8 @@ def _mutant_harness(name: str) -> dict[str, Any]:
         "capabilities": declared,
         "hands_namespace_on": True,
         "shrink_seconds": 0.2,
+        # As many sequences as ever, also where the processors are shared with other mutants.
+        "explore_seconds": 20.0,
     }
     if hasattr(kind, "make_faulty"):  # a double that stands for a backend with a server
         harness["make_faulty"] = make_faulty

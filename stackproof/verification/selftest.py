@@ -34,8 +34,10 @@ REFERENCES = dict.fromkeys(CONCERNS, "memory") | {"logs": "console"}
 MUTANTS_A_PLAN = 12
 """A worker process takes about a second to start: fewer would spend the time on that, more would share the work badly."""
 
-WORKERS = 6
-"""So many processes at once, whatever the number of cores: a mutant mostly waits, for what never comes."""
+WORKERS = 10
+"""So many processes at once, whatever the number of cores: a mutant mostly waits, for what never comes, and so do clauses."""
+SHORT_WORKERS = 6
+"""So many for the short form: mutants only, which begin all at once."""
 
 BRIEF_SECONDS = 1.0
 """How long a reference's sequences are explored, with every seed but the first: each seed draws other ones anyway."""
@@ -111,7 +113,7 @@ def run_short_selftest(
 ) -> SelfTest:
     """One mutant a clause, chosen by the seed: what runs before a full verification. ``only`` these clauses; none: all."""
     mutants = one_mutant_a_clause(concerns, only, seed)
-    ledger = ParallelRun(directory, os.environ, observer, WORKERS).execute(_mutant_plans(mutants, seed))
+    ledger = ParallelRun(directory, os.environ, observer, SHORT_WORKERS).execute(_mutant_plans(mutants, seed))
     return judge_mutants(mutants, ledger, (), seed)
 
 
