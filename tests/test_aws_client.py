@@ -215,6 +215,9 @@ def test_an_answer_that_was_cut_is_no_answer(answered: Answers) -> None:
                     with connection:
                         connection.recv(65536)
                         connection.sendall(half)
+                        connection.shutdown(socket.SHUT_WR)
+                        while connection.recv(65536):  # with words unheard, closing would be a reset
+                            pass
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
