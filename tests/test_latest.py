@@ -63,7 +63,8 @@ def test_eighteen_backends_are_listed_with_everything(tmp_path: Path) -> None:
     ours = [row for row in data["backends"] if row["adapter"].startswith("stackproof.")]
     assert len(ours) == 18
     for row in ours:
-        assert row["fidelity"].keys() == row["last_verdict"].keys() or not row["last_verdict"]
+        assert row["last_verdict"].keys() <= row["fidelity"].keys()
+        assert row["last_verdict"], f"nothing was published of {row['name']}"
         for column in ("concern", "name", "adapter", "summary", "fidelity"):
             assert row[column], (row["name"], column)
     every = json.loads(stackproof("backends", "--references", "--json", "-", cwd=tmp_path).stdout)["backends"]
