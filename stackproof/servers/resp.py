@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import socket
 import ssl
-from types import TracebackType
-from typing import Self
 
 from .ports import LOOPBACK
 from .server import ServerError
+from .wire import Connection
 
 Reply = str | int | None | list["Reply"]
 
 
-class RespConnection:
+class RespConnection(Connection):
     """One authenticated connection; replies as text, numbers, None and lists."""
 
     def __init__(
@@ -64,16 +63,3 @@ class RespConnection:
 
     def _unanswered(self, error: OSError) -> ServerError:
         return ServerError(f"{self._title} could not be asked: {error.strerror or 'it did not answer in time'}.")
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._file.close()
-        self._socket.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

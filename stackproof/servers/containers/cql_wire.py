@@ -5,10 +5,9 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
-from types import TracebackType
-from typing import Self
 
 from stackproof.servers.server import ServerError
+from stackproof.servers.wire import Connection
 
 VERSION, ANSWER = 0x04, 0x84
 ERROR, STARTUP, READY, AUTHENTICATE, OPTIONS, SUPPORTED, QUERY, RESULT = 0x00, 0x01, 0x02, 0x03, 0x05, 0x06, 0x07, 0x08
@@ -18,7 +17,7 @@ LOCAL_ONE = 0x000A
 LONGEST_ANSWER = 2**24
 
 
-class CqlConnection:
+class CqlConnection(Connection):
     """One connection, logged in where a user is given."""
 
     def __init__(
@@ -77,19 +76,6 @@ class CqlConnection:
         if len(data) < count:
             raise ServerError("Cassandra closed the connection.")
         return data
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._file.close()
-        self._socket.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def is_scylla(host: str, port: int, context: ssl.SSLContext | None = None, seconds: float = 5.0) -> bool:

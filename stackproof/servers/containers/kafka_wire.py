@@ -12,11 +12,10 @@ import socket
 import ssl
 import struct
 from collections.abc import Iterable, Mapping
-from types import TracebackType
-from typing import Self
 
 from stackproof.servers.ports import LOOPBACK
 from stackproof.servers.server import ServerError
+from stackproof.servers.wire import Connection
 
 DESCRIBE_CONFIGS = 32, 1
 ALTER_SCRAM_USERS = 51, 0
@@ -61,7 +60,7 @@ class _Reader:
         return None if length == 0 else self.take(length - 1).decode()
 
 
-class KafkaConnection:
+class KafkaConnection(Connection):
     """One connection to a listener that asks for nothing but, perhaps, a certificate."""
 
     def __init__(self, port: int, context: ssl.SSLContext | None = None, seconds: float = 5.0) -> None:
@@ -137,19 +136,6 @@ class KafkaConnection:
         if len(data) < count:
             raise ServerError("Kafka closed the connection.")
         return data
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._file.close()
-        self._socket.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _text(text: str) -> bytes:
