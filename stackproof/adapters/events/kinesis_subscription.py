@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from stackproof.adapters.aws_errors import THROTTLED, code_of
-from stackproof.interfaces import BackendError, ClosedError, Handler, Subscription
+from stackproof.interfaces import BackendError, ClosedError, Handler
 
 from .common import call_handler, from_json, logger
 from .kinesis_stream import Record, Shard, head_of
 from .kinesis_tail import Tail
+from .running import ThreadedSubscription
 
 IDLE_SECONDS = 0.1
 """The longest pause before an idle subscription looks again; new records end it."""
@@ -164,7 +165,7 @@ def from_the_start(shards: Callable[[], Sequence[Shard]]) -> OwnShards:
     return OwnShards(shards, {each.id: 0 for each in listed if not known.intersection(each.parents)}, ())
 
 
-class KinesisSubscription(Subscription):
+class KinesisSubscription(ThreadedSubscription):
     """One thread that goes from shard to shard and calls the handler with the events of its topic, one after the other."""
 
     def __init__(self, tail: Tail, topic: str, handler: Handler, source: Source) -> None:
@@ -183,33 +184,13 @@ class KinesisSubscription(Subscription):
         self._thread.start()
 
     @property
-    def running(self) -> bool:
-        return self._thread.is_alive()
-
-    @property
     def active(self) -> bool:
         reached = self._tail.reading and not self._told and self._source.working()
         return reached and not self._stop.is_set() and self.running
 
-    def close(self) -> None:
-        self.stop()
-        self.wake()
-        self.wait(None)
-
-    def stop(self) -> None:
-        self._stop.set()
-
     def wake(self) -> bool:
         self._tail.wake()
         return True
-
-    def wait(self, seconds: float | None) -> bool:
-        """Whether it ended, waiting for it so long at most; from inside the handler, at once."""
-        if threading.current_thread() is self._thread:
-            return True
-        if self._thread.ident is not None:
-            self._thread.join(seconds)
-        return not self.running
 
     # The thread
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import threading
 import time
+from abc import abstractmethod
 from typing import Generic, Protocol, TypeVar
+
+from stackproof.interfaces import Subscription
 
 from .common import logger
 
@@ -26,6 +29,41 @@ class Threaded(Protocol):
 
     def wait(self, seconds: float | None) -> bool:
         """Whether it ended, waiting for it so long at most."""
+
+
+class ThreadedSubscription(Subscription):
+    """A subscription whose one thread goes on until `_stop` is set; what a subclass adds is that thread, and how it is woken."""
+
+    _stop: threading.Event
+    _thread: threading.Thread
+
+    def start(self) -> None:
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
+
+    def close(self) -> None:
+        self.stop()
+        self.wake()
+        self.wait(None)
+
+    def stop(self) -> None:
+        """Begin no further handler call."""
+        self._stop.set()
+
+    @abstractmethod
+    def wake(self) -> bool:
+        """See `Threaded`."""
+
+    def wait(self, seconds: float | None) -> bool:
+        """Whether it ended, waiting for it so long at most; from inside the handler, at once."""
+        if threading.current_thread() is self._thread:
+            return True
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
+        return not self.running
 
 
 T = TypeVar("T", bound=Threaded)

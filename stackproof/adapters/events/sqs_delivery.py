@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from stackproof.adapters.aws_client import AwsClient, Effect
-from stackproof.interfaces import BackendError, ClosedError, Event, Handler, Subscription
+from stackproof.interfaces import BackendError, ClosedError, Event, Handler
 
 from .common import call_handler, from_json, logger
 from .eventbridge_names import WAKE, Received, received
+from .running import ThreadedSubscription
 
 LONG_POLL_SECONDS = 2
 """How long the server waits for a message before it answers that there is none. Closing sends one, so as not to wait."""
@@ -73,7 +74,7 @@ class VisibilityKeeper:
                 each.keep_invisible(self._period)
 
 
-class QueueSubscription(Subscription):
+class QueueSubscription(ThreadedSubscription):
     """One thread that asks a queue and calls the handler with what it gets, one event after the other."""
 
     def __init__(
@@ -102,25 +103,9 @@ class QueueSubscription(Subscription):
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"stackproof-sqs-{topic}", daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
-
-    @property
-    def running(self) -> bool:
-        return self._thread.is_alive()
-
     @property
     def active(self) -> bool:
         return self._connected and not self._stop.is_set() and self.running
-
-    def close(self) -> None:
-        self.stop()
-        self.wake()
-        self.wait(None)
-
-    def stop(self) -> None:
-        """Begin no further handler call."""
-        self._stop.set()
 
     def wake(self) -> bool:
         """End the question that waits for a message, by one; whether that worked. Another member may get it instead."""
@@ -132,14 +117,6 @@ class QueueSubscription(Subscription):
             logger.warning("the wait for events of topic %r could not be cut short: %s", self.topic, error)
             return False
         return True
-
-    def wait(self, seconds: float | None) -> bool:
-        """Whether it ended, waiting for it so long at most; from inside the handler, at once."""
-        if threading.current_thread() is self._thread:
-            return True
-        if self._thread.ident is not None:
-            self._thread.join(seconds)
-        return not self.running
 
     def saw_probe(self, probe: str) -> bool:
         """Whether a probe with this text came through the queue."""
