@@ -10,7 +10,9 @@ from stackproof.contracts import contract_for
 from stackproof.contracts.clauses import planned_clauses
 from stackproof.contracts.stream import PlannedClause
 from stackproof.contracts.verdicts import ClauseResult, Verdict
-from stackproof.scenarios.measurement import Facts, Measurement, Promise, measurement_of
+from stackproof.measurement.judgement import measurement_of
+from stackproof.measurement.promises import Promise
+from stackproof.measurement.record import Facts, Measurement
 from stackproof.scenarios.plan import Plan
 from stackproof.scenarios.recorder import Recorder
 from stackproof.targets import parse_target

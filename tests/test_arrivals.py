@@ -15,9 +15,11 @@ from bench_samples import judged, recorded
 from rich.console import Console
 
 from stackproof.interfaces import ConfigurationError
+from stackproof.measurement.figures import unanswered_percentile
+from stackproof.measurement.promises import Promise
+from stackproof.measurement.record import from_json, to_json
 from stackproof.reports.measurement_terminal import print_measurement
 from stackproof.scenarios.arrivals import Constant, Poisson, Schedule, dispatch, schedule_of
-from stackproof.scenarios.measurement import Promise, from_json, to_json, unanswered_percentile
 from stackproof.scenarios.recorder import Histogram, Recorder, supported
 from stackproof.scenarios.scenario import DECISION, Sizes, Zipf, find_scenario, text_of
 

@@ -25,9 +25,9 @@ from stackproof.adapters.settings import Settings
 from stackproof.contracts.verdicts import Verdict
 from stackproof.exits import Exit
 from stackproof.interfaces import CacheValue, ConfigurationError
+from stackproof.measurement.record import Measurement
 from stackproof.reports.measurement import render
 from stackproof.scenarios.launch import GeneratorError, run_generator
-from stackproof.scenarios.measurement import Measurement
 from stackproof.scenarios.plan import Plan
 from stackproof.scenarios.recorder import Recorder
 from stackproof.scenarios.scenario import DECISION
@@ -35,7 +35,7 @@ from stackproof.scenarios.work import StepFailedError, Work
 from stackproof.verification.digests import suite_digest
 
 ROOT = Path(__file__).parent.parent
-SCHEMA = json.loads((ROOT / "stackproof/scenarios/measurement.schema.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads((ROOT / "stackproof/measurement/measurement.schema.json").read_text(encoding="utf-8"))
 STALLING = {**MEMORY, "cache": "examples.stalling_cache:make_stalling"}
 
 SHORT = Plan("decision", MEMORY, "bench-test", 100.0, 1.0, 0.2, "constant", 1, calibration=0.2, drain=5.0)
@@ -99,7 +99,7 @@ class TestGenerator:
     def test_the_command_never_imports_locust_which_would_patch_it(self) -> None:
         script = (
             "import sys, stackproof.commands.bench, stackproof.commands.bench_gate, stackproof.reports.measurement\n"
-            "import stackproof.scenarios.launch, stackproof.scenarios.measurement, stackproof.scenarios.work\n"
+            "import stackproof.measurement.judgement, stackproof.scenarios.launch, stackproof.scenarios.work\n"
             "print(sorted({'locust', 'gevent'} & set(sys.modules)))"
         )
         done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)

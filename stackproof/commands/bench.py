@@ -23,7 +23,7 @@ from stackproof.targets import Target, find_stack, load_object, parse_target
 from .options import json_option, origin_option, out_option, write_result
 
 if TYPE_CHECKING:
-    from stackproof.scenarios.measurement import Facts, Measurement
+    from stackproof.measurement.record import Facts, Measurement
     from stackproof.scenarios.plan import Plan
     from stackproof.servers import Server
 
@@ -81,9 +81,11 @@ def bench(
     _require_packages()
     from rich.console import Console
 
+    from stackproof.measurement.judgement import measurement_of
+    from stackproof.measurement.promises import Promise
+    from stackproof.measurement.record import to_json
     from stackproof.reports.measurement import render
     from stackproof.reports.measurement_terminal import print_measurement
-    from stackproof.scenarios.measurement import Promise, measurement_of, to_json
     from stackproof.scenarios.plan import Plan
     from stackproof.scenarios.scenario import find_scenario
     from stackproof.verification.provision import provided_servers
@@ -206,7 +208,7 @@ def _facts(
     proofs: Mapping[str, Proof],
     servers: Sequence[Server],
 ) -> Facts:
-    from stackproof.scenarios.measurement import BackendRecord, Facts
+    from stackproof.measurement.record import BackendRecord, Facts
     from stackproof.verification.digests import suite_digest
     from stackproof.verification.environment import describe_environment
     from stackproof.verification.run import describe_server

@@ -58,7 +58,7 @@ def _certificate(text: str) -> str:
 
 
 def _measurement(text: str) -> str:
+    from stackproof.measurement.record import from_json
     from stackproof.reports import measurement
-    from stackproof.scenarios.measurement import from_json
 
     return measurement.render(from_json(text))

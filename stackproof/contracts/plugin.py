@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .recorder import Recorder
 
 _SHARE = "stackproof"
-_SHARES = pytest.StashKey[list[tuple[bool, list[str]]]]()
+_SHARES = pytest.StashKey[list[tuple[list[str], list[str]]]]()
 """What the processes of pytest-xdist told."""
 _RECORDER = pytest.StashKey["Recorder"]()
 _NOT_WRITTEN = pytest.StashKey[str]()
@@ -185,7 +185,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
     recorder = session.config.stash.get(_RECORDER, None)
     if recorder is None or session.config.getoption("collectonly"):
         yield
-        if session.exitstatus == pytest.ExitCode.OK and not _shares_hold(session):
+        if session.exitstatus == pytest.ExitCode.OK and _trouble_of_shares(session.config):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         return
     recorder.finish(interrupted=recorder.interrupted or exitstatus == pytest.ExitCode.INTERRUPTED)
@@ -210,11 +210,11 @@ def pytest_testnodedown(node: Any) -> None:
         node.config.stash.setdefault(_SHARES, []).append(told)
 
 
-def _shares_hold(session: pytest.Session) -> bool:
-    """Whether each share holds, and each clause ran in one of them."""
-    shares = session.config.stash.get(_SHARES, [])
+def _trouble_of_shares(config: pytest.Config) -> list[str]:
+    """Why the processes' shares together are no success: what does not hold in one of them, and what ran in none."""
+    shares = config.stash.get(_SHARES, [])
     nowhere = set.intersection(*(set(elsewhere) for _, elsewhere in shares)) if shares else set()
-    return all(good for good, _ in shares) and not nowhere
+    return [why for troubles, _ in shares for why in troubles] + [f"{c} ran in no process" for c in sorted(nowhere)]
 
 
 def _not_green(session: pytest.Session, recorder: Recorder) -> None:
@@ -234,6 +234,10 @@ def _write_verdicts(recorder: Recorder, target: str) -> str:
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     recorder = config.stash.get(_RECORDER, None)
+    if trouble := _trouble_of_shares(config):
+        terminalreporter.section("stackproof: why this is no success")
+        for line in trouble:
+            terminalreporter.write_line(line)
     if recorder is None or config.getoption("collectonly"):
         return
     terminalreporter.section("stackproof: verdicts")

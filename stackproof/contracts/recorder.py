@@ -338,14 +338,21 @@ class Recorder:
             return False
         return all(row.verdict in _GOOD and not row.altered for row in executed)
 
-    def share(self) -> tuple[bool, list[str]]:
-        """Where several processes share the tests: whether what ran here holds, and the clauses that did not run here."""
+    def share(self) -> tuple[list[str], list[str]]:
+        """Where several processes share the tests: why what ran here does not hold, and the clauses that did not run here."""
         rows = [row for row in self.ledger.rows() if not _not_asked_for(row)]
         elsewhere = [row for row in rows if row.reason == NOT_REACHED and not row.altered]
-        ran = [row for row in rows if row not in elsewhere]
-        sound = all(smoke.trouble is Trouble.NONE for smoke in self._smokes.values())
-        good = sound and all(row.verdict in _GOOD and not row.altered for row in ran)
-        return good, [f"{row.clause} of {row.target}" for row in elsewhere]
+        troubles = [
+            f"The first use of {target}: {smoke.trouble} trouble: {smoke.sentence}"
+            for target, smoke in self._smokes.items()
+            if smoke.trouble is not Trouble.NONE
+        ]
+        troubles += [
+            f"{row.clause} of {row.target}: {row.verdict}: {row.altered or row.reason}"
+            for row in rows
+            if row not in elsewhere and (row.verdict not in _GOOD or row.altered)
+        ]
+        return troubles, [f"{row.clause} of {row.target}" for row in elsewhere]
 
     def summary(self) -> list[str]:
         """A line for each contract class, and one for each kind of end that is no plain pass."""

@@ -43,7 +43,7 @@ _OURS = "stackproof.verification"
 FORMS = (
     Form("stackproof verify", _OURS, "certificate"),
     Form("stackproof verify --check", _OURS, "check"),
-    Form("stackproof bench", "stackproof.scenarios", "measurement"),
+    Form("stackproof bench", "stackproof.measurement", "measurement"),
     Form("stackproof replay", _OURS, "replay"),
     Form("stackproof report", _OURS, "report"),
     Form("stackproof selftest", _OURS, "selftest"),

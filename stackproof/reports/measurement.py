@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from stackproof.scenarios.measurement import Measurement
+from stackproof.measurement.record import Measurement
 from stackproof.scenarios.recorder import LATE_SECONDS, TAIL_SAMPLES
 
 from .measurement_charts import percentile_curve, seconds_chart

@@ -12,7 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from stackproof.scenarios.measurement import Figures, Measurement
+from stackproof.measurement.figures import Figures
+from stackproof.measurement.record import Measurement
 from stackproof.scenarios.plan import Plan
 
 from .text import one_line

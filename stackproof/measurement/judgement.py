@@ -1,26 +1,17 @@
-"""The measurement: the record of one bench run, as values and as JSON. Pure.
-
-The JSON form is described field by field in ``measurement.schema.json`` beside this file. All times are in milliseconds
-unless a field says seconds; None stands for a percentile that the sample is too small for.
-"""
+"""What a window of load shows: its figures, what limited it, and why it may not be used. Pure."""
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from stackproof.interfaces import ConfigurationError
-from stackproof.kept_json import read
+from stackproof.scenarios.plan import Plan
+from stackproof.scenarios.recorder import Recorder
+from stackproof.scenarios.scenario import Scenario, find_scenario
 
-from .plan import Plan
-from .recorder import Histogram, Recorder, supported
-from .scenario import Scenario, find_scenario
-
-SCHEMA = "stackproof-measurement/1"
-PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99_9": 99.9}
+from .figures import counted, figures_of, milliseconds
+from .promises import Promise, judged
+from .record import Facts, Measurement, StepFigures
 
 HELD = 0.98
 """Below this share of achieved in offered, the rate was not held."""
@@ -35,148 +26,6 @@ COARSE_SECONDS = 0.003
 STARVED_SECONDS = 0.05
 """A send lag p99 beyond this, and beyond half the latency p99, means that the generator is what is slow."""
 UNFINISHED_PREFIX = "unfinished"
-
-
-@dataclass(frozen=True, slots=True)
-class BackendRecord:
-    """A backend that was measured."""
-
-    target: str
-    concern: str
-    backend: str
-    digest: str
-    server: str
-    fidelity: str
-    certificate: str
-    """Id of the verification that showed that its core contract holds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Promise:
-    """A latency promise such as p99=20ms."""
-
-    percentile: float
-    limit_ms: float
-
-    @classmethod
-    def parse(cls, text: str) -> Promise:
-        """From ``p99=20ms`` or ``p99.9=0.5s``; a `ConfigurationError` for anything else."""
-        name, equals, value = text.strip().lower().partition("=")
-        factor = 1.0 if value.endswith("ms") else 1000.0 if value.endswith("s") else math.nan
-        try:
-            percentile, limit = float(name.removeprefix("p")), float(value.rstrip("ms")) * factor
-        except ValueError:
-            percentile, limit = 50.0, math.nan
-        if not (equals and name.startswith("p") and 0 < percentile < 100 and 0 < limit < math.inf):
-            below = "; a percentile lies above 0 and below 100" if not 0 < percentile < 100 else ""
-            raise ConfigurationError(f"--slo {text!r} must look like p99=20ms{below}")
-        return cls(percentile, limit)
-
-    @property
-    def name(self) -> str:
-        return f"p{self.percentile:g} within {self.limit_ms:g} ms"
-
-
-@dataclass(frozen=True, slots=True)
-class PromiseResult:
-    """Whether a promise was kept, from the intended start, every decision counted."""
-
-    percentile: float
-    limit_ms: float
-    seen_ms: float | None
-    """None where that share of decisions was never answered, or the sample is too small."""
-    verdict: str
-    """held, missed, or unknown where the sample is too small."""
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """Percentiles of one kind of duration."""
-
-    count: int
-    p50: float | None
-    p90: float | None
-    p99: float | None
-    p99_9: float | None
-    largest: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class StepFigures:
-    """One step: how long a single execution took."""
-
-    step: str
-    concern: str
-    times: int
-    """Executions in one decision."""
-    figures: Figures
-
-
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """The record of one run of load."""
-
-    id: str
-    created: str
-    version: str
-    command: str
-    stack: str
-    origin: str
-    scenario: Mapping[str, Any]
-    load: Mapping[str, Any]
-    backends: tuple[BackendRecord, ...]
-    servers: tuple[Mapping[str, Any], ...]
-    environment: Mapping[str, str]
-    suite_digest: str
-    interrupted: bool
-    """Whether somebody cut it short."""
-    complete: bool
-    """Whether everything that was planned was offered."""
-    invalid: tuple[str, ...]
-    """Why the figures must not be used; empty for a valid run."""
-    warnings: tuple[str, ...]
-    limiter: str
-    """none (the rate was held), server, client or error."""
-    limiter_reason: str
-    counts: Mapping[str, int]
-    errors: Mapping[str, int]
-    rates: Mapping[str, float]
-    latency: Mapping[str, Figures]
-    steps: tuple[StepFigures, ...]
-    client: Mapping[str, float]
-    calibration: Mapping[str, Any]
-    gaps: tuple[Mapping[str, Any], ...]
-    checks: Mapping[str, Any]
-    locust: Mapping[str, int]
-    slo: tuple[PromiseResult, ...]
-    curve: Mapping[str, Sequence[tuple[float, float]]]
-    series: tuple[Mapping[str, Any], ...]
-    histograms: Mapping[str, Any]
-    removed: bool
-    left_behind: tuple[str, ...] = field(default=())
-
-    @property
-    def level(self) -> str:
-        """VALID, INVALID or PARTIAL."""
-        if not self.complete:
-            return "PARTIAL"
-        return "INVALID" if self.invalid else "VALID"
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known about a run beside what the generator recorded."""
-
-    id: str
-    created: str
-    version: str
-    command: str
-    stack: str
-    origin: str
-    backends: tuple[BackendRecord, ...]
-    servers: tuple[Mapping[str, Any], ...]
-    environment: Mapping[str, str]
-    suite_digest: str
 
 
 def measurement_of(plan: Plan, data: Mapping[str, Any], facts: Facts, promises: Sequence[Promise]) -> Measurement:
@@ -213,13 +62,13 @@ def measurement_of(plan: Plan, data: Mapping[str, Any], facts: Facts, promises: 
             "achieved": recorder.ok / max(elapsed, 1e-9),
         },
         latency={
-            "intended": _figures(recorder.intended),
-            "counted": _counted(recorder),
-            "real": _figures(recorder.real),
-            "lag": _figures(recorder.lag),
+            "intended": figures_of(recorder.intended),
+            "counted": counted(recorder),
+            "real": figures_of(recorder.real),
+            "lag": figures_of(recorder.lag),
         },
         steps=tuple(
-            StepFigures(step.name, step.concern, step.times, _figures(recorder.steps[step.name]))
+            StepFigures(step.name, step.concern, step.times, figures_of(recorder.steps[step.name]))
             for step in scenario.steps
             if step.name in recorder.steps
         ),
@@ -228,79 +77,15 @@ def measurement_of(plan: Plan, data: Mapping[str, Any], facts: Facts, promises: 
         gaps=tuple(data["gaps"]),
         checks=data["checks"],
         locust=data["locust"],
-        slo=tuple(_judged(promise, recorder) for promise in promises),
+        slo=tuple(judged(promise, recorder) for promise in promises),
         curve={
-            name: [(percentile, _ms(seconds)) for percentile, seconds in histogram.curve()]
+            name: [(percentile, milliseconds(seconds)) for percentile, seconds in histogram.curve()]
             for name, histogram in (("intended", recorder.intended), ("real", recorder.real))
         },
         series=tuple(_series(recorder)),
         histograms={name: data["recorder"][name] for name in ("intended", "real", "lag", "steps")},
         removed=bool(data["removed"]),
         left_behind=tuple(data["left_behind"]),
-    )
-
-
-def from_json(text: str) -> Measurement:
-    """A measurement from its JSON text; ValueError where it is none of this schema."""
-    data = read(text, numbers_only=False)
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        raise ValueError(f"this is no measurement of schema {SCHEMA}")
-    for derived in ("schema", "level"):
-        data.pop(derived, None)
-    for name in ("servers", "invalid", "warnings", "gaps", "series", "left_behind"):
-        data[name] = tuple(data[name])
-    data["backends"] = tuple(BackendRecord(**row) for row in data["backends"])
-    data["latency"] = {name: Figures(**figures) for name, figures in data["latency"].items()}
-    data["steps"] = tuple(StepFigures(**{**row, "figures": Figures(**row["figures"])}) for row in data["steps"])
-    data["calibration"] |= {name: Figures(**data["calibration"][name]) for name in ("latency", "lag")}
-    data["slo"] = tuple(PromiseResult(**row) for row in data["slo"])
-    data["curve"] = {name: [(p, ms) for p, ms in points] for name, points in data["curve"].items()}
-    return Measurement(**data)
-
-
-def to_json(measurement: Measurement) -> str:
-    """The measurement as JSON text."""
-    data = {"schema": SCHEMA, "level": measurement.level, **asdict(measurement)}
-    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
-
-
-def unanswered_percentile(recorder: Recorder, percentile: float) -> float | None:
-    """Milliseconds within which this share of *all offered* decisions ended well; infinity where fewer ever did.
-
-    A decision that was dropped or failed has no latency. Left out, it would make the rest look good. None: sample too small.
-    """
-    if not supported(recorder.offered, percentile):
-        return None
-    share_of_ok = percentile * recorder.offered / recorder.ok if recorder.ok else math.inf
-    if share_of_ok > 100.0:
-        return math.inf
-    return _ms(recorder.intended.percentiles([share_of_ok])[share_of_ok])
-
-
-def _counted(recorder: Recorder) -> Figures:
-    found = {name: unanswered_percentile(recorder, percentile) for name, percentile in PERCENTILES.items()}
-    finite = {name: value if value is not None and value < math.inf else None for name, value in found.items()}
-    complete = recorder.ok == recorder.offered and recorder.ok
-    return Figures(recorder.offered, **finite, largest=_ms(recorder.intended.largest) if complete else None)
-
-
-def _figures(histogram: Histogram) -> Figures:
-    found = {
-        name: None if (seconds := histogram.percentile(percentile)) is None else _ms(seconds)
-        for name, percentile in PERCENTILES.items()
-    }
-    return Figures(histogram.count, **found, largest=_ms(histogram.largest) if histogram.count else None)
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 3)
-
-
-def _judged(promise: Promise, recorder: Recorder) -> PromiseResult:
-    seen = unanswered_percentile(recorder, promise.percentile)
-    verdict = "unknown" if seen is None else "held" if seen <= promise.limit_ms else "missed"
-    return PromiseResult(
-        promise.percentile, promise.limit_ms, seen if seen is not None and seen < math.inf else None, verdict
     )
 
 
@@ -338,8 +123,8 @@ def _calibration(plan: Plan, data: Mapping[str, Any]) -> dict[str, Any]:
         "ok": recorder.ok,
         "dropped": recorder.dropped,
         "held": held,
-        "latency": _figures(recorder.intended),
-        "lag": _figures(recorder.lag),
+        "latency": figures_of(recorder.intended),
+        "lag": figures_of(recorder.lag),
         "cpu_seconds": data["cpu_seconds"],
     }
 
@@ -453,9 +238,9 @@ def _series(recorder: Recorder) -> list[dict[str, Any]]:
                 "ok": second.ok,
                 "failed": second.failed,
                 "dropped": second.dropped,
-                "p50": _ms(found[50.0]) if found else None,
-                "p99": _ms(found[99.0]) if found else None,
-                "largest": _ms(second.latency.largest) if second.ok else None,
+                "p50": milliseconds(found[50.0]) if found else None,
+                "p99": milliseconds(found[99.0]) if found else None,
+                "largest": milliseconds(second.latency.largest) if second.ok else None,
             }
         )
     return rows
