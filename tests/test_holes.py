@@ -308,17 +308,17 @@ def test_trouble_at_the_first_use_is_not_green(pytester: pytest.Pytester) -> Non
 
 
 @pytest.mark.parametrize(
-    ("shares", "code"),
+    ("shares", "code", "why"),
     [
-        ([], 0),
-        ([(True, ["T-01"]), (True, ["T-03"])], 0),
-        ([(True, ["T-01"]), (True, ["T-01", "T-03"])], 1),
-        ([(True, []), (False, [])], 1),
+        ([], 0, ""),
+        ([([], ["T-01"]), ([], ["T-03"])], 0, ""),
+        ([([], ["T-01"]), ([], ["T-01", "T-03"])], 1, "T-01 ran in no process"),
+        ([([], []), (["T-03 of mine: altered"], [])], 1, "T-03 of mine: altered"),
     ],
     ids=["no contract", "each clause somewhere", "a clause nowhere", "altered"],
 )
 def test_processes_that_share_the_tests_hold_together_or_not_at_all(
-    pytester: pytest.Pytester, shares: list[tuple[bool, list[str]]], code: int
+    pytester: pytest.Pytester, shares: list[tuple[list[str], list[str]]], code: int, why: str
 ) -> None:
     """As pytest-xdist reports the ends of its processes to the one that has no tests itself."""
     with_conftest(
@@ -333,7 +333,10 @@ def test_processes_that_share_the_tests_hold_together_or_not_at_all(
         """,
     )
     pytester.makepyfile("def test_other():\n    pass\n")
-    assert pytester.runpytest_subprocess("-p", "no:cacheprovider").ret == code
+    ran = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    assert ran.ret == code
+    assert ("why this is no success" in ran.stdout.str()) == bool(why)
+    assert why in ran.stdout.str()
 
 
 def test_a_process_that_shares_the_tests_tells_of_its_share(pytester: pytest.Pytester) -> None:
@@ -353,7 +356,8 @@ def test_a_process_that_shares_the_tests_tells_of_its_share(pytester: pytest.Pyt
     good = BROKEN.replace("Broken(namespace", "MemoryCache(namespace")
     name = "test_a_process_that_shares_the_tests_tells_of_its_share.py::TestMine"
     result, _ = run(pytester, good)
-    assert "told {'stackproof': (False, [])}" in result.stdout.str()  # a hook took one away
+    why = f"T-03 of {name}: SKIPPED: taken out of the session, and not by what was typed on the command line"
+    assert f"told {{'stackproof': (['{why}'], [])}}" in result.stdout.str()
     with_conftest(
         pytester,
         """
@@ -368,7 +372,7 @@ def test_a_process_that_shares_the_tests_tells_of_its_share(pytester: pytest.Pyt
         """,
     )
     result, _ = run(pytester, good)
-    assert f"told {{'stackproof': (True, ['T-03 of {name}'])}}" in result.stdout.str()
+    assert f"told {{'stackproof': ([], ['T-03 of {name}'])}}" in result.stdout.str()
 
 
 def test_an_interruption_that_pytest_cannot_describe_is_one_all_the_same(pytester: pytest.Pytester) -> None:
