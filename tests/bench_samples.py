@@ -10,11 +10,12 @@ from stackproof.contracts import contract_for
 from stackproof.contracts.clauses import planned_clauses
 from stackproof.contracts.stream import PlannedClause
 from stackproof.contracts.verdicts import ClauseResult, Verdict
-from stackproof.measurement.judgement import measurement_of
+from stackproof.measurement.judgement import measurement_of, scenario_facts
 from stackproof.measurement.promises import Promise
 from stackproof.measurement.record import Facts, Measurement
-from stackproof.scenarios.plan import Plan
+from stackproof.scenarios.orders import NULL, Gap, Offered, Order
 from stackproof.scenarios.recorder import Recorder
+from stackproof.scenarios.scenario import DECISION
 from stackproof.targets import parse_target
 from stackproof.verification.certificate import Certificate, ClauseRecord, TargetRecord, to_json
 from stackproof.verification.digests import backend_digest, suite_digest
@@ -39,34 +40,69 @@ def recorded(ok: int, *, failed: int = 0, dropped: int = 0, seconds: float = 0.0
     return recorder
 
 
-PLAN = Plan("decision", {"cache": "memory"}, "ns", 100.0, 10.0, 1.0, "constant", 1)
-FACTS = Facts("id", "2026-01-02T03:04:05+00:00", "0", "stackproof bench", "memory", "embedded", (), (), {}, "digest")
+ORDER = Order(100.0, 10.0, 1.0, seed=1)
+LOAD = {
+    "rate": 100.0,
+    "arrivals": "constant",
+    "duration": 10.0,
+    "warmup": 1.0,
+    "repeat": 1,
+    "in_flight": 64,
+    "workers": 1,
+    "seed": 1,
+}
+FACTS = Facts(
+    "id",
+    "2026-01-02T03:04:05+00:00",
+    "0",
+    "stackproof bench",
+    "memory",
+    "embedded",
+    scenario_facts(DECISION),
+    LOAD,
+    (),
+    (),
+    {},
+    "digest",
+)
+CHECKS = {"cache_reads": 1, "cache_fetches": 1, "summaries": 1, "wrong": 0, "examples": []}
 
 
-def judged(recorder: Recorder, promise: str = "p99=20ms", null: Recorder | None = None, **changes: Any) -> Measurement:
-    started_ = recorder.ok + recorder.failed
-    data: dict[str, Any] = {
-        "recorder": recorder.to_data(),
-        "calibration": {
-            "recorder": (null or recorded(200)).to_data(),
-            "seconds": 2.0,
-            "elapsed": 2.0,
-            "cpu_seconds": 0.1,
-        },
-        "elapsed": 10.0,
-        "cpu_seconds": 2.0,
-        "most_in_flight": 3,
-        "gaps": [],
-        "lost_log_lines": 0,
-        "checks": {"cache_reads": 1, "cache_fetches": 1, "summaries": 1, "wrong": 0, "examples": []},
-        "locust": {"requests": started_, "failures": recorder.failed},
-        "complete": True,
-        "interrupted": False,
-        "trouble": "",
-        "removed": True,
-        "left_behind": [],
-    }
-    return measurement_of(PLAN, data | changes, FACTS, [Promise.parse(promise)])
+def offered(recorder: Recorder, **changes: Any) -> Offered:
+    """What a window came to in which this was recorded."""
+    whole = Offered(
+        order=ORDER,
+        recorder=recorder,
+        warmup={"offered": 0, "ok": 0, "late": 0, "skipped": 0, "dropped": 0, "failed": 0},
+        elapsed=10.0,
+        cpu_seconds=2.0,
+        busiest=0.2,
+        workers=1,
+        most_in_flight=3,
+        gaps=(),
+        checks=CHECKS,
+        lost_log_lines=0,
+        locust={"requests": recorder.answered + recorder.failed, "failures": recorder.failed},
+        complete=True,
+    )
+    return replace(whole, **changes)
+
+
+GAP = Gap(at=1.0, seconds=0.5, cpu_seconds=0.0, step="publish (X)")
+
+
+def judged(
+    recorder: Recorder,
+    promise: str = "p99=20ms",
+    null: Recorder | None = None,
+    left_behind: tuple[str, ...] = (),
+    **changes: Any,
+) -> Measurement:
+    """A measurement of one window."""
+    order = replace(ORDER, target=NULL, seconds=2.0, warmup=0.0)
+    check = offered(null or recorded(200), order=order, elapsed=2.0, cpu_seconds=0.1)
+    window = offered(recorder, **changes)
+    return measurement_of(DECISION, check, [window], FACTS, [Promise.parse(promise)], left_behind=left_behind)
 
 
 TARGETS = [parse_target(f"{concern}={spec}") for concern, spec in MEMORY.items()]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench_samples import judged, recorded
+from bench_samples import CHECKS, GAP, judged, recorded
 from rich.console import Console
 
 from stackproof.interfaces import ConfigurationError
@@ -20,7 +20,8 @@ from stackproof.measurement.promises import Promise
 from stackproof.measurement.record import from_json, to_json
 from stackproof.reports.measurement_terminal import print_measurement
 from stackproof.scenarios.arrivals import Constant, Poisson, Schedule, dispatch, schedule_of
-from stackproof.scenarios.recorder import Histogram, Recorder, supported
+from stackproof.scenarios.histogram import Histogram, supported
+from stackproof.scenarios.recorder import Recorder
 from stackproof.scenarios.scenario import DECISION, Sizes, Zipf, find_scenario, text_of
 
 
@@ -190,8 +191,8 @@ class TestJudgement:
     @pytest.mark.parametrize(
         ("changes", "words"),
         [
-            ({"gaps": [{"at": 1.0, "seconds": 0.5, "cpu_seconds": 0.0, "step": "publish (X)"}]}, "publish (X)"),
-            ({"checks": {"wrong": 2, "examples": ["c1 counts 3"]}}, "c1 counts 3"),
+            ({"gaps": (GAP,)}, "publish (X)"),
+            ({"checks": {**CHECKS, "wrong": 2, "examples": ["c1 counts 3"]}}, "c1 counts 3"),
             ({"lost_log_lines": 4}, "4 lines"),
             ({"locust": {"requests": 999, "failures": 0}}, "Locust counted 999"),
             ({"null": recorded(150, dropped=50)}, "cannot hold this rate"),
@@ -213,7 +214,7 @@ class TestJudgement:
     def test_limiters(self) -> None:
         assert judged(recorded(700, dropped=300)).limiter == "server"
         assert judged(recorded(700, failed=300)).limiter == "error"
-        assert judged(recorded(1_000), cpu_seconds=9.0).limiter == "client"
+        assert judged(recorded(1_000), busiest=0.9).limiter == "client"
         assert judged(recorded(1_000), null=recorded(100, dropped=100)).limiter == "client"
 
     def test_a_generator_that_sends_too_late_is_the_limiter(self) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import jsonschema
 import psutil
 import pytest
-from bench_samples import MEMORY, certificate, judged, keep_certificate, recorded, with_first
+from bench_samples import GAP, MEMORY, certificate, judged, keep_certificate, recorded, with_first
 
 import stackproof.commands.bench_gate as gate
 from stackproof.adapters.cache.memory import MemoryCache
@@ -27,10 +27,10 @@ from stackproof.exits import Exit
 from stackproof.interfaces import CacheValue, ConfigurationError
 from stackproof.measurement.record import Measurement
 from stackproof.reports.measurement import render
-from stackproof.scenarios.launch import GeneratorError, run_generator
-from stackproof.scenarios.plan import Plan
-from stackproof.scenarios.recorder import Recorder
+from stackproof.scenarios.orders import NULL, Offered, Order, Setup
+from stackproof.scenarios.recorder import OUTCOMES
 from stackproof.scenarios.scenario import DECISION
+from stackproof.scenarios.session import GeneratorError, Session
 from stackproof.scenarios.work import StepFailedError, Work
 from stackproof.verification.digests import suite_digest
 
@@ -38,11 +38,23 @@ ROOT = Path(__file__).parent.parent
 SCHEMA = json.loads((ROOT / "stackproof/measurement/measurement.schema.json").read_text(encoding="utf-8"))
 STALLING = {**MEMORY, "cache": "examples.stalling_cache:make_stalling"}
 
-SHORT = Plan("decision", MEMORY, "bench-test", 100.0, 1.0, 0.2, "constant", 1, calibration=0.2, drain=5.0)
+SETUP = Setup("decision", MEMORY, "bench-test", seed=1)
+SHORT = Order(100.0, 1.0, 0.2, seed=1, drain=5.0)
 
 
 def silent(_state: Mapping[str, Any]) -> None:
     """An observer that looks away."""
+
+
+def offer(
+    setup: Setup, variables: Mapping[str, str], directory: Path, *orders: Order, workers: int = 1
+) -> list[Offered]:
+    """Offer windows in a session of their own, which removes all it stored."""
+    with Session(setup, variables, directory, silent, workers=workers) as session:
+        session.connect()
+        offered = [session.offer(order) for order in orders]
+    assert session.left_behind == ()
+    return offered
 
 
 def wait_for(condition: Callable[[], bool], within: float) -> bool:
@@ -67,39 +79,97 @@ def generators_of(pid: int) -> list[psutil.Process]:
 class TestStall:
     """A second in which nothing is answered must be seen, and must be blamed on whoever it was."""
 
-    PLAN = replace(SHORT, backends=STALLING, rate=200.0, duration=3.5, in_flight=64)
+    SETUP = replace(SETUP, backends=STALLING)
+    ORDER = replace(SHORT, rate=200.0, seconds=3.5)
     STALL: Mapping[str, str] = {"STALL_AT_CALL": "500", "STALL_SECONDS": "0.6"}
 
     def test_a_stall_of_the_server_shows_and_is_not_blamed_on_the_client(self, tmp_path: Path) -> None:
-        data = run_generator(self.PLAN, self.STALL, tmp_path, silent)
-        recorder = Recorder.from_data(data["recorder"])
+        [window] = offer(self.SETUP, self.STALL, tmp_path, self.ORDER)
+        recorder = window.recorder
         p99 = recorder.intended.percentile(99.0)
         assert p99 is not None
         assert p99 > 0.3
         assert recorder.offered == 700
         assert recorder.dropped >= 20, "64 places do not last for the 120 arrivals of the stall"
         assert recorder.adds_up
-        assert all(gap["seconds"] < 0.4 for gap in data["gaps"]), "the loop was free while the server stalled"
+        assert all(gap.seconds < 0.4 for gap in window.gaps), "the loop was free while the server stalled"
 
     def test_a_stall_of_the_client_shows_and_makes_the_run_invalid(self, tmp_path: Path) -> None:
-        data = run_generator(self.PLAN, {**self.STALL, "STALL_BLOCKS": "1"}, tmp_path, silent)
-        recorder = Recorder.from_data(data["recorder"])
+        [window] = offer(self.SETUP, {**self.STALL, "STALL_BLOCKS": "1"}, tmp_path, self.ORDER)
+        recorder = window.recorder
         intended, real = recorder.intended.percentile(99.0), recorder.real.percentile(99.0)
         assert intended is not None
         assert real is not None
         assert intended > 0.3, "what was due during the stall was late"
         assert real < intended / 2, "a clock that starts with the sending does not see it"
-        longest = max(data["gaps"], key=lambda gap: float(gap["seconds"]))
-        assert longest["seconds"] > 0.5
-        assert longest["step"] == "cache read (StallingCache)"
+        longest = max(window.gaps, key=lambda gap: gap.seconds)
+        assert longest.seconds > 0.5
+        assert longest.step == "cache read (StallingCache)"
         assert recorder.adds_up
+
+
+class TestWindows:
+    def test_a_session_offers_any_number_of_windows_and_none_shares_operations_with_another(
+        self, tmp_path: Path
+    ) -> None:
+        null, first, second = offer(SETUP, {}, tmp_path, replace(SHORT, target=NULL), SHORT, SHORT)
+        assert (null.locust, null.recorder.answered) == ({"requests": 0, "failures": 0}, 100)
+        assert first.recorder.ok == second.recorder.ok == 100
+        assert first.locust == second.locust == {"requests": 120, "failures": 0}
+        # Event ids that had been used before would be counted once only, which the check of summaries would tell.
+        assert first.checks["wrong"] == second.checks["wrong"] == 0
+        assert second.checks["cache_reads"] == 240
+
+    def test_in_a_closed_loop_nothing_is_dropped_and_callers_never_overtake_their_answers(self, tmp_path: Path) -> None:
+        [window] = offer(SETUP, {}, tmp_path, replace(SHORT, arrivals="closed", rate=0.0, in_flight=3))
+        assert window.recorder.dropped == 0
+        assert window.recorder.adds_up
+        assert window.most_in_flight == 3
+        assert window.recorder.ok > 50
+
+    def test_what_ends_after_the_latency_limit_is_late_and_still_counts_as_answered(self, tmp_path: Path) -> None:
+        [window] = offer(SETUP, {}, tmp_path, replace(SHORT, limit=1e-6))
+        assert (window.recorder.ok, window.recorder.late) == (0, 100)
+        assert window.recorder.adds_up
+        assert window.recorder.intended.count == 100
+
+    def test_workers_share_one_schedule_and_their_histograms_are_merged(self, tmp_path: Path) -> None:
+        [window] = offer(SETUP, {}, tmp_path, replace(SHORT, rate=101.0, in_flight=7), workers=2)
+        recorder = window.recorder
+        assert (window.workers, window.complete) == (2, True)
+        assert recorder.offered == 101
+        assert recorder.adds_up
+        assert recorder.intended.count == recorder.answered
+        assert window.checks["wrong"] == 0
+        assert window.locust["requests"] == recorder.answered + recorder.failed + sum(
+            window.warmup[name] for name in ("ok", "late", "failed")
+        )
+
+    def test_a_worker_that_is_killed_is_missed_and_the_window_is_kept(self, tmp_path: Path) -> None:
+        killed: list[int] = []
+
+        def kill_one(state: Mapping[str, Any]) -> None:
+            if state.get("seconds", -1.0) > 0 and not killed:
+                *_, worker = sorted(generators_of(os.getpid()), key=lambda p: p.create_time())
+                worker.kill()
+                killed.append(worker.pid)
+
+        with Session(SETUP, {}, tmp_path, kill_one, workers=2) as session:
+            session.connect()
+            window = session.offer(replace(SHORT, seconds=6.0))
+        assert killed
+        assert (window.complete, window.workers) == (False, 1)
+        assert "1 of 2 workers were lost" in window.trouble
+        assert window.recorder.adds_up
+        assert 0 < window.recorder.answered < 400
+        assert not psutil.pid_exists(killed[0])
 
 
 class TestGenerator:
     def test_the_command_never_imports_locust_which_would_patch_it(self) -> None:
         script = (
             "import sys, stackproof.commands.bench, stackproof.commands.bench_gate, stackproof.reports.measurement\n"
-            "import stackproof.measurement.judgement, stackproof.scenarios.launch, stackproof.scenarios.work\n"
+            "import stackproof.commands.bench_load, stackproof.measurement.judgement, stackproof.scenarios.work\n"
             "print(sorted({'locust', 'gevent'} & set(sys.modules)))"
         )
         done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -107,41 +177,44 @@ class TestGenerator:
 
     def test_it_does_not_outlive_a_parent_that_is_killed(self, tmp_path: Path) -> None:
         script = (
-            "import sys; from pathlib import Path\n"
-            "from stackproof.scenarios.launch import run_generator\n"
-            "from stackproof.scenarios.plan import Plan\n"
-            "tell = lambda state: print(state['phase'], flush=True)\n"
-            "run_generator(Plan.from_json(sys.argv[1]), {}, Path(sys.argv[2]), tell)\n"
+            "import json, sys; from pathlib import Path\n"
+            "from stackproof.scenarios.orders import Order, Setup\n"
+            "from stackproof.scenarios.session import Session\n"
+            "tell = lambda state: print('measuring' if 'offered' in state else '', flush=True)\n"
+            "setup, order = (json.loads(text) for text in sys.argv[1:3])\n"
+            "with Session(Setup.from_data(setup), {}, Path(sys.argv[3]), tell) as session:\n"
+            "    session.connect(); session.offer(Order.from_data(order))\n"
         )
-        plan = replace(SHORT, duration=60.0).to_json()
-        command = [sys.executable, "-c", script, plan, str(tmp_path)]
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+        order = replace(SHORT, seconds=60.0).to_data()
+        left = tmp_path / "left"
+        setup = replace(SETUP, backends={**MEMORY, "cache": "tests.marking_cache:make_marking"})
+        command = [sys.executable, "-c", script, json.dumps(setup.to_data()), json.dumps(order), str(tmp_path)]
+        environ = {**os.environ, "MARK": str(left), "PYTHONPATH": str(ROOT)}
+        with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True) as parent:
             assert parent.stdout is not None
             try:
                 assert any(line.strip() == "measuring" for line in parent.stdout)
                 [generator] = generators_of(parent.pid)
+                assert left.exists()
             finally:
                 parent.kill()
             assert wait_for(
                 lambda: not generator.is_running() or generator.status() == psutil.STATUS_ZOMBIE, within=4.0
             )
-        written = json.loads((tmp_path / "generator.json").read_text(encoding="utf-8"))
-        assert (written["complete"], written["removed"]) == (False, True), "it removed what it had stored"
+        assert not left.exists(), "it did not remove what it had stored"
 
     def test_a_backend_that_cannot_be_made_is_reported(self, tmp_path: Path) -> None:
-        plan = replace(SHORT, backends={**MEMORY, "cache": "examples.nowhere:make"})
-        data = run_generator(plan, {}, tmp_path, silent)
-        assert "recorder" not in data
-        assert "examples.nowhere" in data["trouble"]
+        setup = replace(SETUP, backends={**MEMORY, "cache": "examples.nowhere:make"})
+        with pytest.raises(GeneratorError, match=r"cannot be offered: .*examples\.nowhere"):
+            offer(setup, {}, tmp_path, SHORT)
 
     def test_a_defect_of_ours_is_reported_too(self, tmp_path: Path) -> None:
-        data = run_generator(replace(SHORT, scenario="nonsense"), {}, tmp_path, silent)
-        assert "nonsense" in data["trouble"]
-        assert "Traceback" in (tmp_path / "generator.log").read_text(encoding="utf-8")
+        with pytest.raises(GeneratorError, match=r"nonsense"):
+            offer(replace(SETUP, scenario="nonsense"), {}, tmp_path, SHORT)
 
     def test_one_that_ends_without_results_is_an_error_with_its_last_words(self, tmp_path: Path) -> None:
         with pytest.raises(GeneratorError, match=r"without results; the last line of .*generator\.log"):
-            run_generator(SHORT, {"GEVENT_LOOP": "no-such-loop"}, tmp_path, silent)
+            offer(SETUP, {"GEVENT_LOOP": "no-such-loop"}, tmp_path, SHORT)
 
     def test_on_real_servers_answers_are_right_and_nothing_is_left(self, tmp_path: Path) -> None:
         psycopg = pytest.importorskip("psycopg")
@@ -149,10 +222,10 @@ class TestGenerator:
         from stackproof.servers.sets import servers_for
 
         development = {"cache": "redis", "interactions": "postgres", "events": "redis", "logs": "console"}
-        plan = replace(SHORT, backends=development, rate=40.0, duration=2.0)
+        setup = replace(SETUP, backends=development)
         with servers_for(["postgres", "redis"], "embedded", os.environ) as servers:
             variables = servers.variables()
-            data = run_generator(plan, variables, tmp_path, silent)
+            [window] = offer(setup, variables, tmp_path, replace(SHORT, rate=40.0, seconds=2.0))
             with psycopg.connect(variables["DATABASE_URL"]) as connection:
                 schemas = connection.execute(
                     "SELECT nspname FROM pg_namespace"
@@ -160,14 +233,14 @@ class TestGenerator:
                 ).fetchall()
             with redis.Redis.from_url(variables["REDIS_URL"]) as client:
                 keys = client.keys("*")
-        recorder = Recorder.from_data(data["recorder"])
+        recorder = window.recorder
         assert recorder.ok == recorder.offered == 80
-        assert data["checks"]["wrong"] == 0
-        assert data["checks"]["summaries"] > 0
-        assert data["checks"]["cache_fetches"] > 0
-        assert data["locust"] == {"requests": 80, "failures": 0}
+        assert window.checks["wrong"] == 0
+        assert window.checks["summaries"] > 0
+        assert window.checks["cache_fetches"] > 0
+        assert window.locust == {"requests": 88, "failures": 0}
         assert set(recorder.steps) == {step.name for step in DECISION.steps}
-        assert (data["removed"], schemas, keys) == (True, [], [])
+        assert (schemas, keys) == ([], [])
 
 
 class Forgetful(MemoryCache):
@@ -275,8 +348,8 @@ class TestCommand:
         jsonschema.validate(data, SCHEMA)
         assert data == json.loads((proven / "run/run.json").read_text(encoding="utf-8"))
         assert data["counts"]["offered"] == 150
-        assert data["counts"]["offered"] == sum(data["counts"][end] for end in ("ok", "failed", "dropped"))
-        assert data["locust"]["requests"] == data["counts"]["ok"] + data["counts"]["failed"]
+        assert data["counts"]["offered"] == sum(data["counts"][end] for end in OUTCOMES)
+        assert data["locust"]["requests"] == data["counts"]["ok"] + data["counts"]["failed"] + 30, "30 to warm up"
         assert [backend["certificate"] for backend in data["backends"]] == ["20260102-030405-abcd"] * 4
         assert data["slo"][0]["verdict"] == "held"
         # On a machine that gives us no time now and then, the run says so itself.
@@ -303,7 +376,7 @@ class TestCommand:
         jsonschema.validate(data, SCHEMA)
         assert data["level"] == "PARTIAL"
         assert data["counts"]["ok"] > 0
-        assert data["counts"]["offered"] == sum(data["counts"][end] for end in ("ok", "failed", "dropped"))
+        assert data["counts"]["offered"] == sum(data["counts"][end] for end in OUTCOMES)
         assert data["removed"]
         assert not generator.is_running()
 
@@ -312,7 +385,7 @@ class TestCommand:
         [
             (["--scenario", "nonsense"], "decision"),
             (["--rate", "0"], "rate"),
-            (["--rate", "0.1", "--duration", "2"], "less than one decision"),
+            (["--rate", "0.1", "--duration", "2"], "less than one operation"),
             (["--duration", "nan"], "--duration"),
             (["--slo", "fast"], "p99=20ms"),
             (["--backend", "search=memory"], "uses no search"),
@@ -361,7 +434,7 @@ class TestPage:
         return result, render(result)
 
     def test_it_loads_nothing_and_escapes_what_others_chose(self) -> None:
-        _, page = self.page(left_behind=["cache: <b>boom</b>"], removed=False)
+        _, page = self.page(left_behind=("cache: <b>boom</b>",))
         assert "http" not in page.lower().replace("http-equiv", "")
         assert "<script" not in page
         assert "<b>boom" not in page
@@ -377,5 +450,5 @@ class TestPage:
         assert "var(--calm)" in page
 
     def test_an_invalid_run_says_so_first(self) -> None:
-        _, page = self.page(gaps=[{"at": 1.0, "seconds": 0.5, "cpu_seconds": 0.0, "step": "publish (X)"}])
+        _, page = self.page(gaps=(GAP,))
         assert page.index("INVALID") < page.index("Not to be used") < page.index("<h2>Figures</h2>")

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import secrets
-import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-import stackproof
-from stackproof.adapters.settings import Settings
 from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
 from stackproof.targets import Target, find_stack, load_object, parse_target
@@ -23,11 +16,8 @@ from stackproof.targets import Target, find_stack, load_object, parse_target
 from .options import json_option, origin_option, out_option, write_result
 
 if TYPE_CHECKING:
-    from stackproof.measurement.record import Facts, Measurement
-    from stackproof.scenarios.plan import Plan
-    from stackproof.servers import Server
-
-    from .bench_gate import Proof
+    from stackproof.measurement.record import Measurement
+    from stackproof.scenarios.orders import Order
 
 NEEDED = {"locust": "bench", "hdrh": "bench", "jinja2": "report", "matplotlib": "report"}
 
@@ -42,16 +32,30 @@ NEEDED = {"locust": "bench", "hdrh": "bench", "jinja2": "report", "matplotlib": 
     help="Instead of the stack's: a known name or package.module:factory. May be repeated.",
 )
 @click.option("--scenario", default="decision", show_default=True, metavar="NAME", help="The workload.")
-@click.option("--rate", type=float, default=100.0, show_default=True, help="Decisions that are due each second.")
+@click.option("--rate", type=float, default=100.0, show_default=True, help="Operations that are due each second.")
 @click.option("--duration", type=float, default=20.0, show_default=True, metavar="S", help="Seconds that are measured.")
 @click.option("--warmup", type=float, default=3.0, show_default=True, metavar="S", help="Seconds before, not measured.")
-@click.option("--arrivals", type=click.Choice(["constant", "poisson"]), default="constant", show_default=True)
+@click.option("--repeat", type=click.IntRange(1, 1000), default=1, show_default=True, help="Windows of that duration.")
+@click.option(
+    "--arrivals",
+    type=click.Choice(["constant", "poisson", "closed"]),
+    default="constant",
+    show_default=True,
+    help="When operations are due. closed: each of --in-flight callers starts one when its last one ended.",
+)
 @click.option(
     "--in-flight",
     type=click.IntRange(1, 10_000),
     default=64,
     show_default=True,
-    help="Decisions at the same time; arrivals beyond that are dropped and counted.",
+    help="Operations at the same time; arrivals beyond that are dropped and counted.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Processes that share the load: Locust's own master and workers.",
 )
 @origin_option
 @click.option("--slo", "promises", multiple=True, metavar="p99=20ms", help="A promise to judge. May be repeated.")
@@ -65,15 +69,17 @@ def bench(
     rate: float,
     duration: float,
     warmup: float,
+    repeat: int,
     arrivals: str,
     in_flight: int,
+    workers: int,
     origin: str,
     promises: tuple[str, ...],
     seed: int | None,
     out: Path | None,
     json_file: str | None,
 ) -> int:
-    """Measure a stack under load: decisions arrive at a fixed rate, whether or not it keeps up.
+    """Measure a stack under load: operations arrive at a fixed rate, whether or not it keeps up.
 
     Only backends whose core contract has passed in this build are measured; where no certificate says so, they are
     verified first.
@@ -81,33 +87,30 @@ def bench(
     _require_packages()
     from rich.console import Console
 
-    from stackproof.measurement.judgement import measurement_of
     from stackproof.measurement.promises import Promise
     from stackproof.measurement.record import to_json
     from stackproof.reports.measurement import render
     from stackproof.reports.measurement_terminal import print_measurement
-    from stackproof.scenarios.plan import Plan
+    from stackproof.scenarios.orders import Order
     from stackproof.scenarios.scenario import find_scenario
     from stackproof.verification.provision import provided_servers
     from stackproof.verification.runs import RUNS, keep, new_run_id, open_run
 
     from .bench_gate import Refusal, ensure_proven
+    from .bench_load import Load, offer
 
     targets = _targets(stack, backends, scenario)
-    judged = [Promise.parse(text) for text in promises]
-    plan = Plan(
-        scenario=scenario,
-        backends={target.concern: target.spec for target in targets},
-        namespace=f"bench{secrets.token_hex(5)}",
+    judged = tuple(Promise.parse(text) for text in promises)
+    order = Order(
         rate=rate,
-        duration=_seconds("--duration", duration, 1.0),
+        seconds=_seconds("--duration", duration, 1.0),
         warmup=_seconds("--warmup", warmup, 0.0),
         arrivals=arrivals,
         seed=find_scenario(scenario).seed if seed is None else seed,
         in_flight=in_flight,
-        calibration=min(2.0, duration),
     )
-    _check_load(plan)
+    _check_load(order)
+    load = Load(stack, backends, scenario, order, repeat, workers, judged, origin)
     for target in targets:
         if target.entry is None:
             load_object(target.name, target.spec)  # now, so that a mistyped factory is told before servers start
@@ -119,9 +122,7 @@ def bench(
             return proofs.code
         run_id = new_run_id()
         directory = open_run(out, run_id)
-        data = _offer(plan, servers, directory, console)
-        facts = _facts(run_id, stack, backends, plan, promises, origin, targets, proofs, servers)
-    result = measurement_of(plan, data, facts, judged)
+        result = offer(load, targets, proofs, servers, run_id, directory, console)
     keep(directory / "run.json", to_json(result))
     keep(directory / "measurement.html", render(result))
     if json_file is not None:
@@ -162,93 +163,18 @@ def _seconds(option: str, value: float, least: float) -> float:
     return value
 
 
-def _check_load(plan: Plan) -> None:
-    """Refuse a rate that is none, and a window in which nothing, or too much, would arrive."""
+def _check_load(order: Order) -> None:
+    """Refuse a rate that is none, and a window in which nothing would arrive."""
     from stackproof.scenarios.arrivals import schedule_of
+    from stackproof.scenarios.orders import CLOSED
 
-    schedule_of(plan.arrivals, plan.rate, plan.seed)
-    if plan.rate * plan.duration < 1:
+    if order.arrivals == CLOSED:
+        return
+    schedule_of(order.arrivals, order.rate, order.seed)
+    if order.rate * order.seconds < 1:
         raise ConfigurationError(
-            f"--rate {plan.rate:g} for --duration {plan.duration:g} s is less than one decision; make one of them larger"
+            f"--rate {order.rate:g} for --duration {order.seconds:g} s is less than one operation; make one of them larger"
         )
-
-
-def _offer(plan: Plan, servers: Sequence[Server], directory: Path, console: Any) -> dict[str, Any]:
-    """Run the generator; afterwards nothing of the run is left on the servers."""
-    from stackproof.reports.measurement_terminal import LoadView
-    from stackproof.scenarios.launch import GeneratorError, run_generator
-    from stackproof.scenarios.work import drop_namespace
-
-    variables = {name: value for server in servers for name, value in server.variables().items()}
-    settings = Settings({**os.environ, **variables})
-    try:
-        with LoadView(console, plan) as view:
-            data = run_generator(plan, variables, directory, view)
-    except BaseException:
-        drop_namespace(plan.backends, settings, plan.namespace)
-        raise
-    if not data["removed"]:
-        left = drop_namespace(plan.backends, settings, plan.namespace)
-        data |= {"removed": not left, "left_behind": left}
-    if "recorder" not in data:
-        if data["interrupted"]:
-            raise KeyboardInterrupt
-        raise GeneratorError(f"the load cannot be offered: {data['trouble'] or 'the generator gave no figures'}")
-    return data
-
-
-def _facts(
-    run_id: str,
-    stack: str,
-    backends: Sequence[str],
-    plan: Plan,
-    promises: Sequence[str],
-    origin: str,
-    targets: Sequence[Target],
-    proofs: Mapping[str, Proof],
-    servers: Sequence[Server],
-) -> Facts:
-    from stackproof.measurement.record import BackendRecord, Facts
-    from stackproof.verification.digests import suite_digest
-    from stackproof.verification.environment import describe_environment
-    from stackproof.verification.run import describe_server
-
-    return Facts(
-        id=run_id,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        version=stackproof.__version__,
-        command=_command(stack, backends, plan, promises, origin),
-        stack=stack,
-        origin=origin,
-        backends=tuple(
-            BackendRecord(
-                target.name,
-                target.concern,
-                (proof := proofs[target.name]).record.backend,
-                proof.record.digest,
-                target.server,
-                proof.record.fidelity,
-                proof.certificate,
-            )
-            for target in targets
-        ),
-        servers=tuple(asdict(describe_server(server)) for server in servers),
-        environment=describe_environment(),
-        suite_digest=suite_digest(),
-    )
-
-
-def _command(stack: str, backends: Sequence[str], plan: Plan, promises: Sequence[str], origin: str) -> str:
-    """What repeats this run."""
-    words = ["stackproof", "bench", "--stack", stack]
-    for backend in backends:
-        words += ["--backend", backend]
-    words += ["--scenario", plan.scenario, "--rate", f"{plan.rate:g}", "--duration", f"{plan.duration:g}"]
-    words += ["--warmup", f"{plan.warmup:g}", "--arrivals", plan.arrivals, "--in-flight", str(plan.in_flight)]
-    words += ["--origin", origin, "--seed", str(plan.seed)]
-    for promise in promises:
-        words += ["--slo", promise]
-    return shlex.join(words)
 
 
 def _say_refused(reasons: Sequence[str], console: Any) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from stackproof.scenarios.recorder import Histogram, Recorder, supported
+from stackproof.scenarios.histogram import Histogram, supported
+from stackproof.scenarios.recorder import Recorder
 
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99_9": 99.9}
 
@@ -29,7 +30,7 @@ def unanswered_percentile(recorder: Recorder, percentile: float) -> float | None
     """
     if not supported(recorder.offered, percentile):
         return None
-    share_of_ok = percentile * recorder.offered / recorder.ok if recorder.ok else math.inf
+    share_of_ok = percentile * recorder.offered / recorder.answered if recorder.answered else math.inf
     if share_of_ok > 100.0:
         return math.inf
     return milliseconds(recorder.intended.percentiles([share_of_ok])[share_of_ok])
@@ -38,7 +39,7 @@ def unanswered_percentile(recorder: Recorder, percentile: float) -> float | None
 def counted(recorder: Recorder) -> Figures:
     found = {name: unanswered_percentile(recorder, percentile) for name, percentile in PERCENTILES.items()}
     finite = {name: value if value is not None and value < math.inf else None for name, value in found.items()}
-    complete = recorder.ok == recorder.offered and recorder.ok
+    complete = recorder.answered == recorder.offered and recorder.answered
     return Figures(recorder.offered, **finite, largest=milliseconds(recorder.intended.largest) if complete else None)
 
 

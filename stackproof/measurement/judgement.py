@@ -1,95 +1,169 @@
-"""What a window of load shows: its figures, what limited it, and why it may not be used. Pure."""
+"""What windows of load show: their figures, what limited them, and why they may not be used. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from stackproof.scenarios.plan import Plan
+from stackproof.scenarios.orders import Checked, Offered
 from stackproof.scenarios.recorder import Recorder
-from stackproof.scenarios.scenario import Scenario, find_scenario
+from stackproof.scenarios.scenario import Scenario
 
 from .figures import counted, figures_of, milliseconds
 from .promises import Promise, judged
-from .record import Facts, Measurement, StepFigures
+from .record import MEASURED, Facts, Measurement, StepFigures, WindowRecord
 
 HELD = 0.98
 """Below this share of achieved in offered, the rate was not held."""
 LEEWAY_SECONDS = 0.05
 """What the self-check may take beyond its planned time."""
 BUSY = 0.80
-"""Above this share of one core, the generator is too busy for its figures to be about the backends."""
+"""Above this share of one core, a worker of the generator is too busy for its figures to be about the backends."""
 LAG_SHARE = 0.2
 """Send lag (p99, or what there is) beyond this share of the latency p50 is not far below it."""
-COARSE_SECONDS = 0.003
-"""A send lag up to this comes from the clock of the generator's event loop; more comes from something else."""
 STARVED_SECONDS = 0.05
 """A send lag p99 beyond this, and beyond half the latency p99, means that the generator is what is slow."""
 UNFINISHED_PREFIX = "unfinished"
 
 
-def measurement_of(plan: Plan, data: Mapping[str, Any], facts: Facts, promises: Sequence[Promise]) -> Measurement:
-    """Judge what the generator wrote down."""
-    scenario = find_scenario(plan.scenario)
-    recorder = Recorder.from_data(data["recorder"])
-    calibration = _calibration(plan, data["calibration"])
-    elapsed = float(data["elapsed"])
-    client = _client(recorder, data, elapsed)
-    limiter, reason = _limiter(recorder, client, calibration, data["gaps"])
+def measurement_of(
+    scenario: Scenario,
+    null: Offered,
+    offered: Sequence[Offered],
+    facts: Facts,
+    promises: Sequence[Promise],
+    *,
+    left_behind: Sequence[str] = (),
+    others: Sequence[WindowRecord] = (),
+    planned: int = 1,
+) -> Measurement:
+    """Judge the windows of a run: the null step's, and the measured ones, of which ``planned`` were wanted.
+
+    ``others`` are windows that were judged already and belong into the record, such as those of a search.
+    """
+    calibration = calibration_of(null)
+    windows = [window_of(MEASURED, one, calibration) for one in offered]
+    recorder, checks = Recorder(), Checked()
+    for one in offered:
+        recorder.merge(one.recorder)
+        checks.add(one.checks)
+    limiter, reason = _worst(windows)
+    complete = len(windows) == planned and all(window.complete for window in windows)
+    elapsed = sum(one.elapsed for one in offered)
     return Measurement(
         **{name: getattr(facts, name) for name in Facts.__dataclass_fields__},
-        scenario=_scenario(scenario),
-        load={
-            "rate": plan.rate,
-            "arrivals": plan.arrivals,
-            "duration": plan.duration,
-            "warmup": plan.warmup,
-            "in_flight": plan.in_flight,
-            "most_in_flight": data["most_in_flight"],
-            "seed": plan.seed,
-            "elapsed": elapsed,
-        },
-        interrupted=bool(data["interrupted"]),
-        complete=bool(data["complete"]),
-        invalid=tuple(_invalid(recorder, calibration, data)),
-        warnings=tuple(_warnings(recorder, limiter, reason, data)),
+        interrupted=any(one.interrupted for one in offered) or null.interrupted,
+        complete=complete,
+        invalid=tuple(dict.fromkeys(sentence for window in windows for sentence in window.invalid)),
+        warnings=tuple(_warnings(recorder, limiter, reason, left_behind)),
         limiter=limiter,
         limiter_reason=reason,
-        counts={name: getattr(recorder, name) for name in ("offered", "ok", "failed", "dropped", "late")},
+        counts=_counts(recorder),
         errors=dict(recorder.errors),
-        rates={
-            "offered": recorder.offered / min(elapsed, plan.duration) if elapsed else 0.0,
-            "achieved": recorder.ok / max(elapsed, 1e-9),
-        },
-        latency={
-            "intended": figures_of(recorder.intended),
-            "counted": counted(recorder),
-            "real": figures_of(recorder.real),
-            "lag": figures_of(recorder.lag),
-        },
+        rates=_rates(recorder, elapsed, sum(min(one.elapsed, one.order.seconds) for one in offered)),
+        latency=_latency(recorder),
         steps=tuple(
             StepFigures(step.name, step.concern, step.times, figures_of(recorder.steps[step.name]))
             for step in scenario.steps
             if step.name in recorder.steps
         ),
-        client=client,
-        calibration=calibration,
-        gaps=tuple(data["gaps"]),
-        checks=data["checks"],
-        locust=data["locust"],
+        client=_client(
+            recorder, sum(one.cpu_seconds for one in offered), elapsed, max((o.busiest for o in offered), default=0.0)
+        ),
+        checks=checks.data,
+        locust={name: sum(one.locust[name] for one in offered) for name in ("requests", "failures")},
         slo=tuple(judged(promise, recorder) for promise in promises),
         curve={
             name: [(percentile, milliseconds(seconds)) for percentile, seconds in histogram.curve()]
             for name, histogram in (("intended", recorder.intended), ("real", recorder.real))
         },
-        series=tuple(_series(recorder)),
-        histograms={name: data["recorder"][name] for name in ("intended", "real", "lag", "steps")},
-        removed=bool(data["removed"]),
-        left_behind=tuple(data["left_behind"]),
+        calibration=calibration,
+        windows=(*others, *windows),
+        removed=not left_behind,
+        left_behind=tuple(left_behind),
     )
 
 
-def _scenario(scenario: Scenario) -> dict[str, Any]:
+def window_of(role: str, offered: Offered, calibration: Mapping[str, Any] | None = None) -> WindowRecord:
+    """Judge one window, given what the null step showed."""
+    recorder, order = offered.recorder, offered.order
+    client = _client(recorder, offered.cpu_seconds, offered.elapsed, offered.busiest)
+    limiter, reason = limiter_of(offered, calibration)
+    data = recorder.to_data()
+    return WindowRecord(
+        role=role,
+        order=order.to_data(),
+        workers=offered.workers,
+        elapsed=offered.elapsed,
+        complete=offered.complete,
+        invalid=tuple(_invalid(offered, calibration)),
+        limiter=limiter,
+        limiter_reason=reason,
+        counts=_counts(recorder),
+        warmup=offered.warmup,
+        errors=dict(recorder.errors),
+        rates=_rates(recorder, offered.elapsed, min(offered.elapsed, order.seconds)),
+        latency=_latency(recorder),
+        client=client,
+        most_in_flight=offered.most_in_flight,
+        gaps=tuple(asdict(gap) for gap in offered.gaps),
+        checks=offered.checks,
+        locust=offered.locust,
+        series=tuple(_series(recorder)),
+        histograms={name: data[name] for name in ("intended", "real", "lag", "steps")},
+    )
+
+
+def calibration_of(null: Offered) -> dict[str, Any]:
+    """What a step that does nothing showed about the generator itself."""
+    recorder, order = null.recorder, null.order
+    on_time = null.elapsed <= order.seconds / HELD + LEEWAY_SECONDS
+    return {
+        "seconds": order.seconds,
+        "rate": order.rate,
+        "offered": recorder.offered,
+        "ok": recorder.answered,
+        "dropped": recorder.dropped,
+        "held": null.interrupted or (recorder.answered >= HELD * recorder.offered and on_time),
+        "latency": figures_of(recorder.intended),
+        "lag": figures_of(recorder.lag),
+        "cpu_seconds": null.cpu_seconds,
+        "cpu_us_per_operation": _client(recorder, null.cpu_seconds, null.elapsed, 0.0)["cpu_us_per_operation"],
+    }
+
+
+def limiter_of(offered: Offered, calibration: Mapping[str, Any] | None) -> tuple[str, str]:
+    """What kept the window from more, and why that is thought."""
+    recorder = offered.recorder
+    if calibration is not None and not calibration["held"]:
+        return "client", "the generator could not hold this rate even with a step that does nothing"
+    if offered.busiest > BUSY:
+        return "client", f"the generator used {offered.busiest:.0%} of a core: the figures are about it"
+    percentile, lag = _send_lag(recorder)
+    latency = recorder.intended.percentile(percentile)
+    if lag is not None and latency is not None and lag > max(latency / 2, STARVED_SECONDS):
+        return "client", "most of the slowest latencies is send lag: the generator sent too late"
+    if offered.gaps:
+        return "client", "the generator was blocked for a while"
+    if recorder.answered >= HELD * recorder.offered:
+        return "none", "the rate was held: this is no ceiling"
+    if recorder.failed > recorder.dropped:
+        return "error", "operations failed"
+    return "server", "operations took so long that arrivals found every place in flight taken"
+
+
+def _worst(windows: Sequence[WindowRecord]) -> tuple[str, str]:
+    """The limiter of a run: the client before all others, for then nothing is known about the backends."""
+    for limiter in ("client", "error", "server"):
+        for window in windows:
+            if window.limiter == limiter:
+                return limiter, window.limiter_reason
+    return ("none", windows[0].limiter_reason) if windows else ("none", "nothing was measured")
+
+
+def scenario_facts(scenario: Scenario) -> dict[str, Any]:
+    """The workload, as the record describes it."""
     return {
         "name": scenario.name,
         "steps": [{"step": step.name, "concern": step.concern, "times": step.times} for step in scenario.steps],
@@ -100,53 +174,34 @@ def _scenario(scenario: Scenario) -> dict[str, Any]:
     }
 
 
-def _client(recorder: Recorder, data: Mapping[str, Any], elapsed: float) -> dict[str, float]:
-    started = recorder.ok + recorder.failed
-    null = data["calibration"]
-    null_started = null["recorder"]["ok"]
+def _counts(recorder: Recorder) -> dict[str, int]:
+    return {**recorder.counts(), "sent_late": recorder.sent_late}
+
+
+def _rates(recorder: Recorder, elapsed: float, seconds: float) -> dict[str, float]:
     return {
-        "cpu_seconds": data["cpu_seconds"],
-        "cpu_share": data["cpu_seconds"] / elapsed if elapsed else 0.0,
-        "cpu_ms_per_decision": 1000 * data["cpu_seconds"] / started if started else 0.0,
-        "null_cpu_ms_per_decision": 1000 * null["cpu_seconds"] / null_started if null_started else 0.0,
+        "offered": recorder.offered / seconds if seconds else 0.0,
+        "achieved": recorder.answered / max(elapsed, 1e-9),
     }
 
 
-def _calibration(plan: Plan, data: Mapping[str, Any]) -> dict[str, Any]:
-    recorder = Recorder.from_data(data["recorder"])
-    on_time = data["elapsed"] <= data["seconds"] / HELD + LEEWAY_SECONDS
-    held = recorder.ok >= HELD * recorder.offered and on_time
+def _latency(recorder: Recorder) -> dict[str, Any]:
     return {
-        "seconds": data["seconds"],
-        "rate": plan.rate,
-        "offered": recorder.offered,
-        "ok": recorder.ok,
-        "dropped": recorder.dropped,
-        "held": held,
-        "latency": figures_of(recorder.intended),
+        "intended": figures_of(recorder.intended),
+        "counted": counted(recorder),
+        "real": figures_of(recorder.real),
         "lag": figures_of(recorder.lag),
-        "cpu_seconds": data["cpu_seconds"],
     }
 
 
-def _limiter(
-    recorder: Recorder, client: Mapping[str, float], calibration: Mapping[str, Any], gaps: Sequence[Any]
-) -> tuple[str, str]:
-    if not calibration["held"]:
-        return "client", "the generator could not hold this rate even with a step that does nothing"
-    if client["cpu_share"] > BUSY:
-        return "client", f"the generator used {client['cpu_share']:.0%} of a core: the figures are about it"
-    percentile, lag = _send_lag(recorder)
-    latency = recorder.intended.percentile(percentile)
-    if lag is not None and latency is not None and lag > max(latency / 2, STARVED_SECONDS):
-        return "client", "most of the slowest latencies is send lag: the generator sent too late"
-    if gaps:
-        return "client", "the generator's event loop was blocked for a while"
-    if recorder.ok >= HELD * recorder.offered:
-        return "none", "the rate was held: this is no ceiling"
-    if recorder.failed > recorder.dropped:
-        return "error", "decisions failed"
-    return "server", "decisions took so long that arrivals found every place in flight taken"
+def _client(recorder: Recorder, cpu_seconds: float, elapsed: float, busiest: float) -> dict[str, float]:
+    started = recorder.answered + recorder.failed
+    return {
+        "cpu_seconds": cpu_seconds,
+        "cpu_share": cpu_seconds / elapsed if elapsed else 0.0,
+        "busiest": busiest,
+        "cpu_us_per_operation": 1e6 * cpu_seconds / started if started else 0.0,
+    }
 
 
 def _send_lag(recorder: Recorder) -> tuple[float, float | None]:
@@ -158,35 +213,34 @@ def _send_lag(recorder: Recorder) -> tuple[float, float | None]:
     return 50.0, recorder.lag.percentile(50.0)
 
 
-def _invalid(recorder: Recorder, calibration: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
-    found = []
-    if not data["complete"]:
-        why = f" ({data['trouble']})" if data["trouble"] else ""
+def _invalid(offered: Offered, calibration: Mapping[str, Any] | None) -> list[str]:
+    recorder, found = offered.recorder, []
+    if not offered.complete:
+        why = f" ({offered.trouble})" if offered.trouble else ""
         found.append(f"The run was cut short{why}: the figures cover only a part of what was planned.")
-    if not recorder.ok:
-        found.append("No decision ended well.")
-    if data["checks"]["wrong"]:
-        found.append(
-            f"{data['checks']['wrong']} answers of backends were wrong, for example: {data['checks']['examples'][0]}."
-        )
-    if data["gaps"]:
-        found.append(_about_gaps(data["gaps"]))
-    if not calibration["held"]:
+    if not recorder.answered:
+        found.append("No operation ended well.")
+    if wrong := offered.checks.get("wrong"):
+        found.append(f"{wrong} answers of backends were wrong, for example: {offered.checks['examples'][0]}.")
+    if offered.gaps:
+        found.append(_about_gaps([asdict(gap) for gap in offered.gaps]))
+    if calibration is not None and not calibration["held"]:
         found.append(
             "The generator cannot hold this rate on this machine: a step that does nothing was not held either."
         )
-    if data["lost_log_lines"]:
-        found.append(f"The log transport dropped {data['lost_log_lines']} lines.")
+    if offered.lost_log_lines:
+        found.append(f"The log transport dropped {offered.lost_log_lines} lines.")
     if not recorder.adds_up:
-        found.append("The counters do not add up: offered is not ok + failed + dropped.")
-    if not data["complete"]:
-        return found  # it stopped between the two counts of a decision
-    unfinished = sum(count for kind, count in recorder.errors.items() if kind.startswith(UNFINISHED_PREFIX))
-    if data["locust"]["requests"] != recorder.ok + recorder.failed - unfinished:
-        found.append(
-            f"Locust counted {data['locust']['requests']} requests, and we {recorder.ok + recorder.failed - unfinished}."
-        )
+        found.append("The counters do not add up: offered is not ok + late + skipped + dropped + failed.")
+    if offered.complete and offered.locust["requests"] != (ended := _ended(offered)):
+        found.append(f"Locust counted {offered.locust['requests']} requests, and we {ended}.")
     return found
+
+
+def _ended(offered: Offered) -> int:
+    """Operations of which Locust must know: those of the warm-up and of the measured part that ended, well or not."""
+    warm = sum(offered.warmup.get(name, 0) for name in ("ok", "late", "failed"))
+    return warm + offered.recorder.answered + offered.recorder.failed
 
 
 def _about_gaps(gaps: Sequence[Mapping[str, Any]]) -> str:
@@ -204,26 +258,26 @@ def _about_gaps(gaps: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _warnings(recorder: Recorder, limiter: str, reason: str, data: Mapping[str, Any]) -> list[str]:
+def _warnings(recorder: Recorder, limiter: str, reason: str, left_behind: Sequence[str]) -> list[str]:
     found = []
     (percentile, lag), latency = _send_lag(recorder), recorder.intended.percentile(50.0)
     if lag is not None and latency is not None and lag > LAG_SHARE * latency:
-        why = "its clock ticks in milliseconds" if lag < COARSE_SECONDS else "it was not given the processor in time"
         found.append(
             f"Send lag p{percentile:g} ({lag * 1000:.2f} ms) is not far below the latency p50 ({latency * 1000:.2f} ms): "
-            f"a good part of the latency from the intended start is the generator's own, because {why}."
+            "a good part of the latency from the intended start is the generator's own, which was not given the processor "
+            "in time."
         )
-    if recorder.dropped or recorder.failed:
+    lost = {"dropped": recorder.dropped, "skipped": recorder.skipped, "failed": recorder.failed}
+    if any(lost.values()):
+        parts = " and ".join(f"{number} {name}" for name, number in lost.items() if number)
         found.append(
-            f"{recorder.dropped} arrivals were dropped and {recorder.failed} decisions failed. They have no latency: "
-            "the row that counts every offered decision is the honest one."
+            f"{parts}, of {recorder.offered} operations: they have no latency, so the row that counts every offered "
+            "operation is the honest one."
         )
     if limiter == "client":
         found.append(f"The client is the limiter: {reason}. These figures say little about the backends.")
-    if not data["removed"]:
-        found.append(
-            "Not everything that the run stored could be removed: " + ("; ".join(data["left_behind"]) or "unknown")
-        )
+    if left_behind:
+        found.append("Not everything that the run stored could be removed: " + "; ".join(left_behind))
     return found
 
 
@@ -234,13 +288,10 @@ def _series(recorder: Recorder) -> list[dict[str, Any]]:
         rows.append(
             {
                 "second": number,
-                "offered": second.offered,
-                "ok": second.ok,
-                "failed": second.failed,
-                "dropped": second.dropped,
+                **second.counts(),
                 "p50": milliseconds(found[50.0]) if found else None,
                 "p99": milliseconds(found[99.0]) if found else None,
-                "largest": milliseconds(second.latency.largest) if second.ok else None,
+                "largest": milliseconds(second.latency.largest) if second.answered else None,
             }
         )
     return rows

@@ -36,6 +36,11 @@ class Promise:
     def name(self) -> str:
         return f"p{self.percentile:g} within {self.limit_ms:g} ms"
 
+    @property
+    def text(self) -> str:
+        """As it is typed."""
+        return f"p{self.percentile:g}={self.limit_ms:g}ms"
+
 
 @dataclass(frozen=True, slots=True)
 class PromiseResult:

@@ -1,14 +1,14 @@
 """The measurement: the record of one bench run, as values and as JSON. Pure.
 
 The JSON form is described field by field in ``measurement.schema.json`` beside this file. All times are in milliseconds
-unless a field says seconds; None stands for a percentile that the sample is too small for.
+unless a field says otherwise; None stands for a percentile that the sample is too small for.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from stackproof.kept_json import read
@@ -16,7 +16,10 @@ from stackproof.kept_json import read
 from .figures import Figures
 from .promises import PromiseResult
 
-SCHEMA = "stackproof-measurement/1"
+SCHEMA = "stackproof-measurement/2"
+
+MEASURED = "measured"
+"""The role of a window whose figures are those of the run; every other one prepares or explains them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +43,48 @@ class StepFigures:
     step: str
     concern: str
     times: int
-    """Executions in one decision."""
+    """Executions in one operation."""
     figures: Figures
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRecord:
+    """One window of load, as it was offered and judged."""
+
+    role: str
+    """``measured``, ``calibration``, or the step of a search that it was offered for."""
+    order: Mapping[str, Any]
+    """What was asked: rate, seconds, warmup, arrivals, seed, in_flight, target, limit."""
+    workers: int
+    elapsed: float
+    """Seconds from the beginning of the measured part to the end of its last operation."""
+    complete: bool
+    invalid: tuple[str, ...]
+    """Why its figures must not be used."""
+    limiter: str
+    limiter_reason: str
+    counts: Mapping[str, int]
+    """offered = ok + late + skipped + dropped + failed; and sent_late, of whatever outcome."""
+    warmup: Mapping[str, int]
+    """Outcomes of the warm-up, which is in no other figure."""
+    errors: Mapping[str, int]
+    rates: Mapping[str, float]
+    """offered and achieved, operations a second."""
+    latency: Mapping[str, Figures]
+    client: Mapping[str, float]
+    """cpu_seconds, cpu_share of a core, busiest worker's share of a core, cpu_us_per_operation."""
+    most_in_flight: int
+    gaps: tuple[Mapping[str, Any], ...]
+    checks: Mapping[str, Any]
+    locust: Mapping[str, int]
+    series: tuple[Mapping[str, Any], ...]
+    """One row for each second, by the intended start."""
+    histograms: Mapping[str, Any]
+    """intended, real, lag, and steps by name: HdrHistogram V2, in microseconds. Merge these, never percentiles."""
+
+    @property
+    def valid(self) -> bool:
+        return self.complete and not self.invalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +111,24 @@ class Measurement:
     """Why the figures must not be used; empty for a valid run."""
     warnings: tuple[str, ...]
     limiter: str
-    """none (the rate was held), server, client or error."""
+    """none (the rate was held), server, client, quota, slo, error, or not-converged."""
     limiter_reason: str
     counts: Mapping[str, int]
+    """Of all measured windows together, as is everything down to ``curve``."""
     errors: Mapping[str, int]
     rates: Mapping[str, float]
     latency: Mapping[str, Figures]
     steps: tuple[StepFigures, ...]
     client: Mapping[str, float]
-    calibration: Mapping[str, Any]
-    gaps: tuple[Mapping[str, Any], ...]
     checks: Mapping[str, Any]
     locust: Mapping[str, int]
     slo: tuple[PromiseResult, ...]
     curve: Mapping[str, Sequence[tuple[float, float]]]
-    series: tuple[Mapping[str, Any], ...]
-    histograms: Mapping[str, Any]
+    calibration: Mapping[str, Any]
+    windows: tuple[WindowRecord, ...]
+    """Every window that was offered, in order, also those that prepared or explain the measured ones."""
     removed: bool
-    left_behind: tuple[str, ...] = field(default=())
+    left_behind: tuple[str, ...] = ()
 
     @property
     def level(self) -> str:
@@ -93,6 +136,25 @@ class Measurement:
         if not self.complete:
             return "PARTIAL"
         return "INVALID" if self.invalid else "VALID"
+
+    @property
+    def measured(self) -> tuple[WindowRecord, ...]:
+        """The windows whose figures are those of the run."""
+        return tuple(window for window in self.windows if window.role == MEASURED)
+
+    @property
+    def gaps(self) -> tuple[Mapping[str, Any], ...]:
+        """Whiles in which the generator was blocked, in measured windows."""
+        return tuple(gap for window in self.measured for gap in window.gaps)
+
+    @property
+    def series(self) -> tuple[Mapping[str, Any], ...]:
+        """The seconds of the measured windows, counted on from one window to the next."""
+        rows: list[Mapping[str, Any]] = []
+        for window in self.measured:
+            first = 1 + rows[-1]["second"] if rows else 0
+            rows += [{**row, "second": first + row["second"]} for row in window.series]
+        return tuple(rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +167,8 @@ class Facts:
     command: str
     stack: str
     origin: str
+    scenario: Mapping[str, Any]
+    load: Mapping[str, Any]
     backends: tuple[BackendRecord, ...]
     servers: tuple[Mapping[str, Any], ...]
     environment: Mapping[str, str]
@@ -118,15 +182,26 @@ def from_json(text: str) -> Measurement:
         raise ValueError(f"this is no measurement of schema {SCHEMA}")
     for derived in ("schema", "level"):
         data.pop(derived, None)
-    for name in ("servers", "invalid", "warnings", "gaps", "series", "left_behind"):
+    for name in ("servers", "invalid", "warnings", "left_behind"):
         data[name] = tuple(data[name])
     data["backends"] = tuple(BackendRecord(**row) for row in data["backends"])
-    data["latency"] = {name: Figures(**figures) for name, figures in data["latency"].items()}
+    data["latency"] = _latency(data["latency"])
     data["steps"] = tuple(StepFigures(**{**row, "figures": Figures(**row["figures"])}) for row in data["steps"])
     data["calibration"] |= {name: Figures(**data["calibration"][name]) for name in ("latency", "lag")}
     data["slo"] = tuple(PromiseResult(**row) for row in data["slo"])
     data["curve"] = {name: [(p, ms) for p, ms in points] for name, points in data["curve"].items()}
+    data["windows"] = tuple(_window(row) for row in data["windows"])
     return Measurement(**data)
+
+
+def _window(data: dict[str, Any]) -> WindowRecord:
+    for name in ("invalid", "gaps", "series"):
+        data[name] = tuple(data[name])
+    return WindowRecord(**{**data, "latency": _latency(data["latency"])})
+
+
+def _latency(data: Mapping[str, Any]) -> dict[str, Figures]:
+    return {name: Figures(**figures) for name, figures in data.items()}
 
 
 def to_json(measurement: Measurement) -> str:

@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from stackproof.measurement.record import Measurement
-from stackproof.scenarios.recorder import LATE_SECONDS, TAIL_SAMPLES
+from stackproof.scenarios.histogram import TAIL_SAMPLES
+from stackproof.scenarios.recorder import LATE_SECONDS, OUTCOMES
 
 from .measurement_charts import percentile_curve, seconds_chart
-from .measurement_terminal import cells, milliseconds
+from .measurement_terminal import cells, load_in_words, milliseconds
 from .pages import render_page
 from .text import one_line
 
@@ -53,6 +54,8 @@ def render(result: Measurement) -> str:
         tail_samples=TAIL_SAMPLES,
         one_line=one_line,
         milliseconds=milliseconds,
+        load_in_words=load_in_words,
+        most_in_flight=max((window.most_in_flight for window in result.measured), default=0),
     )
 
 
@@ -63,8 +66,8 @@ def _date(created: str) -> str:
 
 def _latency_rows(result: Measurement) -> list[tuple[str, list[str]]]:
     rows = [("Latency from the intended start", cells(result.latency["intended"]))]
-    if result.counts["ok"] != result.counts["offered"]:
-        rows.append(("… every offered decision counted", cells(result.latency["counted"], unanswered=True)))
+    if result.counts["ok"] + result.counts["late"] != result.counts["offered"]:
+        rows.append(("… every offered operation counted", cells(result.latency["counted"], unanswered=True)))
     rows.append(("Latency from the real start", cells(result.latency["real"])))
     rows.append(("Send lag (real minus intended start)", cells(result.latency["lag"])))
     return rows
@@ -101,7 +104,7 @@ def _second_rows(series: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
         part = series[start : start + width]
         first, last = part[0]["second"], part[-1]["second"]
         row = {"second": f"{first}" if first == last else f"{first} to {last}"}
-        row |= {name: f"{sum(r[name] for r in part):,}" for name in ("offered", "ok", "failed", "dropped")}
+        row |= {name: f"{sum(r[name] for r in part):,}" for name in ("offered", *OUTCOMES)}
         for name in ("p50", "p99", "largest"):
             row[name] = milliseconds(max((r[name] for r in part if r[name] is not None), default=None))
         rows.append(row)

@@ -69,7 +69,7 @@ def percentile_curve(curve: Mapping[str, Sequence[tuple[float, float]]]) -> Mark
 
 
 def seconds_chart(series: Sequence[Mapping[str, Any]]) -> Markup:
-    """Latency and outcome of the decisions that were due in each second."""
+    """Latency and outcome of the operations that were due in each second."""
     with rc_context({**_STYLE, "svg.hashsalt": "seconds"}):
         figure = Figure(figsize=(9, 4.6), layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
@@ -80,16 +80,22 @@ def seconds_chart(series: Sequence[Mapping[str, Any]]) -> Markup:
         _milliseconds(above)
         above.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
         bottom = [0] * len(series)
-        for name, label, colour in (("ok", "ok", FIRST), ("failed", "failed", SECOND), ("dropped", "dropped", BAD)):
+        for name, label, colour in (
+            ("ok", "ok", FIRST),
+            ("late", "late", MUTED),
+            ("skipped", "skipped", LINE),
+            ("failed", "failed", SECOND),
+            ("dropped", "dropped", BAD),
+        ):
             counts = [row[name] for row in series]
             if name == "ok" or any(counts):
                 below.bar(numbers, counts, bottom=bottom, color=colour, width=0.8, label=label)
             bottom = [b + c for b, c in zip(bottom, counts, strict=True)]
-        below.set_ylabel("decisions")
+        below.set_ylabel("operations")
         below.set_xlabel("second of the run, by the intended start")
         below.xaxis.set_major_locator(MaxNLocator(integer=True))
         below.set_ylim(0, max([*bottom, 1]) * 1.05)
-        below.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
+        below.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=5, borderaxespad=0.2)
         return _svg(figure, "Latency and outcome by the second", "seconds")
 
 

@@ -14,14 +14,15 @@ from rich.text import Text
 
 from stackproof.measurement.figures import Figures
 from stackproof.measurement.record import Measurement
-from stackproof.scenarios.plan import Plan
+from stackproof.scenarios.orders import BACKENDS
+from stackproof.scenarios.recorder import OUTCOMES
 
 from .text import one_line
 
 _STYLE = {"VALID": "bold green", "INVALID": "bold red", "PARTIAL": "bold yellow"}
 _ROWS = (
     ("intended", "latency from the intended start"),
-    ("counted", "  every offered decision counted"),
+    ("counted", "  every offered operation counted"),
     ("real", "latency from the real start"),
     ("lag", "send lag"),
 )
@@ -30,8 +31,9 @@ _ROWS = (
 class LoadView:
     """One line that follows the run (p99 is that of the last second), where somebody is looking; nothing otherwise."""
 
-    def __init__(self, console: Console, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self, console: Console, windows: int = 1) -> None:
+        self._windows = windows
+        self._window = 0
         self._state: Mapping[str, Any] = {"phase": "starting"}
         moving = console.is_terminal and not console.is_dumb_terminal
         self._live = Live(console=console, get_renderable=self._line, transient=True) if moving else None
@@ -49,16 +51,20 @@ class LoadView:
 
     def __call__(self, state: Mapping[str, Any]) -> None:
         """Take note of a line of progress."""
+        if state.get("left", 0.0) > self._state.get("left", 0.0) and state["target"] == BACKENDS:
+            self._window += 1
         self._state = state
 
     def _line(self) -> Text:
         state = self._state
         if "offered" not in state:
             return Text(f"{state['phase']} …")
+        phase = "self-check" if state["target"] != BACKENDS else "warm-up" if state["seconds"] < 0 else "measuring"
+        which = f" {self._window} of {self._windows}" if self._windows > 1 and state["target"] == BACKENDS else ""
         p99 = "" if state["p99"] is None else f"p99 {state['p99'] * 1000:.1f} ms   "
-        seconds = max(1.0, state["seconds"])
+        done = (state["ok"] + state["late"]) / max(1.0, state["seconds"])
         return Text(
-            f"{state['phase']}   offered {self._plan.rate:g}/s   done {state['ok'] / seconds:.1f}/s   {p99}"
+            f"{phase}{which}   offered {state['rate']:g}/s   done {done:.1f}/s   {p99}"
             f"failed {state['failed']}   dropped {state['dropped']}   {state['left']:.0f} s left",
             no_wrap=True,
             overflow="ellipsis",
@@ -70,15 +76,13 @@ def print_measurement(result: Measurement, console: Console, directory: Path) ->
     counts, rates = result.counts, result.rates
     console.print(Text(result.level, style=_STYLE[result.level]), end="  ")
     console.print(
-        f"{result.scenario['name']} at {result.load['rate']:g}/s ({result.load['arrivals']}) "
-        f"for {result.load['duration']:g} s on {', '.join(backend.target for backend in result.backends)}",
+        f"{result.scenario['name']} {load_in_words(result.load)} on {', '.join(backend.target for backend in result.backends)}",
         markup=False,
         highlight=False,
     )
     console.print(
         f"achieved {rates['achieved']:.1f} of {rates['offered']:.1f} a second   "
-        f"ok {counts['ok']}   failed {counts['failed']}   dropped {counts['dropped']}   of {counts['offered']}   "
-        f"sent late {counts['late']}",
+        f"{_outcomes(counts)}   of {counts['offered']}   sent late {counts['sent_late']}",
         markup=False,
         highlight=False,
     )
@@ -87,7 +91,7 @@ def print_measurement(result: Measurement, console: Console, directory: Path) ->
         console.print(f"failed: {number} x {one_line(kind)}", markup=False, highlight=False)
     console.print(f"limiter: {result.limiter} ({result.limiter_reason})", markup=False, highlight=False)
     console.print(
-        f"client: {result.client['cpu_ms_per_decision']:.2f} ms of processor time a decision, "
+        f"client: {result.client['cpu_us_per_operation']:,.0f} us of processor time an operation, "
         f"{result.client['cpu_share']:.0%} of a core",
         markup=False,
         highlight=False,
@@ -106,6 +110,19 @@ def print_measurement(result: Measurement, console: Console, directory: Path) ->
     console.print(f"page: {directory / 'measurement.html'}", markup=False, highlight=False, soft_wrap=True)
 
 
+def load_in_words(load: Mapping[str, Any]) -> str:
+    """Rate, arrivals and length."""
+    how = f"at {load['rate']:g}/s ({load['arrivals']})" if load["rate"] is not None else "in a closed loop"
+    times = f"{load['repeat']} x " if load["repeat"] > 1 else ""
+    return f"{how} for {times}{load['duration']:g} s"
+
+
+def _outcomes(counts: Mapping[str, int]) -> str:
+    """Each outcome; those that a plain run does not have are left out where nothing ended so."""
+    shown = [name for name in OUTCOMES if counts[name] or name in ("ok", "failed", "dropped")]
+    return "   ".join(f"{name} {counts[name]}" for name in shown)
+
+
 def milliseconds(value: float | None) -> str:
     """A duration for people; a dash where the sample is too small."""
     return "–" if value is None else f"{value:,.2f} ms" if value < 100 else f"{value:,.0f} ms"
@@ -115,7 +132,7 @@ def _table(result: Measurement) -> Table:
     table = Table("", "p50", "p90", "p99", "p99.9", "longest", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in table.columns[1:]:
         column.justify = "right"
-    complete = result.counts["ok"] == result.counts["offered"]
+    complete = result.counts["ok"] + result.counts["late"] == result.counts["offered"]
     for name, label in _ROWS:
         if name == "counted" and complete:
             continue
@@ -124,8 +141,8 @@ def _table(result: Measurement) -> Table:
 
 
 def cells(figures: Figures, *, unanswered: bool = False) -> list[str]:
-    """The percentiles of a row. In the row that counts every decision, a missing one that the sample supports is *never*."""
-    from stackproof.scenarios.recorder import supported
+    """The percentiles of a row. In the row that counts every operation, a missing one that the sample supports is *never*."""
+    from stackproof.scenarios.histogram import supported
 
     values = {50.0: figures.p50, 90.0: figures.p90, 99.0: figures.p99, 99.9: figures.p99_9}
     shown = [

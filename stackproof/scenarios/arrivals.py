@@ -28,7 +28,11 @@ class Schedule(ABC):
 
     @abstractmethod
     def intended(self, number: int) -> float:
-        """When decision ``number`` (from 0) is due."""
+        """When operation ``number`` (from 0) is due."""
+
+    def global_number(self, number: int) -> int:
+        """Which operation of the whole run this is, where the schedule is one worker's share of it."""
+        return number
 
 
 class Constant(Schedule):
@@ -66,6 +70,31 @@ def schedule_of(name: str, rate: float, seed: int) -> Schedule:
     return ARRIVALS[name](rate, seed)
 
 
+class _Share(Schedule):
+    """Every so-manieth arrival of a schedule: what one of several workers offers."""
+
+    def __init__(self, whole: Schedule, worker: int, workers: int) -> None:
+        super().__init__(whole.rate, whole.seed)
+        self._whole, self._worker, self._workers = whole, worker, workers
+
+    def intended(self, number: int) -> float:
+        return self._whole.intended(self._worker + number * self._workers)
+
+    def global_number(self, number: int) -> int:
+        return self._worker + number * self._workers
+
+
+def share(schedule: Schedule, worker: int, workers: int) -> Schedule:
+    """The arrivals of worker k of n: the numbers k, k + n, k + 2n ... of the schedule, at their own intended starts."""
+    if not 0 <= worker < workers:
+        raise ValueError(f"there is no worker {worker} of {workers}")
+    return schedule if workers == 1 else _Share(schedule, worker, workers)
+
+
+BURST = 64
+"""So many arrivals that are overdue are started at once before what was started may run."""
+
+
 def dispatch(
     schedule: Schedule,
     end: float,
@@ -73,25 +102,30 @@ def dispatch(
     clock: Callable[[], float],
     sleep: Callable[[float], None],
     start: Callable[[int, float], None],
+    began: float | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Call ``start(number, due)`` for each decision that is due within ``end`` seconds of now; how many there were.
+    """Call ``start(number, due)`` for each operation that is due within ``end`` seconds of ``began`` (or of now).
 
-    ``start`` must not wait. It is called in order, never early; late ones follow each other at once, with a ``sleep(0)``
-    between them so that what was started can run.
+    The answer is how many there were; ``number`` is the one of the whole schedule, also for a share of it. ``start`` must
+    not wait. It is called in order, never early; those that are overdue follow each other at once, with a ``sleep(0)`` now
+    and then so that what was started can run.
     """
-    began = clock()
-    number = 0
+    began = clock() if began is None else began
+    count = overdue = 0
     while not stopped():
-        offset = schedule.intended(number)
+        offset = schedule.intended(count)
         if offset >= end:
             break
         due = began + offset
-        sleep(max(0.0, due - clock()))
-        while clock() < due:  # a coarse sleep may end early
-            sleep(due - clock())
-        if stopped():
-            break
-        start(number, due)
-        number += 1
-    return number
+        wait = due - clock()
+        overdue = overdue + 1 if wait <= 0 else 0
+        if wait > 0 or overdue % BURST == 0:
+            sleep(max(0.0, wait))
+            while clock() < due:  # a coarse sleep may end early
+                sleep(due - clock())
+            if stopped():
+                break
+        start(schedule.global_number(count), due)
+        count += 1
+    return count

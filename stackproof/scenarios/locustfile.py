@@ -1,59 +1,75 @@
-"""What Locust runs: a single user, which is the dispatcher of one plan.
+"""What Locust runs: the processes of a session, one alone or a master with its workers.
 
-Locust's own pacing is closed-loop (a late answer delays the next request), so it only lends its process, its life cycle
-and its statistics; arrivals are scheduled by ``generator.py``. Not to be imported anywhere: `import locust` patches the
-whole process.
+Locust's own pacing is closed-loop (a late answer delays the next request), so it lends its processes, its messages, its
+page and its statistics; arrivals are scheduled by ours. Not to be imported anywhere: `import locust` patches the whole
+process.
 """
 
 from __future__ import annotations
 
+import json
 import os
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import gevent
 from locust import User, events, task
-from locust.exception import StopUser
+from locust.runners import MasterRunner, WorkerRunner
 
-from stackproof.scenarios.generator import Generator
-from stackproof.scenarios.lifeline import end_with_parent
-from stackproof.scenarios.plan import PLAN_VARIABLE, PROGRESS_VARIABLE, RESULT_VARIABLE, Plan
+from stackproof.scenarios.conductor import Conductor
+from stackproof.scenarios.lifeline import Lifeline
+from stackproof.scenarios.locust_statistics import Statistics
+from stackproof.scenarios.orders import ANSWERS_VARIABLE, SETUP_VARIABLE, Setup
+from stackproof.scenarios.performer import Performer
 
-end_with_parent()
-
-PLAN = Plan.from_json(os.environ[PLAN_VARIABLE])
-PROGRESS = os.environ.get(PROGRESS_VARIABLE)
-
-
-def _fire(seconds: float, error: BaseException | None) -> None:
-    """Tell Locust's own statistics, so that its figures can be compared with ours."""
-    events.request.fire(  # type: ignore[no-untyped-call]
-        request_type="decision",
-        name=PLAN.scenario,
-        response_time=seconds * 1000,
-        response_length=0,
-        exception=error,
-        context={},
-    )
+LIFELINE = Lifeline()
+SETUP = Setup.from_data(json.loads(os.environ[SETUP_VARIABLE]))
 
 
-GENERATOR = Generator(PLAN, Path(os.environ[RESULT_VARIABLE]), int(PROGRESS) if PROGRESS else None, _fire)
-
-
-class Dispatcher(User):
-    """The one user: offers the whole load, then ends the process."""
+class Offering(User):
+    """Stands in Locust's table for the load of one process, which is not offered by users."""
 
     @task
-    def offer_the_load(self) -> None:
-        try:
-            GENERATOR.run()
-        finally:
-            gevent.spawn(self.environment.runner.quit)
-        raise StopUser
+    def wait(self) -> None:
+        gevent.sleep(1.0)
+
+
+def _perform(environment: Any) -> Performer:
+    """Carry out orders in this process."""
+    runner = environment.runner
+
+    def send(kind: str, content: Mapping[str, Any]) -> None:
+        runner.send_message(kind, dict(content))
+
+    performer = Performer(SETUP, send, Statistics(environment, "operation", SETUP.scenario))
+    runner.register_message("order", lambda msg, **_others: performer.take(msg.data))
+    return performer
+
+
+def _conduct(environment: Any) -> None:
+    """Pass orders on from this process."""
+    runner = environment.runner
+    expected = environment.parsed_options.expect_workers if isinstance(runner, MasterRunner) else 1
+    conductor = Conductor(runner, int(os.environ[ANSWERS_VARIABLE]), expected)
+    runner.register_message("answer", lambda msg, **_others: conductor.take_answer(msg.node_id, msg.data))
+    runner.register_message("progress", lambda msg, **_others: conductor.take_progress(msg.data))
+
+    def begin(**_others: Any) -> None:
+        conductor.ready()
+        LIFELINE.listen(conductor.order)
+
+    events.spawning_complete.add_listener(begin)  # type: ignore[no-untyped-call]
+
+
+@events.init.add_listener  # type: ignore[untyped-decorator]
+def _begin(environment: Any, **_others: Any) -> None:
+    if not isinstance(environment.runner, MasterRunner):
+        performer = _perform(environment)
+        events.quitting.add_listener(lambda **_others: performer.end())  # type: ignore[no-untyped-call]
+    if not isinstance(environment.runner, WorkerRunner):
+        _conduct(environment)
 
 
 @events.quitting.add_listener  # type: ignore[untyped-decorator]
-def _finish(environment: Any, **_others: Any) -> None:
-    total = environment.stats.total
-    GENERATOR.finish({"requests": total.num_requests, "failures": total.num_failures})
+def _good(environment: Any, **_others: Any) -> None:
     environment.process_exit_code = 0

@@ -67,6 +67,16 @@ class Checks:
     recorded: Counter[int] = field(default_factory=Counter)
     """Interactions of each checked customer whose recording ended well."""
 
+    def to_data(self) -> dict[str, int | list[str]]:
+        """The counters and examples, as values that JSON can hold."""
+        return {
+            "cache_reads": self.cache_reads,
+            "cache_fetches": self.cache_fetches,
+            "summaries": self.summaries,
+            "wrong": self.wrong,
+            "examples": list(self.examples),
+        }
+
     def wrong_answer(self, sentence: str) -> WrongAnswerError:
         """Note a wrong answer; the error to raise."""
         self.wrong += 1
@@ -99,13 +109,17 @@ class Work:
         }
         self._names = {concern: type(adapter).__name__ for concern, adapter in self._adapters.items()}
 
-    def decide(self, decision: Decision, took: Callable[[str, float], None]) -> None:
+    def item(self, number: int) -> Decision:
+        """The random part of operation ``number``."""
+        return self.scenario.decision(number)
+
+    def decide(self, item: Decision, took: Callable[[str, float], None]) -> None:
         """Do every step of one decision; ``took(step, seconds)`` after each. `StepFailedError` for the first that fails."""
         for step in self.scenario.steps:
             for turn in range(step.times):
                 began = time.perf_counter()
                 try:
-                    self._actions[type(step)](decision, turn)
+                    self._actions[type(step)](item, turn)
                 except Exception as error:
                     self._note(step, began, time.perf_counter() - began)
                     raise StepFailedError(step.name, error) from error

@@ -1,0 +1,109 @@
+"""The green engine: one gevent loop, for drivers that wait on Python's own sockets (psycopg, redis-py, opensearch-py).
+
+Runs only under gevent's patches, in a process of its own.
+"""
+
+from __future__ import annotations
+
+import time
+
+import gevent
+
+from .arrivals import dispatch
+from .precise_sleep import PreciseSleeper
+from .recorder import Recorder
+from .window import GIVE_UP_SECONDS, Window
+from .work import StepFailedError
+
+
+class GreenWindow(Window):
+    """A greenlet for each operation in flight, and one dispatcher."""
+
+    def run(self, begin: float) -> None:
+        with PreciseSleeper.green() as sleeper:
+            self._began = begin
+            sleeper.until(begin)
+            if self.closed_loop:
+                self._call_in_turn()
+            else:
+                self._dispatch(sleeper)
+                # The window ends by the clock and not with its last arrival, which may be due long before.
+                self._wait_for_the_end()
+        self.close(self.order.drain)
+
+    def _dispatch(self, sleeper: PreciseSleeper) -> None:
+        dispatch(
+            self.schedule(),
+            self.order.warmup + self.order.seconds,
+            began=self._began,
+            clock=time.perf_counter,
+            sleep=sleeper.sleep,
+            start=self._start,
+            stopped=lambda: self._stopped,
+        )
+
+    def _wait_for_the_end(self) -> None:
+        while not self._stopped and (left := self.end - time.perf_counter()) > 0:
+            gevent.sleep(min(left, 0.05))
+
+    def close(self, drain: float) -> None:
+        self._stopped = True
+        give_up = time.perf_counter() + drain
+        while self._open and time.perf_counter() < give_up:
+            gevent.sleep(0.001)
+        if not self._closed:
+            self._end()
+
+    def _start(self, number: int, due: float) -> None:
+        offset = due - self._began - self.order.warmup
+        recorder = self.part(offset)
+        recorder.offer(offset)
+        if len(self._open) >= self._places:
+            recorder.drop(offset)
+            return
+        if time.perf_counter() - due > GIVE_UP_SECONDS:
+            recorder.skip(offset)
+            return
+        self._open[number] = (offset, recorder)
+        if len(self._open) > self.most_in_flight:
+            self.most_in_flight = len(self._open)
+        gevent.spawn_raw(self._operate, number, due, offset, recorder)
+
+    def _operate(self, number: int, due: float, offset: float, recorder: Recorder) -> None:
+        began = time.perf_counter()
+        recorder.sent(max(0.0, began - due))
+        failure = ""
+        try:
+            self._acts.decide(self._acts.item(self._first + number), recorder.step)
+        except StepFailedError as error:
+            failure = error.kind
+        except Exception as error:  # noqa: BLE001 - a greenlet without a parent that listens: it must be counted here
+            failure = type(error).__name__
+        ended = time.perf_counter()
+        if self._closed:
+            return  # counted as unfinished already
+        del self._open[number]
+        if failure:
+            recorder.fail(offset, failure)
+        else:
+            recorder.succeed(offset, ended - due, ended - began)
+
+    def _call_in_turn(self) -> None:
+        """Closed loop: each caller starts its next operation when the last one has ended."""
+        numbers = iter(range(self._worker, 1 << 62, self._workers))
+
+        def call() -> None:
+            while not self._stopped and (now := time.perf_counter()) < self.end:
+                self._operate_now(next(numbers), now)
+
+        callers = [gevent.spawn(call) for _ in range(self._places)]
+        gevent.joinall(callers, timeout=self.order.warmup + self.order.seconds + self.order.drain)
+        gevent.killall(callers)
+
+    def _operate_now(self, number: int, now: float) -> None:
+        offset = now - self._began - self.order.warmup
+        recorder = self.part(offset)
+        recorder.offer(offset)
+        self._open[number] = (offset, recorder)
+        self.most_in_flight = max(self.most_in_flight, len(self._open))
+        self._operate(number, now, offset, recorder)

@@ -1,0 +1,171 @@
+"""What the command and the load-generating processes tell each other: plain values, as JSON. None holds a secret.
+
+One session holds the adapters of one namespace and offers any number of windows of load, one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from .recorder import Recorder
+
+SETUP_VARIABLE = "STACKPROOF_BENCH_SETUP"
+"""The environment variable that holds the setup."""
+ANSWERS_VARIABLE = "STACKPROOF_BENCH_ANSWERS"
+"""The environment variable that holds the number of the descriptor which answers and progress are written to."""
+
+IN_FLIGHT = 64
+"""Operations that may run at the same time, unless told otherwise."""
+
+BACKENDS, NULL, STUB = "backends", "null", "stub"
+"""What a window is offered to: the backends; a step that does nothing; the stub server, whose service time is known."""
+
+CLOSED = "closed"
+"""The arrival process that is none: each of ``in_flight`` callers starts its next operation when the last one ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a session of the generator is about."""
+
+    scenario: str
+    backends: Mapping[str, str]
+    """Concern -> name of a backend, or ``package.module:factory``."""
+    namespace: str
+    seed: int = 7
+    engine: str = "green"
+    """``green`` (one gevent loop) or ``native`` (threads, for drivers that bring their own)."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Parameters of the scenario that differ from its own."""
+    stub: str = ""
+    """URL of the stub server, where one runs."""
+
+    def to_data(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Self:
+        return cls(**data)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One window of load."""
+
+    rate: float
+    """Operations that are due each second, over all workers. Without meaning where arrivals are closed."""
+    seconds: float
+    """Length of the measured part."""
+    warmup: float = 0.0
+    """Seconds before it, at the same rate, recorded apart."""
+    arrivals: str = "constant"
+    seed: int = 7
+    in_flight: int = IN_FLIGHT
+    """Operations at the same time, over all workers; arrivals beyond that are dropped and counted."""
+    target: str = BACKENDS
+    limit: float | None = None
+    """Seconds from the intended start beyond which an operation counts as late."""
+    drain: float = 15.0
+    """How long operations that are in flight at the end are waited for, in seconds."""
+    number: int = 0
+    """Which window of the session it is; no two windows use the same operations."""
+
+    def to_data(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Self:
+        return cls(**data)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A while in which the generator itself was blocked."""
+
+    at: float
+    """Seconds into the measured part."""
+    seconds: float
+    cpu_seconds: float
+    """Processor time that the generator used meanwhile."""
+    step: str
+    """The step that took most of it, or ``none``."""
+    worker: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What came of one order, over all workers."""
+
+    order: Order
+    recorder: Recorder
+    """Of the measured part."""
+    warmup: Mapping[str, int]
+    """Outcomes of the warm-up."""
+    elapsed: float
+    """Seconds from the beginning of the measured part to the end of its last operation, or to its planned end if later."""
+    cpu_seconds: float
+    """Processor time of the generator in the measured part, all workers."""
+    busiest: float
+    """The largest share of a core that a worker used in the measured part."""
+    workers: int
+    most_in_flight: int
+    gaps: tuple[Gap, ...]
+    checks: Mapping[str, Any]
+    """What was checked in this window, and what was wrong."""
+    lost_log_lines: int
+    locust: Mapping[str, int]
+    """Requests and failures that Locust's own statistics counted in the measured part and the warm-up."""
+    complete: bool
+    """Whether everything that was planned was offered, by every worker."""
+    interrupted: bool = False
+    trouble: str = ""
+
+
+def merged(order: Order, answers: list[Mapping[str, Any]], *, workers: int, trouble: str = "") -> Offered:
+    """One window out of the answers of its workers. A worker that is missing makes it incomplete."""
+    recorder = Recorder()
+    warm, checks, locust = dict.fromkeys(Recorder().counts(), 0), Checked(), {"requests": 0, "failures": 0}
+    gaps: list[Gap] = []
+    for answer in answers:
+        recorder.merge(Recorder.from_data(answer["recorder"]))
+        _sum_into(warm, answer["warmup"])
+        _sum_into(locust, answer["locust"])
+        checks.add(answer["checks"])
+        gaps += [Gap(**gap, worker=answer["worker"]) for gap in answer["gaps"]]
+    troubles = [answer["trouble"] for answer in answers if answer["trouble"]] + ([trouble] if trouble else [])
+    elapsed = max((answer["elapsed"] for answer in answers), default=0.0)
+    return Offered(
+        order=order,
+        recorder=recorder,
+        warmup=warm,
+        elapsed=elapsed,
+        cpu_seconds=sum(answer["cpu_seconds"] for answer in answers),
+        busiest=max((answer["cpu_seconds"] / max(answer["elapsed"], 1e-9) for answer in answers), default=0.0),
+        workers=len(answers),
+        most_in_flight=sum(answer["most_in_flight"] for answer in answers),
+        gaps=tuple(gaps),
+        checks=checks.data,
+        lost_log_lines=sum(answer["lost_log_lines"] for answer in answers),
+        locust=locust,
+        complete=len(answers) == workers and all(answer["complete"] for answer in answers),
+        interrupted=any(answer["interrupted"] for answer in answers),
+        trouble="; ".join(troubles),
+    )
+
+
+class Checked:
+    """What several workers checked, put together: numbers are added, examples follow each other."""
+
+    def __init__(self) -> None:
+        self.data: dict[str, Any] = {}
+
+    def add(self, data: Mapping[str, Any]) -> None:
+        for name, value in data.items():
+            self.data[name] = self.data[name] + value if name in self.data else value
+
+
+def _sum_into(total: dict[str, int], data: Mapping[str, int]) -> None:
+    for name, number in data.items():
+        total[name] = total.get(name, 0) + number

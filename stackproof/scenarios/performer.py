@@ -1,0 +1,180 @@
+"""Carries out orders in one load-generating process: connects, offers windows, removes what was stored.
+
+Knows Locust only as a place to send answers to (``send``) and as statistics that show the same figures (``Statistics``).
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import gevent
+
+from stackproof.adapters.settings import Settings
+
+from .green import GreenWindow
+from .locust_statistics import Fed, Statistics
+from .orders import NULL, STUB, Order, Setup
+from .scenario import find_scenario
+from .stub_work import StubWork
+from .watchdog import HubWatchdog
+from .window import Acts, Nothing, Window
+from .work import StepFailedError, Work
+
+PRIMING = 1 << 62
+"""The number of the operation that is done once before any window: it connects, and creates the tables."""
+STOP_SECONDS = 1.0
+"""How long operations in flight are waited for when a window is cut short."""
+
+Send = Callable[[str, Mapping[str, Any]], None]
+"""Kind of message (``answer`` or ``progress``) and its content."""
+
+
+class Performer:
+    """One worker (or the only process) of a session."""
+
+    def __init__(self, setup: Setup, send: Send, statistics: Statistics) -> None:
+        self._setup = setup
+        self._send = send
+        self._statistics = statistics
+        self._scenario = replace(find_scenario(setup.scenario), seed=setup.seed)
+        self._work: Work | None = None
+        self._stub: StubWork | None = None
+        self._window: Window | None = None
+        self._stopping = False
+        self._worker = 0
+
+    def take(self, order: Mapping[str, Any]) -> None:
+        """Begin with an order and return; the answer is sent when it is carried out."""
+        if order["do"] == "stop":
+            self._stopping = True
+            if self._window is not None:
+                gevent.spawn(self._window.close, STOP_SECONDS)
+            return
+        gevent.spawn(self._carry_out, order)
+
+    def _carry_out(self, order: Mapping[str, Any]) -> None:
+        self._worker = order["worker"]
+        actions = {"connect": self._connect, "window": self._offer, "finish": self._finish}
+        try:
+            answer = actions[order["do"]](order)
+        except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for an answer
+            traceback.print_exc(file=sys.stderr)
+            answer = {"trouble": f"{type(error).__name__}: {error}"}
+        self._send("answer", {"id": order["id"], "worker": self._worker, **answer})
+
+    def _connect(self, _order: Mapping[str, Any]) -> dict[str, Any]:
+        """Make the adapters and do one operation, which connects and creates the tables."""
+        setup = self._setup
+        try:
+            self._work = Work(self._scenario, setup.backends, Settings.from_environment(), setup.namespace)
+            self._work.decide(self._work.item(PRIMING + self._worker), lambda *_: None)
+        except Exception as error:  # noqa: BLE001 - a third party's factory may raise anything; the command reports it
+            cause = error.__cause__ if isinstance(error, StepFailedError) and error.__cause__ else error
+            return {"trouble": f"{error}: {cause}" if cause is not error else f"{type(error).__name__}: {error}"}
+        return {"trouble": ""}
+
+    def _offer(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        order = Order.from_data(message["order"])
+        acts = self._acts(order)
+        window = GreenWindow(order, acts, worker=self._worker, workers=message["workers"])
+        blamed = self._work.slowest_step if self._work is not None else lambda: (0.0, "none")
+        watchdog = HubWatchdog(window, blamed)
+        checks = self._work.checks.to_data() if self._work is not None else {}
+        lost = self._work.lost_log_lines if self._work is not None else 0
+        gc.collect()
+        gc.freeze()  # what exists by now lives to the end: no collection has to look at it again
+        self._window = window
+        fed = self._fed(window, message["begin"])
+        teller = gevent.spawn(self._tell, window, fed)
+        watchdog.start()
+        try:
+            window.run(time.perf_counter() + max(0.0, message["begin"] - time.time()))
+        finally:
+            watchdog.stop()
+            teller.kill()
+            self._window = None
+            gc.unfreeze()
+        for part in fed:
+            part.rest()
+        return {
+            "recorder": window.measured.to_data(),
+            "warmup": window.warm.counts(),
+            "elapsed": window.elapsed,
+            "cpu_seconds": window.cpu_seconds,
+            "most_in_flight": window.most_in_flight,
+            "gaps": watchdog.gaps,
+            "checks": self._checked_since(checks),
+            "lost_log_lines": self._work.lost_log_lines - lost if self._work is not None else 0,
+            "locust": {name: sum(getattr(part, name) for part in fed) for name in ("requests", "failures")},
+            "complete": not self._stopping,
+            "interrupted": self._stopping,
+            "trouble": "",
+        }
+
+    def _fed(self, window: Window, begin: float) -> list[Fed]:
+        """What shows the window's figures in Locust's own statistics; the null step is no request."""
+        if window.order.target == NULL:
+            return []
+        measured = begin + window.order.warmup
+        return [self._statistics.follow(part, measured) for part in (window.warm, window.measured)]
+
+    def _acts(self, order: Order) -> Acts:
+        if order.target == NULL:
+            return Nothing(self._scenario.decision)
+        if order.target == STUB:
+            if self._stub is None:
+                self._stub = StubWork(self._setup.stub)
+            return self._stub
+        if self._work is None:
+            raise RuntimeError("a window was ordered before the adapters were connected")
+        return self._work
+
+    def _checked_since(self, before: Mapping[str, Any]) -> dict[str, Any]:
+        """What was checked in this window: the counters count the whole session."""
+        if self._work is None:
+            return {}
+        return {
+            name: value - before[name] if isinstance(value, int) else value[len(before[name]) :]
+            for name, value in self._work.checks.to_data().items()
+        }
+
+    def _finish(self, _order: Mapping[str, Any]) -> dict[str, Any]:
+        work, self._work = self._work, None
+        left = work.close() if work is not None else []
+        if self._stub is not None:
+            self._stub.close()
+        return {"trouble": "", "left_behind": left}
+
+    def end(self) -> None:
+        """The process ends: what is still there of this session is removed."""
+        if self._window is not None:
+            self._window.close(STOP_SECONDS)
+        self._finish({})
+
+    def _tell(self, window: Window, fed: list[Fed]) -> None:
+        """A line of progress a second, here and in Locust's statistics."""
+        while True:
+            for part in fed:
+                part.up_to(window.offset)
+            recorder = window.measured
+            last = recorder.series.get(int(window.offset) - 1)
+            self._send(
+                "progress",
+                {
+                    "worker": self._worker,
+                    "target": window.order.target,
+                    "rate": window.order.rate,
+                    "left": max(0.0, window.planned_seconds - window.offset),
+                    "seconds": window.offset,
+                    **recorder.counts(),
+                    # Of the last second only: what is shown is what happens now.
+                    "latency": last.latency.encoded() if last is not None and last.answered else "",
+                },
+            )
+            gevent.sleep(1.0)

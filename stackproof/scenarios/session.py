@@ -1,0 +1,154 @@
+"""A session of the load generator, from the side of the command: starts its processes, orders windows, ends it in every case."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import selectors
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from stackproof.interfaces import StackproofError
+
+from .arrivals import schedule_of
+from .orders import CLOSED, Offered, Order, Setup, merged
+from .processes import Processes
+
+START_SECONDS = 60.0
+"""How long starting, connecting, or removing what was stored may take."""
+STOP_SECONDS = 10.0
+"""How long an answer may take once everything was asked to stop."""
+
+Observer = Callable[[Mapping[str, Any]], None]
+
+
+class GeneratorError(StackproofError):
+    """The load-generating process ended, or does not answer, or cannot use the backends."""
+
+
+class Session:
+    """The generator of one namespace: one process, or Locust's master with workers. Windows are offered one at a time.
+
+    A context manager: at its end what the session stored is removed (``left_behind`` says what was not) and no process is
+    left. Ctrl-C during a window cuts it short; what was recorded is returned, as interrupted.
+    """
+
+    def __init__(
+        self, setup: Setup, variables: Mapping[str, str], directory: Path, observer: Observer, *, workers: int = 1
+    ) -> None:
+        self._setup = setup
+        self._observer = observer
+        self._workers = workers
+        self._processes = Processes(setup, variables, directory, workers)
+        self._number = 0
+        self._ids = 0
+        self._pending = b""
+        self._ended = False
+        self.left_behind: tuple[str, ...] = ("the generator ended before it could remove anything",)
+
+    def __enter__(self) -> Self:
+        self._processes.start()
+        try:
+            self._receive(lambda message: "ready" in message, START_SECONDS)
+        except BaseException:
+            self._processes.end()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._processes.running:
+                self.finish()
+        finally:
+            self._processes.end(kept=error is not None)
+
+    def connect(self) -> None:
+        """Make the adapters, in every worker, and use them once. `GeneratorError` says why that cannot be."""
+        self._observer({"phase": "connecting"})
+        answer = self._ask({"do": "connect"}, START_SECONDS)
+        if trouble := self._trouble(answer):
+            raise GeneratorError(f"the load cannot be offered: {trouble}")
+
+    def offer(self, order: Order) -> Offered:
+        """Offer one window. Where Ctrl-C cuts it short, what there is of it."""
+        if order.arrivals != CLOSED:
+            schedule_of(
+                order.arrivals, order.rate, order.seed
+            )  # a rate or process that is none: said before anything starts
+        order = Order.from_data({**order.to_data(), "number": self._number})
+        self._number += 1
+        limit = order.warmup + order.seconds + order.drain + START_SECONDS
+        message = {"do": "window", "order": order.to_data()}
+        interrupted = False
+        number = self._send(message)
+        try:
+            answer = self._answer(number, limit)
+        except KeyboardInterrupt:
+            interrupted = True
+            self._send({"do": "stop"})
+            answer = self._answer(number, STOP_SECONDS)
+        failed = [part for part in answer["answers"] if "recorder" not in part]
+        if failed or not answer["answers"]:
+            raise GeneratorError(f"the generator gave no figures: {self._trouble(answer) or 'no worker answered'}")
+        offered = merged(order, answer["answers"], workers=self._workers, trouble=answer["trouble"])
+        assert offered.interrupted or not interrupted or offered.complete
+        return offered
+
+    def finish(self) -> None:
+        """Remove what the session stored, and disconnect."""
+        if self._ended:
+            return
+        self._ended = True
+        answer = self._ask({"do": "finish"}, START_SECONDS)
+        left = [sentence for part in answer["answers"] for sentence in part.get("left_behind", [])]
+        self.left_behind = tuple(left) + ((self._trouble(answer),) if self._trouble(answer) else ())
+
+    @staticmethod
+    def _trouble(answer: Mapping[str, Any]) -> str:
+        troubles = [part["trouble"] for part in answer["answers"] if part.get("trouble")]
+        return "; ".join(dict.fromkeys([*troubles, *([answer["trouble"]] if answer["trouble"] else [])]))
+
+    def _ask(self, message: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        return self._answer(self._send(message), seconds)
+
+    def _send(self, message: Mapping[str, Any]) -> int:
+        self._ids += 1
+        self._processes.tell(json.dumps({"id": self._ids, **message}))
+        return self._ids
+
+    def _answer(self, number: int, seconds: float) -> dict[str, Any]:
+        return self._receive(lambda message: message.get("id") == number, seconds)
+
+    def _receive(self, wanted: Callable[[Mapping[str, Any]], bool], seconds: float) -> dict[str, Any]:
+        """The next message of this kind; progress on the way to it goes to the observer."""
+        deadline = time.monotonic() + seconds
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._processes.answers, selectors.EVENT_READ)
+            while (left := deadline - time.monotonic()) > 0:
+                if not selector.select(min(left, 1.0)):
+                    continue
+                received = os.read(self._processes.answers, 1 << 20)
+                if not received:
+                    raise GeneratorError(self._processes.why_ended())
+                *lines, self._pending = (self._pending + received).split(b"\n")
+                found = None
+                for line in lines:
+                    message: dict[str, Any] = json.loads(line)
+                    if "progress" in message:
+                        self._observer(message["progress"])
+                    elif wanted(message):
+                        found = message
+                if found is not None:
+                    return found
+        raise GeneratorError(self._processes.why_silent(seconds))
+
+
+def new_namespace() -> str:
+    """A namespace for one session: nothing of it is used again."""
+    return f"bench{secrets.token_hex(5)}"
