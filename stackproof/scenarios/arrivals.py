@@ -92,7 +92,7 @@ def share(schedule: Schedule, worker: int, workers: int) -> Schedule:
 
 
 BURST = 64
-"""So many arrivals that are overdue are started at once before what was started may run."""
+"""At most so many arrivals that are overdue are started at once before what was started may run."""
 
 
 def dispatch(
@@ -103,13 +103,14 @@ def dispatch(
     sleep: Callable[[float], None],
     start: Callable[[int, float], None],
     began: float | None = None,
+    burst: int = BURST,
     stopped: Callable[[], bool] = lambda: False,
 ) -> int:
     """Call ``start(number, due)`` for each operation that is due within ``end`` seconds of ``began`` (or of now).
 
     The answer is how many there were; ``number`` is the one of the whole schedule, also for a share of it. ``start`` must
-    not wait. It is called in order, never early; those that are overdue follow each other at once, with a ``sleep(0)`` now
-    and then so that what was started can run.
+    not wait. It is called in order, never early; those that are overdue follow each other at once, with a ``sleep(0)`` after
+    every ``burst`` of them so that what was started can run.
     """
     began = clock() if began is None else began
     count = overdue = 0
@@ -120,7 +121,7 @@ def dispatch(
         due = began + offset
         wait = due - clock()
         overdue = overdue + 1 if wait <= 0 else 0
-        if wait > 0 or overdue % BURST == 0:
+        if wait > 0 or overdue % burst == 0:
             sleep(max(0.0, wait))
             while clock() < due:  # a coarse sleep may end early
                 sleep(due - clock())

@@ -9,7 +9,7 @@ import time
 
 import gevent
 
-from .arrivals import dispatch
+from .arrivals import BURST, dispatch
 from .precise_sleep import PreciseSleeper
 from .recorder import Recorder
 from .window import GIVE_UP_SECONDS, Window
@@ -39,6 +39,8 @@ class GreenWindow(Window):
             clock=time.perf_counter,
             sleep=sleeper.sleep,
             start=self._start,
+            # What was started must be able to end before the places run out, or it would be dropped for our own haste.
+            burst=max(1, min(BURST, self._places // 4)),
             stopped=lambda: self._stopped,
         )
 
