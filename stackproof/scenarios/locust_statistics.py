@@ -82,7 +82,7 @@ class Fed:
         entry.num_reqs_per_sec[moment] = ended
         entry.num_fail_per_sec[moment] = failed
         entry.start_time = self._began
-        entry.last_request_timestamp = moment + 1.0
+        entry.last_request_timestamp = self._began + number + 1.0
         if fresh:
             entry.total_response_time = round(sum(ms * times for ms, times in fresh.items()))
             entry.min_response_time, entry.max_response_time = min(fresh), max(fresh)  # type: ignore[assignment]
