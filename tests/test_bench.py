@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from stackproof.scenarios.recorder import OUTCOMES
 from stackproof.scenarios.scenario import DECISION
 from stackproof.scenarios.session import GeneratorError, Session
 from stackproof.scenarios.work import StepFailedError, Work
+from stackproof.servers.ports import free_port
 from stackproof.verification.digests import suite_digest
 
 ROOT = Path(__file__).parent.parent
@@ -144,6 +146,24 @@ class TestWindows:
         assert window.locust["requests"] == recorder.answered + recorder.failed + sum(
             window.warmup[name] for name in ("ok", "late", "failed")
         )
+
+    def test_workers_of_other_machines_know_nothing_but_the_masters_address(self, tmp_path: Path) -> None:
+        """As on several machines: they are started by hand, with variables of their own."""
+        port = free_port()
+        command = [sys.executable, "-m", "stackproof", "worker", "--master", f"127.0.0.1:{port}"]
+        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+        with ExitStack() as stack:
+            workers = []
+            for _ in range(2):
+                process = stack.enter_context(subprocess.Popen(command, cwd=tmp_path, env=environ))
+                stack.callback(process.kill)
+                workers.append(process)
+            with Session(SETUP, {}, tmp_path, silent, workers=2, bind=("127.0.0.1", port)) as session:
+                session.connect()
+                window = session.offer(SHORT)
+            assert (window.workers, window.complete, window.recorder.offered) == (2, True, 100)
+            assert session.left_behind == ()
+            assert [process.wait(timeout=30) for process in workers] == [Exit.HOLDS, Exit.HOLDS]
 
     def test_a_worker_that_is_killed_is_missed_and_the_window_is_kept(self, tmp_path: Path) -> None:
         killed: list[int] = []
@@ -391,6 +411,7 @@ class TestCommand:
             (["--backend", "search=memory"], "uses no search"),
             (["--backend", "cache=memory", "--backend", "cache=local"], "more than once"),
             (["--find-max"], "find-max"),
+            (["--bind", "nowhere"], "--bind 'nowhere' must look like"),
         ],
     )
     def test_wrong_usage_is_one_sentence(
@@ -423,7 +444,7 @@ class TestCommand:
 
         monkeypatch.setattr(command, "NEEDED", {"no_such_package_here": "bench"})
         with pytest.raises(ConfigurationError, match=r"pip install 'stackproof\[bench\]'"):
-            command._require_packages()
+            command.require_packages()
 
 
 class TestPage:

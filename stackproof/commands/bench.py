@@ -13,7 +13,7 @@ from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
 from stackproof.targets import Target, find_stack, load_object, parse_target
 
-from .options import json_option, origin_option, out_option, write_result
+from .options import address, json_option, origin_option, out_option, write_result
 
 if TYPE_CHECKING:
     from stackproof.measurement.record import Measurement
@@ -57,6 +57,11 @@ NEEDED = {"locust": "bench", "hdrh": "bench", "jinja2": "report", "matplotlib": 
     show_default=True,
     help="Processes that share the load: Locust's own master and workers.",
 )
+@click.option(
+    "--bind",
+    metavar="HOST:PORT",
+    help="Wait there for --workers that `stackproof worker` starts on other machines, instead of starting them here.",
+)
 @origin_option
 @click.option("--slo", "promises", multiple=True, metavar="p99=20ms", help="A promise to judge. May be repeated.")
 @click.option("--seed", type=click.IntRange(0), help="Of decisions and arrivals.  [default: the scenario's own]")
@@ -73,6 +78,7 @@ def bench(
     arrivals: str,
     in_flight: int,
     workers: int,
+    bind: str | None,
     origin: str,
     promises: tuple[str, ...],
     seed: int | None,
@@ -84,7 +90,7 @@ def bench(
     Only backends whose core contract has passed in this build are measured; where no certificate says so, they are
     verified first.
     """
-    _require_packages()
+    require_packages()
     from rich.console import Console
 
     from stackproof.measurement.promises import Promise
@@ -110,7 +116,9 @@ def bench(
         in_flight=in_flight,
     )
     _check_load(order)
-    load = Load(stack, backends, scenario, order, repeat, workers, judged, origin)
+    load = Load(
+        stack, backends, scenario, order, repeat, workers, judged, origin, address("--bind", bind) if bind else None
+    )
     for target in targets:
         if target.entry is None:
             load_object(target.name, target.spec)  # now, so that a mistyped factory is told before servers start
@@ -131,7 +139,8 @@ def bench(
     return _exit_code(result)
 
 
-def _require_packages() -> None:
+def require_packages() -> None:
+    """A `ConfigurationError` with the line to type, where an extra is not installed."""
     missing = {extra for package, extra in NEEDED.items() if importlib.util.find_spec(package) is None}
     if missing:
         raise ConfigurationError(

@@ -45,6 +45,8 @@ class Load:
     workers: int
     promises: tuple[Promise, ...]
     origin: str
+    bind: tuple[str, int] | None = None
+    """Where workers of other machines are waited for."""
 
     def command(self) -> str:
         """What repeats this run."""
@@ -55,6 +57,7 @@ class Load:
         words += ["--scenario", self.scenario, "--rate", f"{order.rate:g}", "--duration", f"{order.seconds:g}"]
         words += ["--warmup", f"{order.warmup:g}", "--arrivals", order.arrivals, "--in-flight", str(order.in_flight)]
         words += ["--repeat", str(self.repeat), "--workers", str(self.workers)]
+        words += ["--bind", f"{self.bind[0]}:{self.bind[1]}"] if self.bind else []
         words += ["--origin", self.origin, "--seed", str(order.seed)]
         for promise in self.promises:
             words += ["--slo", promise.text]
@@ -74,8 +77,12 @@ def offer(
     variables = {name: value for server in servers for name, value in server.variables().items()}
     backends = {target.concern: target.spec for target in targets}
     setup = Setup(load.scenario, backends, new_namespace(), load.order.seed)
+    if load.bind:
+        host, port = load.bind
+        wanted = "a worker" if load.workers == 1 else f"{load.workers} workers"
+        console.print(f"Waiting for {wanted}; type there: stackproof worker --master {host}:{port}", markup=False)
     with LoadView(console, load.repeat) as view:
-        session = Session(setup, variables, directory, view, workers=load.workers)
+        session = Session(setup, variables, directory, view, workers=load.workers, bind=load.bind)
         try:
             with session:
                 null, offered = windows(session.connect, session.offer, load)

@@ -56,6 +56,14 @@ json_option = click.option(
 concern_option = click.option("--concern", type=click.Choice(CONCERNS), help="Only this concern.")
 
 
+def address(option: str, text: str) -> tuple[str, int]:
+    """Host and port of ``HOST:PORT``; a `ConfigurationError` that names the option for anything else."""
+    host, colon, port = text.rpartition(":")
+    if not (colon and host and port.isdecimal() and 0 < int(port) < 65_536):
+        raise ConfigurationError(f"{option} {text!r} must look like 10.0.0.5:5557")
+    return host.strip("[]"), int(port)
+
+
 NO_TERMINAL = 400
 """Columns of what is no terminal: a file or a log has no width, and nothing is to be cut or broken for it."""
 

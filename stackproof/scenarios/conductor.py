@@ -14,6 +14,7 @@ from typing import Any
 import gevent
 
 from .histogram import Histogram
+from .orders import Setup
 from .recorder import OUTCOMES
 
 LEAD_SECONDS = 0.3
@@ -24,7 +25,8 @@ POLL_SECONDS = 0.25
 class Conductor:
     """One session, as seen from the process that the command talks to."""
 
-    def __init__(self, runner: Any, answers: int, expected: int) -> None:
+    def __init__(self, runner: Any, setup: Setup, answers: int, expected: int) -> None:
+        self._setup = setup.to_data()
         self._runner = runner
         self._answers = answers
         self._expected = expected
@@ -47,7 +49,7 @@ class Conductor:
         self._waiting[message["id"]] = {}
         begin = time.time() + (LEAD_SECONDS if len(workers) > 1 else 0.0)
         for number, client in enumerate(workers):
-            part = {**message, "worker": number, "workers": len(workers), "begin": begin}
+            part = {**message, "worker": number, "workers": len(workers), "begin": begin, "setup": self._setup}
             self._runner.send_message("order", part, client)
         gevent.spawn(self._answer, message["id"], workers)
 

@@ -18,12 +18,11 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from stackproof.scenarios.conductor import Conductor
 from stackproof.scenarios.lifeline import Lifeline
-from stackproof.scenarios.locust_statistics import Statistics
 from stackproof.scenarios.orders import ANSWERS_VARIABLE, SETUP_VARIABLE, Setup
 from stackproof.scenarios.performer import Performer
 
-LIFELINE = Lifeline()
-SETUP = Setup.from_data(json.loads(os.environ[SETUP_VARIABLE]))
+# A worker on another machine was started by somebody there, and lives as long as Locust's master wants it.
+LIFELINE = Lifeline() if SETUP_VARIABLE in os.environ else None
 
 
 class Offering(User):
@@ -41,7 +40,7 @@ def _perform(environment: Any) -> Performer:
     def send(kind: str, content: Mapping[str, Any]) -> None:
         runner.send_message(kind, dict(content))
 
-    performer = Performer(SETUP, send, Statistics(environment, "operation", SETUP.scenario))
+    performer = Performer(send, environment)
     runner.register_message("order", lambda msg, **_others: performer.take(msg.data))
     return performer
 
@@ -50,12 +49,14 @@ def _conduct(environment: Any) -> None:
     """Pass orders on from this process."""
     runner = environment.runner
     expected = environment.parsed_options.expect_workers if isinstance(runner, MasterRunner) else 1
-    conductor = Conductor(runner, int(os.environ[ANSWERS_VARIABLE]), expected)
+    setup = Setup.from_data(json.loads(os.environ[SETUP_VARIABLE]))
+    conductor = Conductor(runner, setup, int(os.environ[ANSWERS_VARIABLE]), expected)
     runner.register_message("answer", lambda msg, **_others: conductor.take_answer(msg.node_id, msg.data))
     runner.register_message("progress", lambda msg, **_others: conductor.take_progress(msg.data))
 
     def begin(**_others: Any) -> None:
         conductor.ready()
+        assert LIFELINE is not None
         LIFELINE.listen(conductor.order)
 
     events.spawning_complete.add_listener(begin)  # type: ignore[no-untyped-call]

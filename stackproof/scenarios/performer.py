@@ -1,6 +1,7 @@
 """Carries out orders in one load-generating process: connects, offers windows, removes what was stored.
 
-Knows Locust only as a place to send answers to (``send``) and as statistics that show the same figures (``Statistics``).
+Knows Locust only as a place to send answers to (``send``) and as statistics that show the same figures. What the session is
+about comes with each order: a worker on another machine knows nothing else.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from typing import Any
 
 import gevent
 
+import stackproof
 from stackproof.adapters.settings import Settings
 
 from .green import GreenWindow
 from .locust_statistics import Fed, Statistics
 from .orders import NULL, STUB, Order, Setup
-from .scenario import find_scenario
+from .scenario import Scenario, find_scenario
 from .stub_work import StubWork
 from .watchdog import HubWatchdog
 from .window import Acts, Nothing, Window
@@ -38,11 +40,9 @@ Send = Callable[[str, Mapping[str, Any]], None]
 class Performer:
     """One worker (or the only process) of a session."""
 
-    def __init__(self, setup: Setup, send: Send, statistics: Statistics) -> None:
-        self._setup = setup
+    def __init__(self, send: Send, environment: Any) -> None:
         self._send = send
-        self._statistics = statistics
-        self._scenario = replace(find_scenario(setup.scenario), seed=setup.seed)
+        self._environment = environment
         self._work: Work | None = None
         self._stub: StubWork | None = None
         self._window: Window | None = None
@@ -60,6 +60,7 @@ class Performer:
 
     def _carry_out(self, order: Mapping[str, Any]) -> None:
         self._worker = order["worker"]
+        self._setup = Setup.from_data(order["setup"])
         actions = {"connect": self._connect, "window": self._offer, "finish": self._finish}
         try:
             answer = actions[order["do"]](order)
@@ -71,13 +72,14 @@ class Performer:
     def _connect(self, _order: Mapping[str, Any]) -> dict[str, Any]:
         """Make the adapters and do one operation, which connects and creates the tables."""
         setup = self._setup
+        told = {"trouble": "", "version": stackproof.__version__}
         try:
             self._work = Work(self._scenario, setup.backends, Settings.from_environment(), setup.namespace)
             self._work.decide(self._work.item(PRIMING + self._worker), lambda *_: None)
         except Exception as error:  # noqa: BLE001 - a third party's factory may raise anything; the command reports it
             cause = error.__cause__ if isinstance(error, StepFailedError) and error.__cause__ else error
-            return {"trouble": f"{error}: {cause}" if cause is not error else f"{type(error).__name__}: {error}"}
-        return {"trouble": ""}
+            told["trouble"] = f"{error}: {cause}" if cause is not error else f"{type(error).__name__}: {error}"
+        return told
 
     def _offer(self, message: Mapping[str, Any]) -> dict[str, Any]:
         order = Order.from_data(message["order"])
@@ -117,12 +119,17 @@ class Performer:
             "trouble": "",
         }
 
+    @property
+    def _scenario(self) -> Scenario:
+        return replace(find_scenario(self._setup.scenario), seed=self._setup.seed)
+
     def _fed(self, window: Window, begin: float) -> list[Fed]:
         """What shows the window's figures in Locust's own statistics; the null step is no request."""
         if window.order.target == NULL:
             return []
+        statistics = Statistics(self._environment, "operation", self._setup.scenario)
         measured = begin + window.order.warmup
-        return [self._statistics.follow(part, measured) for part in (window.warm, window.measured)]
+        return [statistics.follow(part, measured) for part in (window.warm, window.measured)]
 
     def _acts(self, order: Order) -> Acts:
         if order.target == NULL:

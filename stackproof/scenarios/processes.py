@@ -12,23 +12,43 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-from stackproof.servers.ports import free_port
+from stackproof.servers.ports import LOOPBACK, free_port
 
 from .orders import ANSWERS_VARIABLE, SETUP_VARIABLE, Setup
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
+JOIN_SECONDS = 300.0
+"""How long workers of other machines are waited for."""
 STOP_SECONDS = 10.0
 """How long a process may take to end when it is asked to."""
+
+
+def locust_command() -> list[str]:
+    """Locust with our locustfile."""
+    return [sys.executable, "-m", "locust", "--locustfile", str(LOCUSTFILE), "--loglevel", "WARNING"]
+
+
+def worker_options(host: str, port: int) -> list[str]:
+    """What makes a process of Locust a worker of this master."""
+    return ["--worker", "--master-host", host, "--master-port", str(port)]
 
 
 class Processes:
     """Started together, ended together. Orders go to the first one, and answers come from it."""
 
-    def __init__(self, setup: Setup, variables: Mapping[str, str], directory: Path, workers: int) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        variables: Mapping[str, str],
+        directory: Path,
+        workers: int,
+        bind: tuple[str, int] | None = None,
+    ) -> None:
         self._setup = setup
         self._variables = variables
         self._directory = directory
         self._workers = workers
+        self._bind = bind
         self._started: list[subprocess.Popen[bytes]] = []
         self._logs: list[Path] = []
         self.answers = -1
@@ -42,27 +62,31 @@ class Processes:
     def start(self) -> None:
         self.answers, writing = os.pipe()
         try:
-            if self._workers == 1:
+            if self._bind is not None:
+                self._start_master(*self._bind, writing)
+            elif self._workers == 1:
                 self._start("generator", ["--users", "1"], writing)
-                return
-            port = str(free_port())
-            whole = str(self._workers)
-            bind = ["--master-bind-host", "127.0.0.1", "--master-bind-port", port]
-            expect = ["--expect-workers", whole, "--expect-workers-max-wait", "50"]
-            self._start("master", ["--master", *bind, *expect, "--users", whole], writing)
-            for number in range(self._workers):
-                join = ["--worker", "--master-host", "127.0.0.1", "--master-port", port]
-                self._start(f"worker-{number}", join, None)
+            else:
+                port = free_port()
+                self._start_master(LOOPBACK, port, writing)
+                for number in range(self._workers):
+                    self._start(f"worker-{number}", worker_options(LOOPBACK, port), None)
         except BaseException:
             self.end()
             raise
         finally:
             os.close(writing)
 
+    def _start_master(self, host: str, port: int, answers: int) -> None:
+        whole, patience = str(self._workers), str(round(JOIN_SECONDS))
+        bind = ["--master-bind-host", host, "--master-bind-port", str(port)]
+        expect = ["--expect-workers", whole, "--expect-workers-max-wait", patience]
+        self._start("master", ["--master", *bind, *expect, "--users", whole], answers)
+
     def _start(self, name: str, options: list[str], answers: int | None) -> None:
         log = self._directory / f"{name}.log"
         self._logs.append(log)
-        command = [sys.executable, "-m", "locust", "--locustfile", str(LOCUSTFILE), "--loglevel", "WARNING", *options]
+        command = [*locust_command(), *options]
         if "--worker" not in options:
             command += ["--headless", "--spawn-rate", "100", "--only-summary"]
         with log.open("wb") as errors:

@@ -12,11 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import stackproof
 from stackproof.interfaces import StackproofError
 
 from .arrivals import schedule_of
 from .orders import CLOSED, Offered, Order, Setup, merged
-from .processes import Processes
+from .processes import JOIN_SECONDS, Processes
 
 START_SECONDS = 60.0
 """How long starting, connecting, or removing what was stored may take."""
@@ -35,15 +36,26 @@ class Session:
 
     A context manager: at its end what the session stored is removed (``left_behind`` says what was not) and no process is
     left. Ctrl-C during a window cuts it short; what was recorded is returned, as interrupted.
+
+    With ``bind`` (address and port) the workers are not started here: Locust's master waits there for those that
+    `stackproof worker` starts on other machines.
     """
 
     def __init__(
-        self, setup: Setup, variables: Mapping[str, str], directory: Path, observer: Observer, *, workers: int = 1
+        self,
+        setup: Setup,
+        variables: Mapping[str, str],
+        directory: Path,
+        observer: Observer,
+        *,
+        workers: int = 1,
+        bind: tuple[str, int] | None = None,
     ) -> None:
         self._setup = setup
         self._observer = observer
         self._workers = workers
-        self._processes = Processes(setup, variables, directory, workers)
+        self._bind = bind
+        self._processes = Processes(setup, variables, directory, workers, bind)
         self._number = 0
         self._ids = 0
         self._pending = b""
@@ -53,7 +65,7 @@ class Session:
     def __enter__(self) -> Self:
         self._processes.start()
         try:
-            self._receive(lambda message: "ready" in message, START_SECONDS)
+            self._receive(lambda message: "ready" in message, START_SECONDS + (JOIN_SECONDS if self._bind else 0.0))
         except BaseException:
             self._processes.end()
             raise
@@ -74,6 +86,9 @@ class Session:
         answer = self._ask({"do": "connect"}, START_SECONDS)
         if trouble := self._trouble(answer):
             raise GeneratorError(f"the load cannot be offered: {trouble}")
+        versions = {part["version"] for part in answer["answers"]}
+        if versions != {stackproof.__version__}:
+            raise GeneratorError(f"workers run stackproof {', '.join(sorted(versions))}, not {stackproof.__version__}")
 
     def offer(self, order: Order) -> Offered:
         """Offer one window. Where Ctrl-C cuts it short, what there is of it."""

@@ -1,0 +1,42 @@
+"""`stackproof worker`: offer a share of the load that `stackproof bench --bind` directs from another machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import click
+
+from stackproof.exits import Exit
+from stackproof.interfaces import ConfigurationError
+
+from .options import address
+
+
+@click.command()
+@click.option("--master", required=True, metavar="HOST:PORT", help="Where `stackproof bench --bind` waits.")
+def worker(master: str) -> int:
+    """Offer a share of the load that another machine directs.
+
+    Started before or after `stackproof bench --workers N --bind HOST:PORT`; it ends when that does. The backends are reached
+    by this machine's own environment variables. Locust's messages are neither encrypted nor authenticated: keep them in a
+    network of your own.
+    """
+    from .bench import require_packages
+
+    require_packages()
+    from stackproof.scenarios.orders import SETUP_VARIABLE
+    from stackproof.scenarios.processes import locust_command, worker_options
+
+    host, port = address("--master", master)
+    if SETUP_VARIABLE in os.environ:
+        raise ConfigurationError(f"{SETUP_VARIABLE} belongs to a process that `stackproof bench` has started; unset it")
+    command = [*locust_command(), *worker_options(host, port)]
+    environ = {**os.environ, "LOG_STREAM": "stdout", "LOG_LEVEL": "INFO"}
+    with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) as process:  # noqa: S603 - our own interpreter
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            process.terminate()
+            raise
+    return Exit.HOLDS if code == 0 else Exit.ENVIRONMENT
