@@ -10,9 +10,9 @@ from stackproof.contracts import contract_for
 from stackproof.contracts.clauses import planned_clauses
 from stackproof.contracts.stream import PlannedClause
 from stackproof.contracts.verdicts import ClauseResult, Verdict
-from stackproof.measurement.judgement import measurement_of, scenario_facts
+from stackproof.measurement.judgement import calibration_of, measurement_of, scenario_facts, window_of
 from stackproof.measurement.promises import Promise
-from stackproof.measurement.record import Facts, Measurement
+from stackproof.measurement.record import MEASURED, Facts, Measurement
 from stackproof.scenarios.orders import NULL, Gap, Offered, Order
 from stackproof.scenarios.recorder import Recorder
 from stackproof.scenarios.scenario import DECISION
@@ -101,8 +101,9 @@ def judged(
     """A measurement of one window."""
     order = replace(ORDER, target=NULL, seconds=2.0, warmup=0.0)
     check = offered(null or recorded(200), order=order, elapsed=2.0, cpu_seconds=0.1)
-    window = offered(recorder, **changes)
-    return measurement_of(DECISION, check, [window], FACTS, [Promise.parse(promise)], left_behind=left_behind)
+    calibration = calibration_of(check)
+    window = window_of(MEASURED, offered(recorder, **changes), calibration)
+    return measurement_of(DECISION, calibration, [window], FACTS, [Promise.parse(promise)], left_behind=left_behind)
 
 
 TARGETS = [parse_target(f"{concern}={spec}") for concern, spec in MEMORY.items()]

@@ -381,12 +381,12 @@ class TestCommand:
         assert sorted(path.name for path in (proven / "run").iterdir()) == ["measurement.html", "run.json", "run.lock"]
 
     def test_interrupted_it_keeps_what_was_done_and_says_that_it_is_partial(self, proven: Path) -> None:
-        process = self.start(proven, "--rate", "50", "--duration", "60", "--warmup", "0", "--out", "run")
+        options = ["--rate", "50", "--duration", "1", "--repeat", "60", "--warmup", "0"]
+        process = self.start(proven, *options, "--out", "run")
+        log = proven / "run/windows.jsonl"
         try:
-            assert wait_for(lambda: bool(generators_of(process.pid)), within=30.0)
+            assert wait_for(lambda: log.is_file() and log.read_bytes().count(b"\n") >= 2, within=60.0)
             generator = generators_of(process.pid)[0]
-            # Past the self-check of two seconds, some decisions are done.
-            assert wait_for(lambda: time.time() - generator.create_time() > 5.0, within=30.0)
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=30)
         finally:
@@ -399,6 +399,38 @@ class TestCommand:
         assert data["counts"]["offered"] == sum(data["counts"][end] for end in OUTCOMES)
         assert data["removed"]
         assert not generator.is_running()
+
+    def test_killed_between_windows_it_goes_on_where_it_was(self, proven: Path) -> None:
+        options = ["--rate", "50", "--duration", "1.5", "--warmup", "0", "--repeat", "3"]
+        process = self.start(proven, *options, "--out", "run")
+        log = proven / "run/windows.jsonl"
+        try:
+            assert wait_for(lambda: log.is_file() and log.read_bytes().count(b"\n") >= 2, within=60.0)
+        finally:
+            process.kill()
+            process.communicate(timeout=30)
+        with log.open("a", encoding="utf-8") as file:
+            file.write('{"role": "meas')  # torn
+        first = log.read_text(encoding="utf-8").splitlines()[1]
+        process = self.start(proven, *options, "--resume", "run")
+        _, err = process.communicate(timeout=90)
+        assert process.returncode in (Exit.HOLDS, Exit.INCONCLUSIVE), err
+        data = json.loads((proven / "run/run.json").read_text(encoding="utf-8"))
+        jsonschema.validate(data, SCHEMA)
+        assert data["complete"]
+        assert [window["counts"]["offered"] for window in data["windows"]] == [75, 75, 75]
+        assert data["counts"]["offered"] == 225
+        assert data["windows"][0]["histograms"] == json.loads(first)["histograms"], "measured once"
+        assert len({window["order"]["seed"] for window in data["windows"]}) == 3
+        assert not log.exists()
+
+    def test_a_run_is_not_gone_on_with_by_another_one(self, proven: Path) -> None:
+        process = self.start(proven, "--rate", "50", "--duration", "1", "--warmup", "0", "--out", "run")
+        process.communicate(timeout=60)
+        process = self.start(proven, "--resume", "run")
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == Exit.USAGE
+        assert "to go on from" in err
 
     @pytest.mark.parametrize(
         ("options", "words"),

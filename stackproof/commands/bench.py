@@ -66,6 +66,7 @@ NEEDED = {"locust": "bench", "hdrh": "bench", "jinja2": "report", "matplotlib": 
 @click.option("--slo", "promises", multiple=True, metavar="p99=20ms", help="A promise to judge. May be repeated.")
 @click.option("--seed", type=click.IntRange(0), help="Of decisions and arrivals.  [default: the scenario's own]")
 @out_option
+@click.option("--resume", metavar="RUN", help="Go on with a run that was cut short; the other options as they were.")
 @json_option
 def bench(
     stack: str,
@@ -83,6 +84,7 @@ def bench(
     promises: tuple[str, ...],
     seed: int | None,
     out: Path | None,
+    resume: str | None,
     json_file: str | None,
 ) -> int:
     """Measure a stack under load: operations arrive at a fixed rate, whether or not it keeps up.
@@ -95,12 +97,13 @@ def bench(
 
     from stackproof.measurement.promises import Promise
     from stackproof.measurement.record import to_json
+    from stackproof.measurement.window_log import WINDOWS
     from stackproof.reports.measurement import render
     from stackproof.reports.measurement_terminal import print_measurement
     from stackproof.scenarios.orders import Order
     from stackproof.scenarios.scenario import find_scenario
     from stackproof.verification.provision import provided_servers
-    from stackproof.verification.runs import RUNS, keep, new_run_id, open_run
+    from stackproof.verification.runs import RUNS, keep, new_run_id, open_run, reopen_run
 
     from .bench_gate import Refusal, ensure_proven
     from .bench_load import Load, offer
@@ -129,10 +132,12 @@ def bench(
             _say_refused(proofs.reasons, console)
             return proofs.code
         run_id = new_run_id()
-        directory = open_run(out, run_id)
-        result = offer(load, targets, proofs, servers, run_id, directory, console)
+        directory = reopen_run(resume, kept=WINDOWS) if resume else open_run(out, run_id)
+        result = offer(load, targets, proofs, servers, directory.name if resume else run_id, directory, console)
     keep(directory / "run.json", to_json(result))
     keep(directory / "measurement.html", render(result))
+    if result.complete:
+        (directory / WINDOWS).unlink(missing_ok=True)  # everything of it is in the record now
     if json_file is not None:
         write_result(json_file, to_json(result))
     print_measurement(result, console, directory)

@@ -8,14 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 import stackproof
 from stackproof.adapters.settings import Settings
-from stackproof.measurement.judgement import measurement_of, scenario_facts
+from stackproof.measurement.judgement import calibration_of, measurement_of, scenario_facts, window_of
 from stackproof.measurement.promises import Promise
-from stackproof.measurement.record import BackendRecord, Facts, Measurement
+from stackproof.measurement.record import MEASURED, BackendRecord, Facts, Measurement, WindowRecord
+from stackproof.measurement.window_log import WindowLog
 from stackproof.reports.measurement_terminal import LoadView
 from stackproof.scenarios.orders import CLOSED, NULL, Offered, Order, Setup
 from stackproof.scenarios.scenario import find_scenario
@@ -47,6 +49,20 @@ class Load:
     origin: str
     bind: tuple[str, int] | None = None
     """Where workers of other machines are waited for."""
+
+    def identity(self) -> dict[str, Any]:
+        """What must be the same for windows of an earlier part to belong to this run."""
+        order = {name: value for name, value in self.order.to_data().items() if name != "number"}
+        return {
+            "stack": self.stack,
+            "backends": list(self.backends),
+            "scenario": self.scenario,
+            "origin": self.origin,
+        } | {
+            "order": order,
+            "workers": self.workers,
+            "build": suite_digest(),
+        }
 
     def command(self) -> str:
         """What repeats this run."""
@@ -81,37 +97,65 @@ def offer(
         host, port = load.bind
         wanted = "a worker" if load.workers == 1 else f"{load.workers} workers"
         console.print(f"Waiting for {wanted}; type there: stackproof worker --master {host}:{port}", markup=False)
-    with LoadView(console, load.repeat) as view:
+    log = WindowLog(directory, load.identity())
+    kept = log.begin()
+    with LoadView(console, load.repeat - len(kept)) as view:
         session = Session(setup, variables, directory, view, workers=load.workers, bind=load.bind)
         try:
             with session:
-                null, offered = windows(session.connect, session.offer, load)
+                done = windows(session.connect, session.offer, log.keep, load, len(kept))
         except BaseException:
             drop_namespace(backends, Settings({**os.environ, **variables}), setup.namespace)
             raise
     left = session.left_behind
     if left:
         left = tuple(drop_namespace(backends, Settings({**os.environ, **variables}), setup.namespace))
-    facts = _facts(load, targets, proofs, servers, run_id)
     return measurement_of(
-        find_scenario(load.scenario), null, offered, facts, load.promises, left_behind=left, planned=load.repeat
+        find_scenario(load.scenario),
+        done.calibration,
+        [*kept, *done.windows],
+        _facts(load, targets, proofs, servers, run_id),
+        load.promises,
+        interrupted=done.interrupted,
+        left_behind=left,
+        planned=load.repeat,
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was offered in this session."""
+
+    calibration: Mapping[str, Any]
+    windows: tuple[WindowRecord, ...]
+    interrupted: bool
+
+
 def windows(
-    connect: Callable[[], None], offer: Callable[[Order], Offered], load: Load
-) -> tuple[Offered, list[Offered]]:
-    """The null step, then each measured window; an interruption ends the list. `KeyboardInterrupt` if nothing was measured."""
+    connect: Callable[[], None],
+    offer: Callable[[Order], Offered],
+    keep: Callable[[WindowRecord], None],
+    load: Load,
+    before: int = 0,
+) -> Done:
+    """The null step, then each measured window beyond those from before; an interruption ends it.
+
+    `KeyboardInterrupt` if nothing was measured at all.
+    """
     null = offer(null_order(load.order))
     if null.interrupted:
         raise KeyboardInterrupt
+    calibration = calibration_of(null)
     connect()
-    done: list[Offered] = []
-    for _ in range(load.repeat):
-        done.append(offer(load.order))
-        if done[-1].interrupted:
-            break
-    return null, done
+    done: list[WindowRecord] = []
+    for number in range(before, load.repeat):
+        # Fresh windows: none repeats the keys or the arrivals of another one.
+        offered = offer(replace(load.order, seed=load.order.seed + number))
+        done.append(window_of(MEASURED, offered, calibration))
+        if offered.interrupted or not offered.complete:
+            return Done(calibration, tuple(done), offered.interrupted)
+        keep(done[-1])
+    return Done(calibration, tuple(done), interrupted=False)
 
 
 def null_order(order: Order) -> Order:

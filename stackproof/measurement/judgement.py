@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from stackproof.scenarios.histogram import Histogram
 from stackproof.scenarios.orders import Checked, Offered
 from stackproof.scenarios.recorder import Recorder
 from stackproof.scenarios.scenario import Scenario
@@ -29,39 +31,33 @@ UNFINISHED_PREFIX = "unfinished"
 
 def measurement_of(
     scenario: Scenario,
-    null: Offered,
-    offered: Sequence[Offered],
+    calibration: Mapping[str, Any],
+    windows: Sequence[WindowRecord],
     facts: Facts,
     promises: Sequence[Promise],
     *,
+    interrupted: bool = False,
     left_behind: Sequence[str] = (),
-    others: Sequence[WindowRecord] = (),
     planned: int = 1,
 ) -> Measurement:
-    """Judge the windows of a run: the null step's, and the measured ones, of which ``planned`` were wanted.
-
-    ``others`` are windows that were judged already and belong into the record, such as those of a search.
-    """
-    calibration = calibration_of(null)
-    windows = [window_of(MEASURED, one, calibration) for one in offered]
-    recorder, checks = Recorder(), Checked()
-    for one in offered:
-        recorder.merge(one.recorder)
-        checks.add(one.checks)
-    limiter, reason = _worst(windows)
-    complete = len(windows) == planned and all(window.complete for window in windows)
-    elapsed = sum(one.elapsed for one in offered)
+    """Put the windows of a run together: its figures are those of the measured ones, of which ``planned`` were wanted."""
+    measured = [window for window in windows if window.role == MEASURED]
+    recorder, checks = merged(measured), Checked()
+    for window in measured:
+        checks.add(window.checks)
+    limiter, reason = _worst(measured)
+    elapsed = sum(window.elapsed for window in measured)
     return Measurement(
         **{name: getattr(facts, name) for name in Facts.__dataclass_fields__},
-        interrupted=any(one.interrupted for one in offered) or null.interrupted,
-        complete=complete,
-        invalid=tuple(dict.fromkeys(sentence for window in windows for sentence in window.invalid)),
+        interrupted=interrupted,
+        complete=len(measured) == planned and all(window.complete for window in measured),
+        invalid=tuple(dict.fromkeys(sentence for window in measured for sentence in window.invalid)),
         warnings=tuple(_warnings(recorder, limiter, reason, left_behind)),
         limiter=limiter,
         limiter_reason=reason,
         counts=_counts(recorder),
         errors=dict(recorder.errors),
-        rates=_rates(recorder, elapsed, sum(min(one.elapsed, one.order.seconds) for one in offered)),
+        rates=_rates(recorder, elapsed, sum(min(one.elapsed, one.order["seconds"]) for one in measured)),
         latency=_latency(recorder),
         steps=tuple(
             StepFigures(step.name, step.concern, step.times, figures_of(recorder.steps[step.name]))
@@ -69,20 +65,40 @@ def measurement_of(
             if step.name in recorder.steps
         ),
         client=_client(
-            recorder, sum(one.cpu_seconds for one in offered), elapsed, max((o.busiest for o in offered), default=0.0)
+            recorder,
+            sum(window.client["cpu_seconds"] for window in measured),
+            elapsed,
+            max((window.client["busiest"] for window in measured), default=0.0),
         ),
         checks=checks.data,
-        locust={name: sum(one.locust[name] for one in offered) for name in ("requests", "failures")},
+        locust={name: sum(window.locust[name] for window in measured) for name in ("requests", "failures")},
         slo=tuple(judged(promise, recorder) for promise in promises),
         curve={
             name: [(percentile, milliseconds(seconds)) for percentile, seconds in histogram.curve()]
             for name, histogram in (("intended", recorder.intended), ("real", recorder.real))
         },
         calibration=calibration,
-        windows=(*others, *windows),
+        windows=tuple(windows),
         removed=not left_behind,
         left_behind=tuple(left_behind),
     )
+
+
+def merged(windows: Sequence[WindowRecord]) -> Recorder:
+    """Everything that these windows recorded, but for their seconds: histograms are added, percentiles are never averaged."""
+    whole = Recorder()
+    for window in windows:
+        part = Recorder(
+            intended=Histogram.decoded(window.histograms["intended"]),
+            real=Histogram.decoded(window.histograms["real"]),
+            lag=Histogram.decoded(window.histograms["lag"]),
+            steps={name: Histogram.decoded(text) for name, text in window.histograms["steps"].items()},
+            errors=Counter(window.errors),
+        )
+        for name, number in window.counts.items():
+            setattr(part, name, number)
+        whole.merge(part)
+    return whole
 
 
 def window_of(role: str, offered: Offered, calibration: Mapping[str, Any] | None = None) -> WindowRecord:

@@ -190,11 +190,12 @@ def from_json(text: str) -> Measurement:
     data["calibration"] |= {name: Figures(**data["calibration"][name]) for name in ("latency", "lag")}
     data["slo"] = tuple(PromiseResult(**row) for row in data["slo"])
     data["curve"] = {name: [(p, ms) for p, ms in points] for name, points in data["curve"].items()}
-    data["windows"] = tuple(_window(row) for row in data["windows"])
+    data["windows"] = tuple(window_from(row) for row in data["windows"])
     return Measurement(**data)
 
 
-def _window(data: dict[str, Any]) -> WindowRecord:
+def window_from(data: dict[str, Any]) -> WindowRecord:
+    """The window whose fields, as JSON holds them, these are."""
     for name in ("invalid", "gaps", "series"):
         data[name] = tuple(data[name])
     return WindowRecord(**{**data, "latency": _latency(data["latency"])})

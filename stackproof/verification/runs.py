@@ -47,6 +47,14 @@ def open_run(out: Path | None, run_id: str) -> Path:
     return path
 
 
+def reopen_run(run: str, *, kept: str) -> Path:
+    """The directory of a run that was cut short, to go on with it: ``kept`` is the file that it goes on from."""
+    path = find_run(run)
+    if not (path / kept).exists():
+        raise ConfigurationError(f"{path} holds no {kept} to go on from: it is complete, or of another kind")
+    return path
+
+
 def keep(path: Path, text: str) -> None:
     """Write a file whole or not at all; `StorageError` where the disk is full or read-only.
 
