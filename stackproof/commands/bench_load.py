@@ -13,13 +13,14 @@ from rich.console import Console
 
 import stackproof
 from stackproof.adapters.settings import Settings
-from stackproof.measurement.judgement import measurement_of, scenario_facts
+from stackproof.measurement.judgement import measurement_of
 from stackproof.measurement.promises import Promise
 from stackproof.measurement.record import BackendRecord, Facts, Measurement
 from stackproof.reports.measurement_terminal import LoadView
+from stackproof.scenarios.catalogue import find_scenario
 from stackproof.scenarios.orders import CLOSED, NULL, Offered, Order, Setup
-from stackproof.scenarios.scenario import find_scenario
 from stackproof.scenarios.session import Session, new_namespace
+from stackproof.scenarios.steps.base import Value
 from stackproof.scenarios.work import drop_namespace
 from stackproof.servers import Server
 from stackproof.targets import Target
@@ -40,6 +41,8 @@ class Load:
     stack: str
     backends: tuple[str, ...]
     scenario: str
+    settings: Mapping[str, Value]
+    """Of the scenario, as typed."""
     order: Order
     repeat: int
     workers: int
@@ -52,7 +55,10 @@ class Load:
         words = ["stackproof", "bench", "--stack", self.stack]
         for backend in self.backends:
             words += ["--backend", backend]
-        words += ["--scenario", self.scenario, "--rate", f"{order.rate:g}", "--duration", f"{order.seconds:g}"]
+        words += ["--scenario", self.scenario]
+        for name, value in self.settings.items():
+            words += ["--set", f"{name}={value}"]
+        words += ["--rate", f"{order.rate:.12g}", "--duration", f"{order.seconds:g}"]
         words += ["--warmup", f"{order.warmup:g}", "--arrivals", order.arrivals, "--in-flight", str(order.in_flight)]
         words += ["--repeat", str(self.repeat), "--workers", str(self.workers)]
         words += ["--origin", self.origin, "--seed", str(order.seed)]
@@ -73,7 +79,7 @@ def offer(
     """Offer the load; afterwards nothing of the run is left on the servers."""
     variables = {name: value for server in servers for name, value in server.variables().items()}
     backends = {target.concern: target.spec for target in targets}
-    setup = Setup(load.scenario, backends, new_namespace(), load.order.seed)
+    setup = Setup(load.scenario, backends, new_namespace(), load.order.seed, settings=load.settings)
     with LoadView(console, load.repeat) as view:
         session = Session(setup, variables, directory, view, workers=load.workers)
         try:
@@ -87,7 +93,13 @@ def offer(
         left = tuple(drop_namespace(backends, Settings({**os.environ, **variables}), setup.namespace))
     facts = _facts(load, targets, proofs, servers, run_id)
     return measurement_of(
-        find_scenario(load.scenario), null, offered, facts, load.promises, left_behind=left, planned=load.repeat
+        find_scenario(load.scenario, load.settings),
+        null,
+        offered,
+        facts,
+        load.promises,
+        left_behind=left,
+        planned=load.repeat,
     )
 
 
@@ -123,7 +135,7 @@ def _facts(
         command=load.command(),
         stack=load.stack,
         origin=load.origin,
-        scenario=scenario_facts(find_scenario(load.scenario)),
+        scenario=find_scenario(load.scenario, load.settings).describe(),
         load={
             "rate": None if order.arrivals == CLOSED else order.rate,
             "arrivals": order.arrivals,
