@@ -176,14 +176,29 @@ class OpenSearchClient:
             again = True
             return once()
 
+        began = time.monotonic()
+        try:
+            return attempt(), again
+        except OpenSearchException as error:
+            if not _is_for_now(error, effect):
+                raise
+            refused = [error]
+
+        def refused_or_again() -> T:
+            """The attempt that was made counts as the first."""
+            if refused:
+                raise refused.pop()
+            return attempt()
+
+        # Made only here: to make it costs as much as the checks of a whole search.
         retrying = Retrying(
             retry=retry_if_exception(lambda error: _is_for_now(error, effect)),
             wait=_WAIT,
-            stop=stop_after_delay(self.operation_timeout),
+            stop=stop_after_delay(max(0.0, self.operation_timeout - (time.monotonic() - began))),
             reraise=True,
             before_sleep=self._stop_where_closed,
         )
-        return retrying(attempt), again
+        return retrying(refused_or_again), again
 
     def _stop_where_closed(self, _: RetryCallState) -> None:
         self.check_open()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Self
 
-from stackproof.adapters.postgres_pool import Connection, PostgresPool
+from stackproof.adapters.postgres_pool import PostgresPool
 from stackproof.adapters.postgres_schema import Migration
 from stackproof.adapters.postgres_tls import VERIFIED, PostgresTls, postgres_options
 from stackproof.adapters.settings import Settings
@@ -69,17 +70,17 @@ _INDEX = """
     FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[]) AS new (tenant, id, kind, title, words)
     ON CONFLICT (tenant, id)
     DO UPDATE SET kind = excluded.kind, title = excluded.title, words = excluded.words
-"""
+""".encode()
 
 _SEARCH = """
-    SELECT id, kind, title, ts_rank(words, %(words)s::tsquery) AS score
+    SELECT id, kind, title, ts_rank(words, %s::tsquery) AS score
     FROM documents
-    WHERE ARRAY[tenant] @> ARRAY[%(tenant)s::text] AND words @@ %(words)s::tsquery{more}
+    WHERE ARRAY[tenant] @> ARRAY[%s::text] AND words @@ %s::tsquery{more}
     ORDER BY score DESC, id
-    LIMIT %(limit)s::int
+    LIMIT %s::int
 """
-_OF_KIND = " AND kind = %(kind)s::text"
-_WITH_FURTHER_WORDS = " AND words @@ ALL(%(further)s::tsquery[])"
+_OF_KIND = " AND kind = %s::text"
+_WITH_FURTHER_WORDS = " AND words @@ ALL(%s::tsquery[])"
 
 # Rows are locked in the order in which `index` writes them, so that the two never wait for each other in a circle.
 _DELETE = """
@@ -90,7 +91,7 @@ _DELETE = """
         FOR UPDATE
     )
     DELETE FROM documents USING doomed WHERE documents.tenant = doomed.tenant AND documents.id = doomed.id
-"""
+""".encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,24 +176,15 @@ class PostgresSearchIndex(SearchIndex, DeletableIndex):
         words = list(dict.fromkeys(words_of(query.text)))
         if not words or _unstorable(query.tenant) or (query.kind is not None and _unstorable(query.kind)):
             return []  # no document can have such a tenant or kind
-        statement, values = _search_statement(query, words)
-
-        def call(connection: Connection) -> list[Hit]:
-            found = connection.execute(statement, values, prepare=True)
-            return [Hit(id=id_, kind=kind, title=title, score=score) for id_, kind, title, score in found]
-
-        return self._pool.run(call, writes=False)
+        found = self._pool.fetch(*_search_statement(query, words))
+        return [Hit(id=id_, kind=kind, title=title, score=score) for id_, kind, title, score in found]
 
     def delete(self, tenant: str, ids: Iterable[str]) -> int:
         self._must_be_open()
         if _unstorable(tenant):
             return 0
         wanted = sorted({document_id for document_id in ids if not _unstorable(document_id)})
-
-        def call(connection: Connection) -> int:
-            return connection.execute(_DELETE, [tenant, wanted], prepare=True).rowcount
-
-        return self._pool.run(call, writes=True)
+        return self._pool.execute(_DELETE, [tenant, wanted])
 
     def ping(self) -> bool:
         return self._pool.ping()
@@ -220,12 +212,14 @@ class PostgresSearchIndex(SearchIndex, DeletableIndex):
                 yield _Row(document, vector)
 
     def _reason_to_reject(self, document: Document) -> str:
-        for name in ("tenant", "id", "kind"):
-            reason = _unstorable(getattr(document, name))
-            if reason:
-                return f"the {name} {reason}"
-        if not _is_storable_text(document.title):
-            return "the title has NUL or a lone surrogate"
+        short = f"{document.tenant}{document.id}{document.kind}{document.title}"
+        if not _is_plain(short):  # else no part of it needs a closer look: the usual case
+            for name in ("tenant", "id", "kind"):
+                reason = _unstorable(getattr(document, name))
+                if reason:
+                    return f"the {name} {reason}"
+            if not _is_storable_text(document.title):
+                return "the title has NUL or a lone surrogate"
         return too_large(document, self.capabilities.max_document_bytes)
 
     def _write(self, rows: Sequence[_Row], failed: dict[str, str]) -> int:
@@ -238,9 +232,7 @@ class PostgresSearchIndex(SearchIndex, DeletableIndex):
             [row.vector for row in rows],
         ]
         try:
-            return self._pool.run(
-                lambda connection: connection.execute(_INDEX, columns, prepare=True).rowcount, writes=True
-            )
+            return self._pool.execute(_INDEX, columns)
         except RejectedError as error:
             if len(rows) == 1:
                 failed[rows[0].document.id] = str(error)
@@ -249,19 +241,24 @@ class PostgresSearchIndex(SearchIndex, DeletableIndex):
             return self._write(rows[:half], failed) + self._write(rows[half:], failed)
 
 
-def _search_statement(query: SearchQuery, words: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    ranked, further = words[:_RANKED_WORDS], words[_RANKED_WORDS:]
-    more = ""
-    values: dict[str, Any] = {"tenant": query.tenant, "words": _all_of(ranked), "limit": query.limit}
+def _search_statement(query: SearchQuery, words: Sequence[str]) -> tuple[bytes, list[Any]]:
+    further = words[_RANKED_WORDS:]
+    ranked = _all_of(words[:_RANKED_WORDS])
+    values: list[Any] = [ranked, query.tenant, ranked]
     if query.kind is not None:
-        more += _OF_KIND
-        values["kind"] = query.kind
+        values.append(query.kind)
     if further:
-        more += _WITH_FURTHER_WORDS
-        values["further"] = [
-            _all_of(further[start : start + _WORDS_PER_QUERY]) for start in range(0, len(further), _WORDS_PER_QUERY)
-        ]
-    return _SEARCH.format(more=more), values
+        values.append(
+            [_all_of(further[start : start + _WORDS_PER_QUERY]) for start in range(0, len(further), _WORDS_PER_QUERY)]
+        )
+    values.append(query.limit)
+    return _search_sql(query.kind is not None, bool(further)), values
+
+
+@cache
+def _search_sql(of_kind: bool, with_further_words: bool) -> bytes:
+    more = _OF_KIND * of_kind + _WITH_FURTHER_WORDS * with_further_words
+    return _SEARCH.format(more=more).encode()
 
 
 def _all_of(words: Iterable[str]) -> str:
@@ -303,8 +300,15 @@ def _batches(rows: Iterable[_Row], most: int) -> Iterator[list[_Row]]:
         yield batch
 
 
+def _is_plain(text: str) -> bool:
+    """Whether any part of it can be stored as a key, for which no closer look is needed."""
+    return len(text) <= MAX_KEY_BYTES and text.isascii() and "\0" not in text
+
+
 def _unstorable(key: str) -> str:
     """Why a tenant, id or kind cannot be stored; empty where it can."""
+    if _is_plain(key):
+        return ""
     if not _is_storable_text(key):
         return "has NUL or a lone surrogate"
     size = utf8_length(key)

@@ -215,9 +215,9 @@ class PostgresSearchTwins(Twins):
     def search(self) -> Pair:
         def raw(query: SearchQuery) -> list[Hit]:
             words = "&".join(f"'{word}'" for word in words_of(query.text))
-            values = {"tenant": query.tenant, "words": words, "limit": query.limit}
+            values = (words, query.tenant, words, query.limit)
             with self.pool.connection() as connection:
-                found = connection.execute(_SEARCH, values, prepare=True)
+                found = connection.execute(_SEARCH, values, prepare=True, binary=True)
                 return [Hit(id=id_, kind=kind, title=title, score=score) for id_, kind, title, score in found]
 
         return Pair(self.index.search, raw, lambda n: SearchQuery(tenant=TENANT, text=f"n{n % 50}"))
@@ -240,4 +240,4 @@ class PostgresSearchTwins(Twins):
         return Pair(self.index.index, raw, lambda n: [document((n * count + each) % 5_000) for each in range(count)])
 
 
-_SEARCH = search._SEARCH.format(more="")
+_SEARCH = search._search_sql(False, False)
