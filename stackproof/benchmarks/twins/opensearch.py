@@ -98,6 +98,8 @@ class OpenSearchTwins(Twins):
             version = _version()
             answer = self._bulk(b"".join(Write.of(each).lines(version) for each in documents))
             self.api.indices.refresh(index=self.alias)
+            if answer["errors"]:
+                raise AssertionError(str(answer)[:300])
             return sum(item["index"]["status"] in (200, 201) for item in answer["items"])
 
         return Pair(self.index.index, raw, lambda n: [document((n * count + each) % 5_000) for each in range(count)])
