@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,6 +19,8 @@ from .plugin import EXTRA
 from .rows import Row
 
 SUITE = Path(__file__).parent / "suite"
+END_SECONDS = 15.0
+"""How long an interrupted suite has to remove what it made."""
 
 
 class SuiteError(StackproofError):
@@ -43,12 +47,27 @@ def run_suite(
     command += [f"--tax-namespace={namespace}", f"--tax-blocks={blocks}", f"--tax-seed={seed}", str(SUITE)]
     log = file.with_suffix(".log")
     with log.open("w", encoding="utf-8") as said:
-        ended = subprocess.run(  # noqa: S603 - our own suite
-            command, env={**os.environ, **variables}, stdout=said, stderr=subprocess.STDOUT, check=False
+        suite = subprocess.Popen(  # noqa: S603 - our own suite
+            command, env={**os.environ, **variables}, stdout=said, stderr=subprocess.STDOUT
         )
-    if ended.returncode != 0:
+        code = _waited_for(suite)
+    if code != 0:
         raise SuiteError(f"the benchmarks of {', '.join(backends)} failed: {_reason(log)}; all of it is in {log}")
     return found_in(json.loads(file.read_text(encoding="utf-8")))
+
+
+def _waited_for(suite: subprocess.Popen[bytes]) -> int:
+    """Its exit code. Where the waiting is interrupted, the suite is asked to end, so that it removes what it made."""
+    try:
+        return suite.wait()
+    except BaseException:
+        suite.send_signal(signal.SIGINT)
+        try:
+            suite.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            suite.kill()
+            suite.wait()
+        raise
 
 
 def found_in(document: Mapping[str, Any]) -> list[Found]:
@@ -61,5 +80,7 @@ def found_in(document: Mapping[str, Any]) -> list[Found]:
 
 
 def _reason(log: Path) -> str:
+    """What stopped it last: pytest marks the lines of an error, of which the causes come first."""
     lines = [line[2:].strip() for line in log.read_text(encoding="utf-8").splitlines() if line.startswith("E ")]
-    return lines[0][:300] if lines else "it gave no reason"
+    errors = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Interrupted)\b", line)]
+    return (errors or lines or ["it gave no reason"])[-1][:300]

@@ -57,13 +57,15 @@ class Flight(Generic[T]):
         """Wait for the leader; its result, its error, or `Interrupted`."""
         if self._leader == threading.get_ident():
             raise RejectedError("fetch asks the cache for the very key that it is fetching")
-        while self._outcome is None:
+        outcome = self._outcome
+        while outcome is None:
             try:
                 self._baton.get()
             finally:
-                if self._outcome is not None:
+                outcome = self._outcome
+                if outcome is not None:  # also where this caller is interrupted now: the next one waits for it
                     self._baton.put(None)
-        result, error = self._outcome
+        result, error = outcome
         if error is not None:
             raise error
         return result  # type: ignore[return-value]

@@ -253,9 +253,7 @@ class PostgresInteractionStore(InteractionStore, BulkInteractionStore):
         if not first:
             self._pool.require_open()
             return
-        parameters = [
-            list(column) for column in zip(*map(_columns, first.values()), strict=True)
-        ]
+        parameters = [list(column) for column in zip(*map(_columns, first.values()), strict=True)]
         timeout = self._pool.operation_timeout * math.ceil(len(first) / EVENTS_PER_TIMEOUT)
         try:
             self._pool.run(

@@ -64,13 +64,13 @@ _MIGRATIONS = (
     ),
 )
 
-_INDEX = """
+_INDEX = b"""
     INSERT INTO documents (tenant, id, kind, title, words)
     SELECT tenant, id, kind, title, words::tsvector
     FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[]) AS new (tenant, id, kind, title, words)
     ON CONFLICT (tenant, id)
     DO UPDATE SET kind = excluded.kind, title = excluded.title, words = excluded.words
-""".encode()
+"""
 
 _SEARCH = """
     SELECT id, kind, title, ts_rank(words, %s::tsquery) AS score
@@ -83,7 +83,7 @@ _OF_KIND = " AND kind = %s::text"
 _WITH_FURTHER_WORDS = " AND words @@ ALL(%s::tsquery[])"
 
 # Rows are locked in the order in which `index` writes them, so that the two never wait for each other in a circle.
-_DELETE = """
+_DELETE = b"""
     WITH doomed AS (
         SELECT tenant, id FROM documents
         WHERE tenant = %s::text AND id = ANY(%s::text[])
@@ -91,7 +91,7 @@ _DELETE = """
         FOR UPDATE
     )
     DELETE FROM documents USING doomed WHERE documents.tenant = doomed.tenant AND documents.id = doomed.id
-""".encode()
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ TWINS: Mapping[str, str] = {
 _EMULATED = "its server here is an emulator, whose times say nothing"
 LEFT_OUT: Mapping[str, str] = {
     "interactions=dynamodb": _EMULATED,
+    "interactions=cassandra": "its code is that of interactions=scylla",
     "interactions=keyspaces": "its code is that of interactions=scylla, with another login",
     "events=kinesis": _EMULATED,
     "events=eventbridge": _EMULATED,

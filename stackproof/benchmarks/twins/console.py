@@ -46,7 +46,7 @@ class ConsoleTwins(Twins):
 
     @operation("record")
     def plain(self) -> Pair:
-        return self._handled(lambda n: _record(n))
+        return self._handled(_record)
 
     @operation("record, extras")
     def extras(self) -> Pair:

@@ -72,7 +72,7 @@ class LocalCacheTwins(Twins):
             with self.lock:
                 return self.raw.pop(key, None) is not None
 
-        return Pair(lambda key: self.cache.delete(key), raw, _one_of_many, comparable=False)
+        return Pair(self.cache.delete, raw, _one_of_many, comparable=False)
 
     @operation("get_or_fetch, found")
     def fetch_found(self) -> Pair:

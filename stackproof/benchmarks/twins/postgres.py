@@ -39,7 +39,7 @@ _CUSTOMER = "c-of-summaries"
 
 
 class RawPool:
-    """psycopg's connections for several threads: one that was closed is replaced, one that is inside of a transaction is not reused."""
+    """psycopg's connections for several threads: one that was closed is replaced, one inside of a transaction is not reused."""
 
     def __init__(self, settings: Settings, like: PostgresPool) -> None:
         self._conninfo = protected(settings)

@@ -46,7 +46,7 @@ def raw_client(settings: Settings, *, cluster: bool = False) -> Any:
         said |= {"ssl_ca_certs": options["ca_file"]} if options["ca_file"] else {}
     if address.cluster:
         said.pop("db", None)
-        return redis.RedisCluster(startup_nodes=[ClusterNode(*node) for node in address.nodes], **said)
+        return redis.RedisCluster(startup_nodes=[_node(*node) for node in address.nodes], **said)
     host, port = address.nodes[0]
     return redis.Redis(host=host, port=port, **said)
 
@@ -168,6 +168,10 @@ class DragonflyTwins(RedisCacheTwins):
 class UpstashTwins(RedisCacheTwins):
     backend = "cache=upstash"
     cache_class = UpstashCache
+
+
+def _node(host: str, port: int) -> Any:
+    return ClusterNode(host, port)  # type: ignore[no-untyped-call]
 
 
 def _source() -> Any:

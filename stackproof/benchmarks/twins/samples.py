@@ -10,8 +10,8 @@ from stackproof.interfaces import CacheValue, Document, Event, Interaction, Inte
 BEGAN = datetime(2026, 11, 1, 8, 0, tzinfo=UTC)
 TENANT = "acme"
 _KINDS = tuple(InteractionType)
-_WORDS = (
-    ["spring", "offer", "travel", "credit", "card", "family", "insurance", "summer", "bonus", "loyalty", "green", "energy", "mobile", "plan", "premium"]
+_WORDS = tuple(
+    "spring offer travel credit card family insurance summer bonus loyalty green energy mobile plan premium".split()  # noqa: SIM905
 )
 
 CACHED: CacheValue = {
