@@ -20,6 +20,7 @@ COMMANDS = {
     "verify": ("verify", "Hold backends to their contracts and write a certificate."),
     "bench": ("bench", "Measure a stack at a fixed arrival rate."),
     "worker": ("worker", "Offer a share of the load that another machine directs."),
+    "tax": ("tax", "Measure what adapters cost beside the same statements on their drivers."),
     "backends": ("backends", "List the backends, their servers and last verdicts."),
     "clauses": ("listings", "List the clauses of the contracts."),
     "stacks": ("listings", "List the stacks."),

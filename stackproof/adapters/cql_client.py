@@ -54,15 +54,18 @@ Rows = Sequence[tuple[Any, ...]]
 logging.getLogger("cassandra").addHandler(logging.NullHandler())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Statement:
-    """A statement with its promises: which are what the client decides by."""
+    """A statement with its promises: which are what the client decides by. Each is made once, and prepared once."""
 
     cql: str
     writes: bool = False
     """It changes something. All writes of ours do the same when they are sent twice."""
     conditional: bool = False
     """It is a lightweight transaction (``IF ...``)."""
+
+
+_ALIVE = Statement("SELECT key FROM system.local")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,11 +179,15 @@ class CqlClient:
             if state is None:
                 return
 
-    def write(self, statement: Statement, parameters: Sequence[Any] = ()) -> dict[str, Any]:
-        """Send a write that does the same when it is sent twice; the first row of the answer."""
+    def write(self, statement: Statement, parameters: Sequence[Any] = ()) -> None:
+        """Send a write that does the same when it is sent twice."""
+        self._patiently(statement, parameters)
+
+    def claim(self, statement: Statement, parameters: Sequence[Any]) -> dict[str, Any] | None:
+        """Send an ``INSERT ... IF NOT EXISTS``: None where it was applied, else the row that was there already."""
         result = self._patiently(statement, parameters)
-        rows = result.current_rows
-        return dict(zip(result.column_names, rows[0], strict=True)) if rows else {}
+        row = result.current_rows[0]
+        return None if row[0] else dict(zip(result.column_names, row, strict=True))  # [applied] is the first column
 
     def define(self, cql: str) -> None:
         """Send a statement that changes the schema, and wait until all nodes agree on it."""
@@ -190,7 +197,7 @@ class CqlClient:
         """Whether a node answers now."""
         try:
             with self.operation():
-                return bool(list(self.read(Statement("SELECT key FROM system.local"))))
+                return bool(list(self.read(_ALIVE)))
         except BackendError:
             return False
 

@@ -137,9 +137,11 @@ class PostgresPool:
         """
         return self._run(lambda member: call(member.connection), writes, timeout)
 
-    def execute(self, statement: bytes, parameters: Sequence[Any]) -> None:
-        """One prepared statement that writes."""
-        self._run(lambda member: member.cursor.execute(statement, parameters, prepare=True), writes=True)
+    def execute(self, statement: bytes, parameters: Sequence[Any]) -> int:
+        """One prepared statement that writes; the number of its rows."""
+        return self._run(
+            lambda member: member.cursor.execute(statement, parameters, prepare=True).rowcount, writes=True
+        )
 
     def fetch(self, statement: bytes, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         """The rows of one prepared statement that reads."""

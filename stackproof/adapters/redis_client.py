@@ -14,7 +14,7 @@ from weakref import WeakSet
 import redis
 from redis.exceptions import AuthenticationError
 
-from stackproof.adapters.redis_connections import Address, RedisAddress, exchange
+from stackproof.adapters.redis_connections import Address, RedisAddress, ShortPool, exchange
 from stackproof.adapters.redis_errors import NotSentError, translated
 from stackproof.interfaces import BackendError, ClosedError
 
@@ -120,7 +120,7 @@ class RedisClient:
     def _begin(self) -> None:
         self._pool = self._address.pool()
 
-    def _pools(self) -> list[redis.ConnectionPool]:
+    def _pools(self) -> list[ShortPool]:
         return [self._pool]
 
     def _exchange(self, command: tuple[str | bytes | int, ...]) -> Any:
@@ -137,7 +137,7 @@ class RedisClient:
 
     # What does not.
 
-    def _scan(self, pool: redis.ConnectionPool, pattern: str) -> Iterator[list[bytes]]:
+    def _scan(self, pool: ShortPool, pattern: str) -> Iterator[list[bytes]]:
         cursor = b"0"
         while True:
             command = ("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)
@@ -181,7 +181,7 @@ class RedisClient:
         return translated(error, self.shown_url, self.operation_timeout, repeatable=repeatable)
 
 
-def connected(pool: redis.ConnectionPool) -> Any:
+def connected(pool: ShortPool) -> Any:
     """A connection like those of the pool, connected, and not in it."""
     connection = pool.connection_class(**pool.connection_kwargs)
     try:

@@ -27,7 +27,7 @@ from redis.exceptions import (
 )
 
 from stackproof.adapters.redis_client import RedisClient, connected
-from stackproof.adapters.redis_connections import Address, Command, exchange, read_address
+from stackproof.adapters.redis_connections import Address, Command, ShortPool, exchange, read_address
 from stackproof.adapters.redis_errors import NotSentError
 from stackproof.adapters.redis_topology import Topology, slot_of
 
@@ -84,7 +84,7 @@ class ClusterClient(RedisClient):
     def _begin(self) -> None:
         self._topology = Topology(self._address)
 
-    def _pools(self) -> list[redis.ConnectionPool]:
+    def _pools(self) -> list[ShortPool]:
         return self._topology.pools()
 
     def _exchange(self, command: Command) -> Any:
@@ -109,7 +109,7 @@ class ClusterClient(RedisClient):
         work = lambda: asked(time.monotonic() + self.operation_timeout)  # noqa: E731
         return self._while_open(lambda: self._attempt(work, repeatable=True))
 
-    def _at_owner(self, slot: int, work: Callable[[redis.ConnectionPool, bool], T]) -> T:
+    def _at_owner(self, slot: int, work: Callable[[ShortPool, bool], T]) -> T:
         """Do it where the slot is, following redirections, until it is done or the time is over."""
         patience = _Patience(self.operation_timeout)
         node: Address | None = None

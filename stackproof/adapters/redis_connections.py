@@ -98,7 +98,7 @@ class _UnixConnection(_ConnectFirst, UnixDomainSocketConnection):
     pass
 
 
-class _Pool(redis.ConnectionPool):
+class ShortPool(redis.ConnectionPool):
     """redis-py's pool without the statistics that it keeps for each use, which cost as much as the command itself.
 
     A connection is looked at before it is used, as in redis-py: one that the server has closed meanwhile is made anew, so
@@ -174,11 +174,11 @@ class RedisAddress:
         reached: Address = self.options.get("address_map", {}).get(node, node)
         return reached
 
-    def pool(self, node: Address | None = None) -> redis.ConnectionPool:
+    def pool(self, node: Address | None = None) -> ShortPool:
         """Connections to one node; without one, to the first of the URL (or its socket)."""
         where = node or (self.nodes[0] if self.nodes else None)
         place: dict[str, Any] = {} if where is None else {"host": where[0], "port": where[1]}
-        return _Pool(
+        return ShortPool(
             connection_class=self.connection_class, max_connections=self.max_connections, **self.options, **place
         )
 
@@ -321,7 +321,7 @@ def _yes(text: str) -> bool:
     return answers[text.lower()]
 
 
-def exchange(pool: redis.ConnectionPool, command: Command, *, asking: bool = False) -> Any:
+def exchange(pool: ShortPool, command: Command, *, asking: bool = False) -> Any:
     """Send one command and return the server's plain answer.
 
     The short way to the wire: without redis-py's retries and conversions, which nothing here uses, it costs less than
@@ -350,7 +350,7 @@ def exchange(pool: redis.ConnectionPool, command: Command, *, asking: bool = Fal
         pool.release(connection)
 
 
-def _taken(pool: redis.ConnectionPool) -> Any:
+def _taken(pool: ShortPool) -> Any:
     try:
         return pool.get_connection()
     except (NotSentError, AuthenticationError, AuthorizationError, BusyLoadingError):

@@ -10,7 +10,7 @@ import redis
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import AuthenticationError, AuthorizationError, BusyLoadingError, ClusterDownError, ResponseError
 
-from stackproof.adapters.redis_connections import Address, Command, RedisAddress
+from stackproof.adapters.redis_connections import Address, Command, RedisAddress, ShortPool
 from stackproof.adapters.redis_errors import NoClusterError, NotSentError
 
 LEAST_WAIT = 0.05
@@ -43,7 +43,7 @@ class Topology:
         self._address = address
         self._owners: list[Address | None] = []
         self._known: tuple[Address, ...] = address.nodes
-        self._pools: dict[Address, redis.ConnectionPool] = {}
+        self._pools: dict[Address, ShortPool] = {}
         self._doubted = True
         self._moves = 0
         self._suspect: Address | None = None
@@ -80,11 +80,11 @@ class Topology:
         self._suspect = suspect
         self._doubted = True
 
-    def pool(self, node: Address) -> redis.ConnectionPool:
+    def pool(self, node: Address) -> ShortPool:
         """The connections to a node, kept for the life of the client, so that each is closed at its end."""
         return self._pools.get(node) or self._pools.setdefault(node, self._address.pool(node))
 
-    def pools(self) -> list[redis.ConnectionPool]:
+    def pools(self) -> list[ShortPool]:
         return list(self._pools.values())
 
     def _ask_around(self, deadline: float) -> None:

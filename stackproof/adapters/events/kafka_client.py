@@ -291,10 +291,13 @@ class KafkaClient:
 
     def _serve(self) -> None:
         ends = self._ends
+        asked = 0.0
         while not ends.is_set():
             producer, admin = self._producer, self._admin
-            if admin is not None:
+            # Beside a producer the other handle has its turn now and then, and not after each acknowledgement.
+            if admin is not None and (producer is None or time.monotonic() - asked >= SERVE_SECONDS):
                 admin.poll(0 if producer is not None else SERVE_SECONDS)
+                asked = time.monotonic()
             if producer is not None:
                 producer.poll(SERVE_SECONDS)
             if producer is admin is None:

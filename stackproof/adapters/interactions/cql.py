@@ -12,6 +12,7 @@ from datetime import UTC
 from decimal import Context, Decimal
 from functools import partial
 from itertools import islice
+from operator import itemgetter
 from typing import Any, ClassVar
 
 from stackproof.adapters.cql_client import PAGE_ROWS, Access, CqlClient, Statement
@@ -52,6 +53,9 @@ _CLAIM_COLUMNS = (
 )
 _CONTACT_KEY = ("namespace", "tenant", "customer", "happened_at", "event_id")
 _CONTACT_COLUMNS = (*_CONTACT_KEY, "offer", "creative", "channel", "interaction_type", "direction", "value", "outcome")
+
+_contact_of = itemgetter(*map(_CLAIM_COLUMNS.split(", ").index, _CONTACT_COLUMNS))
+"""The columns of a contact, from those of a claim."""
 
 _DIGITS = Context(prec=38)
 _DROPPERS = 8
@@ -139,10 +143,10 @@ class CqlInteractionStore(InteractionStore):
         with self._client.operation():
             self._be_ready()
             claim = self._claim_of(event)
-            found = self._client.write(self._statements.claim, tuple(claim.values()))
-            kept = claim if found["[applied]"] else found
+            first = self._client.claim(self._statements.claim, claim)
+            contact = _contact_of(claim) if first is None else [first[name] for name in _CONTACT_COLUMNS]
             try:
-                self._client.write(self._statements.contact, [kept[name] for name in _CONTACT_COLUMNS])
+                self._client.write(self._statements.contact, contact)
             except BackendError as error:
                 raise IndeterminateError(
                     f"the event id is claimed, its contact may not be counted yet; repeat it: {error}"
@@ -186,25 +190,25 @@ class CqlInteractionStore(InteractionStore):
         self._client.write(self._statements.drop_contact, key)
         self._client.write(self._statements.drop_claim, (namespace, tenant, event_id))
 
-    def _claim_of(self, event: Interaction) -> dict[str, Any]:
+    def _claim_of(self, event: Interaction) -> tuple[Any, ...]:
         """The columns of a claim, in the order of its statement."""
-        return {
-            "namespace": self._namespace,
-            "tenant": event.tenant,
-            "event_id": event.event_id,
-            "customer": event.customer,
-            "happened_at": microseconds(event.timestamp.astimezone(UTC)),
-            "offer": event.offer,
-            "creative": event.creative,
-            "channel": event.channel,
-            "interaction_type": event.interaction_type.value,
-            "direction": event.direction.value,
-            "value": event.value.normalize(_DIGITS) if event.value else Decimal(0),
-            "outcome": event.outcome,
-            "campaign": event.campaign,
-            "recommendation_id": event.recommendation_id,
-            "placement": event.placement,
-        }
+        return (
+            self._namespace,
+            event.tenant,
+            event.event_id,
+            event.customer,
+            microseconds(event.timestamp.astimezone(UTC)),
+            event.offer,
+            event.creative,
+            event.channel,
+            event.interaction_type.value,
+            event.direction.value,
+            event.value.normalize(_DIGITS) if event.value else Decimal(0),
+            event.outcome,
+            event.campaign,
+            event.recommendation_id,
+            event.placement,
+        )
 
     def _can_exist(self, query: SummariesQuery) -> bool:
         """Whether any contact can have these names; a server refuses keys that are empty or too long."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from decimal import Context, Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, ClassVar, Self
 
 from psycopg import errors
@@ -238,7 +238,7 @@ class PostgresInteractionStore(InteractionStore, BulkInteractionStore):
         """Store one interaction, unless its id is known, and count it."""
         check_event(event, self.capabilities, nul_allowed=False)
         try:
-            self._pool.execute(_RECORD_ONE, (*_columns(event), *_periods(event)))
+            self._pool.execute(_RECORD_ONE, _columns(event))
         except RejectedError as error:
             if _is_about_a_sum(error):
                 raise RejectedError(f"{_SUM_TOO_LONG}; nothing was stored") from error
@@ -253,9 +253,7 @@ class PostgresInteractionStore(InteractionStore, BulkInteractionStore):
         if not first:
             self._pool.require_open()
             return
-        parameters = [
-            list(column) for column in zip(*((*_columns(e), *_periods(e)) for e in first.values()), strict=True)
-        ]
+        parameters = [list(column) for column in zip(*map(_columns, first.values()), strict=True)]
         timeout = self._pool.operation_timeout * math.ceil(len(first) / EVENTS_PER_TIMEOUT)
         try:
             self._pool.run(
@@ -299,7 +297,9 @@ _DIGITS = Context(prec=VALUE_DIGITS)
 
 
 def _columns(event: Interaction) -> tuple[Any, ...]:
-    """The columns of an interaction, in the order of ``_INTERACTION``."""
+    """The columns of an interaction, in the order of ``_INTERACTION``, and the keys of its four periods."""
+    # In UTC, because Python knows offsets of up to a day and of microseconds, and PostgreSQL does not.
+    happened_at = event.timestamp.astimezone(UTC)
     return (
         event.tenant,
         event.event_id,
@@ -307,8 +307,7 @@ def _columns(event: Interaction) -> tuple[Any, ...]:
         event.offer,
         event.creative,
         event.channel,
-        # In UTC, because Python knows offsets of up to a day and of microseconds, and PostgreSQL does not.
-        event.timestamp.astimezone(UTC),
+        happened_at,
         event.interaction_type.value,
         event.direction.value,
         event.value.normalize(_DIGITS) if event.value else Decimal(0),
@@ -316,11 +315,15 @@ def _columns(event: Interaction) -> tuple[Any, ...]:
         event.campaign,
         event.recommendation_id,
         event.placement,
+        *_periods(happened_at.toordinal()),
     )
 
 
-def _periods(event: Interaction) -> tuple[str, str, str, str]:
-    keys = period_keys(event.timestamp)
+@lru_cache(maxsize=4096)
+def _periods(day: int) -> tuple[str, str, str, str]:
+    """The keys of a day's periods. Contacts are mostly of the same few days, and to write four texts takes longer than to look
+    them up."""
+    keys = period_keys(datetime.fromordinal(day).replace(tzinfo=UTC))
     return keys[PeriodType.ALLTIME], keys[PeriodType.DAILY], keys[PeriodType.MONTHLY], keys[PeriodType.WEEKLY]
 
 

@@ -89,10 +89,13 @@ def find_problem(event: Interaction, limits: InteractionCapabilities, *, nul_all
     kind, direction = _KINDS(event)
     if not (isinstance(kind, InteractionType) and isinstance(direction, Direction)):
         return "interaction_type or direction is of the wrong type"
-    if significant_digits(event.value) > limits.value_digits:
-        return f"value has more than {limits.value_digits} significant digits"
-    if event.value and not LEAST_EXPONENT <= event.value.adjusted() <= GREATEST_EXPONENT:
-        return "value is too large or too small a number"
+    value = event.value
+    if value:
+        # Its text is at least as long as its digits are many; to count them takes a microsecond.
+        if len(str(value)) > limits.value_digits and significant_digits(value) > limits.value_digits:
+            return f"value has more than {limits.value_digits} significant digits"
+        if not LEAST_EXPONENT <= value.adjusted() <= GREATEST_EXPONENT:
+            return "value is too large or too small a number"
     try:
         event.timestamp.astimezone(UTC)
     except OverflowError:

@@ -207,12 +207,14 @@ class OpenSearchSearchIndex(SearchIndex, DeletableIndex, MatchingIndex):
                 yield Write.of(document)
 
     def _reason_to_reject(self, document: Document) -> str:
-        for name in ("tenant", "id", "kind"):
-            reason = _unstorable(getattr(document, name))
-            if reason:
-                return f"the {name} {reason}"
-        if not _has_utf8(document.title):
-            return "the title has a lone surrogate"
+        short = f"{document.tenant}{document.id}{document.kind}{document.title}"
+        if not _is_plain(short):  # else no part of it needs a closer look: the usual case
+            for name in ("tenant", "id", "kind"):
+                reason = _unstorable(getattr(document, name))
+                if reason:
+                    return f"the {name} {reason}"
+            if not _has_utf8(document.title):
+                return "the title has a lone surrogate"
         return too_large(document, self.capabilities.max_document_bytes)
 
     def _write(self, writer: BulkWriter, writes: Iterable[Write], tally: Tally) -> None:
@@ -315,8 +317,15 @@ class OpenSearchSearchIndex(SearchIndex, DeletableIndex, MatchingIndex):
             self._ready = True
 
 
+def _is_plain(text: str) -> bool:
+    """Whether any part of it can be stored as a key, for which no closer look is needed."""
+    return len(text) <= MAX_FIELD_BYTES and text.isascii()
+
+
 def _unstorable(key: str) -> str:
     """Why a tenant, id or kind cannot be stored; empty where it can."""
+    if _is_plain(key):
+        return ""
     if not _has_utf8(key):
         return "has a lone surrogate"
     size = utf8_length(key)

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -52,6 +53,7 @@ def key_of(tenant: str, document_id: str) -> str:
     return "#" + blake2b(plain.encode(), digest_size=32).hexdigest()
 
 
+@lru_cache(maxsize=4096)
 def routing_of(tenant: str) -> str:
     """Which shard a tenant's documents are in, and which copy of it is asked: in letters that no list or option is made of."""
     return blake2b(tenant.encode(), digest_size=8).hexdigest()
@@ -122,7 +124,7 @@ class ItemEnd:
         (told,) = item.values()
         status, error = int(told["status"]), told.get("error")
         if error is None:
-            return cls(End.MISSING if status == _NOT_FOUND else End.DONE)
+            return _MISSING if status == _NOT_FOUND else _DONE
         reason = reason_of(error)
         newer = _HAS.search(reason)
         if status == _CONFLICT and newer is not None:
@@ -130,6 +132,9 @@ class ItemEnd:
         if is_blocked(error):
             return cls(End.BLOCKED, reason)
         return cls(End.LATER if status in BUSY else End.REFUSED, reason)
+
+
+_DONE, _MISSING = ItemEnd(End.DONE), ItemEnd(End.MISSING)
 
 
 @dataclass(slots=True)
@@ -194,7 +199,8 @@ class BulkWriter:
             pause = _pause(stalled) if round_.postponed else 0.0
             if time.monotonic() + pause > deadline:
                 break
-            time.sleep(pause)
+            if pause:  # a sleep of no time gives the processor to whoever wants it
+                time.sleep(pause)
         for write, _ in round_.left:
             tally.postponed[write.document_id] = round_.reasons.get(write.key, End.CONFLICT.value)
 
@@ -258,14 +264,18 @@ def chunks(writes: Iterable[Write], most: int, most_bytes: int) -> Iterator[list
     chunk: list[Write] = []
     size = 0
     for write in writes:
-        if chunk and (len(chunk) == most or size + write.size > most_bytes):
+        more = write.size
+        if chunk and (len(chunk) == most or size + more > most_bytes):
             yield chunk
             chunk, size = [], 0
         chunk.append(write)
-        size += write.size
+        size += more
     if chunk:
         yield chunk
 
 
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def _line(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return _compact(value).encode() + b"\n"

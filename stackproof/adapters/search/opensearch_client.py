@@ -95,7 +95,13 @@ class OpenSearchClient:
         mark, doubts = object(), list[BackendError]()
         try:
             self._running.add(mark)  # a set and no lock: an interruption at any point leaves it right
-            return self._attempts(request, effect, doubts)
+            self.check_open()
+            began = time.monotonic()
+            try:
+                return request(self._api), False
+            except OpenSearchException as error:
+                first = error
+            return self._attempts(request, effect, doubts, first, self.operation_timeout - (time.monotonic() - began))
         except (OpenSearchException, ClosedError) as error:
             told = error if isinstance(error, ClosedError) else self._translated(error, effect)
             if doubts and not isinstance(told, RejectedError):
@@ -150,14 +156,25 @@ class OpenSearchClient:
         self._api.close()
 
     def _attempts(
-        self, request: Callable[[OpenSearch], T], effect: Effect, doubts: list[BackendError]
+        self,
+        request: Callable[[OpenSearch], T],
+        effect: Effect,
+        doubts: list[BackendError],
+        first: OpenSearchException,
+        seconds: float,
     ) -> tuple[T, bool]:
-        """``doubts`` gets the errors of attempts that may have been applied: they may be so after the next one fails, whatever
-        that says."""
+        """What follows the failure of the first attempt, for so many seconds.
+
+        ``doubts`` gets the errors of attempts that may have been applied: they may be so after the next one fails, whatever
+        that says.
+        """
         again = False
+        made = [first]
 
         def once() -> T:
             try:
+                if made:
+                    raise made.pop()
                 return request(self._api)
             except OpenSearchException as error:
                 told = self._translated(error, effect)
@@ -167,7 +184,8 @@ class OpenSearchClient:
 
         def attempt() -> T:
             nonlocal again
-            self.check_open()
+            if not made:  # the attempt that was made counts, also where `close` came since
+                self.check_open()
             try:
                 return once()
             except OpenSearchException as error:
@@ -176,10 +194,11 @@ class OpenSearchClient:
             again = True
             return once()
 
+        # Made only where something failed: to make it costs as much as the checks of a whole search.
         retrying = Retrying(
             retry=retry_if_exception(lambda error: _is_for_now(error, effect)),
             wait=_WAIT,
-            stop=stop_after_delay(self.operation_timeout),
+            stop=stop_after_delay(max(0.0, seconds)),
             reraise=True,
             before_sleep=self._stop_where_closed,
         )

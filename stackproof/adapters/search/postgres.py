@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Self
 
-from stackproof.adapters.postgres_pool import Connection, PostgresPool
+from stackproof.adapters.postgres_pool import PostgresPool
 from stackproof.adapters.postgres_schema import Migration
 from stackproof.adapters.postgres_tls import VERIFIED, PostgresTls, postgres_options
 from stackproof.adapters.settings import Settings
@@ -65,7 +66,7 @@ _MIGRATIONS = (
     ),
 )
 
-_INDEX = """
+_INDEX = b"""
     INSERT INTO documents (tenant, id, kind, title, words)
     SELECT tenant, id, kind, title, words::tsvector
     FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[]) AS new (tenant, id, kind, title, words)
@@ -74,17 +75,17 @@ _INDEX = """
 """
 
 _SEARCH = """
-    SELECT id, kind, title, ts_rank(words, %(words)s::tsquery) AS score
+    SELECT id, kind, title, ts_rank(words, %s::tsquery) AS score
     FROM documents
-    WHERE ARRAY[tenant] @> ARRAY[%(tenant)s::text] AND words @@ %(words)s::tsquery{more}
+    WHERE ARRAY[tenant] @> ARRAY[%s::text] AND words @@ %s::tsquery{more}
     ORDER BY score DESC, id
-    LIMIT %(limit)s::int
+    LIMIT %s::int
 """
-_OF_KIND = " AND kind = %(kind)s::text"
-_WITH_FURTHER_WORDS = " AND words @@ ALL(%(further)s::tsquery[])"
+_OF_KIND = " AND kind = %s::text"
+_WITH_FURTHER_WORDS = " AND words @@ ALL(%s::tsquery[])"
 
 # Rows are locked in the order in which `index` writes them, so that the two never wait for each other in a circle.
-_DELETE = """
+_DELETE = b"""
     WITH doomed AS (
         SELECT tenant, id FROM documents
         WHERE tenant = %s::text AND id = ANY(%s::text[])
@@ -191,23 +192,16 @@ class PostgresSearchIndex(SearchIndex, DeletableIndex, MatchingIndex):
             return []
         return self._hits(*_match_statement(match, query, words))
 
-    def _hits(self, statement: str, values: dict[str, Any]) -> list[Hit]:
-        def call(connection: Connection) -> list[Hit]:
-            found = connection.execute(statement, values, prepare=True)
-            return [Hit(id=id_, kind=kind, title=title, score=score) for id_, kind, title, score in found]
-
-        return self._pool.run(call, writes=False)
+    def _hits(self, statement: bytes, values: list[Any]) -> list[Hit]:
+        found = self._pool.fetch(statement, values)
+        return [Hit(id=id_, kind=kind, title=title, score=score) for id_, kind, title, score in found]
 
     def delete(self, tenant: str, ids: Iterable[str]) -> int:
         self._must_be_open()
         if _unstorable(tenant):
             return 0
         wanted = sorted({document_id for document_id in ids if not _unstorable(document_id)})
-
-        def call(connection: Connection) -> int:
-            return connection.execute(_DELETE, [tenant, wanted], prepare=True).rowcount
-
-        return self._pool.run(call, writes=True)
+        return self._pool.execute(_DELETE, [tenant, wanted])
 
     def ping(self) -> bool:
         return self._pool.ping()
@@ -235,12 +229,14 @@ class PostgresSearchIndex(SearchIndex, DeletableIndex, MatchingIndex):
                 yield _Row(document, vector)
 
     def _reason_to_reject(self, document: Document) -> str:
-        for name in ("tenant", "id", "kind"):
-            reason = _unstorable(getattr(document, name))
-            if reason:
-                return f"the {name} {reason}"
-        if not _is_storable_text(document.title):
-            return "the title has NUL or a lone surrogate"
+        short = f"{document.tenant}{document.id}{document.kind}{document.title}"
+        if not _is_plain(short):  # else no part of it needs a closer look: the usual case
+            for name in ("tenant", "id", "kind"):
+                reason = _unstorable(getattr(document, name))
+                if reason:
+                    return f"the {name} {reason}"
+            if not _is_storable_text(document.title):
+                return "the title has NUL or a lone surrogate"
         return too_large(document, self.capabilities.max_document_bytes)
 
     def _write(self, rows: Sequence[_Row], failed: dict[str, str]) -> int:
@@ -253,9 +249,7 @@ class PostgresSearchIndex(SearchIndex, DeletableIndex, MatchingIndex):
             [row.vector for row in rows],
         ]
         try:
-            return self._pool.run(
-                lambda connection: connection.execute(_INDEX, columns, prepare=True).rowcount, writes=True
-            )
+            return self._pool.execute(_INDEX, columns)
         except RejectedError as error:
             if len(rows) == 1:
                 failed[rows[0].document.id] = str(error)
@@ -264,31 +258,31 @@ class PostgresSearchIndex(SearchIndex, DeletableIndex, MatchingIndex):
             return self._write(rows[:half], failed) + self._write(rows[half:], failed)
 
 
-def _search_statement(query: SearchQuery, words: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    ranked, further = words[:_RANKED_WORDS], words[_RANKED_WORDS:]
-    more = ""
-    values: dict[str, Any] = {"tenant": query.tenant, "words": _all_of(ranked), "limit": query.limit}
+def _search_statement(query: SearchQuery, words: Sequence[str]) -> tuple[bytes, list[Any]]:
+    further = words[_RANKED_WORDS:]
+    ranked = _all_of(words[:_RANKED_WORDS])
+    values: list[Any] = [ranked, query.tenant, ranked]
     if query.kind is not None:
-        more += _OF_KIND
-        values["kind"] = query.kind
+        values.append(query.kind)
     if further:
-        more += _WITH_FURTHER_WORDS
-        values["further"] = [
-            _all_of(further[start : start + _WORDS_PER_QUERY]) for start in range(0, len(further), _WORDS_PER_QUERY)
-        ]
-    return _SEARCH.format(more=more), values
+        values.append(
+            [_all_of(further[start : start + _WORDS_PER_QUERY]) for start in range(0, len(further), _WORDS_PER_QUERY)]
+        )
+    values.append(query.limit)
+    return _search_sql(query.kind is not None, bool(further)), values
 
 
-def _match_statement(match: Match, query: SearchQuery, words: Sequence[str]) -> tuple[str, dict[str, Any]]:
+@cache
+def _search_sql(of_kind: bool, with_further_words: bool) -> bytes:
+    more = _OF_KIND * of_kind + _WITH_FURTHER_WORDS * with_further_words
+    return _SEARCH.format(more=more).encode()
+
+
+def _match_statement(match: Match, query: SearchQuery, words: Sequence[str]) -> tuple[bytes, list[Any]]:
     joint, suffix = {Match.ANY: ("|", ""), Match.PHRASE: ("<->", ""), Match.PREFIX: ("&", ":*")}[match]
-    values: dict[str, Any] = {
-        "tenant": query.tenant,
-        "words": joint.join(f"'{word}'{suffix}" for word in words),
-        "limit": query.limit,
-    }
-    if query.kind is not None:
-        values["kind"] = query.kind
-    return _SEARCH.format(more="" if query.kind is None else _OF_KIND), values
+    wanted = joint.join(f"'{word}'{suffix}" for word in words)
+    kind = [] if query.kind is None else [query.kind]
+    return _search_sql(query.kind is not None, False), [wanted, query.tenant, wanted, *kind, query.limit]
 
 
 def _all_of(words: Iterable[str]) -> str:
@@ -331,8 +325,15 @@ def _batches(rows: Iterable[_Row], most: int) -> Iterator[list[_Row]]:
         yield batch
 
 
+def _is_plain(text: str) -> bool:
+    """Whether any part of it can be stored as a key, for which no closer look is needed."""
+    return len(text) <= MAX_KEY_BYTES and text.isascii() and "\0" not in text
+
+
 def _unstorable(key: str) -> str:
     """Why a tenant, id or kind cannot be stored; empty where it can."""
+    if _is_plain(key):
+        return ""
     if not _is_storable_text(key):
         return "has NUL or a lone surrogate"
     size = utf8_length(key)
