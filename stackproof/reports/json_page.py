@@ -44,6 +44,7 @@ FORMS = (
     Form("stackproof verify", _OURS, "certificate"),
     Form("stackproof verify --check", _OURS, "check"),
     Form("stackproof bench", "stackproof.measurement", "measurement"),
+    Form("stackproof compare", "stackproof.measurement", "comparison"),
     Form("stackproof replay", _OURS, "replay"),
     Form("stackproof report", _OURS, "report"),
     Form("stackproof selftest", _OURS, "selftest"),
