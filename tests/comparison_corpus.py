@@ -49,7 +49,7 @@ def two_runs(seed: int, noise: Noise, *, slower: float = 1.0, pairs: int, paired
     level = _levels(rng, noise, 2 * pairs) + np.where(first, 0.0, np.log(slower))
     latencies = _latencies(rng, level)
     p50, p99 = np.percentile(latencies, [50, 99], axis=1)
-    cpu = 0.05 * np.exp(0.2 * (level - np.where(first, 0.0, np.log(slower))) + rng.normal(0, 0.01, 2 * pairs))
+    cpu = 50 * np.exp(0.2 * (level - np.where(first, 0.0, np.log(slower))) + rng.normal(0, 0.01, 2 * pairs))
     achieved = RATE * (1 - np.abs(rng.normal(0, 1e-4, 2 * pairs)))
     windows = [
         Window(

@@ -35,7 +35,14 @@ def record(name: str, at: float, seconds: float = 0.004, cpu: float = 2.0, **cha
     made = judged(recorded(200, seconds=seconds), cpu_seconds=cpu)
     created = (NOON + timedelta(seconds=at)).isoformat(timespec="seconds")
     backend = BackendRecord("cache=memory", "cache", "m.C", "d" * 64, "", "native", "c")
-    known: dict[str, Any] = {"environment": {"cores": "2"}, "backends": (backend,)}
+    invalid = changes.pop("invalid", ())
+    windows = tuple(replace(window, invalid=invalid) for window in made.windows)
+    known: dict[str, Any] = {
+        "environment": {"cores": "2"},
+        "backends": (backend,),
+        "windows": windows,
+        "invalid": invalid,
+    }
     return replace(made, id=name, created=created, **(known | changes))
 
 
@@ -121,7 +128,7 @@ def test_a_larger_threshold_allows_more(sets: Path, capsys: pytest.CaptureFixtur
         (lambda file: file.write_text("null"), Exit.NO_DATA, "is empty"),
         (lambda file: file.write_text('{"schema": "stackproof-certificate/1"}'), Exit.INVALID, "is no measurement"),
         (
-            lambda file: file.write_text(file.read_text().replace("measurement/1", "measurement/99")),
+            lambda file: file.write_text(file.read_text().replace("measurement/2", "measurement/99")),
             Exit.INVALID,
             "is no",
         ),

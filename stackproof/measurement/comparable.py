@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from stackproof.scenarios.recorder import LONGEST, supported
+from stackproof.scenarios.histogram import LONGEST, supported
+from stackproof.scenarios.orders import CLOSED
 
 from .comparison import Outcome, Run, Window, differences
 from .figures import PERCENTILES
-from .record import Measurement, from_json
+from .record import Measurement, WindowRecord, from_json
 
 NEVER_MS = LONGEST / 1000
 """A share of operations that was never answered counts as the longest latency that is recorded: an hour."""
-_NOT_CHOSEN = {"seed", "most_in_flight", "elapsed"}
-"""Fields of a record's load that are a result, or told apart."""
+_NO_WORKLOAD = {"seed", "repeat"}
+"""Fields of a record's load that are told apart, or that only say how many windows there are."""
 
 
 class Unusable(Exception):  # noqa: N818 - it is an answer of the gate, and ends no program
@@ -33,7 +34,7 @@ class Unusable(Exception):  # noqa: N818 - it is an answer of the gate, and ends
 
 
 def comparable(name: str, records: Mapping[str, str | None]) -> Run:
-    """The run that one record describes, or a set of records of one window each.
+    """The run that one record describes, or a set of records.
 
     ``records`` is JSON text by the name of its window, which is empty where there is one record only; windows of the same
     name in two runs are a pair. None stands for a window that kept no record. Raises `Unusable`.
@@ -56,14 +57,18 @@ def comparable(name: str, records: Mapping[str, str | None]) -> Run:
     lost = tuple(
         Window({}, pair=window, invalid=("it kept no record",)) for window, text in records.items() if text is None
     )
-    windows = tuple(_as_part(run, window) for window, run in runs.items())
-    return replace(first, id="+".join(sorted({run.id for run in runs.values()})), windows=windows + lost, invalid=())
+    windows = tuple(part for window, run in runs.items() for part in _parts(run, window))
+    return replace(
+        first,
+        id="+".join(sorted({run.id for run in runs.values()})),
+        windows=windows + lost,
+        invalid=tuple(reason for run in runs.values() for reason in run.invalid),
+    )
 
 
-def _as_part(run: Run, name: str) -> Window:
-    """The only window of a run as one of many: what makes the run invalid makes the window so."""
-    (window,) = run.windows
-    return replace(window, pair=name, invalid=run.invalid)
+def _parts(run: Run, name: str) -> tuple[Window, ...]:
+    """The windows of one run of a set. One alone has a partner where the other set has one of that name; several have none."""
+    return tuple(replace(window, pair=name) for window in run.windows) if len(run.windows) == 1 else run.windows
 
 
 def _run(name: str, text: str) -> Run:
@@ -76,30 +81,38 @@ def _run(name: str, text: str) -> Run:
 
 
 def run_of(record: Measurement) -> Run:
-    """A record with one window (schema 1)."""
+    """A record of measured windows."""
     servers = {str(server["name"]): _server(server) for server in record.servers}
+    measured = [window for window in record.measured if window.counts["offered"]]
+    of_windows = {sentence for window in measured for sentence in window.invalid}
     return Run(
         id=record.id,
         environment=dict(record.environment),
         workload={
             **{f"scenario.{name}": _plain(value) for name, value in record.scenario.items()},
-            **{name: _plain(value) for name, value in record.load.items() if name not in _NOT_CHOSEN},
+            **{name: _plain(value) for name, value in record.load.items() if name not in _NO_WORKLOAD},
         },
         backends={
             backend.target: f"{servers.get(backend.server, 'no server of its own')} ({record.origin}, {backend.fidelity})"
             for backend in record.backends
         },
-        windows=(_window(record),) if record.counts["offered"] else (),
+        windows=tuple(_window(window, _seconds(record.created) + at * 1e-3) for at, window in enumerate(measured)),
         seed=str(record.load["seed"]),
         subject={
             "stackproof": record.version,
             **{f"the adapter of {backend.target}": backend.digest[:12] for backend in record.backends},
         },
-        invalid=record.invalid,
+        invalid=(*(sentence for sentence in record.invalid if sentence not in of_windows), *_untrue(measured)),
     )
 
 
-def _window(record: Measurement) -> Window:
+def _untrue(windows: Sequence[WindowRecord]) -> list[str]:
+    """A backend that answers wrong in one window may do so in all: then speed is not what there is to say about it."""
+    kinds = [kind for kind in ("wrong", "lost", "duplicated") if any(window.checks.get(kind) for window in windows)]
+    return [f"Answers of backends were {', '.join(kinds)}."] if kinds else []
+
+
+def _window(record: WindowRecord, started: float) -> Window:
     counted = record.latency["counted"]
     latencies: dict[str, float | None] = {}
     for name, percentile in PERCENTILES.items():
@@ -110,10 +123,11 @@ def _window(record: Measurement) -> Window:
         figures={
             **latencies,
             "achieved": float(record.rates["achieved"]),
-            "cpu": float(record.client["cpu_ms_per_decision"]),
+            "cpu": float(record.client["cpu_us_per_operation"]),
         },
-        offered=float(record.rates["offered"]),
-        started=_seconds(record.created),
+        offered=None if record.order["arrivals"] == CLOSED else float(record.rates["offered"]),
+        started=started,
+        invalid=record.invalid if record.complete else (*record.invalid, "It was cut short."),
     )
 
 

@@ -57,7 +57,7 @@ METRICS = {
         Metric("p99", "ms", "the same at 99 %"),
         Metric("p99_9", "ms", "the same at 99.9 %"),
         Metric("achieved", "1/s", "operations that ended well, each second", more_is_better=True),
-        Metric("cpu", "ms", "processor time of the client for each operation"),
+        Metric("cpu", "us", "processor time of the client for each operation"),
         Metric("ceiling", "1/s", "mid-point of the bracket that a search for the maximum found", more_is_better=True),
     )
 }
@@ -253,7 +253,7 @@ def _unusable(run: Run) -> list[str]:
     """Why a run as a whole proves nothing."""
     reasons = [f"The run {run.id} is invalid: {reason}" for reason in run.invalid]
     for number, window in enumerate(run.windows, 1):
-        reasons += [f"Window {number} of the run {run.id}: {wrong}." for wrong in _wrong(window)]
+        reasons += [f"Window {number} of the run {run.id}: {wrong}." for wrong in _wrong(window) if not window.invalid]
     keys = [window.pair for window in run.windows if window.pair]
     if len(set(keys)) < len(keys):
         reasons.append(f"The run {run.id} has two windows for one pair.")

@@ -76,14 +76,15 @@ def _side(side: Side) -> str:
 
 
 def _number(value: float) -> str:
-    """Four digits that mean something, without an exponent."""
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+    """Three digits that mean something, without an exponent."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def _effect(row: MetricResult) -> tuple[str, str]:
     if row.effect is None:
         return "–", "–"
-    return change(row.effect.ratio), f"{change(row.effect.low)} … {change(row.effect.high)}"
+    low, high = (change(bound).removesuffix(" %") for bound in (row.effect.low, row.effect.high))
+    return change(row.effect.ratio), f"{low} … {high}"
 
 
 def _basis(result: Comparison) -> str:
