@@ -21,6 +21,7 @@ COMMANDS = {
     "bench": ("bench", "Measure a stack at a fixed arrival rate."),
     "worker": ("worker", "Offer a share of the load that another machine directs."),
     "tax": ("tax", "Measure what adapters cost beside the same statements on their drivers."),
+    "compare": ("compare", "Say whether one run is worse than another: the regression gate."),
     "backends": ("backends", "List the backends, their servers and last verdicts."),
     "clauses": ("listings", "List the clauses of the contracts."),
     "stacks": ("listings", "List the stacks."),
@@ -61,8 +62,9 @@ def cli() -> None:
     Start here:  stackproof verify                                  the Development stack, on embedded servers
                  stackproof verify --backend cache=mypkg.cache:make your own backend
 
-    Exit codes: 0 holds; 1 a clause failed; 2 wrong usage or configuration; 3 inconclusive or partial;
-    4 the environment could not be started, or the disk is full; 130 interrupted (what was done is kept).
+    Exit codes: 0 holds; 1 a clause failed, or a regression; 2 wrong usage or configuration; 3 inconclusive or partial;
+    4 the environment could not be started, or the disk is full; 5 an invalid record; 6 no data; 7 runs that are not
+    comparable; 130 interrupted (what was done is kept).
     """
 
 

@@ -500,8 +500,8 @@ def test_each_keyword_is_judged_as_jsonschema_judges_it(schema: Any, good: list[
 
 
 def test_a_keyword_that_is_not_known_is_an_error() -> None:
-    with pytest.raises(ValueError, match="'maxItems', which is not known here"):
-        misshapen([], {"maxItems": 1})
+    with pytest.raises(ValueError, match="'maxLength', which is not known here"):
+        misshapen([], {"maxLength": 1})
 
 
 # The command

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stackproof.scenarios.orders import Order
     from stackproof.scenarios.scenario import Scenario
 
-NEEDED = {"locust": "bench", "hdrh": "bench", "jinja2": "report", "matplotlib": "report"}
+NEEDED = {"locust": "bench", "hdrh": "bench", "scipy": "bench", "jinja2": "report", "matplotlib": "report"}
 DEFAULT_RATE = 100.0
 
 

@@ -26,6 +26,7 @@ _SIMPLE: Mapping[str, Callable[[Any, Any], bool]] = {
     "minimum": lambda value, demanded: not _TYPES["number"](value) or value >= demanded,
     "minLength": lambda value, demanded: not isinstance(value, str) or len(value) >= demanded,
     "minItems": lambda value, demanded: not isinstance(value, list) or len(value) >= demanded,
+    "maxItems": lambda value, demanded: not isinstance(value, list) or len(value) <= demanded,
     "pattern": lambda value, demanded: not isinstance(value, str) or re.search(demanded, value) is not None,
 }
 _CONTAINERS = {"required", "properties", "additionalProperties", "items", "prefixItems", "oneOf", "$ref", "type"}

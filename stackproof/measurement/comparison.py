@@ -1,0 +1,489 @@
+"""The gate: two runs as values, and whether the second is worse than the first. Pure.
+
+For each metric the ratio of the two runs is taken with an interval (see ``statistics``). What a verdict needs:
+
+- *regression*, *improvement*, paired windows: the interval excludes "no change", and the ratio is beyond the threshold.
+- the same, unpaired windows: the whole interval is beyond the threshold. What changed on the machine between two runs is
+  in their ratio and in no interval, so the threshold is the allowance for it.
+- *no difference*: the whole interval is within the threshold.
+- *cannot tell*: everything else, and what was not measured well enough. It never counts as no difference.
+
+Several metrics do not add up to more false alarms: with m metrics, each bound of each interval may be wrong in 5 %/m of
+comparisons (Bonferroni), so that all metrics together raise a false alarm in at most 5 % of them, however they depend on
+each other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from . import statistics
+from .statistics import Effect, Estimate, NoEffect
+
+THRESHOLD = 0.05
+"""A change of up to this share is none that the gate is for."""
+FALSE_ALARMS = 0.05
+"""At most this share of comparisons of equal runs ends as a regression."""
+RECOMMENDED_PAIRS = 40
+"""Pairs of windows in which a change of 10 % is found in at least 95 % of comparisons, where windows vary by up to 10 %."""
+HELD = 0.98
+"""From this share of the offered rate on, a window held it."""
+MOST_MISSING = 0.2
+"""Up to this share of windows may be invalid, or lack a figure: beyond it, those that are left are a choice and no sample."""
+DRIFT = 0.02
+"""A run that is not paired may move by this share from its first window to its last."""
+ENDLESS = 10_000
+"""More windows than this are not worth a recommendation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What can be compared: one number a window, above 0."""
+
+    name: str
+    unit: str
+    meaning: str
+    more_is_better: bool = False
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("p50", "ms", "latency from the intended start, every offered operation counted"),
+        Metric("p90", "ms", "the same at 90 %"),
+        Metric("p99", "ms", "the same at 99 %"),
+        Metric("p99_9", "ms", "the same at 99.9 %"),
+        Metric("achieved", "1/s", "operations that ended well, each second", more_is_better=True),
+        Metric("cpu", "us", "processor time of the client for each operation"),
+        Metric("ceiling", "1/s", "mid-point of the bracket that a search for the maximum found", more_is_better=True),
+    )
+}
+DEFAULT = ("p50", "p99", "achieved", "cpu", "ceiling")
+"""Compared where nothing else is asked for, and where either run has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One window of load, or one search for the maximum."""
+
+    figures: Mapping[str, float | None]
+    """By the name of the metric; None where the sample is too small for it."""
+    offered: float | None = None
+    """The rate that was offered, 1/s; None where load was not offered at a fixed rate."""
+    pair: str = ""
+    """The window of the other run with the same text here was taken just before or after this one; empty for none."""
+    started: float | None = None
+    """Seconds on a clock that both runs share: without it, nobody knows that two windows belong together."""
+    bracket: tuple[float, float] | None = None
+    """Of a search: the highest rate that held, and the lowest that failed."""
+    invalid: tuple[str, ...] = ()
+    """Why its figures must not be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What the gate needs to know of a run. The first three mappings must be equal for two runs to be comparable."""
+
+    id: str
+    environment: Mapping[str, str]
+    """Machine, kernel, interpreter, drivers."""
+    workload: Mapping[str, str]
+    """Scenario, sizes, rate, arrivals, duration; without the seed."""
+    backends: Mapping[str, str]
+    """What was measured, and the server behind it: ``cache=redis`` to a version, an image, an origin and a fidelity."""
+    windows: tuple[Window, ...]
+    seed: str = ""
+    subject: Mapping[str, str] = field(default_factory=dict)
+    """What a comparison is for, and may differ: the version of stackproof, digests of adapters."""
+    invalid: tuple[str, ...] = ()
+    """Why no figure of this run must be used."""
+
+
+class Verdict(StrEnum):
+    """About one metric."""
+
+    REGRESSION = "regression"
+    IMPROVEMENT = "improvement"
+    NO_DIFFERENCE = "no difference"
+    CANNOT_TELL = "cannot tell"
+
+
+class Outcome(StrEnum):
+    """About two runs."""
+
+    NO_REGRESSION = "no regression"
+    REGRESSION = "regression"
+    CANNOT_TELL = "cannot tell"
+    INVALID = "invalid"
+    NO_DATA = "no data"
+    OTHER = "other environment"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something that should be equal in both runs, and is not."""
+
+    kind: str
+    """environment, backend, seed or workload. The last is never accepted: it would compare two different questions."""
+    name: str
+    first: str
+    second: str
+
+
+ACCEPTABLE = ("environment", "backend", "seed")
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One metric of one run over its windows, for people; the verdict does not rest on it."""
+
+    windows: int
+    median: float | None
+    interval: Estimate | None
+    """Bootstrap interval of the median; None for fewer than three windows, or equal ones."""
+    variation: float | None
+    """Coefficient of variation."""
+    noisy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MetricResult:
+    """The answer about one metric."""
+
+    metric: Metric
+    verdict: Verdict
+    sentence: str
+    effect: Effect | None
+    first: Side
+    second: Side
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The answer about two runs."""
+
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    """Why there is no answer about metrics; empty where there is one."""
+    notes: tuple[str, ...]
+    runs: tuple[str, str]
+    threshold: float
+    confidence: float | None
+    """Of each interval; what it is for all of them together is 1 - 2 * `FALSE_ALARMS`, or more."""
+    paired: bool
+    accepted: tuple[str, ...]
+    differences: tuple[Difference, ...]
+    metrics: tuple[MetricResult, ...]
+
+
+def compare(
+    first: Run,
+    second: Run,
+    metrics: Sequence[str] = (),
+    *,
+    threshold: float = THRESHOLD,
+    accepted: Collection[str] = (),
+) -> Comparison:
+    """Whether ``second`` is worse than ``first`` in any of the metrics (names of `METRICS`; `DEFAULT` where empty).
+
+    ``threshold`` is a share (0.05 for 5 %); ``accepted`` names kinds of `ACCEPTABLE` that may differ.
+    """
+    found = differences(first, second)
+    kept = tuple(sorted(set(accepted) & {difference.kind for difference in found}))
+
+    def without_answer(outcome: Outcome, reasons: Sequence[str]) -> Comparison:
+        return replace(no_answer(outcome, reasons, (first.id, second.id), threshold), accepted=kept, differences=found)
+
+    if nothing := [f"The run {run.id} has no window of load." for run in (first, second) if not run.windows]:
+        return without_answer(Outcome.NO_DATA, nothing)
+    if unusable := [*_same(first, second), *_unusable(first), *_unusable(second)]:
+        return without_answer(Outcome.INVALID, unusable)
+    if other := [_sentence(one) for one in found if one.kind not in accepted or one.kind not in ACCEPTABLE]:
+        return without_answer(Outcome.OTHER, other)
+
+    windows, paired, notes = _matched(first, second)
+    chosen = [METRICS[name] for name in metrics or DEFAULT if metrics or _either_has(name, windows)]
+    tested = [metric for metric in chosen if not _held(metric, windows)]
+    confidence = 1 - 2 * FALSE_ALARMS / max(1, len(tested))
+    results = tuple(_result(metric, windows, paired, threshold, confidence) for metric in chosen)
+    if not results:
+        return without_answer(Outcome.NO_DATA, ["Neither run has a figure of any metric that could be compared."])
+    notes = [*notes, *map(_accepted_sentence, found), *_subjects(first, second), *_about_noise(results)]
+    verdicts = {result.verdict for result in results}
+    return Comparison(
+        _outcome(verdicts), (), tuple(notes), (first.id, second.id), threshold, confidence, paired, kept, found, results
+    )
+
+
+def no_answer(outcome: Outcome, reasons: Sequence[str], runs: tuple[str, str], threshold: float) -> Comparison:
+    """The answer where no metric was compared."""
+    return Comparison(outcome, tuple(reasons), (), runs, threshold, None, False, (), (), ())
+
+
+def differences(first: Run, second: Run) -> tuple[Difference, ...]:
+    """What is not equal in two runs and should be, the gravest first."""
+    pairs = (
+        ("workload", first.workload, second.workload),
+        ("backend", first.backends, second.backends),
+        ("environment", first.environment, second.environment),
+        ("seed", {"seed": first.seed}, {"seed": second.seed}),
+    )
+    return tuple(
+        Difference(kind, name, one.get(name, "absent"), two.get(name, "absent"))
+        for kind, one, two in pairs
+        for name in sorted({*one, *two})
+        if one.get(name) != two.get(name)
+    )
+
+
+def _outcome(verdicts: Collection[Verdict]) -> Outcome:
+    if Verdict.REGRESSION in verdicts:
+        return Outcome.REGRESSION
+    return Outcome.CANNOT_TELL if Verdict.CANNOT_TELL in verdicts else Outcome.NO_REGRESSION
+
+
+def _same(first: Run, second: Run) -> list[str]:
+    return [f"Both are the run {first.id}: a run compared with itself shows nothing."] if first.id == second.id else []
+
+
+def _unusable(run: Run) -> list[str]:
+    """Why a run as a whole proves nothing."""
+    reasons = [f"The run {run.id} is invalid: {reason}" for reason in run.invalid]
+    for number, window in enumerate(run.windows, 1):
+        reasons += [f"Window {number} of the run {run.id}: {wrong}." for wrong in _wrong(window) if not window.invalid]
+    keys = [window.pair for window in run.windows if window.pair]
+    if len(set(keys)) < len(keys):
+        reasons.append(f"The run {run.id} has two windows for one pair.")
+    bad = [window for window in run.windows if window.invalid]
+    if len(bad) > MOST_MISSING * len(run.windows):
+        reasons.append(
+            f"{len(bad)} of {len(run.windows)} windows of the run {run.id} are invalid, for example: {bad[0].invalid[0]}"
+        )
+    return reasons
+
+
+def _wrong(window: Window) -> list[str]:
+    """Figures that cannot be: they come from a defect or a forged file, so that nothing of the file is to be believed."""
+    wrong = [
+        f"{name} is {value!r}, which is no figure"
+        for name, value in window.figures.items()
+        if value is not None and not 0 < value < math.inf
+    ]
+    if window.bracket is not None and not 0 < window.bracket[0] <= window.bracket[1] < math.inf:
+        wrong.append(f"its bracket {list(window.bracket)} is none")
+    return wrong
+
+
+_Windows = tuple[list[Window], list[Window]]
+
+
+def _matched(first: Run, second: Run) -> tuple[_Windows, bool, list[str]]:
+    """The valid windows of both runs in order of time, pair by pair where they were taken so; whether they were; notes."""
+    notes = []
+    valid = [[window for window in run.windows if not window.invalid] for run in (first, second)]
+    for run, left in zip((first, second), valid, strict=True):
+        if len(left) < len(run.windows):
+            notes.append(f"{len(run.windows) - len(left)} windows of the run {run.id} are invalid and left out.")
+    one, two = (sorted(windows, key=lambda window: window.started or 0.0) for windows in valid)
+    partners = {window.pair: window for window in two if window.pair}
+    pairs = [(window, partners[window.pair]) for window in one if window.pair in partners]
+    if not pairs:
+        return (one, two), False, [*notes, f"The windows are not paired; {_UNPAIRED}"]
+    if not _interleaved(pairs):
+        return (one, two), False, [*notes, f"The windows of a pair were not taken one after the other; {_UNPAIRED}"]
+    alone = len(one) + len(two) - 2 * len(pairs)
+    if alone:
+        notes.append(f"{alone} windows have no partner and are left out.")
+    if (
+        len(pairs) >= 8
+        and len({a.started < b.started for a, b in pairs if a.started is not None and b.started is not None}) == 1
+    ):
+        notes.append("In every pair the same run went first; a random order would not let a drift favour one of them.")
+    return ([a for a, _ in pairs], [b for _, b in pairs]), True, notes
+
+
+_UNPAIRED = (
+    "what changed on the machine between the runs looks like a difference, so only what is beyond the threshold with its whole "
+    "interval counts."
+)
+
+
+def _interleaved(pairs: Sequence[tuple[Window, Window]]) -> bool:
+    """Whether the two windows of each pair are neighbours in time: else what moves the machine moves them differently."""
+    times = []
+    for number, pair in enumerate(pairs):
+        for window in pair:
+            if window.started is None:
+                return False
+            times.append((window.started, number))
+    times.sort()
+    return all(times[at][1] == times[at + 1][1] for at in range(0, len(times), 2))
+
+
+def _either_has(name: str, windows: _Windows) -> bool:
+    return any(window.figures.get(name) is not None for run in windows for window in run)
+
+
+def _held(metric: Metric, windows: _Windows) -> bool:
+    """Whether a rate says nothing, because every window of both runs achieved what was offered to it."""
+    return metric.name == "achieved" and all(
+        window.offered is not None and (window.figures.get(metric.name) or 0.0) >= HELD * window.offered
+        for run in windows
+        for window in run
+    )
+
+
+def _result(metric: Metric, windows: _Windows, paired: bool, threshold: float, confidence: float) -> MetricResult:
+    sides = tuple(_side(_values(metric, run)) for run in windows)
+    if _held(metric, windows):
+        sentence = "Every window of both runs held the offered rate: it is a bound here, not a measure."
+        return MetricResult(metric, Verdict.NO_DIFFERENCE, sentence, None, *sides)
+    found = _effect(metric, windows, paired, confidence)
+    if isinstance(found, NoEffect):
+        return MetricResult(metric, Verdict.CANNOT_TELL, _about_none(found), None, *sides)
+    verdict, sentence = _judged(metric, found, paired, threshold)
+    return MetricResult(metric, verdict, sentence, found, *sides)
+
+
+def _effect(metric: Metric, windows: _Windows, paired: bool, confidence: float) -> Effect | NoEffect:
+    for run, which in zip(windows, ("first", "second"), strict=True):
+        missing = sum(window.figures.get(metric.name) is None for window in run)
+        if missing > MOST_MISSING * len(run):
+            return NoEffect(f"{missing} of {len(run)} windows of the {which} run have too small a sample for it")
+    if paired:
+        both = [
+            pair for pair in zip(*windows, strict=True) if all(w.figures.get(metric.name) is not None for w in pair)
+        ]
+        windows = ([one for one, _ in both], [two for _, two in both])
+    one, two = (_values(metric, run) for run in windows)
+    resolution = sum(_half_bracket(run) for run in windows) if metric.name == "ceiling" else 0.0
+    if (
+        metric.name != "achieved"
+        and not resolution
+        and any(len(run) > 1 and min(run) == max(run) for run in (one, two))
+    ):
+        return NoEffect("one of the runs shows the same figure in every window: that is no measurement")
+    if paired:
+        return statistics.paired_effect(one, two, confidence, resolution)
+    return _drifted(one, two) or statistics.unpaired_effect(one, two, confidence, resolution)
+
+
+def _drifted(first: Sequence[float], second: Sequence[float]) -> NoEffect | None:
+    """Why runs that moved while they were measured cannot be told from runs that differ, unless their windows are pairs."""
+    for run, which in ((first, "first"), (second, "second")):
+        by = statistics.moved(run)
+        if by is not None and abs(by) > DRIFT:
+            return NoEffect(
+                f"the {which} run moved by {change(1 + by)} from its first window to its last, and whatever moved it moved on "
+                "between the runs; only interleaved pairs tell that from a difference"
+            )
+    return None
+
+
+def _half_bracket(run: Sequence[Window]) -> float:
+    """How far the true ceiling may be from the mid-point of its bracket, on the log scale, at most."""
+    return max((math.log(window.bracket[1] / window.bracket[0]) / 2 for window in run if window.bracket), default=0.0)
+
+
+def _judged(metric: Metric, effect: Effect, paired: bool, threshold: float) -> tuple[Verdict, str]:
+    """Verdict and sentence from the effect, turned so that more is worse."""
+    worse, low, high = (math.log(value) for value in (effect.ratio, effect.low, effect.high))
+    if metric.more_is_better:
+        worse, low, high = -worse, -high, -low
+    bound = math.log1p(threshold)
+    least = 0.0 if paired else bound
+    if low > least and worse > bound:
+        return Verdict.REGRESSION, f"{_told(effect)}: worse by more than {percent(threshold)}, and not by chance."
+    if high < -least and worse < -bound:
+        return Verdict.IMPROVEMENT, f"{_told(effect)}: better by more than {percent(threshold)}, and not by chance."
+    if -bound < low and high < bound:
+        return Verdict.NO_DIFFERENCE, f"{_told(effect)}: all of it is within {percent(threshold)}."
+    return Verdict.CANNOT_TELL, _undecided(effect, worse, low, high, bound, paired)
+
+
+def _undecided(effect: Effect, worse: float, low: float, high: float, bound: float, paired: bool) -> str:
+    """What an interval that allows both leaves open, and how many windows would settle it."""
+    far = abs(worse)
+    aim = bound - far if far < bound else far if paired else far - bound
+    half, count = (high - low) / 2, min(effect.windows)
+    needed = count * (half / aim) ** 2 if aim > 0 else math.inf
+    what = "pairs of windows" if paired else "windows of each run"
+    threshold = percent(math.expm1(bound))
+    open_ = f"{_told(effect)}: that reaches across the threshold of {threshold}."
+    if low > 0 or high < 0:
+        which = "worse" if low > 0 else "better"
+        open_ = f"{_told(effect)}: {which}, but whether by more than {threshold} stays open."
+    if needed > ENDLESS:
+        return f"{open_} More windows will hardly settle it."
+    return f"{open_} About {max(count + 1, math.ceil(needed))} {what} would settle it; {count} were compared."
+
+
+def _told(effect: Effect) -> str:
+    return f"{change(effect.ratio)} ({change(effect.low)} to {change(effect.high)})"
+
+
+def change(ratio: float) -> str:
+    """A ratio as people read it: +10.2 %."""
+    return f"{100 * (ratio - 1):+.1f} %"
+
+
+def percent(share: float) -> str:
+    """A share as people read it: 5 %."""
+    return f"{100 * share:.3g} %"
+
+
+def _about_none(found: NoEffect) -> str:
+    sentence = found.sentence[0].upper() + found.sentence[1:]
+    more = (
+        ""
+        if found.least is None
+        else f"; it takes at least {found.least}, and {RECOMMENDED_PAIRS} pairs are recommended"
+    )
+    return f"{sentence}{more}."
+
+
+def _values(metric: Metric, run: Sequence[Window]) -> list[float]:
+    return [value for window in run if (value := window.figures.get(metric.name)) is not None]
+
+
+def _side(values: Sequence[float]) -> Side:
+    return Side(
+        len(values),
+        statistics.median(values),
+        statistics.bootstrap(values, resamples=999),
+        statistics.variation(values),
+        statistics.is_noisy(values),
+    )
+
+
+def _sentence(difference: Difference) -> str:
+    hint = f" (--accept {difference.kind})" if difference.kind in ACCEPTABLE else ""
+    return f"{difference.kind} {difference.name}: {difference.first} in the first run, {difference.second} in the second{hint}."
+
+
+def _accepted_sentence(difference: Difference) -> str:
+    return (
+        f"Accepted, but it may be the whole difference: {difference.kind} {difference.name}: "
+        f"{difference.first} in the first run, {difference.second} in the second."
+    )
+
+
+def _subjects(first: Run, second: Run) -> list[str]:
+    return [
+        f"What was compared: {name} {first.subject.get(name, 'absent')} with {second.subject.get(name, 'absent')}."
+        for name in sorted({*first.subject, *second.subject})
+        if first.subject.get(name) != second.subject.get(name)
+    ]
+
+
+def _about_noise(results: Sequence[MetricResult]) -> list[str]:
+    return [
+        f"{result.metric.name} varies by {percent(side.variation)} between the windows of the {which} run (more than "
+        f"{percent(statistics.NOISY)})."
+        for result in results
+        for which, side in (("first", result.first), ("second", result.second))
+        if side.noisy and side.variation is not None
+    ]

@@ -1,0 +1,101 @@
+"""A comparison of two runs in the terminal: a row for each metric, then what it rests on."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from stackproof.measurement.comparison import (
+    RECOMMENDED_PAIRS,
+    Comparison,
+    MetricResult,
+    Outcome,
+    Side,
+    Verdict,
+    change,
+    percent,
+)
+
+from .text import one_line
+
+_OUTCOME = {
+    Outcome.NO_REGRESSION: "bold green",
+    Outcome.REGRESSION: "bold red",
+    Outcome.CANNOT_TELL: "bold yellow",
+    Outcome.INVALID: "bold red",
+    Outcome.NO_DATA: "bold yellow",
+    Outcome.OTHER: "bold yellow",
+}
+_VERDICT = {
+    Verdict.REGRESSION: "bold red",
+    Verdict.IMPROVEMENT: "bold green",
+    Verdict.NO_DIFFERENCE: "green",
+    Verdict.CANNOT_TELL: "yellow",
+}
+
+
+def print_comparison(result: Comparison, console: Console) -> None:
+    """The outcome first, then the reasons why there is no answer, or the table, a sentence for each metric, and the notes."""
+    console.print(Text(result.outcome.upper(), style=_OUTCOME[result.outcome]))
+    for label, run in zip(("first", "second"), result.runs, strict=True):
+        _line(console, f"{label}: {run}")
+    for reason in result.reasons:
+        _line(console, reason, "yellow")
+    if result.metrics:
+        console.print(_table(result))
+        for row in result.metrics:
+            _line(console, f"{row.metric.name}: {row.sentence}")
+        _line(console, _basis(result), "dim")
+    for note in result.notes:
+        _line(console, f"note: {note}", "yellow")
+
+
+def _table(result: Comparison) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("metric", no_wrap=True)
+    for name in ("first", "second", "change", "interval"):
+        table.add_column(name, justify="right")
+    table.add_column("verdict", no_wrap=True)
+    for row in result.metrics:
+        table.add_row(
+            f"{row.metric.name} [{row.metric.unit}]".replace("[", "\\["),
+            _side(row.first),
+            _side(row.second),
+            *_effect(row),
+            Text(row.verdict, style=_VERDICT[row.verdict]),
+        )
+    return table
+
+
+def _side(side: Side) -> str:
+    if side.median is None:
+        return "–"
+    spread = "" if side.variation is None else f" ±{100 * side.variation:.0f} %"
+    return f"{_number(side.median)}{spread}"
+
+
+def _number(value: float) -> str:
+    """Three digits that mean something, without an exponent."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def _effect(row: MetricResult) -> tuple[str, str]:
+    if row.effect is None:
+        return "–", "–"
+    low, high = (change(bound).removesuffix(" %") for bound in (row.effect.low, row.effect.high))
+    return change(row.effect.ratio), f"{low} … {high}"
+
+
+def _basis(result: Comparison) -> str:
+    how = "pairs of windows" if result.paired else "windows of each run, not paired"
+    count = max(min(row.first.windows, row.second.windows) for row in result.metrics)
+    confidence = "" if result.confidence is None else f", {percent(result.confidence)} intervals"
+    return (
+        f"{count} {how}{confidence}, threshold {percent(result.threshold)}. first, second: median, ± coefficient of variation. "
+        f"Recommended: {RECOMMENDED_PAIRS} pairs."
+    )
+
+
+def _line(console: Console, text: str, style: str = "") -> None:
+    console.print(one_line(text), style=style, markup=False, highlight=False)

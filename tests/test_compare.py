@@ -1,0 +1,281 @@
+"""`stackproof compare`, from records on disk to its exit code: what is read, what is refused, and what is said."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from bench_samples import judged, recorded
+from command_line import stackproof, without
+from rich.console import Console
+
+from stackproof.cli import _run
+from stackproof.exits import Exit
+from stackproof.measurement.comparable import NEVER_MS, Unusable, comparable, run_of
+from stackproof.measurement.comparison import Outcome, compare
+from stackproof.measurement.comparison_json import to_json as comparison_json
+from stackproof.measurement.record import BackendRecord, Measurement, to_json
+from stackproof.reports.comparison_terminal import print_comparison
+from stackproof.reports.json_page import FORMS
+from stackproof.verification.shape import misshapen
+
+SCHEMA = next(form.schema() for form in FORMS if form.name == "comparison")
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+
+
+def record(name: str, at: float, seconds: float = 0.004, cpu: float = 2.0, **changes: Any) -> Measurement:
+    made = judged(recorded(200, seconds=seconds), cpu_seconds=cpu)
+    created = (NOON + timedelta(seconds=at)).isoformat(timespec="seconds")
+    backend = BackendRecord("cache=memory", "cache", "m.C", "d" * 64, "", "native", "c")
+    invalid = changes.pop("invalid", ())
+    windows = tuple(replace(window, invalid=invalid) for window in made.windows)
+    known: dict[str, Any] = {
+        "environment": {"cores": "2"},
+        "backends": (backend,),
+        "windows": windows,
+        "invalid": invalid,
+    }
+    return replace(made, id=name, created=created, **(known | changes))
+
+
+def keep(directory: Path, made: Measurement) -> None:
+    directory.mkdir(parents=True)
+    (directory / "run.json").write_text(to_json(made), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sets of twelve interleaved windows: two that are equal, and one that takes 20 % longer."""
+    root, rng = tmp_path_factory.mktemp("sets"), np.random.default_rng(1)
+    for window in range(12):
+        for place, (name, factor) in enumerate((("base", 1.0), ("same", 1.0), ("slow", 1.2))):
+            noise, busy = np.exp(rng.normal(0, 0.01, 2))
+            made = record(f"{name}-{window}", 30 * window + 10 * place, 0.004 * factor * noise, 2.0 * busy)
+            keep(root / name / f"{window:02}", made)
+    return root
+
+
+def run(*arguments: str | Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    code = _run(["compare", *map(str, arguments)])
+    told = capsys.readouterr()
+    return code, told.out, told.err
+
+
+def answer(*arguments: str | Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:
+    code, out, _ = run(*arguments, "--json", "-", capsys=capsys)
+    data: dict[str, Any] = json.loads(out)
+    jsonschema.validate(data, SCHEMA)
+    assert misshapen(data, SCHEMA) == []
+    return code, data
+
+
+def test_equal_sets_hold_and_a_slower_one_is_a_regression(sets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, data = answer(sets / "base", sets / "same", capsys=capsys)
+    assert (code, data["outcome"], data["paired"]) == (Exit.HOLDS, "no regression", True)
+    assert {row["metric"]: row["verdict"] for row in data["metrics"]} == dict.fromkeys(
+        ("p50", "achieved", "cpu"), "no difference"
+    )
+    code, data = answer(sets / "base", sets / "slow", capsys=capsys)
+    assert (code, data["outcome"]) == (Exit.BROKEN, "regression")
+    row = data["metrics"][0]
+    assert (row["metric"], row["verdict"]) == ("p50", "regression")
+    assert 1.12 < row["effect"]["low"] < row["effect"]["ratio"] < row["effect"]["high"] < 1.25
+    assert run(sets / "slow", sets / "base", capsys=capsys)[0] == Exit.HOLDS  # an improvement
+
+
+def test_the_command_as_a_user_has_it(sets: Path) -> None:
+    done = stackproof("compare", "base", "slow", "--metric", "p50", "--json", "out.json", cwd=sets)
+    assert done.returncode == Exit.BROKEN, done.stderr
+    assert done.stdout.startswith("REGRESSION\n")
+    assert "p50 [ms]" in done.stdout
+    assert "12 pairs of windows, 90 % intervals, threshold 5 %" in done.stdout
+    assert json.loads((sets / "out.json").read_text(encoding="utf-8"))["outcome"] == "regression"
+    (sets / "out.json").unlink()
+
+
+def test_a_missing_package_is_named(tmp_path: Path) -> None:
+    done = stackproof("compare", "a", "b", cwd=tmp_path, env=without(tmp_path / "site", wheels=["scipy"]))
+    assert done.returncode == Exit.USAGE
+    assert "pip install 'stackproof[bench]'" in done.stderr
+
+
+def test_one_window_each_cannot_be_told(sets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, data = answer(sets / "base" / "00", sets / "slow" / "00", capsys=capsys)
+    assert (code, data["outcome"]) == (Exit.INCONCLUSIVE, "cannot tell")
+    assert "too few" in data["metrics"][0]["sentence"]
+
+
+def test_a_larger_threshold_allows_more(sets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(sets / "base", sets / "slow", "--threshold", "30 %", capsys=capsys)[0] == Exit.HOLDS
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "said"),
+    [
+        (lambda file: file.write_text(""), Exit.NO_DATA, "is empty"),
+        (lambda file: file.write_text("  \n"), Exit.NO_DATA, "is empty"),
+        (lambda file: file.write_text("{"), Exit.INVALID, "cannot be read"),
+        (lambda file: file.write_text("[" * 100_000), Exit.INVALID, "cannot be read"),
+        (lambda file: file.write_bytes(b"\xff\xfe\x00"), Exit.INVALID, "cannot be read"),
+        (lambda file: file.write_text("null"), Exit.NO_DATA, "is empty"),
+        (lambda file: file.write_text('{"schema": "stackproof-certificate/1"}'), Exit.INVALID, "is no measurement"),
+        (
+            lambda file: file.write_text(file.read_text().replace("measurement/2", "measurement/99")),
+            Exit.INVALID,
+            "is no",
+        ),
+        (
+            lambda file: file.write_text(file.read_text().replace('"p50": 4', '"p50": NaN, "x": 4', 1)),
+            Exit.INVALID,
+            "NaN",
+        ),
+        (
+            lambda file: file.write_text(file.read_text().replace('"rates": {', '"rates": {"x": 1,')),
+            Exit.INVALID,
+            "is no",
+        ),
+        (
+            lambda file: file.write_text(file.read_text().replace("2026-01-02T", "yesterday")),
+            Exit.INVALID,
+            "cannot be read",
+        ),
+        (lambda file: file.unlink(), Exit.NO_DATA, "holds no record"),
+    ],
+)
+def test_data_that_is_none_has_an_exit_code_of_its_own(
+    spoil: Callable[[Path], object], code: Exit, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep(tmp_path / "good", record("good", 0))
+    keep(tmp_path / "bad", record("bad", 1))
+    spoil(tmp_path / "bad" / "run.json")
+    for arguments in (("good", "bad"), ("bad", "good")):
+        found, data = answer(*(tmp_path / name for name in arguments), capsys=capsys)
+        assert (found, data["metrics"]) == (code, [])
+        assert said in data["reasons"][0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nowhere", "nowhere"), "there is no run"),
+        ((".", ".", "--metric", "p42"), "there is no metric"),
+        ((".", ".", "--threshold", "5"), "must look like 5%"),
+        ((".", ".", "--threshold", "0%"), "must look like 5%"),
+        ((".", ".", "--threshold", "nan%"), "must look like 5%"),
+        ((".", ".", "--json", "no/such/file"), "cannot be written"),
+    ],
+)
+def test_wrong_usage(
+    arguments: tuple[str, ...],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*arguments, capsys=capsys)
+    assert (code, out) == (Exit.USAGE, "")
+    assert said in err
+
+
+def test_runs_that_are_not_comparable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base = record("base", 0)
+    keep(tmp_path / "base", base)
+    for name, changes, accept in (
+        ("machine", {"environment": {"cores": "64"}}, "environment"),
+        ("seed", {"load": {**base.load, "seed": 99}}, "seed"),
+        ("backend", {"origin": "container"}, "backend"),
+    ):
+        keep(tmp_path / name, record(name, 1, **changes))
+        assert run(tmp_path / "base", tmp_path / name, capsys=capsys)[0] == Exit.OTHER, name
+        code, data = answer(tmp_path / "base", tmp_path / name, "--accept", accept, capsys=capsys)
+        assert (code, data["accepted"]) == (Exit.INCONCLUSIVE, [accept]), name
+    for name, changes in (
+        ("scenario", {"scenario": {**base.scenario, "name": "ingest"}}),
+        ("rate", {"load": {**base.load, "rate": 200.0}}),
+    ):
+        keep(tmp_path / name, record(name, 1, **changes))
+        everything = [word for kind in ("environment", "seed", "backend") for word in ("--accept", kind)]
+        assert run(tmp_path / "base", tmp_path / name, *everything, capsys=capsys)[0] == Exit.OTHER, name
+
+
+def test_an_invalid_run_and_a_copy_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keep(tmp_path / "base", record("base", 0))
+    keep(tmp_path / "copy", record("base", 0))
+    keep(tmp_path / "invalid", record("invalid", 1, invalid=("3 answers were wrong.",)))
+    assert run(tmp_path / "base", tmp_path / "copy", capsys=capsys)[0] == Exit.INVALID
+    assert run(tmp_path / "base", tmp_path / "invalid", capsys=capsys)[0] == Exit.INVALID
+
+
+# A set of records as one run
+
+
+def text(name: str, at: float, **changes: Any) -> str:
+    return to_json(record(name, at, **changes))
+
+
+def test_windows_that_were_invalid_or_lost_are_counted_and_not_forgotten() -> None:
+    found = comparable("set", {"1": text("a", 0), "2": text("b", 1, invalid=("Blocked.",)), "3": None})
+    assert [(window.pair, window.invalid) for window in found.windows] == [
+        ("1", ()),
+        ("2", ("Blocked.",)),
+        ("3", ("it kept no record",)),
+    ]
+    assert found.invalid == ()
+    other = comparable("other", {"1": text("c", 2)})
+    assert compare(found, other).outcome is Outcome.INVALID
+
+
+@pytest.mark.parametrize(
+    "changes", [{"environment": {"cores": "4"}}, {"version": "9"}, {"load": {**record("x", 0).load, "rate": 5.0}}]
+)
+def test_a_set_of_different_runs_is_no_run(changes: dict[str, Any]) -> None:
+    with pytest.raises(Unusable, match="is no one run") as caught:
+        comparable("set", {"1": text("a", 0), "2": text("b", 1, **changes)})
+    assert caught.value.outcome is Outcome.INVALID
+
+
+def test_nothing_is_no_run() -> None:
+    for records in ({}, {"1": None}):
+        with pytest.raises(Unusable) as caught:
+            comparable("set", records)
+        assert caught.value.outcome is Outcome.NO_DATA
+
+
+def test_a_share_that_was_never_answered_counts_as_an_hour_and_a_small_sample_as_nothing() -> None:
+    run = run_of(replace(judged(recorded(900, failed=100)), created=NOON.isoformat()))
+    (window,) = run.windows
+    assert window.figures["p50"] == pytest.approx(4.5, rel=0.01)
+    assert window.figures["p99"] == NEVER_MS
+    assert window.figures["p99_9"] is None
+    assert window.offered == pytest.approx(100)
+    assert window.figures["achieved"] == pytest.approx(90)
+
+
+# What is said
+
+
+def test_the_table_holds_in_a_narrow_terminal_and_obeys_nothing(sets: Path) -> None:
+    base, slow = (
+        comparable(name, {path.name: (path / "run.json").read_text() for path in sorted((sets / name).iterdir())})
+        for name in ("base", "slow")
+    )
+    odd = replace(slow, environment={"cores": "[red]\x1b[2J"})
+    result = compare(base, odd, accepted=["environment"])
+    jsonschema.validate(json.loads(comparison_json(result)), SCHEMA)
+    for width in (60, 80, 160):
+        shown = io.StringIO()
+        print_comparison(result, Console(file=shown, width=width, force_terminal=False))
+        said = shown.getvalue()
+        assert "\x1b" not in said
+        assert "regression" in said
+        assert "[red]" in said
+        assert max(map(len, said.splitlines())) <= width
