@@ -149,6 +149,16 @@ def parse_targets(stack: str | None, backends: Iterable[str]) -> list[Target]:
 
 
 def load_object(name: str, spec: str) -> Callable[..., Any]:
+    """The factory ``package.module:attribute``. Whatever goes wrong is a `ConfigurationError`."""
+    found = import_object(name, spec)
+    if not callable(found):
+        attribute = spec.partition(":")[2]
+        raise ConfigurationError(f"{name} cannot be used: {attribute!r} is a {type(found).__name__}, not a factory")
+    callable_: Callable[..., Any] = found
+    return callable_
+
+
+def import_object(name: str, spec: str) -> Any:
     """Import ``package.module:attribute``, also from the current directory. Whatever goes wrong is a `ConfigurationError`."""
     module_name, _, attribute = spec.partition(":")
     if "" not in sys.path and os.getcwd() not in sys.path:
@@ -167,7 +177,4 @@ def load_object(name: str, spec: str) -> Callable[..., Any]:
     except (Exception, SystemExit) as error:
         sentence = f"{name} cannot be imported: {module_name} raised {type(error).__name__}: {error}"
         raise ConfigurationError(with_place(sentence, error)) from error
-    if not callable(found):
-        raise ConfigurationError(f"{name} cannot be used: {attribute!r} is a {type(found).__name__}, not a factory")
-    callable_: Callable[..., Any] = found
-    return callable_
+    return found

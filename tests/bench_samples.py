@@ -10,12 +10,12 @@ from stackproof.contracts import contract_for
 from stackproof.contracts.clauses import planned_clauses
 from stackproof.contracts.stream import PlannedClause
 from stackproof.contracts.verdicts import ClauseResult, Verdict
-from stackproof.measurement.judgement import calibration_of, measurement_of, scenario_facts, window_of
+from stackproof.measurement.judgement import calibration_of, measurement_of, window_of
 from stackproof.measurement.promises import Promise
 from stackproof.measurement.record import MEASURED, Facts, Measurement
+from stackproof.scenarios.catalogue import DECISION
 from stackproof.scenarios.orders import NULL, Gap, Offered, Order
 from stackproof.scenarios.recorder import Recorder
-from stackproof.scenarios.scenario import DECISION
 from stackproof.targets import parse_target
 from stackproof.verification.certificate import Certificate, ClauseRecord, TargetRecord, to_json
 from stackproof.verification.digests import backend_digest, suite_digest
@@ -58,14 +58,14 @@ FACTS = Facts(
     "stackproof bench",
     "memory",
     "embedded",
-    scenario_facts(DECISION),
+    DECISION.describe(),
     LOAD,
     (),
     (),
     {},
     "digest",
 )
-CHECKS = {"cache_reads": 1, "cache_fetches": 1, "summaries": 1, "wrong": 0, "examples": []}
+CHECKS = {"counts": {"summaries": 1}, "measured": {}, "wrong": 0, "lost": 0, "duplicated": 0, "examples": []}
 
 
 def offered(recorder: Recorder, **changes: Any) -> Offered:

@@ -20,9 +20,11 @@ from stackproof.measurement.promises import Promise
 from stackproof.measurement.record import from_json, to_json
 from stackproof.reports.measurement_terminal import print_measurement
 from stackproof.scenarios.arrivals import Constant, Poisson, Schedule, dispatch, schedule_of
+from stackproof.scenarios.catalogue import DECISION, find_scenario
+from stackproof.scenarios.distributions import Sizes, Zipf
 from stackproof.scenarios.histogram import Histogram, supported
+from stackproof.scenarios.item import text_of
 from stackproof.scenarios.recorder import Recorder
-from stackproof.scenarios.scenario import DECISION, Sizes, Zipf, find_scenario, text_of
 
 
 class SimulatedClock:
@@ -94,9 +96,9 @@ class TestSchedules:
 
 class TestScenario:
     def test_a_decision_is_a_function_of_seed_and_number(self) -> None:
-        assert DECISION.decision(12_345) == DECISION.decision(12_345)
-        assert DECISION.decision(1) != DECISION.decision(2)
-        assert DECISION.decision(1, seed=8) != DECISION.decision(1)
+        assert DECISION.item(12_345) == DECISION.item(12_345)
+        assert DECISION.item(1) != DECISION.item(2)
+        assert DECISION.item(1, seed=8) != DECISION.item(1)
 
     def test_zipf_ranks_have_their_probabilities(self) -> None:
         zipf = Zipf(1_000, exponent=1.1)
@@ -109,7 +111,7 @@ class TestScenario:
         assert zipf.rank(0.0) == 1
 
     def test_decisions_spread_over_the_customers_as_zipf_says(self) -> None:
-        seen = Counter(DECISION.decision(number).customer for number in range(5_000))
+        seen = Counter(DECISION.item(number).key for number in range(5_000))
         assert all(1 <= customer <= 1_000_000 for customer in seen)
         assert 0.08 < seen[1] / 5_000 < 0.16
         assert len(seen) > 1_500
@@ -193,6 +195,11 @@ class TestJudgement:
         [
             ({"gaps": (GAP,)}, "publish (X)"),
             ({"checks": {**CHECKS, "wrong": 2, "examples": ["c1 counts 3"]}}, "c1 counts 3"),
+            (
+                {"checks": {**CHECKS, "lost": 3, "examples": ["e7"]}},
+                "3 things that were accepted are gone; for example: e7",
+            ),
+            ({"checks": {**CHECKS, "duplicated": 1, "examples": ["e7"]}}, "1 things came or count more than once"),
             ({"lost_log_lines": 4}, "4 lines"),
             ({"locust": {"requests": 999, "failures": 0}}, "Locust counted 999"),
             ({"null": recorded(150, dropped=50)}, "cannot hold this rate"),

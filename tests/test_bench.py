@@ -28,12 +28,14 @@ from stackproof.exits import Exit
 from stackproof.interfaces import CacheValue, ConfigurationError
 from stackproof.measurement.record import Measurement
 from stackproof.reports.measurement import render
+from stackproof.scenarios.catalogue import DECISION
 from stackproof.scenarios.orders import NULL, Offered, Order, Setup
 from stackproof.scenarios.recorder import OUTCOMES
-from stackproof.scenarios.scenario import DECISION
 from stackproof.scenarios.session import GeneratorError, Session
+from stackproof.scenarios.steps.interactions import Impressions
 from stackproof.scenarios.work import StepFailedError, Work
 from stackproof.servers.ports import free_port
+from stackproof.targets import parse_target
 from stackproof.verification.digests import suite_digest
 
 ROOT = Path(__file__).parent.parent
@@ -120,7 +122,7 @@ class TestWindows:
         assert first.locust == second.locust == {"requests": 120, "failures": 0}
         # Event ids that had been used before would be counted once only, which the check of summaries would tell.
         assert first.checks["wrong"] == second.checks["wrong"] == 0
-        assert second.checks["cache_reads"] == 240
+        assert second.checks["counts"]["cache reads"] == 240
 
     def test_in_a_closed_loop_nothing_is_dropped_and_callers_never_overtake_their_answers(self, tmp_path: Path) -> None:
         [window] = offer(SETUP, {}, tmp_path, replace(SHORT, arrivals="closed", rate=0.0, in_flight=3))
@@ -142,7 +144,7 @@ class TestWindows:
         assert recorder.offered == 101
         assert recorder.adds_up
         assert recorder.intended.count == recorder.answered
-        assert window.checks["wrong"] == 0
+        assert [window.checks[kind] for kind in ("wrong", "lost", "duplicated")] == [0, 0, 0], window.checks
         assert window.locust["requests"] == recorder.answered + recorder.failed + sum(
             window.warmup[name] for name in ("ok", "late", "failed")
         )
@@ -255,9 +257,9 @@ class TestGenerator:
                 keys = client.keys("*")
         recorder = window.recorder
         assert recorder.ok == recorder.offered == 80
-        assert window.checks["wrong"] == 0
-        assert window.checks["summaries"] > 0
-        assert window.checks["cache_fetches"] > 0
+        assert [window.checks[kind] for kind in ("wrong", "lost", "duplicated")] == [0, 0, 0], window.checks
+        assert window.checks["counts"]["summaries"] > 0
+        assert window.checks["counts"]["cache fetches"] > 0
         assert window.locust == {"requests": 88, "failures": 0}
         assert set(recorder.steps) == {step.name for step in DECISION.steps}
         assert (schemas, keys) == ([], [])
@@ -270,6 +272,10 @@ class Forgetful(MemoryCache):
         return super().get_or_fetch("the same for all", fetch, ttl)
 
 
+def make(concern: str, namespace: str) -> Any:
+    return parse_target(f"{concern}={MEMORY[concern]}").make(Settings({}), namespace)
+
+
 class TestChecks:
     @pytest.fixture
     def work(self) -> Iterator[Work]:
@@ -280,25 +286,27 @@ class TestChecks:
     def test_right_answers_are_not_blamed(self, work: Work) -> None:
         took: list[str] = []
         for number in range(300):
-            work.decide(DECISION.decision(number), lambda step, _: took.append(step))
+            work.decide(DECISION.item(number), lambda step, _: took.append(step))
         assert took.count("cache read") == 600
-        assert work.checks.summaries > 10
+        assert work.checks.counts["summaries"] > 10
         assert work.checks.wrong == 0
 
-    def test_a_value_of_another_key_is_a_wrong_answer(self, work: Work) -> None:
-        work._adapters["cache"] = Forgetful(namespace="checks")
+    def test_a_value_of_another_key_is_a_wrong_answer(self) -> None:
+        adapters = {concern: make(concern, "checks") for concern in DECISION.concerns}
+        work = Work.on(DECISION, {**adapters, "cache": Forgetful(namespace="checks")})
         with pytest.raises(StepFailedError, match="WrongAnswerError"):
-            work.decide(DECISION.decision(1), lambda *_: None)
+            work.decide(DECISION.item(1), lambda *_: None)
         assert work.checks.wrong == 1
         assert "never stored there" in work.checks.examples[0]
 
     def test_summaries_that_miss_or_double_an_interaction_are_wrong(self, work: Work) -> None:
-        busiest = next(d for d in map(DECISION.decision, range(1_000)) if d.customer == 1)
+        busiest = next(d for d in map(DECISION.item, range(1_000)) if d.key == 1)
         work.decide(busiest, lambda *_: None)
-        work.checks.recorded[1] += 1  # as if the store had acknowledged one more than it kept
+        impressions = work.bench.part(Impressions, work.bench)
+        impressions.recorded[1] += 1  # as if the store had acknowledged one more than it kept
         with pytest.raises(StepFailedError, match="summaries read: WrongAnswerError"):
             work.decide(busiest, lambda *_: None)
-        work.checks.recorded[1] = work.checks.attempted[1] = 0  # as if it counted what nobody recorded
+        impressions.recorded[1] = impressions.attempted[1] = 0  # as if it counted what nobody recorded
         with pytest.raises(StepFailedError, match="summaries read: WrongAnswerError"):
             work.decide(busiest, lambda *_: None)
         assert work.checks.wrong == 2

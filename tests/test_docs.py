@@ -355,7 +355,7 @@ def test_the_backend_of_the_example_is_found_by_name_and_keeps_the_contract(chan
 SCENARIO = """
 from collections import Counter
 from stackproof import Settings
-from stackproof.scenarios.scenario import find_scenario
+from stackproof.scenarios.catalogue import find_scenario
 from stackproof.scenarios.work import Work
 
 scenario = find_scenario("browse")
@@ -364,7 +364,7 @@ assert set(scenario.concerns) == set(backends), scenario.concerns
 work = Work(scenario, backends, Settings({}), "docs")
 done = Counter()
 for number in range(20):
-    work.decide(scenario.decision(number), lambda step, seconds: done.update([step]))
+    work.decide(scenario.item(number), lambda step, seconds: done.update([step]))
 assert work.close() == []
 assert work.checks.wrong == 0
 assert done == {"cache read": 80, "summaries read": 20, "log line": 20}, done

@@ -18,8 +18,10 @@ from .options import address, json_option, origin_option, out_option, write_resu
 if TYPE_CHECKING:
     from stackproof.measurement.record import Measurement
     from stackproof.scenarios.orders import Order
+    from stackproof.scenarios.scenario import Scenario
 
 NEEDED = {"locust": "bench", "hdrh": "bench", "jinja2": "report", "matplotlib": "report"}
+DEFAULT_RATE = 100.0
 
 
 @click.command()
@@ -31,24 +33,30 @@ NEEDED = {"locust": "bench", "hdrh": "bench", "jinja2": "report", "matplotlib": 
     metavar="CONCERN=SPEC",
     help="Instead of the stack's: a known name or package.module:factory. May be repeated.",
 )
-@click.option("--scenario", default="decision", show_default=True, metavar="NAME", help="The workload.")
-@click.option("--rate", type=float, default=100.0, show_default=True, help="Operations that are due each second.")
+@click.option(
+    "--scenario",
+    default="decision",
+    show_default=True,
+    metavar="NAME",
+    help="The workload: a name or package.module:NAME.",
+)
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of the scenario. May be repeated."
+)
+@click.option("--rate", type=float, help="Operations that are due each second.  [default: 100, or that of a replay]")
 @click.option("--duration", type=float, default=20.0, show_default=True, metavar="S", help="Seconds that are measured.")
 @click.option("--warmup", type=float, default=3.0, show_default=True, metavar="S", help="Seconds before, not measured.")
 @click.option("--repeat", type=click.IntRange(1, 1000), default=1, show_default=True, help="Windows of that duration.")
 @click.option(
     "--arrivals",
-    type=click.Choice(["constant", "poisson", "closed"]),
-    default="constant",
-    show_default=True,
-    help="When operations are due. closed: each of --in-flight callers starts one when its last one ended.",
+    metavar="PROCESS",
+    help="When operations are due: constant, poisson, step:10s@1,5s@3 (times the rate), replay:FILE, or closed: each of "
+    "--in-flight callers starts one when its last one ended.  [default: the scenario's own]",
 )
 @click.option(
     "--in-flight",
     type=click.IntRange(1, 10_000),
-    default=64,
-    show_default=True,
-    help="Operations at the same time; arrivals beyond that are dropped and counted.",
+    help="Operations at the same time; arrivals beyond that are dropped and counted.  [default: 64, or the scenario's own]",
 )
 @click.option(
     "--workers",
@@ -72,12 +80,13 @@ def bench(
     stack: str,
     backends: tuple[str, ...],
     scenario: str,
-    rate: float,
+    settings: tuple[str, ...],
+    rate: float | None,
     duration: float,
     warmup: float,
     repeat: int,
-    arrivals: str,
-    in_flight: int,
+    arrivals: str | None,
+    in_flight: int | None,
     workers: int,
     bind: str | None,
     origin: str,
@@ -100,28 +109,31 @@ def bench(
     from stackproof.measurement.window_log import WINDOWS
     from stackproof.reports.measurement import render
     from stackproof.reports.measurement_terminal import print_measurement
-    from stackproof.scenarios.orders import Order
-    from stackproof.scenarios.scenario import find_scenario
+    from stackproof.scenarios.arrivals import natural_rate
+    from stackproof.scenarios.catalogue import find_scenario, settings_of
+    from stackproof.scenarios.orders import IN_FLIGHT, Order
     from stackproof.verification.provision import provided_servers
     from stackproof.verification.runs import RUNS, keep, new_run_id, open_run, reopen_run
 
     from .bench_gate import Refusal, ensure_proven
     from .bench_load import Load, offer
 
-    targets = _targets(stack, backends, scenario)
+    given = settings_of(settings)
+    workload = find_scenario(scenario, given)
+    targets = _targets(stack, backends, workload)
     judged = tuple(Promise.parse(text) for text in promises)
+    arrivals = arrivals or workload.arrivals
     order = Order(
-        rate=rate,
+        rate=(natural_rate(arrivals) or DEFAULT_RATE) if rate is None else rate,
         seconds=_seconds("--duration", duration, 1.0),
         warmup=_seconds("--warmup", warmup, 0.0),
         arrivals=arrivals,
-        seed=find_scenario(scenario).seed if seed is None else seed,
-        in_flight=in_flight,
+        seed=workload.seed if seed is None else seed,
+        in_flight=in_flight or workload.in_flight or IN_FLIGHT,
     )
     _check_load(order)
-    load = Load(
-        stack, backends, scenario, order, repeat, workers, judged, origin, address("--bind", bind) if bind else None
-    )
+    listening = address("--bind", bind) if bind else None
+    load = Load(stack, backends, scenario, given, order, repeat, workers, judged, origin, listening)
     for target in targets:
         if target.entry is None:
             load_object(target.name, target.spec)  # now, so that a mistyped factory is told before servers start
@@ -153,17 +165,16 @@ def require_packages() -> None:
         )
 
 
-def _targets(stack: str, backends: Sequence[str], scenario: str) -> list[Target]:
+def _targets(stack: str, backends: Sequence[str], scenario: Scenario) -> list[Target]:
     """One target for each concern that the scenario uses: the named one, else the stack's."""
-    from stackproof.scenarios.scenario import find_scenario
-
-    concerns = find_scenario(scenario).concerns
+    concerns = scenario.concerns
     chosen = {target.concern: target for target in find_stack(stack).targets()}
     named = [parse_target(text) for text in backends]
     for target in named:
         if target.concern not in concerns:
             raise ConfigurationError(
-                f"--backend {target.name}: the scenario {scenario} uses no {target.concern}, only {', '.join(concerns)}"
+                f"--backend {target.name}: the scenario {scenario.name} uses no {target.concern}, only "
+                + ", ".join(concerns)
             )
         if sum(other.concern == target.concern for other in named) > 1:
             raise ConfigurationError(f"--backend names {target.concern} more than once; one run measures one of each")

@@ -14,14 +14,15 @@ from rich.console import Console
 
 import stackproof
 from stackproof.adapters.settings import Settings
-from stackproof.measurement.judgement import calibration_of, measurement_of, scenario_facts, window_of
+from stackproof.measurement.judgement import calibration_of, measurement_of, window_of
 from stackproof.measurement.promises import Promise
 from stackproof.measurement.record import MEASURED, BackendRecord, Facts, Measurement, WindowRecord
 from stackproof.measurement.window_log import WindowLog
 from stackproof.reports.measurement_terminal import LoadView
+from stackproof.scenarios.catalogue import find_scenario
 from stackproof.scenarios.orders import CLOSED, NULL, Offered, Order, Setup
-from stackproof.scenarios.scenario import find_scenario
 from stackproof.scenarios.session import Session, new_namespace
+from stackproof.scenarios.steps.base import Value
 from stackproof.scenarios.work import drop_namespace
 from stackproof.servers import Server
 from stackproof.targets import Target
@@ -42,6 +43,8 @@ class Load:
     stack: str
     backends: tuple[str, ...]
     scenario: str
+    settings: Mapping[str, Value]
+    """Of the scenario, as typed."""
     order: Order
     repeat: int
     workers: int
@@ -57,6 +60,7 @@ class Load:
             "stack": self.stack,
             "backends": list(self.backends),
             "scenario": self.scenario,
+            "settings": dict(self.settings),
             "origin": self.origin,
         } | {
             "order": order,
@@ -70,7 +74,10 @@ class Load:
         words = ["stackproof", "bench", "--stack", self.stack]
         for backend in self.backends:
             words += ["--backend", backend]
-        words += ["--scenario", self.scenario, "--rate", f"{order.rate:g}", "--duration", f"{order.seconds:g}"]
+        words += ["--scenario", self.scenario]
+        for name, value in self.settings.items():
+            words += ["--set", f"{name}={value}"]
+        words += ["--rate", f"{order.rate:.12g}", "--duration", f"{order.seconds:g}"]
         words += ["--warmup", f"{order.warmup:g}", "--arrivals", order.arrivals, "--in-flight", str(order.in_flight)]
         words += ["--repeat", str(self.repeat), "--workers", str(self.workers)]
         words += ["--bind", f"{self.bind[0]}:{self.bind[1]}"] if self.bind else []
@@ -92,7 +99,7 @@ def offer(
     """Offer the load; afterwards nothing of the run is left on the servers."""
     variables = {name: value for server in servers for name, value in server.variables().items()}
     backends = {target.concern: target.spec for target in targets}
-    setup = Setup(load.scenario, backends, new_namespace(), load.order.seed)
+    setup = Setup(load.scenario, backends, new_namespace(), load.order.seed, settings=load.settings)
     if load.bind:
         host, port = load.bind
         wanted = "a worker" if load.workers == 1 else f"{load.workers} workers"
@@ -111,7 +118,7 @@ def offer(
     if left:
         left = tuple(drop_namespace(backends, Settings({**os.environ, **variables}), setup.namespace))
     return measurement_of(
-        find_scenario(load.scenario),
+        find_scenario(load.scenario, load.settings),
         done.calibration,
         [*kept, *done.windows],
         _facts(load, targets, proofs, servers, run_id),
@@ -174,7 +181,7 @@ def _facts(
         command=load.command(),
         stack=load.stack,
         origin=load.origin,
-        scenario=scenario_facts(find_scenario(load.scenario)),
+        scenario=find_scenario(load.scenario, load.settings).describe(),
         load={
             "rate": None if order.arrivals == CLOSED else order.rate,
             "arrivals": order.arrivals,

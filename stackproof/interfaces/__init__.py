@@ -47,11 +47,12 @@ from .records import (
     summarise,
     summary_order,
 )
-from .search import DeletableIndex, SearchIndex
+from .search import MAX_MATCH_WORDS, DeletableIndex, Match, MatchingIndex, SearchIndex
 from .words import words_of
 
 __all__ = [
     "MAX_HITS",
+    "MAX_MATCH_WORDS",
     "MAX_SUMMARIES",
     "MISSING",
     "Backend",
@@ -79,6 +80,8 @@ __all__ = [
     "InteractionType",
     "JsonValue",
     "LogCapabilities",
+    "Match",
+    "MatchingIndex",
     "Missing",
     "OperationTimeoutError",
     "Order",

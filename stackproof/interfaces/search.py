@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from enum import StrEnum
 from typing import ClassVar
 
 from .capabilities import SearchCapabilities
@@ -53,3 +54,31 @@ class DeletableIndex(ABC):
     @abstractmethod
     def delete(self, tenant: str, ids: Iterable[str]) -> int:
         """Remove documents; how many there were."""
+
+
+class Match(StrEnum):
+    """Which documents a query means."""
+
+    ALL = "all"
+    """Every word of the query is among the words of title and text: what `SearchIndex.search` does."""
+    ANY = "any"
+    """At least one word of the query is."""
+    PHRASE = "phrase"
+    """The words of the query follow each other, in this order, within the title or within the text."""
+    PREFIX = "prefix"
+    """For every word of the query there is a word in title or text that begins with it."""
+
+
+class MatchingIndex(ABC):
+    """Optional: queries that mean something else than every word."""
+
+    @abstractmethod
+    def search_for(self, match: Match, query: SearchQuery) -> list[Hit]:
+        """The best ``query.limit`` documents that match in this way; otherwise as `SearchIndex.search`.
+
+        `RejectedError` for a query of more than `MAX_MATCH_WORDS` different words, where ``match`` is not ALL.
+        """
+
+
+MAX_MATCH_WORDS = 100
+"""So many different words a query may have that does not ask for all of them."""

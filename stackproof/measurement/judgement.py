@@ -178,18 +178,6 @@ def _worst(windows: Sequence[WindowRecord]) -> tuple[str, str]:
     return ("none", windows[0].limiter_reason) if windows else ("none", "nothing was measured")
 
 
-def scenario_facts(scenario: Scenario) -> dict[str, Any]:
-    """The workload, as the record describes it."""
-    return {
-        "name": scenario.name,
-        "steps": [{"step": step.name, "concern": step.concern, "times": step.times} for step in scenario.steps],
-        "customers": scenario.customers.size,
-        "exponent": scenario.customers.exponent,
-        "payload_p50_bytes": scenario.payload.p50,
-        "payload_p99_bytes": scenario.payload.p99,
-    }
-
-
 def _counts(recorder: Recorder) -> dict[str, int]:
     return {**recorder.counts(), "sent_late": recorder.sent_late}
 
@@ -236,8 +224,7 @@ def _invalid(offered: Offered, calibration: Mapping[str, Any] | None) -> list[st
         found.append(f"The run was cut short{why}: the figures cover only a part of what was planned.")
     if not recorder.answered:
         found.append("No operation ended well.")
-    if wrong := offered.checks.get("wrong"):
-        found.append(f"{wrong} answers of backends were wrong, for example: {offered.checks['examples'][0]}.")
+    found += _about_checks(offered.checks)
     if offered.gaps:
         found.append(_about_gaps([asdict(gap) for gap in offered.gaps]))
     if calibration is not None and not calibration["held"]:
@@ -257,6 +244,17 @@ def _ended(offered: Offered) -> int:
     """Operations of which Locust must know: those of the warm-up and of the measured part that ended, well or not."""
     warm = sum(offered.warmup.get(name, 0) for name in ("ok", "late", "failed"))
     return warm + offered.recorder.answered + offered.recorder.failed
+
+
+def _about_checks(checks: Mapping[str, Any]) -> list[str]:
+    """What the sampled checks say against the backends."""
+    kinds = {
+        "wrong": "answers of backends were wrong",
+        "lost": "things that were accepted are gone",
+        "duplicated": "things came or count more than once",
+    }
+    said = [f"{checks[kind]} {words}" for kind, words in kinds.items() if checks.get(kind)]
+    return [f"{', '.join(said)}; for example: {checks['examples'][0]}."] if said else []
 
 
 def _about_gaps(gaps: Sequence[Mapping[str, Any]]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from .recorder import Recorder
+from .steps.base import Value
 
 SETUP_VARIABLE = "STACKPROOF_BENCH_SETUP"
 """The environment variable that holds the setup."""
@@ -37,8 +38,8 @@ class Setup:
     seed: int = 7
     engine: str = "green"
     """``green`` (one gevent loop) or ``native`` (threads, for drivers that bring their own)."""
-    settings: Mapping[str, str] = field(default_factory=dict)
-    """Parameters of the scenario that differ from its own."""
+    settings: Mapping[str, Value] = field(default_factory=dict)
+    """Settings of the scenario that differ from its own."""
     stub: str = ""
     """URL of the stub server, where one runs."""
 
@@ -156,14 +157,21 @@ def merged(order: Order, answers: list[Mapping[str, Any]], *, workers: int, trou
 
 
 class Checked:
-    """What several workers checked, put together: numbers are added, examples follow each other."""
+    """What several workers or windows checked, put together: numbers are added, lists follow each other."""
 
     def __init__(self) -> None:
         self.data: dict[str, Any] = {}
 
     def add(self, data: Mapping[str, Any]) -> None:
-        for name, value in data.items():
-            self.data[name] = self.data[name] + value if name in self.data else value
+        _add(self.data, data)
+
+
+def _add(total: dict[str, Any], data: Mapping[str, Any]) -> None:
+    for name, value in data.items():
+        if isinstance(value, Mapping):
+            _add(total.setdefault(name, {}), value)
+        else:
+            total[name] = total[name] + value if name in total else value
 
 
 def _sum_into(total: dict[str, int], data: Mapping[str, int]) -> None:

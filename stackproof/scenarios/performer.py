@@ -19,10 +19,11 @@ import gevent
 import stackproof
 from stackproof.adapters.settings import Settings
 
+from .catalogue import find_scenario
 from .green import GreenWindow
 from .locust_statistics import Fed, Statistics
-from .orders import NULL, STUB, Order, Setup
-from .scenario import Scenario, find_scenario
+from .orders import BACKENDS, NULL, STUB, Order, Setup
+from .scenario import Scenario
 from .stub_work import StubWork
 from .watchdog import HubWatchdog
 from .window import Acts, Nothing, Window
@@ -69,12 +70,20 @@ class Performer:
             answer = {"trouble": f"{type(error).__name__}: {error}"}
         self._send("answer", {"id": order["id"], "worker": self._worker, **answer})
 
-    def _connect(self, _order: Mapping[str, Any]) -> dict[str, Any]:
-        """Make the adapters and do one operation, which connects and creates the tables."""
+    def _connect(self, order: Mapping[str, Any]) -> dict[str, Any]:
+        """Make the adapters, fill in what the scenario needs, and do one operation, which connects and creates the tables."""
         setup = self._setup
         told = {"trouble": "", "version": stackproof.__version__}
         try:
-            self._work = Work(self._scenario, setup.backends, Settings.from_environment(), setup.namespace)
+            self._work = Work(
+                self._scenario,
+                setup.backends,
+                Settings.from_environment(),
+                setup.namespace,
+                worker=self._worker,
+                workers=order["workers"],
+            )
+            self._work.prepare()
             self._work.decide(self._work.item(PRIMING + self._worker), lambda *_: None)
         except Exception as error:  # noqa: BLE001 - a third party's factory may raise anything; the command reports it
             cause = error.__cause__ if isinstance(error, StepFailedError) and error.__cause__ else error
@@ -87,7 +96,6 @@ class Performer:
         window = GreenWindow(order, acts, worker=self._worker, workers=message["workers"])
         blamed = self._work.slowest_step if self._work is not None else lambda: (0.0, "none")
         watchdog = HubWatchdog(window, blamed)
-        checks = self._work.checks.to_data() if self._work is not None else {}
         lost = self._work.lost_log_lines if self._work is not None else 0
         gc.collect()
         gc.freeze()  # what exists by now lives to the end: no collection has to look at it again
@@ -111,7 +119,7 @@ class Performer:
             "cpu_seconds": window.cpu_seconds,
             "most_in_flight": window.most_in_flight,
             "gaps": watchdog.gaps,
-            "checks": self._checked_since(checks),
+            "checks": self._checked(order),
             "lost_log_lines": self._work.lost_log_lines - lost if self._work is not None else 0,
             "locust": {name: sum(getattr(part, name) for part in fed) for name in ("requests", "failures")},
             "complete": not self._stopping,
@@ -121,7 +129,7 @@ class Performer:
 
     @property
     def _scenario(self) -> Scenario:
-        return replace(find_scenario(self._setup.scenario), seed=self._setup.seed)
+        return replace(find_scenario(self._setup.scenario, self._setup.settings), seed=self._setup.seed)
 
     def _fed(self, window: Window, begin: float) -> list[Fed]:
         """What shows the window's figures in Locust's own statistics; the null step is no request."""
@@ -133,7 +141,7 @@ class Performer:
 
     def _acts(self, order: Order) -> Acts:
         if order.target == NULL:
-            return Nothing(self._scenario.decision)
+            return Nothing(self._scenario.item)
         if order.target == STUB:
             if self._stub is None:
                 self._stub = StubWork(self._setup.stub)
@@ -142,14 +150,12 @@ class Performer:
             raise RuntimeError("a window was ordered before the adapters were connected")
         return self._work
 
-    def _checked_since(self, before: Mapping[str, Any]) -> dict[str, Any]:
-        """What was checked in this window: the counters count the whole session."""
-        if self._work is None:
+    def _checked(self, order: Order) -> dict[str, Any]:
+        """What was checked in this window, once everything that it began has come to its end."""
+        if self._work is None or order.target != BACKENDS:
             return {}
-        return {
-            name: value - before[name] if isinstance(value, int) else value[len(before[name]) :]
-            for name, value in self._work.checks.to_data().items()
-        }
+        self._work.settle()
+        return self._work.checks.taken()
 
     def _finish(self, _order: Mapping[str, Any]) -> dict[str, Any]:
         work, self._work = self._work, None

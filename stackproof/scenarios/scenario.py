@@ -1,199 +1,175 @@
-"""Scenarios: what one decision does, for whom, and with what sizes. Data; pure and deterministic by (seed, index)."""
+"""Scenarios: what one item does, for whom, and with what sizes. Values; pure and deterministic by (seed, number)."""
 
 from __future__ import annotations
 
-import math
-import random
-import struct
-from array import array
-from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
-from hashlib import blake2b
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import accumulate
-from statistics import NormalDist
-from typing import ClassVar, Self
+from typing import Any
 
 from stackproof.interfaces import ConfigurationError
 
-_NORMAL = NormalDist()
-_Z99 = _NORMAL.inv_cdf(0.99)
+from .distributions import Keys, Sizes, uniform_of
+from .item import Item, random_words
+from .steps.base import Step, Value
 
-
-@dataclass(frozen=True)
-class Zipf:
-    """Ranks from 1 to ``size``; rank k is drawn with a probability proportional to ``k ** -exponent``.
-
-    Exact: a table of cumulative weights and a binary search (8 bytes an entry, about 1 us a draw).
-    """
-
-    size: int
-    exponent: float = 1.1
-
-    @cached_property
-    def _cumulative(self) -> array[float]:
-        return _zipf_table(self.size, self.exponent)
-
-    def rank(self, uniform: float) -> int:
-        """The rank that a uniform number out of [0, 1) stands for."""
-        table = self._cumulative
-        return min(bisect_left(table, uniform * table[-1]), self.size - 1) + 1
-
-
-@lru_cache(maxsize=8)
-def _zipf_table(size: int, exponent: float) -> array[float]:
-    return array("d", accumulate(rank**-exponent for rank in range(1, size + 1)))
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Log-normal sizes in bytes, given by their median and their 99th percentile, between 1 and ``largest``."""
-
-    p50: int
-    p99: int
-    largest: int = 65_536
-
-    @classmethod
-    def p50_p99(cls, p50: int, p99: int) -> Self:
-        """The distribution with this median and this 99th percentile."""
-        return cls(p50, p99)
-
-    def size(self, uniform: float) -> int:
-        """The size that a uniform number out of [0, 1) stands for."""
-        z = _NORMAL.inv_cdf(min(max(uniform, 1e-12), 1 - 1e-12))
-        sigma = math.log(self.p99 / self.p50) / _Z99
-        return max(1, min(self.largest, round(self.p50 * math.exp(sigma * z))))
-
-
-@dataclass(frozen=True)
-class Step:
-    """A part of a decision, done ``times`` times in a row."""
-
-    times: int = 1
-
-    name: ClassVar[str] = ""
-    """How results call one execution of it."""
-    concern: ClassVar[str] = ""
-
-
-class CacheRead(Step):
-    """A `CacheStore.get_or_fetch` of a key whose value is a function of the key: first the customer's, then an offer's."""
-
-    name = "cache read"
-    concern = "cache"
-
-
-class SummariesRead(Step):
-    """An `InteractionStore.get_summaries` of the customer: one page, all time."""
-
-    name = "summaries read"
-    concern = "interactions"
-
-
-class RecordEvent(Step):
-    """An `InteractionStore.record_event` of an impression of the offer."""
-
-    name = "record event"
-    concern = "interactions"
-
-
-class Publish(Step):
-    """An `EventPublisher.publish` of the decision, with a payload of the scenario's sizes."""
-
-    name = "publish"
-    concern = "events"
-
-
-class LogLine(Step):
-    """One record to the log transport."""
-
-    name = "log line"
-    concern = "logs"
+_TO_UNIFORM = 2.0**-53
+"""As `uniform_of` has it, which a call for each item would cost too much."""
+_NAME = re.compile(r"[a-z][a-z0-9_.-]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """The random part of one decision. Number n is the same in every worker, on every machine."""
+class Parameter:
+    """A setting that a scenario can be given: a number within bounds."""
 
-    number: int
-    customer: int
-    offers: tuple[int, ...]
-    """The offers that were considered, one for each cache read; the last one is shown."""
-    payload_bytes: int
-    event_id: str
+    name: str
+    default: int | float
+    least: float
+    most: float
+    about: str
+    """What it is, and its unit, for the documentation and for errors."""
+
+    def read(self, value: Value) -> int | float:
+        """The value of a text or a number; `ConfigurationError` where it is none or outside of the bounds."""
+        kind = type(self.default)
+        try:
+            number = kind(value)
+        except (ValueError, OverflowError):
+            number = None
+        if number is None or not self.least <= number <= self.most or number != float(value):
+            noun = "a whole number" if kind is int else "a number"
+            raise ConfigurationError(
+                f"--set {self.name}={value}: {self.about} is {noun} between {self.least:g} and {self.most:g}"
+            )
+        return number
+
+
+Recipe = Callable[..., "Scenario"]
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A workload: its steps in order, who it is about, how large payloads are, and the seed of all of it."""
+    """A workload: its steps, who or what they are about, how large payloads are, and the seed of all of it."""
 
     name: str
     steps: Sequence[Step]
-    customers: Zipf
-    payload: Sizes
+    """Done in order for each item; or, with ``weights``, one of them for each item."""
+    keys: Keys
+    """Who or what an item is about: customers, cached keys, queries."""
+    sizes: Sizes
+    """Bytes of a payload or a value."""
     seed: int
-    offers: Zipf = field(default=Zipf(50, exponent=1.0))
-    """How often each offer is considered."""
+    unit: str = "item"
+    """What one item is called: decision, interaction, search, event. Rates are these a second."""
+    weights: Sequence[float] = ()
+    """A mix: how often each of the steps is the one that an item does, in any unit. Empty: every item does all of them."""
+    offers: Keys | None = None
+    """How often each offer is considered; None where no step looks at offers."""
+    arrivals: str = "constant"
+    """The arrival process, unless told otherwise, as `arrivals.schedule_of` reads it; or ``closed``: the next item begins when
+    one before has ended, for what measures a rate of its own, such as a catch-up."""
+    in_flight: int | None = None
+    """How many items may run at once, where it is a part of the scenario; None: whoever offers it decides."""
+    about: str = ""
+    """One sentence for the documentation."""
+    parameters: tuple[Parameter, ...] = ()
+    settings: Mapping[str, Value] = field(default_factory=dict)
+    recipe: Recipe | None = field(default=None, repr=False, compare=False)
+    """Makes the same scenario with other settings."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "steps", tuple(self.steps))
+        object.__setattr__(self, "weights", tuple(self.weights))
+        trouble = self._trouble()
+        if trouble:
+            raise ConfigurationError(f"the scenario {self.name!r} {trouble}")
+
+    def _trouble(self) -> str:
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            return "needs a name of small letters, digits and hyphens"
+        strange = [step for step in self.steps if not isinstance(step, Step)]
+        if strange or not self.steps:
+            return f"has {strange[0]!r} among its steps, which is no Step" if strange else "has no steps"
+        names = [step.name for step in self.steps]
+        if not all(names) or len(set(names)) < len(names):
+            return f"needs steps with different names, and has {', '.join(map(repr, names))}"
+        if any(step.times < 1 for step in self.steps):
+            return "has a step that is done less than once"
+        if self.weights and (len(self.weights) != len(self.steps) or min(self.weights) <= 0):
+            return "is a mix, and needs one weight above 0 for each step"
+        keys: object = self.keys
+        sizes: object = self.sizes
+        if not isinstance(keys, Keys) or not isinstance(sizes, Sizes):
+            return "needs keys and sizes, such as Uniform(1000) and Sizes.p50_p99(400, 2000)"
+        return ""
 
     @property
     def concerns(self) -> tuple[str, ...]:
         """The concerns that its steps use, in the order of first use."""
         return tuple(dict.fromkeys(step.concern for step in self.steps))
 
-    def decision(self, number: int, seed: int | None = None) -> Decision:
-        """Decision ``number`` of this scenario, under its own seed or another one."""
-        seed = self.seed if seed is None else seed
-        key = struct.pack("<qq", seed, number)
-        digest = blake2b(key, digest_size=48, person=b"decision").digest()
-        words = struct.unpack("<6Q", digest)
-        return Decision(
-            number=number,
-            customer=self.customers.rank(_uniform(words[0])),
-            offers=(self.offers.rank(_uniform(words[1])), self.offers.rank(_uniform(words[2]))),
-            payload_bytes=self.payload.size(_uniform(words[3])),
-            event_id=f"{words[4]:016x}{words[5]:016x}",
+    def item(self, number: int, seed: int | None = None) -> Item:
+        """Item ``number`` of this scenario, under its own seed or another one."""
+        digest, (key, first, second, size) = random_words(self.seed if seed is None else seed, number)
+        offers = self.offers
+        return Item(
+            number,
+            self.keys.rank((key >> 11) * _TO_UNIFORM),
+            () if offers is None else (offers.rank(uniform_of(first)), offers.rank(uniform_of(second))),
+            self.sizes.size((size >> 11) * _TO_UNIFORM),
+            digest,
         )
 
-    def bytes_of_key(self, key: str) -> int:
-        """The size of the value that the cache holds under a key: a function of the key, as the value is."""
-        digest = blake2b(key.encode(), digest_size=8, person=b"cache size").digest()
-        return self.payload.size(_uniform(int.from_bytes(digest, "little")))
+    def chosen(self, item: Item) -> int:
+        """Which of the steps of a mix an item does."""
+        bounds = self._cumulative
+        return min(bisect_right(bounds, item.choice * bounds[-1]), len(bounds) - 1)
+
+    @cached_property
+    def _cumulative(self) -> tuple[float, ...]:
+        return tuple(accumulate(self.weights))
+
+    def with_settings(self, given: Mapping[str, Value]) -> Scenario:
+        """The same scenario with other settings. An unknown one, or a value out of its bounds, is a `ConfigurationError`."""
+        known = {parameter.name: parameter for parameter in self.parameters}
+        unknown = sorted(given.keys() - known.keys())
+        if unknown:
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            raise ConfigurationError(f"the scenario {self.name} has no setting {unknown[0]!r}; {has}")
+        if not given or self.recipe is None:
+            return self
+        settings = {**self.settings, **{name: known[name].read(value) for name, value in given.items()}}
+        return _cooked(self.recipe, self.parameters, settings)
+
+    def describe(self) -> dict[str, Any]:
+        """For the record: everything that says what was offered."""
+        return {
+            "name": self.name,
+            "unit": self.unit,
+            "steps": [{"step": step.name, "concern": step.concern, "times": step.times} for step in self.steps],
+            "weights": list(self.weights),
+            "keys": self.keys.describe(),
+            "offers": None if self.offers is None else self.offers.describe(),
+            "sizes": self.sizes.describe(),
+            "settings": dict(self.settings),
+        }
 
 
-def _uniform(word: int) -> float:
-    """A uniform number out of [0, 1) from 64 random bits."""
-    return (word >> 11) * 2.0**-53
+def parametrised(*parameters: Parameter) -> Callable[[Recipe], Scenario]:
+    """Turn a function that makes a scenario from settings into that scenario, with its defaults::
+
+    @parametrised(Parameter("depth", 100, 1, 10_000, "the depth of a history"))
+    def SUMMARIES(depth: int) -> Scenario: ...
+    """
+
+    def made(recipe: Recipe) -> Scenario:
+        return _cooked(recipe, parameters, {parameter.name: parameter.default for parameter in parameters})
+
+    return made
 
 
-def _filler(length: int) -> str:
-    """Text that does not compress to nothing, the same in every process."""
-    return "".join(random.Random(0).choices("abcdefghijklmnopqrstuvwxyz     ", k=length))  # noqa: S311 - no secret
-
-
-_FILLER = _filler(2 * 65_536)
-
-
-def text_of(key: str, length: int) -> str:
-    """Text of this length, which is a function of the key."""
-    start = int.from_bytes(blake2b(key.encode(), digest_size=4).digest(), "little") % (len(_FILLER) // 2)
-    return _FILLER[start : start + length]
-
-
-DECISION = Scenario(
-    "decision",
-    steps=[CacheRead(2), SummariesRead(1), RecordEvent(1), Publish(1), LogLine(1)],
-    customers=Zipf(1_000_000, exponent=1.1),
-    payload=Sizes.p50_p99(400, 2_000),
-    seed=7,
-)
-"""One decision of the platform: what is known about the customer and the offers, what happened before, and the record of it."""
-
-SCENARIOS = {scenario.name: scenario for scenario in (DECISION,)}
-
-
-def find_scenario(name: str) -> Scenario:
-    """The scenario of this name, or a `ConfigurationError` that lists the known ones."""
-    if name not in SCENARIOS:
-        raise ConfigurationError(f"the scenario {name!r} is unknown; known are: {', '.join(SCENARIOS)}")
-    return SCENARIOS[name]
+def _cooked(recipe: Recipe, parameters: tuple[Parameter, ...], settings: Mapping[str, Value]) -> Scenario:
+    return replace(recipe(**settings), parameters=parameters, settings=dict(settings), recipe=recipe)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stackproof.interfaces import Document, RejectedError
+from stackproof.interfaces import MAX_MATCH_WORDS, Document, Match, RejectedError, SearchQuery, words_of
 
 _REASONS_SHOWN = 3
 
@@ -20,6 +20,19 @@ def too_large(document: Document, max_document_bytes: int) -> str:
 def utf8_length(text: str) -> int:
     """The length of the UTF-8 form, in bytes; lone surrogates, which have none, count three as their neighbours do."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def words_to_match(match: Match, query: SearchQuery) -> list[str]:
+    """The words of a query that are looked for: in order and with repetitions for a phrase, else each once.
+
+    `RejectedError` where there are more than `MAX_MATCH_WORDS`.
+    """
+    words = words_of(query.text)
+    if match is not Match.PHRASE:
+        words = list(dict.fromkeys(words))
+    if len(words) > MAX_MATCH_WORDS:
+        raise RejectedError(f"the query has {len(words)} words; one for {match.value} has {MAX_MATCH_WORDS} at most")
+    return words
 
 
 def raise_if_any(failed: Mapping[str, str], done: str = "indexed") -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
@@ -16,13 +16,15 @@ from stackproof.interfaces import (
     DeletableIndex,
     Document,
     Hit,
+    Match,
+    MatchingIndex,
     SearchCapabilities,
     SearchIndex,
     SearchQuery,
     words_of,
 )
 
-from .checks import raise_if_any, too_large
+from .checks import raise_if_any, too_large, words_to_match
 
 TITLE_WEIGHT = 3.0
 """How much more a word counts in a title than in a text."""
@@ -84,7 +86,7 @@ class Space:
 _spaces = Spaces(Space)
 
 
-class MemorySearchIndex(SearchIndex, DeletableIndex):
+class MemorySearchIndex(SearchIndex, DeletableIndex, MatchingIndex):
     """An inverted index in this process, exact for any text.
 
     Instances of one non-empty namespace share their documents as long as one of them lives; nothing outlives the process.
@@ -125,17 +127,16 @@ class MemorySearchIndex(SearchIndex, DeletableIndex):
         words = set(words_of(query.text))
         with self._space.lock:
             entries = self._space.matching(query.tenant, words)
-        hits = [
-            Hit(
-                id=entry.document.id,
-                kind=entry.document.kind,
-                title=entry.document.title,
-                score=sum(entry.weights[word] for word in words),
-            )
-            for entry in entries
-            if query.kind is None or entry.document.kind == query.kind
-        ]
-        return sorted(hits, key=lambda hit: (-hit.score, hit.id))[: query.limit]
+        return _best(query, ((entry, sum(entry.weights[word] for word in words)) for entry in entries))
+
+    def search_for(self, match: Match, query: SearchQuery) -> list[Hit]:
+        self._must_be_open()
+        if match is Match.ALL:
+            return self.search(query)
+        words = words_to_match(match, query)
+        with self._space.lock:
+            entries = [entry for (tenant, _), entry in self._space.entries.items() if tenant == query.tenant]
+        return _best(query, ((entry, _score(match, words, entry)) for entry in entries))
 
     def delete(self, tenant: str, ids: Iterable[str]) -> int:
         self._must_be_open()
@@ -163,3 +164,33 @@ class MemorySearchIndex(SearchIndex, DeletableIndex):
     def _must_be_open(self) -> None:
         if self._closed:
             raise ClosedError("the search index was disconnected")
+
+
+def _score(match: Match, words: Sequence[str], entry: Entry) -> float:
+    """What the words of a query weigh in a document; 0 where it does not match."""
+    weights = entry.weights
+    if not words:
+        return 0.0
+    if match is Match.ANY:
+        return sum(weights.get(word, 0.0) for word in words)
+    if match is Match.PREFIX:
+        each = [sum(weight for word, weight in weights.items() if word.startswith(prefix)) for prefix in words]
+        return sum(each) if all(each) else 0.0
+    if not all(word in weights for word in words):
+        return 0.0
+    texts = (words_of(entry.document.title), words_of(entry.document.text))
+    return sum(weights[word] for word in words) if any(_has_run(text, words) for text in texts) else 0.0
+
+
+def _has_run(text: Sequence[str], run: Sequence[str]) -> bool:
+    """Whether these words follow each other somewhere."""
+    return any(list(text[at : at + len(run)]) == list(run) for at in range(len(text) - len(run) + 1))
+
+
+def _best(query: SearchQuery, scored: Iterable[tuple[Entry, float]]) -> list[Hit]:
+    hits = [
+        Hit(id=entry.document.id, kind=entry.document.kind, title=entry.document.title, score=score)
+        for entry, score in scored
+        if score > 0 and (query.kind is None or entry.document.kind == query.kind)
+    ]
+    return sorted(hits, key=lambda hit: (-hit.score, hit.id))[: query.limit]

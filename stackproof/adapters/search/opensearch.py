@@ -18,6 +18,8 @@ from stackproof.interfaces import (
     Document,
     Hit,
     IndeterminateError,
+    Match,
+    MatchingIndex,
     OperationTimeoutError,
     RejectedError,
     SearchCapabilities,
@@ -28,12 +30,12 @@ from stackproof.interfaces import (
 )
 
 from . import opensearch_mapping as mapping
-from .checks import raise_if_any, too_large, utf8_length
+from .checks import raise_if_any, too_large, utf8_length, words_to_match
 from .opensearch_bulk import BulkWriter, RequestTooLargeError, Tally, Write, chunks, routing_of
 from .opensearch_client import Effect, OpenSearchClient
 from .opensearch_errors import TOO_LARGE, reason_of, status_of
 from .opensearch_place import OpenSearchPlace, service_of
-from .opensearch_query import checked, groups_of, hit_of, narrowing_body, search_body
+from .opensearch_query import checked, groups_of, hit_of, match_body, narrowing_body, search_body
 
 MAX_FIELD_BYTES = 1024
 """Largest tenant, id and kind."""
@@ -45,7 +47,7 @@ SERVERLESS_SECONDS = 60.0
 """After how long Serverless shows what was indexed; nobody can make it sooner there."""
 
 
-class OpenSearchSearchIndex(SearchIndex, DeletableIndex):
+class OpenSearchSearchIndex(SearchIndex, DeletableIndex, MatchingIndex):
     """Documents of a namespace in one index, behind the alias of the namespace; ranked by BM25.
 
     **Words** are worked out here, by `words_of`, and are whole terms for the server: no text is syntax, and no analyzer of the
@@ -151,6 +153,16 @@ class OpenSearchSearchIndex(SearchIndex, DeletableIndex):
             return [hit_of(found) for found in self._page(query, first, query.limit)]
         return self._narrowed(query, first, further)
 
+    def search_for(self, match: Match, query: SearchQuery) -> list[Hit]:
+        if match is Match.ALL:
+            return self.search(query)
+        self._client.check_open()
+        words = words_to_match(match, query)
+        if not words or _unstorable(query.tenant) or (query.kind is not None and _unstorable(query.kind)):
+            return []
+        self._make_ready()
+        return [hit_of(found) for found in self._found(query.tenant, match_body(match, query, words))]
+
     def delete(self, tenant: str, ids: Iterable[str]) -> int:
         self._client.check_open()
         wanted = [document_id for document_id in dict.fromkeys(ids) if not _unstorable(document_id)]
@@ -254,8 +266,10 @@ class OpenSearchSearchIndex(SearchIndex, DeletableIndex):
 
     def _page(self, query: SearchQuery, words: Sequence[str], size: int, after: Sequence[Any] = ()) -> list[Any]:
         """The best documents with these words, as the server gives them."""
-        body = search_body(query, words, size, after)
-        where = routing_of(query.tenant)
+        return self._found(query.tenant, search_body(query, words, size, after))
+
+    def _found(self, tenant: str, body: dict[str, Any]) -> list[Any]:
+        where = routing_of(tenant)
         params = {"routing": where, "preference": where, "allow_partial_search_results": "false"}
 
         def ask(api: OpenSearch) -> Any:

@@ -69,13 +69,14 @@ class Write:
 
     @classmethod
     def of(cls, document: Document) -> Write:
-        words = words_of(document.title) * TITLE_TIMES + words_of(document.text)
+        title, text = " ".join(words_of(document.title)), " ".join(words_of(document.text))
         source = {
             "tenant": document.tenant,
             "id": document.id,
             "kind": document.kind,
             "title": document.title,
-            "words": " ".join(words),
+            # Apart, so that no phrase goes on from one into the next: the server leaves a gap between the values of a field.
+            "words": [title] * TITLE_TIMES + [text],
         }
         tenant = document.tenant
         return cls(document.id, key_of(tenant, document.id), routing_of(tenant), _line(source))

@@ -69,7 +69,7 @@ def mapping() -> dict[str, Any]:
             "id": {"type": "keyword"},
             "kind": {"type": "keyword"},
             "title": unsearched,
-            "words": {"type": "text", "analyzer": "words", "index_options": "freqs"},
+            "words": {"type": "text", "analyzer": "words", "index_options": "positions"},
         },
     }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from stackproof.interfaces import Hit, SearchQuery, UnavailableError
+from stackproof.interfaces import Hit, Match, SearchQuery, UnavailableError
 
 WORDS_PER_REQUEST = 900
 """The words of one request. OpenSearch takes 1,024 clauses at most, over all of a request."""
@@ -21,11 +21,27 @@ def groups_of(words: Sequence[str]) -> list[Sequence[str]]:
 
 def search_body(query: SearchQuery, words: Sequence[str], size: int, after: Sequence[Any] = ()) -> dict[str, Any]:
     """The best documents that have all these words: by score, then by id. ``after`` is where the page before ended."""
+    return _body(query, {"must": [_has(word) for word in words]}, size, after)
+
+
+def match_body(match: Match, query: SearchQuery, words: Sequence[str]) -> dict[str, Any]:
+    """The best documents that match in another way: any of the words, their sequence, or words that begin with them."""
+    if match is Match.ANY:
+        matching: dict[str, Any] = {"should": [_has(word) for word in words], "minimum_should_match": 1}
+    elif match is Match.PHRASE:
+        # Cut into words by the analyzer of the field, which separates at the blanks that are put here.
+        matching = {"must": [{"match_phrase": {"words": {"query": " ".join(words)}}}]}
+    else:
+        matching = {"must": [{"prefix": {"words": {"value": word}}} for word in words]}
+    return _body(query, matching, query.limit)
+
+
+def _body(query: SearchQuery, matching: dict[str, Any], size: int, after: Sequence[Any] = ()) -> dict[str, Any]:
     within: list[dict[str, Any]] = [{"term": {"tenant": query.tenant}}]
     if query.kind is not None:
         within.append({"term": {"kind": query.kind}})
     body: dict[str, Any] = {
-        "query": {"bool": {"filter": within, "must": [_has(word) for word in words]}},
+        "query": {"bool": {"filter": within, **matching}},
         "sort": [{"_score": "desc"}, {"id": "asc"}],
         "size": size,
         "track_total_hits": False,

@@ -17,6 +17,8 @@ from stackproof.interfaces import (
     Document,
     Hit,
     IndeterminateError,
+    Match,
+    MatchingIndex,
     RejectedError,
     SearchCapabilities,
     SearchIndex,
@@ -24,7 +26,7 @@ from stackproof.interfaces import (
     words_of,
 )
 
-from .checks import raise_if_any, too_large, utf8_length
+from .checks import raise_if_any, too_large, utf8_length, words_to_match
 
 MAX_KEY_BYTES = 1024
 """Largest tenant, id and kind: tenant and id together must fit a B-tree entry, which takes 2,704 bytes."""
@@ -105,7 +107,7 @@ class _Row:
         return len(self.vector) + len(self.document.title)
 
 
-class PostgresSearchIndex(SearchIndex, DeletableIndex):
+class PostgresSearchIndex(SearchIndex, DeletableIndex, MatchingIndex):
     """Documents as tsvectors under a GIN index; title weight A, text weight B; ranked by ts_rank.
 
     **Words** are worked out here, by `words_of`, and reach the server as lexemes, not as text to be parsed. So no text
@@ -120,6 +122,9 @@ class PostgresSearchIndex(SearchIndex, DeletableIndex):
 
     **Ranking** reads every matching row of the tenant, so the time of a search grows with the number of matches. The
     first 32 places of a word in a document and the first 32 words of a query are ranked; all words must match.
+
+    **Phrases** are found where each of their words has its place among the first 32 ones of that word in the document, and
+    among the first 16,383 words.
     """
 
     capabilities: ClassVar[SearchCapabilities] = SearchCapabilities(delete=True, remote=True)
@@ -175,8 +180,18 @@ class PostgresSearchIndex(SearchIndex, DeletableIndex):
         words = list(dict.fromkeys(words_of(query.text)))
         if not words or _unstorable(query.tenant) or (query.kind is not None and _unstorable(query.kind)):
             return []  # no document can have such a tenant or kind
-        statement, values = _search_statement(query, words)
+        return self._hits(*_search_statement(query, words))
 
+    def search_for(self, match: Match, query: SearchQuery) -> list[Hit]:
+        if match is Match.ALL:
+            return self.search(query)
+        self._must_be_open()
+        words = words_to_match(match, query)
+        if not words or _unstorable(query.tenant) or (query.kind is not None and _unstorable(query.kind)):
+            return []
+        return self._hits(*_match_statement(match, query, words))
+
+    def _hits(self, statement: str, values: dict[str, Any]) -> list[Hit]:
         def call(connection: Connection) -> list[Hit]:
             found = connection.execute(statement, values, prepare=True)
             return [Hit(id=id_, kind=kind, title=title, score=score) for id_, kind, title, score in found]
@@ -264,6 +279,18 @@ def _search_statement(query: SearchQuery, words: Sequence[str]) -> tuple[str, di
     return _SEARCH.format(more=more), values
 
 
+def _match_statement(match: Match, query: SearchQuery, words: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    joint, suffix = {Match.ANY: ("|", ""), Match.PHRASE: ("<->", ""), Match.PREFIX: ("&", ":*")}[match]
+    values: dict[str, Any] = {
+        "tenant": query.tenant,
+        "words": joint.join(f"'{word}'{suffix}" for word in words),
+        "limit": query.limit,
+    }
+    if query.kind is not None:
+        values["kind"] = query.kind
+    return _SEARCH.format(more="" if query.kind is None else _OF_KIND), values
+
+
 def _all_of(words: Iterable[str]) -> str:
     """The text form of a tsquery that asks for every word.
 
@@ -282,6 +309,7 @@ def _vector_of(document: Document) -> str | None:
             places = positions.setdefault(word, [])
             if len(places) < MAX_POSITIONS:
                 places.append(f"{min(place, _LAST_POSITION)}{weight}")
+        place += bool(place)  # the last word of the title and the first one of the text are no phrase
     # A lexeme takes its bytes, up to one to align, two for the number of positions and two for each.
     size = sum(utf8_length(word) + 3 + 2 * len(places) for word, places in positions.items())
     if size > _MAX_VECTOR_BYTES:

@@ -1,0 +1,256 @@
+"""Steps on the event bus: publish, publish until it is handled, and the catch-up of a backlog."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Event as Signal
+from threading import Lock
+
+from stackproof.interfaces import (
+    ConfigurationError,
+    Event,
+    EventPublisher,
+    OperationTimeoutError,
+    ReplayableEvents,
+    Subscription,
+)
+from stackproof.scenarios.item import Item
+
+from .base import Action, Bench, Step, Tell
+from .filling import fill
+
+TYPE = "decision.made.v1"
+_HANDLED = "handled"
+_EXCUSED = "excused"
+
+
+class Publish(Step):
+    """An `EventPublisher.publish` of the decision, with a payload of the scenario's sizes."""
+
+    name = "publish"
+    concern = "events"
+
+    def bind(self, bench: Bench) -> Action:
+        publish = bench.events.publish
+
+        def act(item: Item, _turn: int) -> None:
+            publish("decisions", event_of(item, item.event_id))
+
+        return act
+
+
+@dataclass(frozen=True)
+class PublishToHandled(Step):
+    """An `EventPublisher.publish`, which is done when the handler of a subscription in this process was called with the event.
+
+    Checked: that every accepted event comes, once, and as it was published.
+    """
+
+    patience: float = 10.0
+    """Seconds after which an event that has not come counts as a failure; lost it is if it has not come when all is settled."""
+
+    name = "publish to handled"
+    concern = "events"
+
+    def bind(self, bench: Bench) -> Action:
+        handled = _Handled(bench)
+        publish = bench.events.publish
+        # A topic for each worker: what others publish is not this one's to count.
+        topic = f"handled-{bench.worker}"
+        running: list[Subscription] = []
+
+        def prepare(tell: Tell, _deadline: float) -> None:
+            tell("subscribing", 0.0)
+            running.append(bench.events.subscribe(topic, handled.handle))
+
+        def act(item: Item, _turn: int) -> None:
+            event = event_of(item, item.event_id)
+            came = handled.expect(event)
+            try:
+                publish(topic, event)
+            except Exception:
+                handled.excuse(event)
+                raise
+            if not came.acquire(timeout=self.patience):
+                raise OperationTimeoutError(f"an event was not handled within {self.patience:g} s of its publication")
+
+        def end() -> None:
+            for subscription in running:
+                subscription.close()
+
+        bench.prepare_with(prepare)
+        bench.settle_with(handled.settle)
+        bench.end_with(end)
+        return act
+
+
+class _Handled:
+    """Which events are expected and which came. An entry is a held lock (and the event) until its event comes."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._checks = bench.checks
+        self._guard = Lock()
+        self._states: dict[str, tuple[Event, Lock] | str] = {}
+
+    def expect(self, event: Event) -> Lock:
+        """The lock that is released when the event comes."""
+        came = Lock()
+        came.acquire()
+        self._states[event.event_id] = (event, came)
+        return came
+
+    def excuse(self, event: Event) -> None:
+        """It was refused, or nobody knows: it need not come, and may come once."""
+        with self._guard:
+            if self._states.get(event.event_id) != _HANDLED:
+                self._states[event.event_id] = _EXCUSED
+
+    def handle(self, event: Event) -> None:
+        with self._guard:
+            state = self._states.get(event.event_id)
+            self._states[event.event_id] = _HANDLED
+        if isinstance(state, tuple):
+            published, came = state
+            if event != published:
+                self._checks.wrong_answer(
+                    f"the event {event.event_id} came with other contents than it was published with"
+                )
+            came.release()
+        elif state == _HANDLED:
+            self._checks.double(1, f"the event {event.event_id} was handled twice")
+        elif state is None:
+            self._checks.double(1, f"the event {event.event_id} was handled, which nobody is waiting for")
+
+    def settle(self, deadline: float) -> None:
+        """Wait for what is missing; what has not come then is lost."""
+        while (missing := self._missing()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        with self._guard:
+            came = sum(state == _HANDLED for state in self._states.values())
+            self._states = {}
+        self._checks.saw("events handled", came)
+        if missing:
+            self._checks.lose(len(missing), f"the event {missing[0]} was accepted and never handled")
+
+    def _missing(self) -> list[str]:
+        with self._guard:
+            return [name for name, state in self._states.items() if isinstance(state, tuple)]
+
+
+@dataclass(frozen=True)
+class Drain(Step):
+    """A backlog of events is published while nobody listens; then a subscriber comes and catches up.
+
+    Its figure is the rate between the first and the last event that was handled; how long the first one took is another.
+    Needs a bus that keeps events for a group that is away, or that can replay them. Checked: each event comes, once.
+    """
+
+    backlog: int = 10_000
+    """Events."""
+    patience: float = 120.0
+    """Seconds within which the backlog has to be handled."""
+
+    name = "drain"
+    concern = "events"
+
+    def bind(self, bench: Bench) -> Action:
+        away = _way_to_be_away(bench.events)
+
+        def act(item: Item, _turn: int) -> None:
+            topic = f"backlog-{bench.worker}-{item.number}"
+            again = away(topic)
+            ids = [f"{item.event_id}-{number}" for number in range(self.backlog)]
+            fill(
+                "publishing a backlog, events",
+                ids,
+                len(ids),
+                lambda event_id: bench.events.publish(topic, event_of(item, event_id)),
+                _say_nothing,
+                time.monotonic() + self.patience,
+            )
+            caught = _Backlog(ids)
+            began = time.perf_counter()
+            subscription = again(caught.handle)
+            try:
+                complete = caught.complete.wait(self.patience)
+            finally:
+                subscription.close()
+            caught.judge(bench, began)
+            if not complete:
+                raise OperationTimeoutError(f"the backlog was not handled within {self.patience:g} s")
+
+        return act
+
+
+class _Backlog:
+    """What came of a backlog, and when."""
+
+    def __init__(self, ids: list[str]) -> None:
+        self._open = set(ids)
+        self._all = frozenset(ids)
+        self._doubled = 0
+        self._first = self._last = 0.0
+        self.complete = Signal()
+
+    def handle(self, event: Event) -> None:
+        now = time.perf_counter()
+        if event.event_id in self._open:
+            self._open.discard(event.event_id)
+            self._first = self._first or now
+            self._last = now
+            if not self._open:
+                self.complete.set()
+        else:
+            self._doubled += 1
+
+    def judge(self, bench: Bench, began: float) -> None:
+        checks, came = bench.checks, len(self._all) - len(self._open)
+        checks.saw("events handled", came)
+        if self._open:
+            checks.lose(
+                len(self._open), f"{len(self._open)} events of a backlog of {len(self._all)} were never handled"
+            )
+        if self._doubled:
+            checks.double(self._doubled, f"{self._doubled} events of a backlog came twice, or were never published")
+        if came > 1 and not self._open:
+            checks.figure("catch-up, events/s", (came - 1) / max(self._last - self._first, 1e-9))
+            checks.figure("first event, s", self._first - began)
+
+
+def _way_to_be_away(events: EventPublisher) -> Callable[[str], Callable[[Callable[[Event], None]], Subscription]]:
+    """For a topic: leave, so that what is published now waits; what comes back then is called to return."""
+    capabilities = getattr(events, "capabilities", None)
+    if getattr(capabilities, "groups", False) and getattr(capabilities, "durable", False):
+
+        def leave(topic: str) -> Callable[[Callable[[Event], None]], Subscription]:
+            events.subscribe(topic, _ignore, group="drain").close()
+            return lambda handler: events.subscribe(topic, handler, group="drain")
+
+        return leave
+    if isinstance(events, ReplayableEvents) and getattr(capabilities, "replay", False):
+        replay = events.replay
+        return lambda topic: lambda handler: replay(topic, handler)
+    raise ConfigurationError(
+        f"{type(events).__name__} keeps nothing for a subscriber that is away: it has no backlog that could be drained"
+    )
+
+
+def event_of(item: Item, event_id: str) -> Event:
+    """The event of an item, under an id."""
+    customer = f"c{item.key}"
+    return Event(
+        type=TYPE,
+        key=customer,
+        event_id=event_id,
+        payload={"customer": customer, "text": item.text},
+    )
+
+
+def _ignore(_event: Event) -> None:
+    """Only there to be away."""
+
+
+def _say_nothing(_what: str, _share: float) -> None:
+    """What is filled in during a window is no preparation."""

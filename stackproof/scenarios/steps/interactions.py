@@ -1,0 +1,219 @@
+"""Steps on the interaction store: writes that are counted again afterwards, and reads of what is known to be there."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import islice
+from threading import Lock
+
+from stackproof.interfaces import (
+    BulkInteractionStore,
+    Interaction,
+    InteractionType,
+    PeriodType,
+    SummariesQuery,
+    Summary,
+    summarise,
+)
+from stackproof.scenarios.item import Item
+
+from .base import SHARED_TENANT, Action, Bench, Step, Tell
+from .filling import fill
+
+CHECKED_CUSTOMERS = 8
+"""The summaries of one customer in this many are checked (customer 1, the busiest, among them)."""
+COUNTED_AGAIN = 50
+"""Checked customers whose interactions are counted again after a window: the busiest ones."""
+BATCH = 500
+_BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Impressions:
+    """What this worker recorded of the customers that are checked."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._guard = Lock()
+        self.attempted: Counter[int] = Counter()
+        """Interactions of each checked customer whose recording began."""
+        self.recorded: Counter[int] = Counter()
+        """Interactions of each checked customer whose recording ended well."""
+
+    @staticmethod
+    def checks(customer: int) -> bool:
+        return customer % CHECKED_CUSTOMERS == 1
+
+    def begin(self, customer: int) -> None:
+        with self._guard:
+            self.attempted[customer] += 1
+
+    def end(self, customer: int) -> None:
+        with self._guard:
+            self.recorded[customer] += 1
+
+    def count_again(self, deadline: float) -> None:
+        """After a window: whether the busiest customers have what was acknowledged, and nothing twice."""
+        store, checks = self._bench.interactions, self._bench.checks
+        for customer, least in self.recorded.most_common(COUNTED_AGAIN):
+            if time.monotonic() > deadline:
+                return
+            seen = sum(row.impressions for row in store.all_summaries(_all_time(self._bench.tenant, customer)))
+            most = self.attempted[customer]
+            checks.saw("customers counted again")
+            said = f"of customer c{customer} {least} impressions were acknowledged and {most} sent; {seen} are there"
+            if seen < least:
+                checks.lose(least - seen, said)
+            elif seen > most:
+                checks.double(seen - most, said)
+
+
+class RecordEvent(Step):
+    """An `InteractionStore.record_event` of an impression of the offer.
+
+    Checked after each window: that what was acknowledged is there, once, for the busiest of the checked customers.
+    """
+
+    name = "record event"
+    concern = "interactions"
+
+    def bind(self, bench: Bench) -> Action:
+        record, impressions, tenant = bench.interactions.record_event, bench.part(Impressions, bench), bench.tenant
+        value = Decimal("0.25")
+
+        def act(item: Item, _turn: int) -> None:
+            customer = item.key
+            checked = impressions.checks(customer)
+            event = Interaction(
+                event_id=item.event_id,
+                tenant=tenant,
+                customer=f"c{customer}",
+                offer=f"o{item.offers[-1]}" if item.offers else "o1",
+                interaction_type=InteractionType.IMPRESSION,
+                timestamp=datetime.now(UTC),
+                channel="web",
+                value=value,
+            )
+            if checked:
+                impressions.begin(customer)
+            record(event)
+            if checked:
+                impressions.end(customer)
+
+        bench.settle_with(impressions.count_again)
+        return act
+
+
+class SummariesRead(Step):
+    """An `InteractionStore.get_summaries` of the customer: one page, all time, against what this worker has recorded."""
+
+    name = "summaries read"
+    concern = "interactions"
+
+    def bind(self, bench: Bench) -> Action:
+        read, checks, impressions = bench.interactions.get_summaries, bench.checks, bench.part(Impressions, bench)
+
+        def act(item: Item, _turn: int) -> None:
+            customer = item.key
+            checked = impressions.checks(customer)
+            least = impressions.recorded[customer] if checked else 0
+            page = read(_all_time(bench.tenant, customer))
+            if not checked:
+                return
+            seen = sum(row.impressions for row in page.rows)
+            most = impressions.attempted[customer]
+            checks.saw("summaries")
+            if seen > most or (seen < least and page.next_cursor is None):
+                raise checks.wrong_answer(
+                    f"get_summaries of customer c{customer} counts {seen} impressions; "
+                    f"{least} were recorded before it was asked, and {most} at most can be there"
+                )
+
+        return act
+
+
+@dataclass(frozen=True)
+class HistoryRead(Step):
+    """An `InteractionStore.get_summaries` (one page, all time) of a customer who has a history of a given depth.
+
+    Checked, for one customer in eight: every field of every row, against the definition of a summary.
+    """
+
+    depth: int = 100
+    """Interactions of each customer."""
+
+    name = "summaries read"
+    concern = "interactions"
+
+    def bind(self, bench: Bench) -> Action:
+        read, checks, depth = bench.interactions.get_summaries, bench.checks, self.depth
+        expected: dict[int, tuple[Summary, ...]] = {}
+
+        def prepare(tell: Tell, deadline: float) -> None:
+            first, step = bench.share("interactions")
+            _record_histories(bench, range(first + 1, bench.keys.size + 1, step), depth, tell, deadline)
+            # Before the load: a summary of thousands of interactions takes milliseconds, which would be seen in it.
+            for customer in range(1, bench.keys.size + 1, CHECKED_CUSTOMERS):
+                rows = [row for row in summarise(history(customer, depth)) if row.period_type is PeriodType.ALLTIME]
+                expected[customer] = tuple(rows)
+
+        def act(item: Item, _turn: int) -> None:
+            query = _all_time(SHARED_TENANT, item.key)
+            rows = read(query).rows
+            known = expected.get(item.key)
+            if known is None:
+                return
+            checks.saw("summaries")
+            if rows != known[: query.limit]:
+                raise checks.wrong_answer(
+                    f"get_summaries of customer c{item.key}, who has {depth} interactions, {_difference(rows, known)}"
+                )
+
+        bench.prepare_with(prepare)
+        return act
+
+
+def history(customer: int, depth: int) -> list[Interaction]:
+    """The interactions of a customer: the same in every process."""
+    kinds = tuple(InteractionType)
+    return [
+        Interaction(
+            event_id=f"h{customer}-{number}",
+            tenant=SHARED_TENANT,
+            customer=f"c{customer}",
+            offer=f"o{(customer + number * 7) % 20}",
+            interaction_type=kinds[number % 11 % len(kinds)],
+            timestamp=_BEGAN + timedelta(minutes=number * 41 + customer % 60),
+            channel="web" if number % 3 else "mail",
+            value=Decimal(number % 5) / 4,
+        )
+        for number in range(depth)
+    ]
+
+
+def _record_histories(bench: Bench, customers: Sequence[int], depth: int, tell: Tell, deadline: float) -> None:
+    """In batches where the store takes batches, and many at once."""
+    store = bench.interactions
+    what = f"recording histories of {depth:,}, interactions"
+    events = (event for customer in customers for event in history(customer, depth))
+    total = len(customers) * depth
+    if isinstance(store, BulkInteractionStore):
+        batches = iter(lambda: list(islice(events, BATCH)), [])
+        fill(what, batches, -(-total // BATCH), store.record_events, tell, deadline, at_once=4)
+    else:
+        fill(what, events, total, store.record_event, tell, deadline)
+
+
+def _difference(rows: Sequence[Summary], known: Sequence[Summary]) -> str:
+    if len(rows) < len(known):
+        return f"has {len(rows)} rows; {len(known)} must be there"
+    wrong = next((seen for seen, must in zip(rows, known, strict=False) if seen != must), rows[-1])
+    return f"has the row {wrong}, which is not what its interactions add up to"
+
+
+def _all_time(tenant: str, customer: int) -> SummariesQuery:
+    return SummariesQuery(tenant=tenant, customer=f"c{customer}", period_type=PeriodType.ALLTIME)

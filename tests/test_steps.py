@@ -1,0 +1,491 @@
+"""What the steps check under load, proven with adapters that break exactly that: a check that cannot fail shows nothing."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from stackproof.adapters.cache.memory import MemoryCache
+from stackproof.adapters.events.memory import MemoryEventPublisher
+from stackproof.adapters.events.memory_log import MemoryEventLog
+from stackproof.adapters.interactions.memory import MemoryInteractionStore
+from stackproof.adapters.logs.memory import MemoryLogHandler
+from stackproof.adapters.search.memory import MemorySearchIndex
+from stackproof.interfaces import (
+    CacheValue,
+    ConfigurationError,
+    Document,
+    Event,
+    Hit,
+    Interaction,
+    InteractionStore,
+    Match,
+    Missing,
+    SearchQuery,
+    SummariesPage,
+    SummariesQuery,
+    UnavailableError,
+)
+from stackproof.scenarios.catalogue import find_scenario
+from stackproof.scenarios.scenario import Scenario
+from stackproof.scenarios.steps import PreparationError, corpus
+from stackproof.scenarios.work import StepFailedError, Work
+
+SMALL: dict[str, dict[str, int | float]] = {
+    "summaries": {"depth": 30, "customers": 20},
+    "drain": {"backlog": 200},
+    "cache-hot": {"keys": 50, "hot": 5},
+    "cache-stampede": {"ttl": 0.2, "fetch": 0.02, "keys": 2},
+    "log-burst": {"lines": 5},
+}
+"""Settings with which a test takes no time."""
+
+
+def small(name: str) -> Scenario:
+    return find_scenario(name, {"records": 300} if name.startswith("search") else SMALL.get(name, {}))
+
+
+def reference(concern: str) -> Any:
+    made: dict[str, Callable[[], Any]] = {
+        "cache": MemoryCache,
+        "events": MemoryEventLog,
+        "interactions": MemoryInteractionStore,
+        "search": MemorySearchIndex,
+        "logs": MemoryLogHandler,
+    }
+    return made[concern]()
+
+
+def offered(
+    scenario: Scenario, items: int, *, at_once: int = 1, settle: float = 2.0, **adapters: Any
+) -> tuple[dict[str, Any], list[str]]:
+    """The checks after so many items on these adapters (references elsewhere), and the errors of items that failed."""
+    work = Work.on(scenario, {concern: adapters.get(concern) or reference(concern) for concern in scenario.concerns})
+    failed: list[str] = []
+
+    def decide(number: int) -> None:
+        try:
+            work.decide(scenario.item(number), lambda *_: None)
+        except StepFailedError as error:
+            failed.append(f"{error}: {error.__cause__}")
+
+    try:
+        work.prepare()
+        with ThreadPoolExecutor(at_once) as pool:
+            list(pool.map(decide, range(items)))
+        work.settle(settle)
+        return work.checks.to_data(), failed
+    finally:
+        work.close()
+
+
+def wrongs(data: dict[str, Any]) -> tuple[int, int, int]:
+    return data["wrong"], data["lost"], data["duplicated"]
+
+
+NAMES = (
+    *("decision", "ingest", "summaries", "publish", "end-to-end", "drain", "cache-hot", "cache-stampede", "log-burst"),
+    *(f"search-{kind}" for kind in corpus.QUERY_KINDS),
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_on_the_references_nothing_is_blamed_and_something_is_seen(name: str) -> None:
+    data, failed = offered(small(name), 2 if name == "drain" else 100, at_once=4)
+    assert failed == []
+    assert wrongs(data) == (0, 0, 0), data
+    assert data["counts"] or name == "publish", "nobody reads what is only published"
+    assert all(times > 0 for times in data["counts"].values())
+
+
+class AnotherKeys(MemoryCache):
+    """Answers now and then with the value of another key."""
+
+    def get(self, key: str) -> CacheValue | Missing:
+        return super().get("key:1" if key == "key:2" else key)
+
+
+class Forgets(MemoryCache):
+    """Loses one entry."""
+
+    def set(self, key: str, value: CacheValue, ttl: float | None = None) -> None:
+        if key != "key:3":
+            super().set(key, value, ttl)
+
+
+class EverybodyFetches(MemoryCache):
+    """No single flight."""
+
+    def get_or_fetch(self, key: str, fetch: Callable[[], CacheValue], ttl: float | None = None) -> CacheValue:
+        found = self.get(key)
+        if isinstance(found, dict):
+            return found
+        value = fetch()
+        self.set(key, value, ttl)
+        return value
+
+
+class ShortLived(MemoryCache):
+    """Entries end long before their time."""
+
+    def get_or_fetch(self, key: str, fetch: Callable[[], CacheValue], ttl: float | None = None) -> CacheValue:
+        return super().get_or_fetch(key, fetch, 0.02)
+
+
+class TestCache:
+    def test_another_keys_value(self) -> None:
+        data, failed = offered(small("cache-hot"), 200, cache=AnotherKeys())
+        wrong, lost, _ = wrongs(data)
+        assert wrong > 5
+        assert lost == 0
+        assert all("WrongAnswerError" in error for error in failed)
+
+    def test_an_entry_that_is_gone(self) -> None:
+        data, failed = offered(small("cache-hot"), 200, cache=Forgets())
+        assert data["lost"] == len(failed) > 5
+        assert "stored before the load" in data["examples"][0]
+
+    def test_callers_who_all_fetch(self) -> None:
+        data, _ = offered(small("cache-stampede"), 40, at_once=8, cache=EverybodyFetches())
+        assert data["duplicated"] > 0
+        assert "ran at once" in data["examples"][0]
+
+    def test_values_that_do_not_live_as_long_as_they_should(self) -> None:
+        scenario = find_scenario("cache-stampede", {"ttl": 30, "fetch": 0.03, "keys": 1})
+        data, _ = offered(scenario, 4, cache=ShortLived())
+        assert data["duplicated"] == 0, "they came too quickly after each other to meet an expiry"
+        slow = replace(scenario, steps=[replace(scenario.steps[0], fetch_seconds=0.0)])  # type: ignore[call-arg]
+        cache = ShortLived()
+        work = Work.on(slow, {"cache": cache})
+        for number in range(3):
+            work.decide(slow.item(number), lambda *_: None)
+            time.sleep(0.05)
+        assert work.checks.duplicated == 2
+        assert "before its 30 s were over" in work.checks.examples[0]
+
+
+class Loses(MemoryInteractionStore):
+    """Acknowledges each fifth interaction and does not keep it."""
+
+    calls = 0
+
+    def record_event(self, event: Interaction) -> None:
+        self.calls += 1
+        if self.calls % 5:
+            super().record_event(event)
+
+
+class CountsTwice(MemoryInteractionStore):
+    """Records each interaction under two ids."""
+
+    def record_event(self, event: Interaction) -> None:
+        super().record_event(event)
+        super().record_event(replace(event, event_id=event.event_id + "'"))
+
+
+class AnotherCustomers(MemoryInteractionStore):
+    """Answers with the summaries of somebody else."""
+
+    def get_summaries(self, query: SummariesQuery) -> SummariesPage:
+        return super().get_summaries(replace(query, customer="c2"))
+
+
+class WithoutTheLastRow(MemoryInteractionStore):
+    def get_summaries(self, query: SummariesQuery) -> SummariesPage:
+        page = super().get_summaries(query)
+        return replace(page, rows=page.rows[:-1])
+
+
+class OneByOne(InteractionStore):
+    """A store without batches."""
+
+    capabilities = replace(MemoryInteractionStore.capabilities, bulk=False)
+
+    def __init__(self) -> None:
+        self._inner = MemoryInteractionStore()
+
+    def record_event(self, event: Interaction) -> None:
+        self._inner.record_event(event)
+
+    def get_summaries(self, query: SummariesQuery) -> SummariesPage:
+        return self._inner.get_summaries(query)
+
+    def ping(self) -> bool:
+        return self._inner.ping()
+
+    def disconnect(self) -> None:
+        self._inner.disconnect()
+
+
+class TestInteractions:
+    def test_a_store_that_loses_writes(self) -> None:
+        data, failed = offered(small("ingest"), 300, interactions=Loses())
+        assert failed == [], "nothing is read while it loads"
+        assert data["lost"] > 5
+        assert "were acknowledged" in data["examples"][0]
+
+    def test_a_store_that_counts_twice(self) -> None:
+        data, _ = offered(small("ingest"), 300, interactions=CountsTwice())
+        assert data["duplicated"] > 20
+        assert data["lost"] == 0
+
+    def test_in_a_decision_what_is_lost_is_seen_at_once(self) -> None:
+        data, failed = offered(small("decision"), 200, interactions=Loses())
+        assert data["wrong"] > 0
+        assert any("summaries read: WrongAnswerError" in error for error in failed)
+
+    @pytest.mark.parametrize("store", [AnotherCustomers, WithoutTheLastRow])
+    def test_a_history_that_is_not_what_was_recorded(self, store: type[MemoryInteractionStore]) -> None:
+        data, failed = offered(small("summaries"), 100, interactions=store())
+        assert data["wrong"] == len(failed) > 10
+        assert "who has 30 interactions" in data["examples"][0]
+
+    def test_a_store_without_batches_gets_its_histories_too(self) -> None:
+        data, failed = offered(small("summaries"), 50, interactions=OneByOne())
+        assert (wrongs(data), failed) == ((0, 0, 0), [])
+        assert data["counts"]["summaries"] > 3
+
+    def test_an_interaction_that_counts_wrongly_is_seen(self) -> None:
+        class Doubles(MemoryInteractionStore):
+            def record_events(self, events: Sequence[Interaction]) -> None:
+                super().record_events([*events, replace(events[0], event_id="one more")])
+
+        data, _ = offered(small("summaries"), 100, interactions=Doubles())
+        assert data["wrong"] > 0
+        assert "not what its interactions add up to" in data["examples"][0]
+
+
+class Drops(MemoryEventLog):
+    """Accepts each seventh event and delivers it to nobody."""
+
+    calls = 0
+
+    def publish(self, topic: str, event: Event) -> None:
+        self.calls += 1
+        if self.calls % 7:
+            super().publish(topic, event)
+
+
+class Doubles(MemoryEventLog):
+    """Delivers each event twice."""
+
+    def publish(self, topic: str, event: Event) -> None:
+        super().publish(topic, event)
+        super().publish(topic, event)
+
+
+class Alters(MemoryEventLog):
+    """Delivers events with another payload."""
+
+    def publish(self, topic: str, event: Event) -> None:
+        super().publish(topic, replace(event, payload={**event.payload, "text": "?"}))
+
+
+class Refuses(MemoryEventLog):
+    """Refuses events, although each second of them arrives."""
+
+    calls = 0
+
+    def publish(self, topic: str, event: Event) -> None:
+        self.calls += 1
+        if self.calls % 2:
+            super().publish(topic, event)
+        raise UnavailableError("not now")
+
+
+def impatient(name: str, seconds: float) -> Scenario:
+    scenario = small(name)
+    return replace(scenario, steps=[replace(scenario.steps[0], patience=seconds)])  # type: ignore[call-arg]
+
+
+class TestEvents:
+    def test_a_bus_that_drops(self) -> None:
+        data, failed = offered(impatient("end-to-end", 0.05), 21, at_once=4, settle=0.1, events=Drops())
+        assert data["lost"] == 3
+        assert len(failed) == 3
+        assert "accepted and never handled" in data["examples"][0]
+
+    def test_an_event_that_is_only_late_is_not_lost(self) -> None:
+        class Late(MemoryEventLog):
+            def subscribe(self, topic: str, handler: Callable[[Event], None], group: str | None = None) -> Any:
+                def slow(event: Event) -> None:
+                    time.sleep(0.15)
+                    handler(event)
+
+                return super().subscribe(topic, slow, group)
+
+        data, failed = offered(impatient("end-to-end", 0.02), 3, settle=10.0, events=Late())
+        assert len(failed) == 3, "a failure it is"
+        assert wrongs(data) == (0, 0, 0)
+        assert data["counts"] == {"events handled": 3}
+
+    def test_a_bus_that_doubles(self) -> None:
+        data, failed = offered(small("end-to-end"), 20, events=Doubles())
+        assert failed == []
+        assert data["duplicated"] >= 19  # the last one may still be on its way
+        assert data["lost"] == 0
+
+    def test_a_bus_that_alters(self) -> None:
+        data, _ = offered(small("end-to-end"), 10, events=Alters())
+        assert data["wrong"] == 10
+        assert "other contents" in data["examples"][0]
+
+    def test_what_was_refused_is_neither_lost_nor_double_if_it_comes(self) -> None:
+        data, failed = offered(small("end-to-end"), 10, settle=0.2, events=Refuses())
+        assert len(failed) == 10
+        assert wrongs(data) == (0, 0, 0)
+
+    def test_a_backlog_that_is_not_whole(self) -> None:
+        data, failed = offered(impatient("drain", 0.5), 1, events=Drops())
+        assert data["lost"] == 28
+        assert failed
+        assert data["measured"] == {}, "a catch-up that never ended has no rate"
+
+    def test_a_backlog_that_comes_twice(self) -> None:
+        data, _ = offered(small("drain"), 1, events=Doubles())
+        assert data["duplicated"] > 100
+
+    def test_a_catch_up_has_a_rate(self) -> None:
+        data, _ = offered(small("drain"), 3)
+        assert len(data["measured"]["catch-up, events/s"]) == 3
+        assert all(rate > 100 for rate in data["measured"]["catch-up, events/s"])
+
+    def test_a_bus_that_keeps_nothing_has_no_backlog(self) -> None:
+        with pytest.raises(
+            ConfigurationError, match="MemoryEventPublisher keeps nothing for a subscriber that is away"
+        ):
+            offered(small("drain"), 1, events=MemoryEventPublisher())
+
+
+class ForgetsDocuments(MemorySearchIndex):
+    """Loses each third document."""
+
+    def index(self, documents: Iterable[Document]) -> int:
+        return super().index(document for number, document in enumerate(documents) if number % 3)
+
+
+class FindsAnything(MemorySearchIndex):
+    """Adds a hit that does not match."""
+
+    def search(self, query: SearchQuery) -> list[Hit]:
+        return [Hit(id="d0", kind="offer", title="", score=1e9), *super().search(query)]
+
+    def search_for(self, match: Match, query: SearchQuery) -> list[Hit]:
+        return [Hit(id="d0", kind="offer", title="", score=1e9), *super().search_for(match, query)]
+
+
+class Backwards(MemorySearchIndex):
+    """The worst hit first."""
+
+    def search(self, query: SearchQuery) -> list[Hit]:
+        return super().search(query)[::-1]
+
+
+class TestSearch:
+    @pytest.mark.parametrize("kind", corpus.QUERY_KINDS)
+    def test_an_index_that_forgets(self, kind: str) -> None:
+        data, failed = offered(small(f"search-{kind}"), 200, search=ForgetsDocuments())
+        assert data["lost"] > 0
+        assert failed
+
+    @pytest.mark.parametrize("kind", corpus.QUERY_KINDS)
+    def test_an_index_that_finds_too_much(self, kind: str) -> None:
+        data, failed = offered(small(f"search-{kind}"), 100, search=FindsAnything())
+        assert data["wrong"] == len(failed) > 0
+        assert "which does not match" in data["examples"][0]
+
+    def test_an_order_that_is_upside_down(self) -> None:
+        data, _ = offered(small("search-term"), 200, search=Backwards())
+        assert data["wrong"] > 0
+        assert "score that rises" in data["examples"][0]
+
+    def test_an_index_without_such_queries_is_refused_in_one_sentence(self) -> None:
+        class Plain:
+            capabilities = MemorySearchIndex.capabilities
+
+        with pytest.raises(ConfigurationError, match="Plain has no prefix queries"):
+            Work.on(small("search-prefix"), {"search": Plain()})
+
+    def test_every_query_finds_something(self) -> None:
+        documents = [corpus.Seen(corpus.document(number)) for number in range(200)]
+        for kind in corpus.QUERY_KINDS:
+            for number in range(20):
+                wanted = corpus.query(kind, number, 200)
+                assert any(wanted.finds(document) for document in documents), (kind, number)
+
+
+class DropsLines(MemoryLogHandler):
+    """Gives up each tenth record, and counts it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropped = 0
+        self._seen = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._seen += 1
+        self.dropped += self._seen % 10 == 0
+
+
+def test_a_transport_that_drops_lines() -> None:
+    data, _ = offered(small("log-burst"), 10, logs=DropsLines())
+    assert data["lost"] == 5
+    assert data["examples"] == ["the log transport dropped 5 lines"]
+
+
+class TestPreparation:
+    def test_it_is_heard_of_and_ends_in_time(self) -> None:
+        class Slow(MemoryCache):
+            def set(self, key: str, value: CacheValue, ttl: float | None = None) -> None:
+                time.sleep(0.05)
+                super().set(key, value, ttl)
+
+        heard: list[tuple[str, float]] = []
+        work = Work.on(find_scenario("cache-hot", {"keys": 5_000}), {"cache": Slow()})
+        with pytest.raises(PreparationError, match=r"filling the cache, keys: only \d+ of 5,000 were done"):
+            work.prepare(lambda what, share: heard.append((what, share)), within=0.3)
+        assert heard
+        assert all(0 <= share < 1 for _, share in heard)
+
+    def test_the_first_error_ends_it(self) -> None:
+        class Closed(MemoryCache):
+            calls = 0
+
+            def set(self, key: str, value: CacheValue, ttl: float | None = None) -> None:
+                Closed.calls += 1
+                raise UnavailableError("nobody there")
+
+        work = Work.on(find_scenario("cache-hot", {"keys": 5_000}), {"cache": Closed()})
+        with pytest.raises(UnavailableError, match="nobody there"):
+            work.prepare()
+        assert Closed.calls < 5_000
+
+    def test_workers_share_what_is_filled_in_where_the_server_is_shared(self) -> None:
+        class Remote(MemoryCache):
+            capabilities = replace(MemoryCache.capabilities, remote=True, shared=True)
+
+        scenario = find_scenario("cache-hot", {"keys": 100, "hot": 3})
+        caches = [Remote(namespace="shared of workers") for _ in range(4)]
+        workers = [Work.on(scenario, {"cache": cache}, worker=k, workers=4) for k, cache in enumerate(caches)]
+        for work in workers:
+            work.prepare()
+        for number in range(200):
+            workers[number % 4].decide(scenario.item(number), lambda *_: None)
+        assert all(work.checks.clean for work in workers)
+
+    def test_workers_have_tenants_of_their_own(self) -> None:
+        store = MemoryInteractionStore()
+        scenario = find_scenario("ingest")
+        workers = [Work.on(scenario, {"interactions": store}, worker=k, workers=2) for k in range(2)]
+        for number in range(200):
+            workers[number % 2].decide(scenario.item(number), lambda *_: None)
+        for work in workers:
+            work.settle()
+        assert all(work.checks.clean for work in workers)
+        assert {work.bench.tenant for work in workers} == {"bench0", "bench1"}
