@@ -114,7 +114,7 @@ class TestScenario:
     def test_decisions_are_what_they_have_always_been(self) -> None:
         item = DECISION.item(12_345)
         assert (item.key, item.offers, item.size) == (37, (1, 36), 500)
-        assert item.event_id == "04b28ee944a214a94574a62574992860"
+        assert item.event_id == "a914a244e98eb2046028997425a67445"
 
     def test_a_mix_has_its_weights(self) -> None:
         chosen = Counter(MIX.chosen(MIX.item(number)) for number in range(20_000))
@@ -379,3 +379,35 @@ def test_a_second_cache_read_needs_offers() -> None:
     scenario = Scenario("x", [CacheRead(2)], Uniform(1), Sizes.fixed(1), seed=1)
     with pytest.raises(ConfigurationError, match="has no offers"):
         Work.on(scenario, {"cache": object()})
+
+
+ROOT = Path(__file__).parent.parent
+
+
+class TestExample:
+    def test_it_is_found_and_offered_by_its_name(self) -> None:
+        from stackproof.adapters.settings import Settings
+        from stackproof.scenarios.work import Work
+
+        scenario = find_scenario("examples.session_scenario:SESSIONS", settings_of(["visitors=20"]))
+        assert scenario.keys.size == 20
+        work = Work(scenario, {"cache": "memory"}, Settings({}), "example")
+        work.prepare()
+        for number in range(30):
+            work.decide(work.item(number), lambda *_: None)
+        work.settle()
+        assert work.checks.to_data()["counts"] == {"sessions read again": 30}
+        assert work.checks.clean
+        assert work.close() == []
+
+    def test_the_page_shows_it_as_it_is(self) -> None:
+        code = (ROOT / "examples/session_scenario.py").read_text(encoding="utf-8")
+        page = (ROOT / "docs/scenarios.md").read_text(encoding="utf-8")
+        assert code[code.index("from dataclasses") :] in page
+
+    def test_the_page_knows_every_scenario_and_setting(self) -> None:
+        rows = (ROOT / "docs/scenarios.md").read_text(encoding="utf-8").splitlines()
+        for scenario in BUILT_IN:
+            [row] = [row for row in rows if row.startswith(f"| `{scenario.name}` |")]
+            assert all(f"`{parameter.name}`" in row for parameter in scenario.parameters), scenario.name
+            assert all(concern in row for concern in scenario.concerns), scenario.name

@@ -157,10 +157,7 @@ class TestCache:
         assert "ran at once" in data["examples"][0]
 
     def test_values_that_do_not_live_as_long_as_they_should(self) -> None:
-        scenario = find_scenario("cache-stampede", {"ttl": 30, "fetch": 0.03, "keys": 1})
-        data, _ = offered(scenario, 4, cache=ShortLived())
-        assert data["duplicated"] == 0, "they came too quickly after each other to meet an expiry"
-        slow = replace(scenario, steps=[replace(scenario.steps[0], fetch_seconds=0.0)])  # type: ignore[call-arg]
+        slow = find_scenario("cache-stampede", {"ttl": 30, "fetch": 0.0, "keys": 1})
         cache = ShortLived()
         work = Work.on(slow, {"cache": cache})
         for number in range(3):
@@ -306,9 +303,9 @@ def impatient(name: str, seconds: float) -> Scenario:
 
 class TestEvents:
     def test_a_bus_that_drops(self) -> None:
-        data, failed = offered(impatient("end-to-end", 0.05), 21, at_once=4, settle=0.1, events=Drops())
+        data, failed = offered(impatient("end-to-end", 0.05), 21, at_once=4, settle=2.0, events=Drops())
         assert data["lost"] == 3
-        assert len(failed) == 3
+        assert len(failed) >= 3
         assert "accepted and never handled" in data["examples"][0]
 
     def test_an_event_that_is_only_late_is_not_lost(self) -> None:
@@ -342,7 +339,7 @@ class TestEvents:
         assert wrongs(data) == (0, 0, 0)
 
     def test_a_backlog_that_is_not_whole(self) -> None:
-        data, failed = offered(impatient("drain", 0.5), 1, events=Drops())
+        data, failed = offered(impatient("drain", 2.0), 1, events=Drops())
         assert data["lost"] == 28
         assert failed
         assert data["measured"] == {}, "a catch-up that never ended has no rate"
@@ -437,6 +434,123 @@ def test_a_transport_that_drops_lines() -> None:
     data, _ = offered(small("log-burst"), 10, logs=DropsLines())
     assert data["lost"] == 5
     assert data["examples"] == ["the log transport dropped 5 lines"]
+
+
+class DeferredBus(Drops):
+    """Publishes on a thread of its own; refuses each fifth event, and drops each seventh of the others where told to."""
+
+    def __init__(self, *, drops: bool = False) -> None:
+        super().__init__()
+        self._thread = ThreadPoolExecutor(1)
+        self._drops = drops
+        self._begun = 0
+
+    def publish_deferred(self, topic: str, event: Event, done: Callable[[BaseException | None], None]) -> None:
+        self._begun += 1
+        if self._begun % 10 == 0:
+            raise UnavailableError("too many wait")
+        if self._begun % 5 == 0:
+            self._thread.submit(done, UnavailableError("not now"))
+            return
+        self._thread.submit(self._publish, topic, event, done)
+
+    def _publish(self, topic: str, event: Event, done: Callable[[BaseException | None], None]) -> None:
+        if self._drops:
+            self.publish(topic, event)
+        else:
+            MemoryEventLog.publish(self, topic, event)
+        done(None)
+
+    def disconnect(self) -> None:
+        self._thread.shutdown()
+        super().disconnect()
+
+
+class DeferredStore(MemoryInteractionStore):
+    def __init__(self, *, loses: bool = False) -> None:
+        super().__init__()
+        self._thread = ThreadPoolExecutor(1)
+        self._loses = loses
+
+    def record_event_deferred(self, event: Interaction, done: Callable[[BaseException | None], None]) -> None:
+        def work() -> None:
+            if not self._loses:
+                self.record_event(event)
+            done(None)
+
+        self._thread.submit(work)
+
+    def disconnect(self) -> None:
+        self._thread.shutdown()
+        super().disconnect()
+
+
+def begun(
+    scenario: Scenario, items: int, settle: float = 5.0, **adapters: Any
+) -> tuple[dict[str, Any], list[Any], list[str]]:
+    """As `offered`, by `Work.begin` from one thread: the checks, how each item ended, and the steps that were timed."""
+    work = Work.on(scenario, {concern: adapters.get(concern) or reference(concern) for concern in scenario.concerns})
+    ends: list[Any] = []
+    took: list[str] = []
+    assert work.defers
+    try:
+        work.prepare()
+        for number in range(items):
+            work.begin(scenario.item(number), lambda step, _: took.append(step), ends.append)
+        deadline = time.monotonic() + settle
+        while len(ends) < items and time.monotonic() < deadline:
+            time.sleep(0.005)
+        work.settle(settle)
+        return work.checks.to_data(), ends, took
+    finally:
+        work.close()
+
+
+class TestWithoutWaiting:
+    def test_every_publication_ends_once(self) -> None:
+        data, ends, took = begun(small("publish"), 100, events=DeferredBus())
+        assert len(ends) == 100
+        assert ends.count(None) == took.count("publish") == 80
+        assert {end.kind for end in ends if end is not None} == {"publish: UnavailableError"}
+        assert wrongs(data) == (0, 0, 0)
+
+    def test_an_item_ends_when_its_event_is_handled(self) -> None:
+        data, ends, _ = begun(small("end-to-end"), 100, events=DeferredBus())
+        assert len(ends) == 100
+        assert ends.count(None) == 80
+        assert data["counts"] == {"events handled": 80}
+        assert wrongs(data) == (0, 0, 0)
+
+    def test_what_is_dropped_is_lost_and_never_ends(self) -> None:
+        data, ends, _ = begun(small("end-to-end"), 100, settle=2.0, events=DeferredBus(drops=True))
+        assert data["lost"] == 11
+        assert len(ends) == 89
+
+    def test_what_is_recorded_is_counted_again(self) -> None:
+        data, ends, _ = begun(small("ingest"), 200, interactions=DeferredStore())
+        assert ends == [None] * 200
+        assert wrongs(data) == (0, 0, 0)
+        data, _, _ = begun(small("ingest"), 200, interactions=DeferredStore(loses=True))
+        assert data["lost"] > 20
+
+    def test_the_steps_of_an_item_follow_each_other(self) -> None:
+        data, ends, took = begun(small("decision"), 50, interactions=DeferredStore())
+        assert ends == [None] * 50
+        assert wrongs(data) == (0, 0, 0)
+        assert {step: took.count(step) for step in dict.fromkeys(took)} == {
+            "cache read": 100,
+            "summaries read": 50,
+            "record event": 50,
+            "publish": 50,
+            "log line": 50,
+        }
+
+    def test_without_such_a_form_it_waits(self) -> None:
+        work = Work.on(small("publish"), {"events": MemoryEventLog()})
+        assert not work.defers
+        ends: list[Any] = []
+        work.begin(work.item(1), lambda *_: None, ends.append)
+        assert ends == [None]
 
 
 class TestPreparation:

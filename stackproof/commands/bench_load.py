@@ -60,9 +60,9 @@ class Load:
             "stack": self.stack,
             "backends": list(self.backends),
             "scenario": self.scenario,
+            "settings": dict(self.settings),
             "origin": self.origin,
             "order": order,
-            "settings": dict(self.settings),
             "workers": self.workers,
             "build": suite_digest(),
         }

@@ -17,7 +17,7 @@ from .distributions import MOST_BYTES, uniform_of
 # Copied for each item: setting up a keyed hash costs more than what it hashes.
 _HASHER = blake2b(digest_size=48, person=b"decision")
 _PACK = struct.Struct("<qq").pack
-_UNPACK = struct.Struct("<6Q").unpack
+_UNPACK = struct.Struct("<4Q").unpack_from
 
 
 class Item(NamedTuple):
@@ -30,25 +30,32 @@ class Item(NamedTuple):
     """The offers that are considered; the last one is shown. Empty where the scenario has none."""
     size: int
     """Bytes of its payload."""
-    words: tuple[int, ...]
-    """Six words of 64 random bits, which everything else was made from."""
+    digest: bytes
+    """48 random bytes, which everything else was made from."""
 
     @property
     def event_id(self) -> str:
         """Identifies what it records and publishes: 128 bits of its own."""
-        return f"{self.words[4]:016x}{self.words[5]:016x}"
+        return self.digest[32:].hex()
 
     @property
     def choice(self) -> float:
         """A uniform number out of [0, 1): which step of a mix it is."""
-        return uniform_of(self.words[5])
+        return uniform_of(int.from_bytes(self.digest[40:], "little"))
+
+    @property
+    def text(self) -> str:
+        """Its payload: text of its size."""
+        start = int.from_bytes(self.digest[32:34], "little")
+        return _filler()[start : start + self.size]
 
 
-def random_words(seed: int, number: int) -> tuple[int, ...]:
-    """Six words of 64 random bits."""
+def random_words(seed: int, number: int) -> tuple[bytes, tuple[int, ...]]:
+    """48 random bytes, and the first four words of 64 bits in them."""
     hasher = _HASHER.copy()
     hasher.update(_PACK(seed, number))
-    return _UNPACK(hasher.digest())
+    digest = hasher.digest()
+    return digest, _UNPACK(digest)
 
 
 def uniform_for(key: str) -> float:

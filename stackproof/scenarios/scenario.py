@@ -16,6 +16,8 @@ from .distributions import Keys, Sizes, uniform_of
 from .item import Item, random_words
 from .steps.base import Step, Value
 
+_TO_UNIFORM = 2.0**-53
+"""As `uniform_of` has it, which a call for each item would cost too much."""
 _NAME = re.compile(r"[a-z][a-z0-9_.-]*")
 
 
@@ -111,14 +113,14 @@ class Scenario:
 
     def item(self, number: int, seed: int | None = None) -> Item:
         """Item ``number`` of this scenario, under its own seed or another one."""
-        words = random_words(self.seed if seed is None else seed, number)
+        digest, (key, first, second, size) = random_words(self.seed if seed is None else seed, number)
         offers = self.offers
         return Item(
             number,
-            self.keys.rank(uniform_of(words[0])),
-            () if offers is None else (offers.rank(uniform_of(words[1])), offers.rank(uniform_of(words[2]))),
-            self.sizes.size(uniform_of(words[3])),
-            words,
+            self.keys.rank((key >> 11) * _TO_UNIFORM),
+            () if offers is None else (offers.rank(uniform_of(first)), offers.rank(uniform_of(second))),
+            self.sizes.size((size >> 11) * _TO_UNIFORM),
+            digest,
         )
 
     def chosen(self, item: Item) -> int:

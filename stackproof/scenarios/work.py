@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 from stackproof.adapters.settings import Settings
@@ -17,7 +17,7 @@ from stackproof.targets import parse_target
 
 from .item import Item
 from .scenario import Scenario
-from .steps.base import Action, Bench, Checks, Tell
+from .steps.base import Action, Begin, Bench, Checks, Deferrable, Tell
 from .steps.logs import dropped_by
 
 PREPARE_SECONDS = 600.0
@@ -32,8 +32,17 @@ class StepFailedError(StackproofError):
         self.kind = f"{step}: {type(cause).__name__}"
 
 
-_Turn = tuple[str, str, Action, int]
-"""Name of a step, what it is called when it is blamed, its action, and the how-manieth time it is done in a row."""
+def _failed(step: str, cause: BaseException) -> StepFailedError:
+    error = StepFailedError(step, cause)
+    error.__cause__ = cause
+    return error
+
+
+_Turn = tuple[str, str, Action, Begin | None, int]
+"""Name of a step, what it is called when it is blamed, its action and the form of it that does not wait, and the
+how-manieth time it is done in a row."""
+Took = Callable[[str, float], None]
+Ended = Callable[[StepFailedError | None], None]
 
 
 class Work:
@@ -84,7 +93,8 @@ class Work:
         bound = []
         for step in scenario.steps:
             action, blamed = step.bind(self.bench), f"{step.name} ({type(adapters[step.concern]).__name__})"
-            bound.append([(step.name, blamed, action, turn) for turn in range(step.times)])
+            act, begin = (action.act, action.begin) if isinstance(action, Deferrable) else (action, None)
+            bound.append([(step.name, blamed, act, begin, turn) for turn in range(step.times)])
         self._sequences: tuple[tuple[_Turn, ...], ...] = (
             tuple(map(tuple, bound)) if scenario.weights else (tuple(turn for turns in bound for turn in turns),)
         )
@@ -107,22 +117,73 @@ class Work:
         """The random part of operation ``number``."""
         return self.scenario.item(number)
 
-    def decide(self, item: Item, took: Callable[[str, float], None]) -> None:
+    def decide(self, item: Item, took: Took) -> None:
         """Do the steps of one item; ``took(step, seconds)`` after each. `StepFailedError` for the first that fails."""
+        for turn in self._turns_of(item):
+            self._do(turn, item, took)
+
+    @property
+    def defers(self) -> bool:
+        """Whether some step has a form that does not wait, so that `begin` keeps many items under way with one thread."""
+        return any(turn[3] is not None for turns in self._sequences for turn in turns)
+
+    def begin(self, item: Item, took: Took, ended: Ended) -> None:
+        """As `decide`, but steps that can return before they are done do so: the rest follows on the driver's threads.
+
+        ``ended`` is called exactly once, with None or the error, on any thread or before this returns; it must not wait.
+        """
+        self._go_on(iter(self._turns_of(item)), item, took, ended)
+
+    def _go_on(self, turns: Iterator[_Turn], item: Item, took: Took, ended: Ended) -> None:
+        try:
+            for turn in turns:
+                if turn[3] is not None:
+                    self._begin(turn, turns, item, took, ended)
+                    return
+                self._do(turn, item, took)
+        except StepFailedError as error:
+            ended(error)
+            return
+        ended(None)
+
+    def _begin(self, turn: _Turn, turns: Iterator[_Turn], item: Item, took: Took, ended: Ended) -> None:
+        name, _, _, begin, times = turn
+        assert begin is not None
+        began = time.perf_counter()
+        told = False
+
+        def done(error: BaseException | None) -> None:
+            nonlocal told
+            told = True
+            if error is not None:
+                ended(_failed(name, error))
+                return
+            took(name, time.perf_counter() - began)
+            self._go_on(turns, item, took, ended)
+
+        try:
+            begin(item, times, done)
+        except Exception as error:
+            if told:
+                raise  # it is not the step that failed, but who heard of its end
+            ended(_failed(name, error))
+
+    def _turns_of(self, item: Item) -> tuple[_Turn, ...]:
         sequences = self._sequences
-        turns = sequences[0] if len(sequences) == 1 else sequences[self.scenario.chosen(item)]
-        clock = time.perf_counter
-        for name, blamed, action, turn in turns:
-            began = clock()
-            try:
-                action(item, turn)
-            except Exception as error:
-                self._note(blamed, began, clock() - began)
-                raise StepFailedError(name, error) from error
-            seconds = clock() - began
-            if seconds > self._slowest[0]:
-                self._note(blamed, began, seconds)
-            took(name, seconds)
+        return sequences[0] if len(sequences) == 1 else sequences[self.scenario.chosen(item)]
+
+    def _do(self, turn: _Turn, item: Item, took: Took) -> None:
+        name, blamed, action, _, times = turn
+        began = time.perf_counter()
+        try:
+            action(item, times)
+        except Exception as error:
+            self._note(blamed, began, time.perf_counter() - began)
+            raise StepFailedError(name, error) from error
+        seconds = time.perf_counter() - began
+        if seconds > self._slowest[0]:
+            self._note(blamed, began, seconds)
+        took(name, seconds)
 
     def _note(self, blamed: str, began: float, seconds: float) -> None:
         if seconds > self._slowest[0] and began >= self._asked:

@@ -303,7 +303,7 @@ def _vector_of(document: Document) -> str | None:
             places = positions.setdefault(word, [])
             if len(places) < MAX_POSITIONS:
                 places.append(f"{min(place, _LAST_POSITION)}{weight}")
-        place += 1  # the last word of the title and the first one of the text are no phrase
+        place += bool(place)  # the last word of the title and the first one of the text are no phrase
     # A lexeme takes its bytes, up to one to align, two for the number of positions and two for each.
     size = sum(utf8_length(word) + 3 + 2 * len(places) for word, places in positions.items())
     if size > _MAX_VECTOR_BYTES:

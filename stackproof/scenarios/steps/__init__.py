@@ -1,6 +1,6 @@
 """The steps that items are made of, one module for each concern. A step of a third party is a class like these."""
 
-from .base import Action, Bench, Checks, PreparationError, Step, WrongAnswerError
+from .base import Action, Bench, Checks, Deferrable, PreparationError, Step, WrongAnswerError
 from .cache import CacheGet, CacheRead, CacheStampede
 from .events import Drain, Publish, PublishToHandled
 from .interactions import HistoryRead, RecordEvent, SummariesRead
@@ -14,6 +14,7 @@ __all__ = [
     "CacheRead",
     "CacheStampede",
     "Checks",
+    "Deferrable",
     "Drain",
     "HistoryRead",
     "LogBurst",

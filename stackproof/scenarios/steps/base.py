@@ -30,6 +30,10 @@ SHARED_TENANT = "bench"
 
 Action: TypeAlias = Callable[[Item, int], None]
 """Does a step once: for an item, the how-manieth time in a row (from 0). Returns when it is done, raises where it failed."""
+Done: TypeAlias = Callable[[BaseException | None], None]
+"""Is told once how something ended: None, or the error. On any thread, and it must not wait."""
+Begin: TypeAlias = Callable[[Item, int, Done], None]
+"""Begins a step and returns at once; the end is told, unless beginning already raised."""
 Value: TypeAlias = int | float | str
 """Of a setting."""
 Tell: TypeAlias = Callable[[str, float], None]
@@ -45,6 +49,14 @@ class PreparationError(StackproofError):
     """What a scenario needs could not be filled in."""
 
 
+@dataclass(frozen=True, slots=True)
+class Deferrable:
+    """An action with a second form that does not wait, for a client whose driver has threads of its own."""
+
+    act: Action
+    begin: Begin
+
+
 @dataclass(frozen=True)
 class Step(ABC):
     """A part of an item, done ``times`` times in a row."""
@@ -57,7 +69,7 @@ class Step(ABC):
     """The concern that it uses."""
 
     @abstractmethod
-    def bind(self, bench: Bench) -> Action:
+    def bind(self, bench: Bench) -> Action | Deferrable:
         """What is called for each item, from many threads or greenlets at once.
 
         Called once for each worker, before anything else. A backend that cannot do what the step needs is a `ConfigurationError`.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event as Signal
 from threading import Lock
+from typing import Any
 
 from stackproof.interfaces import (
     ConfigurationError,
@@ -16,9 +17,9 @@ from stackproof.interfaces import (
     ReplayableEvents,
     Subscription,
 )
-from stackproof.scenarios.item import Item, text_of
+from stackproof.scenarios.item import Item
 
-from .base import Action, Bench, Step, Tell
+from .base import Action, Bench, Deferrable, Done, Step, Tell
 from .filling import fill
 
 TYPE = "decision.made.v1"
@@ -32,13 +33,17 @@ class Publish(Step):
     name = "publish"
     concern = "events"
 
-    def bind(self, bench: Bench) -> Action:
+    def bind(self, bench: Bench) -> Action | Deferrable:
         publish = bench.events.publish
+        publish_deferred: Any = getattr(bench.events, "publish_deferred", None)
 
         def act(item: Item, _turn: int) -> None:
             publish("decisions", event_of(item, item.event_id))
 
-        return act
+        def begin(item: Item, _turn: int, done: Done) -> None:
+            publish_deferred("decisions", event_of(item, item.event_id), done)
+
+        return act if publish_deferred is None else Deferrable(act, begin)
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,9 @@ class PublishToHandled(Step):
     name = "publish to handled"
     concern = "events"
 
-    def bind(self, bench: Bench) -> Action:
+    def bind(self, bench: Bench) -> Action | Deferrable:
         handled = _Handled(bench)
+        publish_deferred: Any = getattr(bench.events, "publish_deferred", None)
         publish = bench.events.publish
         # A topic for each worker: what others publish is not this one's to count.
         topic = f"handled-{bench.worker}"
@@ -67,7 +73,9 @@ class PublishToHandled(Step):
 
         def act(item: Item, _turn: int) -> None:
             event = event_of(item, item.event_id)
-            came = handled.expect(event)
+            came = Lock()
+            came.acquire()
+            handled.expect(event, came.release)
             try:
                 publish(topic, event)
             except Exception:
@@ -76,6 +84,20 @@ class PublishToHandled(Step):
             if not came.acquire(timeout=self.patience):
                 raise OperationTimeoutError(f"an event was not handled within {self.patience:g} s of its publication")
 
+        def begin(item: Item, _turn: int, done: Done) -> None:
+            event = event_of(item, item.event_id)
+
+            def accepted(error: BaseException | None) -> None:
+                if error is not None and handled.excuse(event):
+                    done(error)
+
+            handled.expect(event, lambda: done(None))
+            try:
+                publish_deferred(topic, event, accepted)
+            except Exception:
+                handled.excuse(event)
+                raise
+
         def end() -> None:
             for subscription in running:
                 subscription.close()
@@ -83,29 +105,28 @@ class PublishToHandled(Step):
         bench.prepare_with(prepare)
         bench.settle_with(handled.settle)
         bench.end_with(end)
-        return act
+        return act if publish_deferred is None else Deferrable(act, begin)
 
 
 class _Handled:
-    """Which events are expected and which came. An entry is a held lock (and the event) until its event comes."""
+    """Which events are expected and which came. Until its event comes, an entry is the event and who is to be told."""
 
     def __init__(self, bench: Bench) -> None:
         self._checks = bench.checks
         self._guard = Lock()
-        self._states: dict[str, tuple[Event, Lock] | str] = {}
+        self._states: dict[str, tuple[Event, Callable[[], None]] | str] = {}
 
-    def expect(self, event: Event) -> Lock:
-        """The lock that is released when the event comes."""
-        came = Lock()
-        came.acquire()
+    def expect(self, event: Event, came: Callable[[], None]) -> None:
+        """``came()`` is called when the event comes."""
         self._states[event.event_id] = (event, came)
-        return came
 
-    def excuse(self, event: Event) -> None:
-        """It was refused, or nobody knows: it need not come, and may come once."""
+    def excuse(self, event: Event) -> bool:
+        """It was refused, or nobody knows: it need not come, and may come once. Whether it had not come yet."""
         with self._guard:
-            if self._states.get(event.event_id) != _HANDLED:
+            open_ = self._states.get(event.event_id) != _HANDLED
+            if open_:
                 self._states[event.event_id] = _EXCUSED
+            return open_
 
     def handle(self, event: Event) -> None:
         with self._guard:
@@ -117,7 +138,7 @@ class _Handled:
                 self._checks.wrong_answer(
                     f"the event {event.event_id} came with other contents than it was published with"
                 )
-            came.release()
+            came()
         elif state == _HANDLED:
             self._checks.double(1, f"the event {event.event_id} was handled twice")
         elif state is None:
@@ -244,7 +265,7 @@ def event_of(item: Item, event_id: str) -> Event:
         type=TYPE,
         key=customer,
         event_id=event_id,
-        payload={"customer": customer, "text": text_of(event_id, item.size)},
+        payload={"customer": customer, "text": item.text},
     )
 
 

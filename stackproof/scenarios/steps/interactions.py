@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
 from threading import Lock
+from typing import Any
 
 from stackproof.interfaces import (
     BulkInteractionStore,
@@ -22,7 +23,7 @@ from stackproof.interfaces import (
 )
 from stackproof.scenarios.item import Item
 
-from .base import SHARED_TENANT, Action, Bench, Step, Tell
+from .base import SHARED_TENANT, Action, Bench, Deferrable, Done, Step, Tell
 from .filling import fill
 
 CHECKED_CUSTOMERS = 8
@@ -81,31 +82,48 @@ class RecordEvent(Step):
     name = "record event"
     concern = "interactions"
 
-    def bind(self, bench: Bench) -> Action:
+    def bind(self, bench: Bench) -> Action | Deferrable:
         record, impressions, tenant = bench.interactions.record_event, bench.part(Impressions, bench), bench.tenant
+        record_deferred: Any = getattr(bench.interactions, "record_event_deferred", None)
         value = Decimal("0.25")
 
-        def act(item: Item, _turn: int) -> None:
-            customer = item.key
-            checked = impressions.checks(customer)
-            event = Interaction(
+        def event_of(item: Item) -> Interaction:
+            return Interaction(
                 event_id=item.event_id,
                 tenant=tenant,
-                customer=f"c{customer}",
+                customer=f"c{item.key}",
                 offer=f"o{item.offers[-1]}" if item.offers else "o1",
                 interaction_type=InteractionType.IMPRESSION,
                 timestamp=datetime.now(UTC),
                 channel="web",
                 value=value,
             )
-            if checked:
-                impressions.begin(customer)
-            record(event)
-            if checked:
-                impressions.end(customer)
+
+        def act(item: Item, _turn: int) -> None:
+            customer = item.key
+            if not impressions.checks(customer):
+                record(event_of(item))
+                return
+            impressions.begin(customer)
+            record(event_of(item))
+            impressions.end(customer)
+
+        def begin(item: Item, _turn: int, done: Done) -> None:
+            customer = item.key
+            if not impressions.checks(customer):
+                record_deferred(event_of(item), done)
+                return
+
+            def ended(error: BaseException | None) -> None:
+                if error is None:
+                    impressions.end(customer)
+                done(error)
+
+            impressions.begin(customer)
+            record_deferred(event_of(item), ended)
 
         bench.settle_with(impressions.count_again)
-        return act
+        return act if record_deferred is None else Deferrable(act, begin)
 
 
 class SummariesRead(Step):
