@@ -19,7 +19,7 @@ from stackproof.reports.text import escape_what_it_cannot_encode
 COMMANDS = {
     "verify": ("verify", "Hold backends to their contracts and write a certificate."),
     "bench": ("bench", "Measure a stack at a fixed arrival rate."),
-    "tax": ("tax", "Measure what adapters cost beside the same statements on their drivers."),
+    "tax": ("tax", "Measure what adapters cost beside their own drivers."),
     "backends": ("backends", "List the backends, their servers and last verdicts."),
     "clauses": ("listings", "List the clauses of the contracts."),
     "stacks": ("listings", "List the stacks."),
