@@ -20,7 +20,7 @@ COMMANDS = {
     "verify": ("verify", "Hold backends to their contracts and write a certificate."),
     "bench": ("bench", "Measure a stack at a fixed arrival rate."),
     "worker": ("worker", "Offer a share of the load that another machine directs."),
-    "tax": ("tax", "Measure what adapters cost beside the same statements on their drivers."),
+    "tax": ("tax", "Measure what adapters cost beside their own drivers."),
     "compare": ("compare", "Say whether one run is worse than another: the regression gate."),
     "backends": ("backends", "List the backends, their servers and last verdicts."),
     "clauses": ("listings", "List the clauses of the contracts."),

@@ -187,7 +187,7 @@ def test_a_search_uses_the_index_for_words_and_tenant(
     statement, values = _search_statement(query, words_of(query.text))
     with psycopg.connect(postgres_url()) as connection:
         connection.execute(f'SET search_path TO "{index._pool.schema}"'.encode())
-        plan = connection.execute(f"EXPLAIN {statement}".encode(), values).fetchall()
+        plan = connection.execute(b"EXPLAIN " + statement, values).fetchall()
     condition = next(line for (line,) in plan if "Index Cond" in line)
     assert "ARRAY[tenant]" in condition
     assert "offer7" in condition
