@@ -1,0 +1,357 @@
+"""What calibration expects, against a simulation in small steps; and that it refuses each kind of wrong generator."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from stackproof.interfaces import ConfigurationError
+from stackproof.measurement.calibration import (
+    BASE_SECONDS,
+    FULL,
+    CalibrationVerdict,
+    Form,
+    NullFigures,
+    Observed,
+    Shown,
+    Trial,
+    expected_of,
+    judge,
+    quick_form,
+)
+from stackproof.scenarios.recorder import Histogram, Recorder
+from stackproof.scenarios.stub import Injection, Truth
+
+NULL = NullFigures(rate=200.0, held=True, offered=200, ok=200, lag_p50=3e-5, lag_p99=1e-4, cpu_us_per_operation=20.0)
+OWN = 0.000_23
+"""What a client adds, in the median."""
+STUB_LATE = 0.000_02
+
+
+def stepped(intended: Sequence[float], injection: Injection, step: float = 0.0001) -> list[float]:
+    """The latencies by moving a clock in small steps: a server that finishes nothing while it stalls, and begins again then."""
+    ends: list[float] = []
+    left: dict[int, float] = {}
+    waiting = list(enumerate(intended))
+    number = 0
+    while waiting or left:
+        now = number * step
+        number += 1
+        while waiting and waiting[0][1] <= now:
+            left[waiting.pop(0)[0]] = now + injection.service
+        if injection.stall_from <= now < injection.stall_to:
+            for one, due in left.items():
+                if due <= now or intended[one] >= injection.stall_from or due < injection.stall_to:
+                    left[one] = injection.stall_to + injection.service
+            continue
+        for one in [one for one, due in left.items() if due <= now]:
+            del left[one]
+            ends.append(now - intended[one])
+    return ends
+
+
+class TestExpectations:
+    @pytest.mark.parametrize("arrivals", ["constant", "poisson"])
+    @pytest.mark.parametrize("rate", [200.0, 731.0])
+    @pytest.mark.parametrize("injection", [Injection(0.002), Injection(0.002, 0.9, 0.25), Injection(0.03, 1.0, 1.2)])
+    def test_they_are_those_of_a_clock_that_moves_in_small_steps(
+        self, arrivals: str, rate: float, injection: Injection
+    ) -> None:
+        intended = Trial(rate, 3.0, injection, arrivals).intended()
+        expected = expected_of(intended, injection)
+        latencies = sorted(stepped(intended, injection))
+        assert expected.count == len(latencies)
+        for percentile, found in ((0.5, expected.p50), (0.99, expected.p99), (1.0, expected.largest)):
+            # Within two steps; the one that may just be answered before the stall begins is a whole gap away.
+            within = 0.0003 if percentile < 1.0 else 0.0003 + 1 / rate
+            assert found == pytest.approx(latencies[math.ceil(len(latencies) * percentile) - 1], abs=within)
+
+    def test_without_a_stall_everything_takes_the_service_time(self) -> None:
+        expected = expected_of(Trial(200.0, 5.0, Injection(0.002)).intended(), Injection(0.002))
+        assert (expected.p50, expected.p99, expected.largest) == pytest.approx((0.002, 0.002, 0.002))
+
+    @pytest.mark.parametrize("rate", [200.0, 2000.0])
+    def test_one_in_a_hundred_of_a_long_stall_can_be_written_down(self, rate: float) -> None:
+        """Of 10 s the slowest 1 % are those that were due in the first 0.1 s of the stall, and wait 0.9 s at least."""
+        trial = FULL.stalled(rate)
+        expected = expected_of(trial.intended(), trial.injection)
+        assert expected.count == 10 * rate
+        assert expected.p50 == pytest.approx(0.002)
+        assert expected.p99 == pytest.approx(0.902, abs=1 / rate + 0.002)
+        assert expected.largest == pytest.approx(1.002, abs=1 / rate + 0.002)
+
+    def test_percentiles_are_those_of_the_histogram(self) -> None:
+        trial = FULL.stalled(200.0)
+        histogram = Histogram()
+        for due in trial.intended():
+            histogram.record(trial.injection.answered(due) - due)
+        found = histogram.percentiles([50.0, 99.0])
+        expected = expected_of(trial.intended(), trial.injection)
+        assert found[50.0] == pytest.approx(expected.p50, rel=0.001)
+        assert found[99.0] == pytest.approx(expected.p99, rel=0.001)
+        assert histogram.largest == pytest.approx(expected.largest, rel=0.001)
+
+
+class TestForms:
+    @pytest.mark.parametrize(("asked", "rate"), [(0.5, 200.0), (200.0, 200.0), (333.0, 333.0), (20_000.0, 500.0)])
+    def test_the_quick_one_is_near_the_rate_asked_for_and_over_in_five_seconds(self, asked: float, rate: float) -> None:
+        form = quick_form(asked)
+        assert form.rates == (rate,)
+        assert form.null_seconds + form.base_seconds + form.stall_seconds < 5.0
+        trial = form.stalled(rate)
+        assert trial.injection.stall_from + trial.injection.stall < trial.seconds - trial.injection.service
+        assert trial.in_flight > rate * trial.injection.stall
+
+    def test_a_window_without_a_p99_is_no_form(self) -> None:
+        with pytest.raises(ConfigurationError, match="too short for a p99"):
+            Form("short", (50.0,), 1.0, 1.0, 2.0, 0.2).stalled(50.0)
+
+    def test_the_two_service_times_are_no_whole_milliseconds_apart(self) -> None:
+        difference = FULL.stalled(200.0).injection.service - BASE_SECONDS
+        assert abs(difference * 1000 - round(difference * 1000)) > 0.3
+
+
+# Generators, good and bad: each turns what the stub does into what it says that it saw.
+
+Generator = Callable[[Trial, float, random.Random], tuple[list[float], int]]
+"""Trial, own time, noise -> latencies, and requests that reached the stub."""
+
+
+def noise(source: random.Random, own: float) -> float:
+    return own * source.lognormvariate(0.0, 0.15)
+
+
+def opened(trial: Trial, own: float, source: random.Random) -> tuple[list[float], int]:
+    """As it should be."""
+    found = [trial.injection.answered(due) - due + STUB_LATE + noise(source, own) for due in trial.intended()]
+    return found, len(found)
+
+
+def closed(trial: Trial, own: float, source: random.Random) -> tuple[list[float], int]:
+    """Waits for each answer before it sends again, and forgets what was due meanwhile (coordinated omission)."""
+    now, gap, found = 0.0, 1 / trial.rate, []
+    while now < trial.seconds:
+        latency = trial.injection.answered(now) - now + STUB_LATE + noise(source, own)
+        found.append(latency)
+        now = max(now + latency, now + gap)
+    return found, len(found)
+
+
+def caught_up(trial: Trial, own: float, source: random.Random) -> tuple[list[float], int]:
+    """Sends all that was due, but counts from when it really sent it."""
+    free, found = 0.0, []
+    for due in trial.intended():
+        sent = max(due, free)
+        free = trial.injection.answered(sent) + STUB_LATE + noise(source, own)
+        found.append(free - sent)
+    return found, len(found)
+
+
+def averaged(trial: Trial, own: float, source: random.Random) -> tuple[list[float], int]:
+    """Keeps the mean of each twenty samples."""
+    found, count = opened(trial, own, source)
+    means = [statistics.fmean(found[at : at + 20]) for at in range(0, len(found), 20)]
+    return [mean for mean in means for _ in range(20)][: len(found)], count
+
+
+def averaged_percentiles(trial: Trial, own: float, source: random.Random) -> tuple[list[float], int]:
+    """Gives the mean of the p99 of ten parts as the p99: ten parts in which all but the mean is as it was."""
+    found, count = opened(trial, own, source)
+    size = len(found) // 10
+    parts = [sorted(found[at : at + size]) for at in range(0, size * 10, size)]
+    p99 = statistics.fmean(part[math.ceil(size * 0.99) - 1] for part in parts)
+    whole = sorted(found)
+    keep = math.ceil(len(whole) * 0.98)
+    return whole[:keep] + [p99] * (len(whole) - keep - 1) + whole[-1:], count
+
+
+def rounded(trial: Trial, own: float, source: random.Random) -> tuple[list[float], int]:
+    """Counts in whole milliseconds."""
+    found, count = opened(trial, own, source)
+    return [round(latency * 1000) / 1000 for latency in found], count
+
+
+def cut(trial: Trial, own: float, source: random.Random) -> tuple[list[float], int]:
+    """Cuts to whole milliseconds."""
+    found, count = opened(trial, own, source)
+    return [math.floor(latency * 1000) / 1000 for latency in found], count
+
+
+def capped(trial: Trial, own: float, source: random.Random) -> tuple[list[float], int]:
+    """Has a histogram that ends too early."""
+    found, count = opened(trial, own, source)
+    return [min(latency, trial.injection.stall * 0.8 or latency) for latency in found], count
+
+
+def shifted(trial: Trial, own: float, source: random.Random) -> tuple[list[float], int]:
+    """Adds ten milliseconds to everything, so that differences are right."""
+    found, count = opened(trial, own, source)
+    return [latency + 0.01 for latency in found], count
+
+
+def stretched(trial: Trial, own: float, source: random.Random) -> tuple[list[float], int]:
+    """Has a clock that runs a tenth too fast."""
+    found, count = opened(trial, own, source)
+    return [latency * 1.1 for latency in found], count
+
+
+def halved(trial: Trial, own: float, source: random.Random) -> tuple[list[float], int]:
+    """Records the time of half the way."""
+    found, count = opened(trial, own, source)
+    return [latency / 2 for latency in found], count
+
+
+def truth_of(trial: Trial, arrivals: int, late: float = STUB_LATE) -> Truth:
+    lateness = Histogram()
+    for _ in range(arrivals):
+        lateness.record(late)
+    return Truth(trial.injection, arrivals, arrivals, 0, 0, Histogram(), lateness)
+
+
+def observed_of(latencies: Sequence[float]) -> Observed:
+    recorder = Recorder()
+    for latency in latencies:
+        recorder.offer(0.0)
+        recorder.succeed(0.0, latency, latency)
+    return Observed.of(recorder)
+
+
+def shown_by(generator: Generator, trial: Trial, own: float, seed: int) -> Shown:
+    latencies, arrivals = generator(trial, own, random.Random(seed))
+    return Shown(trial, observed_of(latencies), truth_of(trial, arrivals))
+
+
+def verdict_on(generator: Generator, form: Form, own: float = OWN, seed: int = 1) -> CalibrationVerdict:
+    pairs = [
+        (shown_by(generator, form.base(rate), own, seed), shown_by(generator, form.stalled(rate), own, seed))
+        for rate in form.rates
+    ]
+    return judge(form.name, NULL, pairs)
+
+
+FORMS = [quick_form(100.0), quick_form(1000.0), replace(FULL, rates=(200.0,))]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form.name}-{form.rates[0]:g}")
+class TestTheJudge:
+    @pytest.mark.parametrize("own", [0.00003, OWN, 0.0009])
+    def test_a_true_generator_is_trusted(self, form: Form, own: float) -> None:
+        for seed in range(5):
+            verdict = verdict_on(opened, form, own, seed)
+            assert verdict.reasons == ()
+            assert verdict.trusted
+            assert verdict.own[form.rates[0]] == pytest.approx(own, abs=own * 0.1)
+
+    @pytest.mark.parametrize(
+        "generator", [closed, caught_up, averaged, averaged_percentiles, capped, shifted, stretched, halved]
+    )
+    def test_a_wrong_one_is_not(self, form: Form, generator: Generator) -> None:
+        self.refused(verdict_on(generator, form))
+
+    @pytest.mark.parametrize("own", [0.00003, 0.0001, 0.00019, OWN, 0.0003, 0.0005, 0.0009])
+    @pytest.mark.parametrize("generator", [rounded, cut])
+    def test_whole_milliseconds_are_found_whatever_the_own_time(
+        self, form: Form, generator: Generator, own: float
+    ) -> None:
+        self.refused(verdict_on(generator, form, own))
+
+    @staticmethod
+    def refused(verdict: CalibrationVerdict) -> None:
+        assert not verdict.trusted
+        assert verdict.reasons
+        assert not verdict.starved
+
+    def test_what_was_found_is_a_sentence(self, form: Form) -> None:
+        reasons = " ".join(verdict_on(closed, form).reasons)
+        assert "waits for answers before it sends" in reasons
+        assert "the schedule was not kept" in reasons
+        assert (
+            f"at {form.rates[0]:g}/s the p99 from the intended start was 2.3" in verdict_on(caught_up, form).reasons[0]
+        )
+
+    def test_lost_samples_are_found_though_the_counters_know_them(self, form: Form) -> None:
+        rate = form.rates[0]
+        base = shown_by(opened, form.base(rate), OWN, 1)
+        latencies, arrivals = opened(form.stalled(rate), OWN, random.Random(1))
+        # What came at once after the stall did not fit into a queue; the counters were kept apart from it.
+        kept = [latency for latency in latencies if latency < 0.1]
+        seen = replace(observed_of(kept), offered=arrivals, ok=arrivals)
+        verdict = judge(
+            "quick", NULL, [(base, Shown(form.stalled(rate), seen, truth_of(form.stalled(rate), arrivals)))]
+        )
+        assert f"{arrivals} requests ended well, and {len(kept)} latencies were recorded" in " ".join(verdict.reasons)
+
+    def test_samples_that_nobody_counted_are_missed_by_the_schedule_and_by_the_stub(self, form: Form) -> None:
+        rate = form.rates[0]
+        base = shown_by(opened, form.base(rate), OWN, 1)
+        trial = form.stalled(rate)
+        latencies, arrivals = opened(trial, OWN, random.Random(1))
+        verdict = judge("quick", NULL, [(base, Shown(trial, observed_of(latencies[:-1]), truth_of(trial, arrivals)))])
+        assert len(verdict.reasons) == 2
+        assert "the schedule was not kept" in verdict.reasons[0]
+        assert f"the stub saw {arrivals} requests" in verdict.reasons[1]
+
+
+def test_both_rates_of_the_full_form_are_judged() -> None:
+    verdict = verdict_on(opened, FULL)
+    assert verdict.trusted
+    assert [(one.rate, one.figure) for one in verdict.comparisons] == [
+        (rate, figure) for rate in (200.0, 2000.0) for figure in ("p50", "p99", "largest")
+    ]
+
+
+class TestWitnesses:
+    def shown(self, late: float = STUB_LATE, starved: float = 0.0, factor: float = 1.0) -> tuple[Shown, Shown]:
+        form = quick_form(200.0)
+        trial = form.stalled(200.0)
+        latencies, arrivals = opened(trial, OWN, random.Random(1))
+        seen = replace(observed_of([latency * factor for latency in latencies]), starved=starved)
+        return shown_by(opened, form.base(200.0), OWN, 1), Shown(trial, seen, truth_of(trial, arrivals, late))
+
+    def test_what_the_stub_admits_is_allowed(self) -> None:
+        plain, admitting = self.shown(), self.shown(late=0.000_09)
+        one, other = (judge("quick", NULL, [pair]).comparisons[0] for pair in (plain, admitting))
+        assert other.most - one.most == pytest.approx(0.000_07 * 1.05, rel=0.02)
+
+    def test_a_stub_that_was_too_late_itself_is_no_witness(self) -> None:
+        verdict = judge("quick", NULL, [self.shown(late=0.000_3)])
+        assert not verdict.trusted
+        assert verdict.starved
+        assert "it is no witness" in verdict.reasons[0]
+        assert "again on a quieter one" in verdict.reasons[-1]
+
+    def test_a_starved_generator_is_no_excuse_and_worth_another_attempt(self) -> None:
+        verdict = judge("quick", NULL, [self.shown(starved=0.2, factor=1.2)])
+        assert (verdict.trusted, verdict.starved) == (False, True)
+
+    def test_whoever_recovers_everything_although_starved_is_trusted(self) -> None:
+        verdict = judge("quick", NULL, [self.shown(starved=0.2)])
+        assert (verdict.trusted, verdict.starved) == (True, True)
+
+    def test_a_rate_that_the_null_step_did_not_hold_is_not_measured(self) -> None:
+        verdict = judge("quick", replace(NULL, held=False, rate=90_000.0, ok=3), [self.shown()])
+        assert verdict.reasons == (
+            "the generator cannot hold 90000/s on this machine: of a step that does nothing, 3 of 200 were done in time",
+        )
+
+    def test_a_window_in_which_nothing_was_recorded_is_no_recovery(self) -> None:
+        base, stalled = self.shown()
+        empty = replace(stalled, observed=Observed.of(Recorder()))
+        verdict = judge("quick", NULL, [(base, empty)])
+        assert not verdict.trusted
+        assert sum(one.holds for one in verdict.comparisons) == 0
+        json.dumps(verdict.to_data(), allow_nan=False)
+
+    def test_the_verdict_is_plain_data(self) -> None:
+        data = judge("quick", NULL, [self.shown()]).to_data()
+        assert json.loads(json.dumps(data, allow_nan=False)) == data
+        (window,) = data["windows"]
+        assert [figure["figure"] for figure in window["figures"]] == ["p50", "p99", "largest"]
+        assert window["own_ms"] == pytest.approx(OWN * 1000, rel=0.1)
+        assert data["null"]["ceiling"] == 50_000
