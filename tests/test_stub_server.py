@@ -18,7 +18,7 @@ import pytest
 
 from stackproof.adapters.cache.redis import RedisCache
 from stackproof.interfaces import MISSING, ConfigurationError
-from stackproof.scenarios.recorder import Histogram
+from stackproof.scenarios.histogram import Histogram
 from stackproof.scenarios.stub import Injection, StubError, StubServer, Truth
 from stackproof.scenarios.stub_server import Data, Requests
 

@@ -23,7 +23,8 @@ from typing import Any, Self
 
 from stackproof.interfaces import ConfigurationError
 from stackproof.scenarios.arrivals import schedule_of
-from stackproof.scenarios.recorder import Recorder, supported
+from stackproof.scenarios.histogram import supported
+from stackproof.scenarios.recorder import Recorder
 from stackproof.scenarios.stub import Injection, Truth
 
 TOLERANCE = 0.05
@@ -134,7 +135,7 @@ class Observed:
         found = recorder.intended.percentiles([50.0, 99.0]) or {50.0: math.nan, 99.0: math.nan}
         return cls(
             offered=recorder.offered,
-            ok=recorder.ok,
+            ok=recorder.answered,
             samples=recorder.intended.count,
             p50=found[50.0],
             p99=found[99.0],

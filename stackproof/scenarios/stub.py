@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from stackproof.interfaces import ConfigurationError, StackproofError
 
-from .recorder import Histogram
+from .histogram import Histogram
 
 START_SECONDS = 30.0
 """How long the process may take to listen, on a machine that is busy."""

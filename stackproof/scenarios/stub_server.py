@@ -23,8 +23,8 @@ import time
 from collections import Counter
 from typing import Any
 
+from .histogram import Histogram
 from .precise_sleep import KernelTimer, has_timers
-from .recorder import Histogram
 from .stub import Injection, Truth
 
 LEAD_SECONDS = 0.000_040
