@@ -7,11 +7,12 @@ import random
 import statistics
 from collections.abc import Callable, Sequence
 
-from stackproof.measurement.calibration import Observed, Trial
+from stackproof.measurement.calibration import CalibrationVerdict, Form, NullFigures, Observed, Shown, Trial, judge
 from stackproof.scenarios.histogram import Histogram
 from stackproof.scenarios.recorder import Recorder
 from stackproof.scenarios.stub import Truth
 
+NULL = NullFigures(rate=200.0, held=True, offered=200, ok=200, lag_p50=3e-5, lag_p99=1e-4, cpu_us_per_operation=20.0)
 OWN = 0.000_23
 """What a client adds, in the median."""
 STUB_LATE = 0.000_02
@@ -118,3 +119,16 @@ def observed_of(latencies: Sequence[float]) -> Observed:
         recorder.offer(0.0)
         recorder.succeed(0.0, latency, latency)
     return Observed.of(recorder)
+
+
+def shown_by(generator: Generator, trial: Trial, own: float, seed: int) -> Shown:
+    latencies, arrivals = generator(trial, own, random.Random(seed))
+    return Shown(trial, observed_of(latencies), truth_of(trial, arrivals))
+
+
+def verdict_on(generator: Generator, form: Form, own: float = OWN, seed: int = 1) -> CalibrationVerdict:
+    pairs = [
+        (shown_by(generator, form.base(rate), own, seed), shown_by(generator, form.stalled(rate), own, seed))
+        for rate in form.rates
+    ]
+    return judge(form.name, NULL, pairs)

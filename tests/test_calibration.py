@@ -7,9 +7,13 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
+import jsonschema
 import pytest
+from bench_samples import FACTS, judged, recorded
 from calibration_samples import (
+    NULL,
     OWN,
     STUB_LATE,
     Generator,
@@ -24,17 +28,19 @@ from calibration_samples import (
     opened,
     rounded,
     shifted,
+    shown_by,
     stretched,
     truth_of,
+    verdict_on,
 )
 
+from stackproof import measurement
 from stackproof.interfaces import ConfigurationError
 from stackproof.measurement.calibration import (
     BASE_SECONDS,
     FULL,
     CalibrationVerdict,
     Form,
-    NullFigures,
     Observed,
     Shown,
     Trial,
@@ -42,11 +48,14 @@ from stackproof.measurement.calibration import (
     judge,
     quick_form,
 )
+from stackproof.measurement.judgement import measurement_of
+from stackproof.measurement.record import from_json, to_json
+from stackproof.reports.measurement import render
+from stackproof.reports.measurement_terminal import stub_in_words
+from stackproof.scenarios.catalogue import DECISION
 from stackproof.scenarios.histogram import Histogram
 from stackproof.scenarios.recorder import Recorder
 from stackproof.scenarios.stub import Injection
-
-NULL = NullFigures(rate=200.0, held=True, offered=200, ok=200, lag_p50=3e-5, lag_p99=1e-4, cpu_us_per_operation=20.0)
 
 
 def stepped(intended: Sequence[float], injection: Injection, step: float = 0.0001) -> list[float]:
@@ -128,19 +137,6 @@ class TestForms:
     def test_the_two_service_times_are_no_whole_milliseconds_apart(self) -> None:
         difference = FULL.stalled(200.0).injection.service - BASE_SECONDS
         assert abs(difference * 1000 - round(difference * 1000)) > 0.3
-
-
-def shown_by(generator: Generator, trial: Trial, own: float, seed: int) -> Shown:
-    latencies, arrivals = generator(trial, own, random.Random(seed))
-    return Shown(trial, observed_of(latencies), truth_of(trial, arrivals))
-
-
-def verdict_on(generator: Generator, form: Form, own: float = OWN, seed: int = 1) -> CalibrationVerdict:
-    pairs = [
-        (shown_by(generator, form.base(rate), own, seed), shown_by(generator, form.stalled(rate), own, seed))
-        for rate in form.rates
-    ]
-    return judge(form.name, NULL, pairs)
 
 
 FORMS = [quick_form(100.0), quick_form(1000.0), replace(FULL, rates=(200.0,))]
@@ -263,3 +259,42 @@ class TestWitnesses:
         assert [figure["figure"] for figure in window["figures"]] == ["p50", "p99", "largest"]
         assert window["own_ms"] == pytest.approx(OWN * 1000, rel=0.1)
         assert data["null"]["ceiling"] == 50_000
+
+
+class TestInARun:
+    """What a measurement makes of the verdict."""
+
+    def test_a_generator_that_is_not_trusted_makes_it_invalid(self) -> None:
+        result = judged(recorded(600), generator=closed)
+        assert result.level == "INVALID"
+        assert any(
+            sentence.startswith("Self-check: ") and "waits for answers before it sends" in sentence
+            for sentence in result.invalid
+        )
+        assert "NOT recovered" in stub_in_words(result.calibration["stub"])
+
+    def test_one_that_is_trusted_says_how_exact_it_was(self) -> None:
+        result = judged(recorded(600))
+        assert (result.level, result.warnings) == ("VALID", ())
+        assert "recovered, its tail within 0." in stub_in_words(result.calibration["stub"])
+        assert "own time is 0.23 ms" in stub_in_words(result.calibration["stub"])
+        assert "Self-check before the run: a stall" in render(result)
+
+    def test_without_the_stub_server_it_says_so(self) -> None:
+        result = judged(recorded(600))
+        stubless = {**result.calibration, "stub": None}
+        again = measurement_of(DECISION, stubless, result.windows, FACTS, [])
+        assert "are not to be published" in " ".join(again.warnings)
+        assert from_json(to_json(again)).calibration["stub"] is None
+
+    def test_its_form_is_the_same_in_both_schemas(self) -> None:
+        package = Path(measurement.__file__).parent
+        whole, alone = (
+            json.loads((package / f"{name}.schema.json").read_text(encoding="utf-8"))
+            for name in ("measurement", "calibration")
+        )
+        assert whole["$defs"]["stub"]["properties"] == {
+            name: part for name, part in alone["properties"].items() if name not in ("schema", "workers")
+        }
+        data = judged(recorded(600)).calibration["stub"]
+        jsonschema.validate({"schema": "stackproof-calibration/1", "workers": 1, **data}, alone)

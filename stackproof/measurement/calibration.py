@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
 from stackproof.interfaces import ConfigurationError
@@ -162,6 +162,13 @@ class NullFigures:
         """Operations a second at which one core would be used up by offering them; 0 where that is not known."""
         return 1e6 / self.cpu_us_per_operation if self.cpu_us_per_operation else 0.0
 
+    def to_data(self) -> dict[str, Any]:
+        """As values that JSON can hold; times in milliseconds."""
+        data = {
+            name: getattr(self, name) for name in ("rate", "held", "offered", "ok", "cpu_us_per_operation", "ceiling")
+        }
+        return {**data, "lag_p50_ms": _milliseconds(self.lag_p50), "lag_p99_ms": _milliseconds(self.lag_p99)}
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -237,7 +244,7 @@ class CalibrationVerdict:
             "trusted": self.trusted,
             "reasons": list(self.reasons),
             "starved": self.starved,
-            "null": {**asdict(self.null), "ceiling": self.null.ceiling},
+            "null": self.null.to_data(),
             "windows": [
                 {
                     "rate": rate,

@@ -45,6 +45,7 @@ FORMS = (
     Form("stackproof verify --check", _OURS, "check"),
     Form("stackproof bench", "stackproof.measurement", "measurement"),
     Form("stackproof tax", "stackproof.benchmarks", "tax"),
+    Form("stackproof calibrate", "stackproof.measurement", "calibration"),
     Form("stackproof replay", _OURS, "replay"),
     Form("stackproof report", _OURS, "report"),
     Form("stackproof selftest", _OURS, "selftest"),
