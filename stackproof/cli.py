@@ -19,6 +19,7 @@ from stackproof.reports.text import escape_what_it_cannot_encode
 COMMANDS = {
     "verify": ("verify", "Hold backends to their contracts and write a certificate."),
     "bench": ("bench", "Measure a stack at a fixed arrival rate."),
+    "calibrate": ("calibrate", "Check that the load generator sees what is really there."),
     "worker": ("worker", "Offer a share of the load that another machine directs."),
     "tax": ("tax", "Measure what adapters cost beside their own drivers."),
     "compare": ("compare", "Say whether one run is worse than another: the regression gate."),

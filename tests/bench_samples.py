@@ -6,10 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from calibration_samples import Generator, opened, verdict_on
+
 from stackproof.contracts import contract_for
 from stackproof.contracts.clauses import planned_clauses
 from stackproof.contracts.stream import PlannedClause
 from stackproof.contracts.verdicts import ClauseResult, Verdict
+from stackproof.measurement.calibration import quick_form
 from stackproof.measurement.judgement import calibration_of, measurement_of, window_of
 from stackproof.measurement.promises import Promise
 from stackproof.measurement.record import MEASURED, Facts, Measurement
@@ -96,12 +99,13 @@ def judged(
     promise: str = "p99=20ms",
     null: Recorder | None = None,
     left_behind: tuple[str, ...] = (),
+    generator: Generator = opened,
     **changes: Any,
 ) -> Measurement:
-    """A measurement of one window."""
+    """A measurement of one window, by a generator of `calibration_samples`."""
     order = replace(ORDER, target=NULL, seconds=2.0, warmup=0.0)
     check = offered(null or recorded(200), order=order, elapsed=2.0, cpu_seconds=0.1)
-    calibration = calibration_of(check)
+    calibration = calibration_of(check) | {"stub": verdict_on(generator, quick_form(ORDER.rate)).to_data()}
     window = window_of(MEASURED, offered(recorder, **changes), calibration)
     return measurement_of(DECISION, calibration, [window], FACTS, [Promise.parse(promise)], left_behind=left_behind)
 

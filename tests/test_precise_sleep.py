@@ -15,7 +15,14 @@ import gevent
 import pytest
 
 from stackproof.scenarios import precise_sleep
-from stackproof.scenarios.precise_sleep import CoarseSleeper, PreciseSleeper, SpinningSleeper, TimerSleeper, has_timers
+from stackproof.scenarios.precise_sleep import (
+    LONGEST_LEAD_SECONDS,
+    CoarseSleeper,
+    PreciseSleeper,
+    SpinningSleeper,
+    TimerSleeper,
+    has_timers,
+)
 
 GAP = 0.0023
 needs_timers = pytest.mark.skipif(not has_timers(), reason="timers that are descriptors are Linux's own")
@@ -72,6 +79,29 @@ class TestTheTimer:
             coarse += lateness(other, 10)
         assert statistics.median(fine) < statistics.median(coarse) / 3
         assert statistics.median(fine) < 0.00025
+
+    def test_what_waking_up_takes_is_learnt(self, timer: TimerSleeper) -> None:
+        lateness(timer, 100)
+        assert 0.0 < timer._lead <= LONGEST_LEAD_SECONDS
+
+    def test_others_run_between_waits_that_are_shorter_than_waking_up(self, timer: TimerSleeper) -> None:
+        turns = 0
+
+        def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                gevent.sleep(0)
+
+        counter = gevent.spawn(count)
+        try:
+            lateness(timer, 100)
+            turns = 0
+            for _ in range(100):
+                timer.sleep(timer._lead / 2)
+        finally:
+            counter.kill()
+        assert turns >= 90
 
     def test_it_does_not_spin(self, timer: TimerSleeper) -> None:
         began = time.process_time()

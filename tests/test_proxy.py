@@ -123,6 +123,68 @@ def test_the_end_of_a_connection_is_passed_on(proxy: FaultProxy, client: socket.
     eventually(lambda: proxy.open_connections == 0, "the connection is gone", 2.0)
 
 
+def test_a_stall_holds_everything_to_its_end_and_loses_nothing(proxy: FaultProxy, client: socket.socket) -> None:
+    with connected(proxy) as other:
+        began = time.monotonic()
+        proxy.stall(0.4, after=0.2, latency=0.01)
+        assert asked(client, b"before") == b"before"
+        assert 0.01 <= time.monotonic() - began < 0.2
+        time.sleep(max(0.0, began + 0.25 - time.monotonic()))
+        client.sendall(b"within")
+        assert asked(other, b"too") == b"too"
+        client.settimeout(5.0)
+        assert client.recv(100) == b"within"
+        ended = time.monotonic()
+        assert ended - began >= 0.61
+        assert asked(client, b"after") == b"after"
+        assert time.monotonic() - ended >= 0.01
+    counts = proxy.counts
+    assert (counts["delayed"], counts["stalled"]) == (2, 2)
+
+
+def test_what_is_held_in_a_stall_keeps_its_order_and_comes_before_the_end(
+    proxy: FaultProxy, client: socket.socket
+) -> None:
+    proxy.stall(0.3, way=Way.REQUESTS)
+    client.sendall(b"first")
+    eventually(lambda: proxy.counts.get("stalled"), "the request is held", 2.0)
+    proxy.heal()
+    client.sendall(b"second")
+    client.shutdown(socket.SHUT_WR)
+    heard = b""
+    while piece := client.recv(100):
+        heard += piece
+    assert heard == b"firstsecond"
+
+
+def test_a_connection_that_is_cut_within_a_stall_gets_nothing_more(proxy: FaultProxy, client: socket.socket) -> None:
+    with connected(proxy) as other:
+        proxy.stall(0.4)
+        client.sendall(b"lost")
+        other.sendall(b"kept")
+        eventually(lambda: proxy.counts.get("stalled") == 2, "both are held", 2.0)
+        client.close()
+        other.settimeout(5.0)
+        assert other.recv(100) == b"kept"
+
+
+def test_closing_within_a_stall_waits_for_nothing(proxy: FaultProxy, client: socket.socket) -> None:
+    proxy.stall(30.0)
+    client.sendall(b"held")
+    eventually(lambda: proxy.counts.get("stalled"), "the answer is held", 2.0)
+    began = time.monotonic()
+    proxy.close()
+    assert time.monotonic() - began < 3.0
+
+
+def test_what_would_be_answered_within_a_stall_waits_too(proxy: FaultProxy, client: socket.socket) -> None:
+    began = time.monotonic()
+    proxy.stall(0.3, after=0.1, latency=0.2)
+    assert asked(client, b"early") == b"early"  # due after 0.2 s
+    assert time.monotonic() - began >= 0.6
+    assert proxy.counts["stalled"] == 1
+
+
 def test_latency_holds_back_and_what_is_held_still_comes_late(proxy: FaultProxy, client: socket.socket) -> None:
     proxy.latency(0.3)
     client.sendall(b"late")

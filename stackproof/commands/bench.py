@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from stackproof.scenarios.orders import Order
     from stackproof.scenarios.scenario import Scenario
 
-NEEDED = {"locust": "bench", "hdrh": "bench", "scipy": "bench", "jinja2": "report", "matplotlib": "report"}
+NEEDED = {
+    "locust": "bench",
+    "hdrh": "bench",
+    "redis": "bench",
+    "scipy": "bench",
+    "jinja2": "report",
+    "matplotlib": "report",
+}
 DEFAULT_RATE = 100.0
 
 
@@ -70,6 +77,13 @@ DEFAULT_RATE = 100.0
     metavar="HOST:PORT",
     help="Wait there for --workers that `stackproof worker` starts on other machines, instead of starting them here.",
 )
+@click.option(
+    "--no-calibration",
+    "calibrated",
+    flag_value=False,
+    default=True,
+    help="Leave out the check (5 s) that the generator sees what a server of known speed does.",
+)
 @origin_option
 @click.option("--slo", "promises", multiple=True, metavar="p99=20ms", help="A promise to judge. May be repeated.")
 @click.option("--seed", type=click.IntRange(0), help="Of decisions and arrivals.  [default: the scenario's own]")
@@ -89,6 +103,7 @@ def bench(
     in_flight: int | None,
     workers: int,
     bind: str | None,
+    calibrated: bool,
     origin: str,
     promises: tuple[str, ...],
     seed: int | None,
@@ -133,7 +148,7 @@ def bench(
     )
     _check_load(order)
     at = address("--bind", bind) if bind else None
-    load = Load(stack, backends, scenario, given, order, repeat, workers, judged, origin, at)
+    load = Load(stack, backends, scenario, given, order, repeat, workers, judged, origin, at, calibrated)
     for target in targets:
         if target.entry is None:
             load_object(target.name, target.spec)  # now, so that a mistyped factory is told before servers start

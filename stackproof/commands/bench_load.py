@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,8 @@ from rich.console import Console
 
 import stackproof
 from stackproof.adapters.settings import Settings
+from stackproof.measurement.calibrating import Witness, calibrate
+from stackproof.measurement.calibration import quick_form
 from stackproof.measurement.judgement import calibration_of, measurement_of, window_of
 from stackproof.measurement.promises import Promise
 from stackproof.measurement.record import MEASURED, BackendRecord, Facts, Measurement, WindowRecord
@@ -23,6 +26,7 @@ from stackproof.scenarios.catalogue import find_scenario
 from stackproof.scenarios.orders import CLOSED, NULL, Offered, Order, Setup
 from stackproof.scenarios.session import Session, new_namespace
 from stackproof.scenarios.steps.base import Value
+from stackproof.scenarios.stub import StubServer
 from stackproof.scenarios.work import drop_namespace
 from stackproof.servers import Server
 from stackproof.targets import Target
@@ -52,6 +56,13 @@ class Load:
     origin: str
     bind: tuple[str, int] | None = None
     """Where workers of other machines are waited for."""
+    calibrated: bool = True
+    """Whether the generator must first show that it sees what a stub server really does."""
+
+    @property
+    def on_stub(self) -> bool:
+        """Whether there is a stub server. Workers on other machines do not reach it: it listens on this one only."""
+        return self.calibrated and self.bind is None
 
     def identity(self) -> dict[str, Any]:
         """What must be the same for windows of an earlier part to belong to this run."""
@@ -80,6 +91,7 @@ class Load:
         words += ["--warmup", f"{order.warmup:g}", "--arrivals", order.arrivals, "--in-flight", str(order.in_flight)]
         words += ["--repeat", str(self.repeat), "--workers", str(self.workers)]
         words += ["--bind", f"{self.bind[0]}:{self.bind[1]}"] if self.bind else []
+        words += [] if self.calibrated else ["--no-calibration"]
         words += ["--origin", self.origin, "--seed", str(order.seed)]
         for promise in self.promises:
             words += ["--slo", promise.text]
@@ -98,18 +110,21 @@ def offer(
     """Offer the load; afterwards nothing of the run is left on the servers."""
     variables = {name: value for server in servers for name, value in server.variables().items()}
     backends = {target.concern: target.spec for target in targets}
-    setup = Setup(load.scenario, backends, new_namespace(), load.order.seed, settings=load.settings)
     if load.bind:
         host, port = load.bind
         wanted = "a worker" if load.workers == 1 else f"{load.workers} workers"
         console.print(f"Waiting for {wanted}; type there: stackproof worker --master {host}:{port}", markup=False)
     log = WindowLog(directory, load.identity())
     kept = log.begin()
-    with LoadView(console, load.repeat - len(kept)) as view:
+    with ExitStack() as stack:
+        stub = stack.enter_context(StubServer()) if load.on_stub else None
+        at = stub.url if stub is not None else ""
+        setup = Setup(load.scenario, backends, new_namespace(), load.order.seed, settings=load.settings, stub=at)
+        view = stack.enter_context(LoadView(console, load.repeat - len(kept)))
         session = Session(setup, variables, directory, view, workers=load.workers, bind=load.bind)
         try:
             with session:
-                done = windows(session.connect, session.offer, log.keep, load, len(kept))
+                done = windows(session.connect, session.offer, log.keep, load, len(kept), stub)
         except BaseException:
             drop_namespace(backends, Settings({**os.environ, **variables}), setup.namespace)
             raise
@@ -143,8 +158,9 @@ def windows(
     keep: Callable[[WindowRecord], None],
     load: Load,
     before: int = 0,
+    stub: Witness | None = None,
 ) -> Done:
-    """The null step, then each measured window beyond those from before; an interruption ends it.
+    """The null step and the stub server, then each measured window beyond those from before; an interruption ends it.
 
     `KeyboardInterrupt` if nothing was measured at all.
     """
@@ -152,6 +168,8 @@ def windows(
     if null.interrupted:
         raise KeyboardInterrupt
     calibration = calibration_of(null)
+    if stub is not None:
+        calibration["stub"] = calibrate(offer, stub, quick_form(load.order.rate), null).verdict.to_data()
     connect()
     done: list[WindowRecord] = []
     for number in range(before, load.repeat):

@@ -51,8 +51,10 @@ def measurement_of(
         **{name: getattr(facts, name) for name in Facts.__dataclass_fields__},
         interrupted=interrupted,
         complete=len(measured) == planned and all(window.complete for window in measured),
-        invalid=tuple(dict.fromkeys(sentence for window in measured for sentence in window.invalid)),
-        warnings=tuple(_warnings(recorder, limiter, reason, left_behind)),
+        invalid=tuple(
+            dict.fromkeys([*_untrusted(calibration), *(sentence for window in measured for sentence in window.invalid)])
+        ),
+        warnings=tuple(_warnings(recorder, limiter, reason, left_behind, calibration)),
         limiter=limiter,
         limiter_reason=reason,
         counts=_counts(recorder),
@@ -146,7 +148,13 @@ def calibration_of(null: Offered) -> dict[str, Any]:
         "lag": figures_of(recorder.lag),
         "cpu_seconds": null.cpu_seconds,
         "cpu_us_per_operation": _client(recorder, null.cpu_seconds, null.elapsed, 0.0)["cpu_us_per_operation"],
+        "stub": None,  # `calibration.CalibrationVerdict.to_data`, where a stub server was measured, too
     }
+
+
+def _untrusted(calibration: Mapping[str, Any]) -> list[str]:
+    """Why this generator is not believed: it did not see of the stub server what was there."""
+    return [f"Self-check: {reason}." for reason in (calibration["stub"] or {"reasons": ()})["reasons"]]
 
 
 def limiter_of(offered: Offered, calibration: Mapping[str, Any] | None) -> tuple[str, str]:
@@ -272,8 +280,14 @@ def _about_gaps(gaps: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _warnings(recorder: Recorder, limiter: str, reason: str, left_behind: Sequence[str]) -> list[str]:
+def _warnings(
+    recorder: Recorder, limiter: str, reason: str, left_behind: Sequence[str], calibration: Mapping[str, Any]
+) -> list[str]:
     found = []
+    if calibration["stub"] is None:
+        found.append(
+            "The generator was not checked against a server whose service time is known: these figures are not to be published."
+        )
     (percentile, lag), latency = _send_lag(recorder), recorder.intended.percentile(50.0)
     if lag is not None and latency is not None and lag > LAG_SHARE * latency:
         found.append(

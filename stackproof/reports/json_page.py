@@ -46,6 +46,7 @@ FORMS = (
     Form("stackproof bench", "stackproof.measurement", "measurement"),
     Form("stackproof tax", "stackproof.benchmarks", "tax"),
     Form("stackproof compare", "stackproof.measurement", "comparison"),
+    Form("stackproof calibrate", "stackproof.measurement", "calibration"),
     Form("stackproof replay", _OURS, "replay"),
     Form("stackproof report", _OURS, "report"),
     Form("stackproof selftest", _OURS, "selftest"),

@@ -12,7 +12,7 @@ from stackproof.scenarios.histogram import TAIL_SAMPLES
 from stackproof.scenarios.recorder import LATE_SECONDS, OUTCOMES
 
 from .measurement_charts import percentile_curve, seconds_chart
-from .measurement_terminal import cells, load_in_words, milliseconds
+from .measurement_terminal import cells, load_in_words, milliseconds, stub_in_words
 from .pages import render_page
 from .text import one_line
 
@@ -55,6 +55,7 @@ def render(result: Measurement) -> str:
         one_line=one_line,
         milliseconds=milliseconds,
         load_in_words=load_in_words,
+        stub_in_words=stub_in_words,
         most_in_flight=max((window.most_in_flight for window in result.measured), default=0),
     )
 

@@ -96,6 +96,8 @@ def print_measurement(result: Measurement, console: Console, directory: Path) ->
         markup=False,
         highlight=False,
     )
+    if result.calibration["stub"] is not None:
+        console.print(f"self-check: {stub_in_words(result.calibration['stub'])}", markup=False, highlight=False)
     for promise in result.slo:
         seen = "never" if promise.seen_ms is None and promise.verdict == "missed" else milliseconds(promise.seen_ms)
         console.print(
@@ -108,6 +110,16 @@ def print_measurement(result: Measurement, console: Console, directory: Path) ->
     for sentence in result.warnings:
         console.print(f"note: {one_line(sentence)}", style="yellow", markup=False, highlight=False)
     console.print(f"page: {directory / 'measurement.html'}", markup=False, highlight=False, soft_wrap=True)
+
+
+def stub_in_words(check: Mapping[str, Any]) -> str:
+    """What the generator saw of a server whose service time and stall are known."""
+    [window] = check["windows"]
+    own = milliseconds(window["own_ms"])
+    seen = "recovered" if check["trusted"] else "NOT recovered"
+    tails = [row["deviation"] for row in window["figures"] if row["figure"] != "p50" and row["deviation"] is not None]
+    within = f", its tail within {max(map(abs, tails)):.1%}" if tails and check["trusted"] else ""
+    return f"a stall of a server of known speed was {seen}{within}; the client's own time is {own} of each latency"
 
 
 def load_in_words(load: Mapping[str, Any]) -> str:

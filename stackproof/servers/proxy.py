@@ -6,11 +6,14 @@ what each fault really did, so that a test can prove that its fault happened.
 
 from __future__ import annotations
 
+import contextlib
+import math
 import select
 import socket
 import struct
 import threading
-from collections import Counter
+import time
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -27,6 +30,8 @@ CLOSE_SECONDS = 5.0
 """How long `close` waits for the threads; each of them ends as soon as its sockets do."""
 STALL_MILLISECONDS = 100
 """How often a thread whose peer does not read looks whether its connection was ended."""
+HELD_SECONDS = 0.005
+"""How often it is looked whether what was held in a stall has gone on."""
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER with zero seconds: closing sends RST instead of FIN
 
 
@@ -54,6 +59,9 @@ class _Rule:
     """What happens to the bytes of one way. Never changed, only replaced: a chunk is carried under one rule."""
 
     latency: float = 0.0
+    stall_from: float = math.inf
+    stall_to: float = math.inf
+    """Of `time.monotonic`: what would go on within it goes on at its end, after its latency."""
     drops: bool = False
     spared: int = 0
     """So many chunks still pass before the dropping begins."""
@@ -62,6 +70,10 @@ class _Rule:
     instead_of_chunk: bool = False
     """``reset_after`` counts chunks, and the one that is due is lost as a whole."""
     bytes_per_second: float = 0.0
+
+    def stalls(self, now: float) -> bool:
+        """Whether a chunk that comes now is held to the end of the stall."""
+        return self.stall_from <= now + self.latency and now < self.stall_to < math.inf
 
 
 class _Link:
@@ -75,6 +87,8 @@ class _Link:
         """Whether bytes of it were dropped: then it cannot be used again when the fault is over."""
         self.over = threading.Event()
         """Set as soon as it is ended: whoever waits in the middle of a chunk gives up."""
+        self.held = dict.fromkeys(Way, 0)
+        """Chunks that wait for the end of a stall; what comes after them waits behind them."""
         self._lock = threading.Lock()
         self._open_ways = 2
 
@@ -88,6 +102,17 @@ class _Link:
                 _reset_on_close(side)
                 _shut(side, socket.SHUT_RD)  # wakes the thread that reads it
         return True
+
+    def send_held(self, chunk: bytes, target: socket.socket) -> None:
+        """Send a chunk from another thread than the one that carries this way: the sockets may be closed meanwhile."""
+        while chunk:
+            with self._lock:
+                if self.over.is_set():
+                    return
+                with contextlib.suppress(BlockingIOError):  # the peer does not read
+                    chunk = chunk[target.send(chunk, socket.MSG_DONTWAIT) :]
+            if chunk:
+                self.over.wait(HELD_SECONDS)
 
     def chunks(self, way: Way, piece: bytes) -> list[bytes]:
         """What is carried on, now that this has come."""
@@ -107,10 +132,21 @@ class _Link:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A chunk that goes on when a stall is over, at ``due`` of `time.monotonic`."""
+
+    due: float
+    link: _Link
+    way: Way
+    chunk: bytes
+    target: socket.socket
+
+
 class FaultProxy:
     """Forwards each connection to a server. Faults hold for connections that are open and for those that come.
 
-    ``counts`` says what happened: "connections", "refused", "cut" and "reset" (connections), "dropped" and "delayed",
+    ``counts`` says what happened: "connections", "refused", "cut" and "reset" (connections), "dropped", "delayed", "stalled" and
     "slowed" (chunks), "dropped bytes", "unreachable" (the server did not take the connection).
 
     ``dialect`` makes what understands a connection, where the bytes cannot go on as they are; then a chunk is a whole message.
@@ -125,6 +161,8 @@ class FaultProxy:
         self._counts: Counter[str] = Counter()
         self._links: set[_Link] = set()
         self._threads: set[threading.Thread] = set()
+        self._held: deque[_Held] = deque()
+        self._releasing = False
         self._closed = threading.Event()
         self._listener = socket.create_server((LOOPBACK, 0))
         self.port: int = self._listener.getsockname()[1]
@@ -135,6 +173,14 @@ class FaultProxy:
     def latency(self, seconds: float, way: Way = Way.ANSWERS) -> None:
         """Hold back each chunk for so long. What is held when the fault ends still comes late."""
         self._set(way, _Rule(latency=seconds))
+
+    def stall(self, seconds: float, *, after: float = 0.0, latency: float = 0.0, way: Way = Way.ANSWERS) -> None:
+        """Beginning ``after`` so many seconds, hold every chunk until the stall is over: none is lost, and all come at once.
+
+        ``latency`` is what each chunk is held back besides, before, within and after it.
+        """
+        begins = time.monotonic() + after
+        self._set(way, _Rule(latency=latency, stall_from=begins, stall_to=begins + seconds))
 
     def black_hole(self) -> None:
         """Connections are accepted and stay open; nothing is forwarded in either direction."""
@@ -273,6 +319,8 @@ class FaultProxy:
                 for chunk in link.chunks(way, piece):
                     if not self._forward(link, way, chunk, target):
                         return
+            while link.held[way] and not self._closed.is_set() and not link.over.wait(HELD_SECONDS):
+                pass
             if not link.lossy and not link.over.is_set():  # a dead direction does not tell of the end either
                 _shut(target, socket.SHUT_WR)
         except OSError:  # one side is gone, so the other one has to go
@@ -298,6 +346,12 @@ class FaultProxy:
                 _send(link, chunk[: rule.reset_after], target)
             self._count("reset", link.end())
             return False
+        now = time.monotonic()
+        if rule.stalls(now) or link.held[way]:
+            self._count("stalled")
+            due = rule.stall_to + rule.latency if rule.stalls(now) else now
+            self._hold(_Held(due, link, way, chunk, target))
+            return True
         if rule.latency:
             self._count("delayed")
             link.over.wait(rule.latency)
@@ -305,6 +359,32 @@ class FaultProxy:
             self._count("slowed")
             return _trickle(link, chunk, target, rule.bytes_per_second)
         return _send(link, chunk, target)
+
+    def _hold(self, held: _Held) -> None:
+        """One thread releases everything: of thousands that woke at the same time, each would wait for all others."""
+        with self._lock:
+            held.link.held[held.way] += 1
+            self._held.append(held)
+            starts, self._releasing = not self._releasing, True
+        if starts:
+            self._start(self._release, "release")
+
+    def _release(self) -> None:
+        while True:
+            with self._lock:
+                if not self._held:
+                    self._releasing = False
+                    return
+                held = self._held.popleft()
+            left = held.due - time.monotonic()
+            if self._closed.wait(left) if left > 0 else self._closed.is_set():
+                return
+            try:
+                held.link.send_held(held.chunk, held.target)
+            except OSError:
+                held.link.end()
+            with self._lock:
+                held.link.held[held.way] -= 1
 
     def _take_rule(self, way: Way, size: int) -> _Rule:
         """The rule for a chunk of this size; what it still spares becomes less with each."""

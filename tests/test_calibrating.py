@@ -1,0 +1,156 @@
+"""How a calibration is run: its windows, the connections before them, and who is given another attempt. Simulated."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from bench_samples import offered
+from calibration_samples import OWN, STUB_LATE, Generator, closed, opened, truth_of
+
+from stackproof.measurement.calibrating import ATTEMPTS, REHEARSALS, calibrate, null_figures, starved_seconds
+from stackproof.measurement.calibration import FULL, Trial, quick_form
+from stackproof.scenarios.orders import CLOSED, NULL, STUB, Gap, Offered, Order
+from stackproof.scenarios.recorder import Recorder
+from stackproof.scenarios.stub import Injection, Truth
+
+STARVED = Gap(at=0.1, seconds=0.4, cpu_seconds=0.01, step="none")
+
+
+class Simulated:
+    """A generator and a stub server that need no time. In the first ``bad`` attempts the machine starves them."""
+
+    def __init__(self, generator: Generator = opened, *, bad: int = 0, opens: Sequence[int] = ()) -> None:
+        self.generator = generator
+        self.bad = bad
+        self.opens = list(opens)
+        self.orders: list[Order] = []
+        self.injections: list[Injection] = []
+        self.interrupts_at = -1
+
+    def inject(self, injection: Injection) -> None:
+        self.injections.append(injection)
+
+    def truth(self) -> Truth:
+        late = 0.08 if self.starving else STUB_LATE
+        return truth_of(self.trial, self.arrivals, late)
+
+    @property
+    def starving(self) -> bool:
+        return sum(order.arrivals == CLOSED for order in self.orders) <= self.bad
+
+    def offer(self, order: Order) -> Offered:
+        assert order.target == STUB
+        self.orders.append(order)
+        recorder = Recorder()
+        if order.arrivals != CLOSED:
+            self.trial = Trial(order.rate, order.seconds, self.injections[-1], order.arrivals, order.seed)
+            latencies, self.arrivals = self.generator(self.trial, OWN, random.Random(1))
+            for latency in latencies:
+                recorder.offer(0.0)
+                recorder.succeed(0.0, latency * (1.3 if self.starving else 1.0), latency)
+        places = self.opens.pop(0) if self.opens else order.in_flight
+        return offered(
+            recorder,
+            order=order,
+            most_in_flight=places,
+            interrupted=len(self.orders) == self.interrupts_at,
+            gaps=(STARVED,) if self.starving else (),
+        )
+
+
+def null(answered: int = 200, elapsed: float = 1.0) -> Offered:
+    recorder = Recorder()
+    for number in range(200):
+        recorder.offer(0.0)
+        recorder.sent(0.00004)
+        if number < answered:
+            recorder.succeed(0.0, 0.00005, 0.00001)
+        else:
+            recorder.drop(0.0)
+    return offered(recorder, order=Order(200.0, 1.0, target=NULL), elapsed=elapsed, cpu_seconds=0.01)
+
+
+def test_a_true_generator_is_trusted_at_once() -> None:
+    simulated = Simulated()
+    done = calibrate(simulated.offer, simulated, FULL, null())
+    assert done.verdict.trusted
+    assert done.attempts == 1
+    assert [(order.rate, order.arrivals) for order in simulated.orders] == [
+        (rate, arrivals) for rate in FULL.rates for arrivals in (CLOSED, "constant", "constant")
+    ]
+    assert [window.order.seconds for window in done.windows] == [FULL.base_seconds, FULL.stall_seconds] * 2
+
+
+def test_every_place_has_its_connection_before_anything_counts() -> None:
+    simulated = Simulated()
+    calibrate(simulated.offer, simulated, quick_form(500.0), null())
+    rehearsal, _, stalled = simulated.orders
+    assert rehearsal.in_flight == stalled.in_flight > 500.0 * 0.25
+    # Nobody gets an answer while connections are still opened.
+    assert simulated.injections[0].answered(0.0) == pytest.approx(rehearsal.seconds)
+
+
+def test_connections_are_opened_until_all_were_open() -> None:
+    form = quick_form(200.0)
+    places = form.stalled(200.0).in_flight
+    simulated = Simulated(opens=[places // 2, places])
+    assert calibrate(simulated.offer, simulated, form, null()).verdict.trusted
+    assert [order.arrivals for order in simulated.orders] == [CLOSED, CLOSED, "constant", "constant"]
+
+
+def test_a_client_that_never_opens_so_many_is_not_waited_for() -> None:
+    simulated = Simulated(opens=[1] * REHEARSALS)
+    calibrate(simulated.offer, simulated, quick_form(200.0), null())
+    assert [order.arrivals for order in simulated.orders].count(CLOSED) == REHEARSALS
+
+
+def test_a_starved_machine_gets_another_attempt() -> None:
+    simulated = Simulated(bad=1)
+    done = calibrate(simulated.offer, simulated, quick_form(200.0), null())
+    assert (done.verdict.trusted, done.attempts) == (True, 2)
+    assert len(done.windows) == 2
+
+
+def test_one_that_is_always_starved_ends_untrusted() -> None:
+    simulated = Simulated(bad=100)
+    done = calibrate(simulated.offer, simulated, quick_form(200.0), null())
+    assert (done.verdict.trusted, done.verdict.starved, done.attempts) == (False, True, ATTEMPTS)
+
+
+def test_a_wrong_generator_gets_no_second_attempt() -> None:
+    simulated = Simulated(closed)
+    done = calibrate(simulated.offer, simulated, quick_form(200.0), null())
+    assert (done.verdict.trusted, done.attempts) == (False, 1)
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_an_interruption_ends_it(at: int) -> None:
+    simulated = Simulated()
+    simulated.interrupts_at = at
+    with pytest.raises(KeyboardInterrupt):
+        calibrate(simulated.offer, simulated, quick_form(200.0), null())
+    assert len(simulated.orders) == at
+
+
+class TestTheNullStep:
+    def test_what_it_shows_is_in_the_verdict(self) -> None:
+        figures = null_figures(null())
+        assert figures.held
+        assert figures.cpu_us_per_operation == pytest.approx(50.0)
+        assert figures.ceiling == pytest.approx(20_000.0)
+        assert figures.lag_p99 == pytest.approx(0.00004)
+
+    @pytest.mark.parametrize("slow", [null(answered=150), null(elapsed=1.5)])
+    def test_a_rate_that_it_does_not_hold_is_not_trusted(self, slow: Offered) -> None:
+        simulated = Simulated()
+        done = calibrate(simulated.offer, simulated, quick_form(200.0), slow)
+        assert (done.verdict.trusted, done.attempts) == (False, 1)
+
+
+def test_a_gap_in_which_the_generator_computed_is_its_own() -> None:
+    computing = replace(STARVED, cpu_seconds=0.39)
+    assert starved_seconds(offered(Recorder(), gaps=(computing,))) == 0.0
+    assert starved_seconds(offered(Recorder(), gaps=(computing, STARVED))) == STARVED.seconds
