@@ -11,14 +11,16 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from stackproof.measurement.promises import Promise, PromiseResult
 from stackproof.measurement.saturation import conclude, next_step
 from stackproof.measurement.search_journal import Ceiling, Entry, Role, SearchSettings, Seen, Step
 from stackproof.measurement.search_judgement import judge
 from stackproof.measurement.search_steps import base_service, promises_of
-from stackproof.scenarios.recorder import Recorder, supported
-from stackproof.scenarios.session import Offered, Order
+from stackproof.scenarios.histogram import supported
+from stackproof.scenarios.orders import Offered, Order
+from stackproof.scenarios.recorder import Recorder
 
 Noise = Callable[[random.Random], float]
 
@@ -185,4 +187,15 @@ def simulated_window(
         recorder.sent(0.0001)
         recorder.succeed(now, end - now + 0.0001, end - now)
     elapsed = max([order.seconds, *ends])
-    return Offered(order, recorder, elapsed, cpu_seconds=elapsed * order.rate / 40_000, workers=1, most_in_flight=most)
+    return offered_of(order, recorder, elapsed, busiest=order.rate / 40_000, most_in_flight=most)
+
+
+def offered_of(order: Order, recorder: Recorder, elapsed: float, **changes: Any) -> Offered:
+    """What one worker gives back for an order."""
+    busiest = changes.get("busiest", 0.1)
+    usual: dict[str, Any] = {
+        "warmup": {}, "cpu_seconds": busiest * elapsed, "busiest": busiest, "workers": 1, "most_in_flight": 3, "gaps": (),
+        "checks": {"wrong": 0, "examples": []}, "lost_log_lines": 0, "complete": True,
+        "locust": {"requests": recorder.answered + recorder.failed, "failures": recorder.failed},
+    }  # fmt: skip
+    return Offered(order=order, recorder=recorder, elapsed=elapsed, **(usual | changes))

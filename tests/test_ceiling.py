@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from simulated_load import simulated_window
+from simulated_load import offered_of, simulated_window
 
 from stackproof.interfaces import ConfigurationError
 from stackproof.measurement.ceiling import JOURNAL, find_ceiling, load_journal, order_of
@@ -22,8 +22,8 @@ from stackproof.measurement.saturation import next_step
 from stackproof.measurement.search_evidence import CONCURRENCY
 from stackproof.measurement.search_journal import Entry, Limiter, Role, SearchSettings, Seen, Step, Verdict
 from stackproof.measurement.search_judgement import Judgement, judge, look
+from stackproof.scenarios.orders import Gap, Offered, Order
 from stackproof.scenarios.recorder import Recorder
-from stackproof.scenarios.session import Gap, Offered, Order
 
 PROMISE = Promise.parse("p99=20ms")
 SETTINGS = SearchSettings(
@@ -76,7 +76,7 @@ def window(
             took = slow_ms / 1000 if number % 1000 < 1000 * slow else latency + growth * number / count
             recorder.sent(lag)
             recorder.succeed(offset, took + lag, took)
-    return replace(Offered(Order(rate, seconds), recorder, seconds, 0.5, 1, 3), **changes)
+    return offered_of(Order(rate, seconds), recorder, **{"elapsed": seconds, **changes})
 
 
 # -- windows --------------------------------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ def test_a_window_that_keeps_everything_holds_and_says_with_what_numbers() -> No
         (window(failed=5, error="unfinished: still running"), Verdict.FAILS, Limiter.SERVER, "did not drain"),
         (window(checks={"wrong": 3}), Verdict.FAILS, Limiter.ERROR, "3 answers were wrong"),
         (window(checks={"backlog": 400}), Verdict.FAILS, Limiter.SERVER, "backlog grew to 400"),
-        (window(cpu_seconds=4.2), Verdict.CLIENT_LIMITED, Limiter.CLIENT, "84% of a core"),
+        (window(busiest=0.84), Verdict.CLIENT_LIMITED, Limiter.CLIENT, "84% of a core"),
         (window(lag=0.120), Verdict.CLIENT_LIMITED, Limiter.CLIENT, "sent too late"),
         (window(latency=0.018, lag=0.004), Verdict.CLIENT_LIMITED, Limiter.CLIENT, "own send lag"),
         (window(growth=0.012), Verdict.NOT_STEADY, Limiter.SERVER, "latency rose"),
@@ -115,9 +115,19 @@ def test_each_bound_has_its_verdict_its_cause_and_its_numbers(
     assert any(said in reason for reason in found.reasons), found
 
 
-def test_the_processor_time_of_two_workers_is_that_of_two_cores() -> None:
-    assert verdict(window(cpu_seconds=7.0, workers=2)).verdict is Verdict.HOLDS
-    assert verdict(window(cpu_seconds=8.4, workers=2)).verdict is Verdict.CLIENT_LIMITED
+def test_the_busiest_worker_decides_whether_the_generator_is_the_limit() -> None:
+    assert verdict(window(cpu_seconds=7.0, workers=2, busiest=0.75)).verdict is Verdict.HOLDS
+    assert verdict(window(cpu_seconds=5.0, workers=2, busiest=0.90)).verdict is Verdict.CLIENT_LIMITED
+
+
+def test_what_was_skipped_is_the_fault_of_the_generator() -> None:
+    late = window()
+    for number in range(50):
+        late.recorder.offer(number / 10)
+        late.recorder.skip(number / 10)
+    found = verdict(late)
+    assert (found.verdict, found.cause) == (Verdict.CLIENT_LIMITED, Limiter.CLIENT)
+    assert "50 of 1,050 operations to send them at all" in found.reasons[0]
 
 
 def test_places_in_flight_are_the_limit_only_while_the_server_answers_like_an_idle_one() -> None:
@@ -201,6 +211,18 @@ def test_a_search_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> No
     assert rest.ceiling == whole.ceiling
     assert rest.notes == (f"the last line of {JOURNAL} was torn and is dropped: its window is offered again",)
     assert load_journal(path, SETTINGS, IDENTITY) == (whole.journal, ())
+
+
+def test_a_window_that_was_cut_short_by_ctrl_c_is_in_no_journal(tmp_path: Path) -> None:
+    def cut(order: Order) -> Offered:
+        return replace(offer(order), interrupted=order.rate > 300)
+
+    kept: list[int] = []
+    search = find_ceiling(
+        cut, SETTINGS, tmp_path / JOURNAL, IDENTITY, keep=lambda step, _offered: kept.append(step.number)
+    )
+    assert search.interrupted
+    assert kept == [entry.step.number for entry in search.journal] != []
 
 
 def test_a_search_that_has_ended_offers_nothing_when_it_is_resumed(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from stackproof.interfaces import ConfigurationError
 from stackproof.kept_json import read
-from stackproof.scenarios.session import Offered, Order
+from stackproof.scenarios.orders import Offered, Order
 
 from .promises import Promise
 from .saturation import conclude, next_step
@@ -33,6 +33,8 @@ BUDGET = ("most_steps", "most_seconds")
 Offer = Callable[[Order], Offered]
 Observer = Callable[[tuple[Entry, ...], Step | None], None]
 """Is told the journal and the step that begins now, None at the end."""
+Keep = Callable[[Step, Offered], None]
+"""Keeps all of a window, before the journal says that there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ def find_ceiling(
     identity: Mapping[str, str],
     observe: Observer = lambda _journal, _step: None,
     *,
+    keep: Keep = lambda _step, _offered: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Search:
     """Search for the highest rate that holds, with the journal in ``path``; go on from it where it exists.
@@ -68,6 +71,10 @@ def find_ceiling(
                 observe(journal, step)
                 began = clock()
                 offered = offer(order_of(step, settings))
+                if offered.interrupted:  # a part of a window decides nothing; it is offered again
+                    interrupted = True
+                    break
+                keep(step, offered)
                 entry = judged_entry(step, offered, journal, settings, clock() - began)
                 _append(kept, entry.to_json())
                 journal = (*journal, entry)

@@ -114,6 +114,7 @@ class Seen:
     ok: int
     failed: int = 0
     dropped: int = 0
+    skipped: int = 0
     elapsed: float = 0.0
     achieved: float = 0.0
     """Operations that ended well, per second."""
@@ -126,7 +127,7 @@ class Seen:
     service_p99_ms: float | None = None
     lag_p99_ms: float | None = None
     cpu_share: float = 0.0
-    """Of one core, per worker of the generator."""
+    """Of one core, of the busiest worker of the generator."""
     most_in_flight: int = 0
     blocked: float = 0.0
     """Seconds of the longest while in which the generator itself did not run."""

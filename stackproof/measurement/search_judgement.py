@@ -10,8 +10,8 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from stackproof.scenarios.orders import Offered
 from stackproof.scenarios.recorder import Recorder, Second
-from stackproof.scenarios.session import Offered
 
 from .figures import figures_of
 from .promises import Promise, PromiseResult, judged
@@ -58,18 +58,19 @@ def look(offered: Offered, promises: Sequence[Promise]) -> Seen:
     backlog = offered.checks.get("backlog", 0)
     return Seen(
         offered=recorder.offered,
-        ok=recorder.ok,
+        ok=recorder.answered,
         failed=recorder.failed,
         dropped=recorder.dropped,
+        skipped=recorder.skipped,
         elapsed=offered.elapsed,
-        achieved=recorder.ok / max(seconds, 1e-9),
+        achieved=recorder.answered / max(seconds, 1e-9),
         promised=promised,
         p50_ms=intended.p50,
         p99_ms=intended.p99,
         service_p50_ms=real.p50,
         service_p99_ms=real.p99,
         lag_p99_ms=lag.p99,
-        cpu_share=offered.cpu_seconds / max(offered.elapsed, 1e-9) / max(1, offered.workers),
+        cpu_share=offered.busiest,
         most_in_flight=offered.most_in_flight,
         blocked=max((gap.seconds for gap in offered.gaps), default=0.0),
         drained=not any(kind.startswith(UNFINISHED_PREFIX) for kind in recorder.errors),
@@ -86,7 +87,9 @@ def look(offered: Offered, promises: Sequence[Promise]) -> Seen:
 
 def _steadiness(recorder: Recorder, seconds: float) -> tuple[float, float]:
     """Rise and scatter of the medians of the whole seconds; 1 and 1 where there are too few, or all is noise of clocks."""
-    whole = [second for number, second in sorted(recorder.series.items()) if number < math.floor(seconds) and second.ok]
+    whole = [
+        second for number, second in sorted(recorder.series.items()) if number < math.floor(seconds) and second.answered
+    ]
     medians = [1000 * second.latency.percentiles([50.0])[50.0] for second in whole]
     if len(medians) < LEAST_SECONDS:
         return 1.0, 1.0
@@ -112,7 +115,7 @@ def _recovered(recorder: Recorder, promises: Sequence[Promise]) -> float | None:
 
 
 def _keeps(second: Second, promises: Sequence[Promise]) -> bool:
-    if second.failed or second.dropped or not second.ok:
+    if second.failed or second.dropped or second.skipped or not second.answered:
         return second.offered == 0
     return all(
         1000 * second.latency.percentiles([promise.percentile])[promise.percentile] <= promise.limit_ms
@@ -242,6 +245,8 @@ def _by_client(step: Step, seen: Seen, settings: SearchSettings, promises: Seque
     """Each reason for which a window is about the generator."""
     if seen.cpu_share > settings.busy:
         yield f"the generator used {seen.cpu_share:.0%} of a core, more than {settings.busy:.0%}, at {_flow(seen)}"
+    if seen.skipped > (1.0 - settings.held) * seen.offered:
+        yield f"the generator came too late for {seen.skipped:,} of {seen.offered:,} operations to send them at all"
     lag = seen.lag_p99_ms
     if lag is None:
         return
