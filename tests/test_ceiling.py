@@ -24,6 +24,7 @@ from stackproof.measurement.search_journal import Entry, Limiter, Role, SearchSe
 from stackproof.measurement.search_judgement import Judgement, judge, look
 from stackproof.scenarios.orders import Gap, Offered, Order
 from stackproof.scenarios.recorder import Recorder
+from stackproof.scenarios.session import GeneratorError
 
 PROMISE = Promise.parse("p99=20ms")
 SETTINGS = SearchSettings(
@@ -318,6 +319,43 @@ def test_kill_9_loses_nothing_that_was_measured(tmp_path: Path) -> None:
         len(find_ceiling(offer, replace(SETTINGS, most_steps=len(kept) + 1), path, IDENTITY).journal) == len(kept) + 1
     )
     assert time.monotonic() - began < 60
+
+
+def test_two_searches_do_not_write_one_journal(tmp_path: Path) -> None:
+    path = tmp_path / JOURNAL
+
+    def second(order: Order) -> Offered:
+        with pytest.raises(ConfigurationError, match="another search is writing"):
+            find_ceiling(offer, SETTINGS, path, IDENTITY)
+        return offer(order)
+
+    assert len(find_ceiling(second, replace(SETTINGS, most_steps=1), path, IDENTITY).journal) == 1
+
+
+@pytest.mark.parametrize("how", ["gone", "without a worker"])
+def test_a_generator_that_is_gone_ends_the_search_which_can_be_resumed(tmp_path: Path, how: str) -> None:
+    def broken(order: Order) -> Offered:
+        if order.rate > 300 and order.target == "backends":
+            if how == "gone":
+                raise GeneratorError("the load generator was killed")
+            return replace(offer(order), complete=False, trouble="1 of 2 workers were lost")
+        return offer(order)
+
+    search = find_ceiling(broken, SETTINGS, tmp_path / JOURNAL, IDENTITY)
+    assert ("killed" if how == "gone" else "workers were lost") in search.trouble
+    assert not search.interrupted
+    assert search.ceiling.limiter is Limiter.NOT_CONVERGED
+    assert find_ceiling(offer, SETTINGS, tmp_path / JOURNAL, IDENTITY).ceiling.confirmed
+
+
+def test_backends_that_cannot_be_used_at_all_are_no_search(tmp_path: Path) -> None:
+    def unusable(order: Order) -> Offered:
+        if order.target == "backends":
+            raise GeneratorError("the load cannot be offered: connection refused")
+        return offer(order)
+
+    with pytest.raises(GeneratorError, match="connection refused"):
+        find_ceiling(unusable, SETTINGS, tmp_path / JOURNAL, IDENTITY)
 
 
 def test_an_order_asks_for_what_the_step_says() -> None:

@@ -6,6 +6,7 @@ of JSON lines: a head that says what is searched, then one entry a line.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import time
@@ -17,7 +18,8 @@ from typing import IO, Any
 
 from stackproof.interfaces import ConfigurationError
 from stackproof.kept_json import read
-from stackproof.scenarios.orders import Offered, Order
+from stackproof.scenarios.orders import NULL, Offered, Order
+from stackproof.scenarios.session import GeneratorError
 
 from .promises import Promise
 from .saturation import conclude, next_step
@@ -44,6 +46,8 @@ class Search:
     ceiling: Ceiling
     journal: tuple[Entry, ...]
     interrupted: bool
+    trouble: str = ""
+    """Why it could not go on, such as a generator that was killed; it can be resumed."""
     notes: tuple[str, ...] = ()
     """What a reader of the journal should know, such as that its last line was torn."""
 
@@ -61,18 +65,22 @@ def find_ceiling(
     """Search for the highest rate that holds, with the journal in ``path``; go on from it where it exists.
 
     ``identity`` names what is searched (scenario, backends, build): a journal of another identity or of other settings is
-    refused with `ConfigurationError`. Ctrl-C ends the search; what was measured is kept.
+    refused with `ConfigurationError`. Ctrl-C, or a generator that is gone, ends the search; what was measured is kept.
+    `GeneratorError` where the backends cannot be used at all.
     """
-    journal, notes = load_journal(path, settings, identity) if path.exists() else ((), ())
-    interrupted = False
-    with _appending(path, settings, identity) as kept:
+    interrupted, trouble = False, ""
+    with _locked(path) as kept:
+        journal, notes = load_journal(path, settings, identity)
+        if not path.stat().st_size:
+            _append(kept, json.dumps(_head(settings, identity), ensure_ascii=False))
         try:
             while (step := next_step(journal, settings)) is not None:
                 observe(journal, step)
                 began = clock()
                 offered = offer(order_of(step, settings))
-                if offered.interrupted:  # a part of a window decides nothing; it is offered again
-                    interrupted = True
+                if offered.interrupted or not offered.complete:
+                    # A part of a window decides nothing; whoever resumes the search offers it again.
+                    interrupted, trouble = offered.interrupted, offered.trouble or "the window was cut short"
                     break
                 keep(step, offered)
                 entry = judged_entry(step, offered, journal, settings, clock() - began)
@@ -80,8 +88,12 @@ def find_ceiling(
                 journal = (*journal, entry)
         except KeyboardInterrupt:
             interrupted = True
+        except GeneratorError as error:
+            if not any(entry.step.target != NULL for entry in journal):
+                raise
+            trouble = str(error)
     observe(journal, None)
-    return Search(conclude(journal, settings), journal, interrupted, notes)
+    return Search(conclude(journal, settings), journal, interrupted, "" if interrupted else trouble, notes)
 
 
 def order_of(step: Step, settings: SearchSettings) -> Order:
@@ -186,10 +198,13 @@ def _check_head(path: Path, line: str, settings: SearchSettings, identity: Mappi
 
 
 @contextmanager
-def _appending(path: Path, settings: SearchSettings, identity: Mapping[str, str]) -> Iterator[IO[str]]:
+def _locked(path: Path) -> Iterator[IO[str]]:
+    """The journal, open at its end, for us alone. The lock ends with the process, however that ends."""
     with path.open("a", encoding="utf-8") as file:
-        if file.tell() == 0:
-            _append(file, json.dumps(_head(settings, identity), ensure_ascii=False))
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigurationError(f"another search is writing {path}") from error
         yield file
 
 
