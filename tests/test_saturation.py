@@ -297,6 +297,18 @@ def test_the_confirming_windows_alternate_so_that_drift_meets_both_ends() -> Non
     assert expected == ["holds", "fails"] * 3
 
 
+def test_an_end_that_a_fresh_window_contradicted_is_said_to_be_so() -> None:
+    said = 0
+    for seed in range(30):
+        ceiling, journal = searched(SimulatedServer(noise=gaussian(0.10), seed=seed), SETTINGS)
+        found = evidence_of(journal)
+        against = found.fresh(ceiling.holds, held=False)
+        told = [reason for reason in ceiling.reasons if "fresh windows held" in reason]
+        assert bool(against) == bool(told)
+        said += bool(told)
+    assert 0 < said < 30
+
+
 def test_nothing_is_promised_before_the_service_time_is_known() -> None:
     assert promises_of((), SearchSettings()) == ()
     assert promises_of((), SETTINGS) == (PROMISE,)

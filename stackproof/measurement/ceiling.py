@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,7 +23,7 @@ from stackproof.scenarios.session import GeneratorError
 
 from .promises import Promise
 from .saturation import conclude, next_step
-from .search_journal import Ceiling, Entry, Role, SearchSettings, Step
+from .search_journal import Entry, Role, Search, SearchSettings, Step
 from .search_judgement import judge, look
 from .search_steps import base_service, promises_of
 
@@ -37,19 +37,6 @@ Observer = Callable[[tuple[Entry, ...], Step | None], None]
 """Is told the journal and the step that begins now, None at the end."""
 Keep = Callable[[Step, Offered], None]
 """Keeps all of a window, before the journal says that there is one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """A search that has ended, or was cut short."""
-
-    ceiling: Ceiling
-    journal: tuple[Entry, ...]
-    interrupted: bool
-    trouble: str = ""
-    """Why it could not go on, such as a generator that was killed; it can be resumed."""
-    notes: tuple[str, ...] = ()
-    """What a reader of the journal should know, such as that its last line was torn."""
 
 
 def find_ceiling(

@@ -130,7 +130,7 @@ def conclude(journal: Journal, settings: SearchSettings) -> Ceiling:
     limiter, reasons = end.limiter, list(end.reasons)
     if limiter is None or (limiter is Limiter.NOT_CONVERGED and confirmed):
         limiter, why = _limiter(journal, settings, found)
-        reasons = why + reasons
+        reasons = [*why, *_contradicted(found), *reasons]
     base = base_service(journal)
     recoveries = [entry.seen.recovered for entry in journal if held_as(entry, Role.RECOVERY)]
     return Ceiling(
@@ -180,6 +180,16 @@ def _limiter(journal: Journal, settings: SearchSettings, found: Evidence) -> tup
     if cause is Limiter.CLIENT:
         reasons.append("the generator is the limit: the server carries at least what holds")
     return cause, reasons
+
+
+def _contradicted(found: Evidence) -> list[str]:
+    """What must be said about ends of the bracket that not every fresh window confirmed."""
+    said = []
+    for rate, held, word in ((found.low, True, "held"), (found.high, False, "failed")):
+        if rate is not None and (against := len(found.fresh(rate, held=not held))):
+            did = len(found.fresh(rate, held=held))
+            said.append(f"at {a_rate(rate)} {did} of {did + against} fresh windows {word}")
+    return said
 
 
 def _interval(found: Evidence) -> Interval | None:

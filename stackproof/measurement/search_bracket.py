@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import math
 
-from .search_evidence import CONCURRENCY, EVIDENCE, UNSTEADY_ROW, Evidence, evidence_of, unsteady_row
-from .search_journal import Journal, Limiter, Role, SearchSettings, Seen, Step, Verdict
+from .search_evidence import CONCURRENCY, UNSTEADY_ROW, Evidence, evidence_of, unsteady_row
+from .search_journal import EVIDENCE_ROLES, Journal, Limiter, Role, SearchSettings, Seen, Step, Verdict
 from .search_steps import PROMISE_FACTOR, Decision, End, base_service, limits, make_step, promises_of, rounded
 from .search_words import a_rate, a_time
 
@@ -21,7 +21,7 @@ def again(journal: Journal, settings: SearchSettings) -> Decision:
     """A window that said nothing is repeated: longer where it was not steady, with more places where those were too few."""
     last = journal[-1]
     step = last.step
-    if step.role not in EVIDENCE:
+    if step.role not in EVIDENCE_ROLES:
         return None
     if last.verdict is Verdict.NOT_STEADY and unsteady_row(journal) % UNSTEADY_ROW:
         seconds = min(settings.longest, step.seconds * settings.growth)

@@ -12,9 +12,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from .search_journal import Entry, Journal, Limiter, Role, Verdict
+from .search_journal import EVIDENCE_ROLES, Entry, Journal, Limiter, Role, Verdict
 
-EVIDENCE = (Role.RAMP, Role.BISECT, Role.CONFIRM)
 HOLDS_PER_FAILURE = 4
 FAILURES_PER_HOLD = 4
 MUCH_SLOWER = 1.5
@@ -115,7 +114,7 @@ def evidence_of(journal: Journal) -> Evidence:
     places = most_places(journal)
     found: list[tuple[Entry, bool]] = []
     for number, entry in enumerate(journal):
-        if entry.step.role not in EVIDENCE or (entry.cause == CONCURRENCY and entry.step.in_flight < places):
+        if entry.step.role not in EVIDENCE_ROLES or (entry.cause == CONCURRENCY and entry.step.in_flight < places):
             continue
         if entry.verdict is not Verdict.NOT_STEADY:
             found.append((entry, entry.verdict is Verdict.HOLDS))

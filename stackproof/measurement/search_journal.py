@@ -31,6 +31,10 @@ class Role(StrEnum):
     """Half of what holds, right after an overload."""
 
 
+EVIDENCE_ROLES = (Role.RAMP, Role.BISECT, Role.CONFIRM)
+"""Windows that say whether a rate holds; the others prepare or explain them."""
+
+
 class Verdict(StrEnum):
     """What one window says about its rate."""
 
@@ -219,3 +223,16 @@ class Ceiling:
     interval: Interval | None = None
     invalid: tuple[str, ...] = ()
     """Why the figures must not be used, such as wrong answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A search that has ended, or was cut short."""
+
+    ceiling: Ceiling
+    journal: tuple[Entry, ...]
+    interrupted: bool
+    trouble: str = ""
+    """Why it could not go on, such as a generator that was killed; it can be resumed."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the journal should know, such as that its last line was torn."""

@@ -244,7 +244,7 @@ def _by_errors(seen: Seen, settings: SearchSettings) -> Judgement | None:
 def _by_client(step: Step, seen: Seen, settings: SearchSettings, promises: Sequence[Promise]) -> Iterable[str]:
     """Each reason for which a window is about the generator."""
     if seen.cpu_share > settings.busy:
-        yield f"the generator used {seen.cpu_share:.0%} of a core, more than {settings.busy:.0%}, at {_flow(seen)}"
+        yield f"the generator used {seen.cpu_share:.0%} of a core, more than {settings.busy:.0%} ({_flow(seen)})"
     if seen.skipped > (1.0 - settings.held) * seen.offered:
         yield f"the generator came too late for {seen.skipped:,} of {seen.offered:,} operations to send them at all"
     lag = seen.lag_p99_ms
