@@ -14,6 +14,7 @@ from stackproof.interfaces import ConfigurationError
 from stackproof.targets import Target, find_stack, load_object, parse_target
 
 from .options import address, json_option, origin_option, out_option, write_result
+from .search_options import asked_for, search_options
 
 if TYPE_CHECKING:
     from stackproof.measurement.record import Measurement
@@ -62,6 +63,7 @@ NEEDED = {"locust": "bench", "hdrh": "bench", "jinja2": "report", "matplotlib": 
     metavar="HOST:PORT",
     help="Wait there for --workers that `stackproof worker` starts on other machines, instead of starting them here.",
 )
+@search_options
 @origin_option
 @click.option("--slo", "promises", multiple=True, metavar="p99=20ms", help="A promise to judge. May be repeated.")
 @click.option("--seed", type=click.IntRange(0), help="Of decisions and arrivals.  [default: the scenario's own]")
@@ -79,6 +81,10 @@ def bench(
     in_flight: int,
     workers: int,
     bind: str | None,
+    find_max: bool,  # noqa: ARG001 - this and the next two are read by `asked_for`
+    max_steps: int | None,  # noqa: ARG001
+    max_minutes: float | None,  # noqa: ARG001
+    resume: str | None,
     origin: str,
     promises: tuple[str, ...],
     seed: int | None,
@@ -86,6 +92,9 @@ def bench(
     json_file: str | None,
 ) -> int:
     """Measure a stack under load: operations arrive at a fixed rate, whether or not it keeps up.
+
+    With --find-max, windows of ever more load find the rate that holds and the one that does not. --slo is what has to
+    hold, and --duration the length of the first windows (5 s unless given).
 
     Only backends whose core contract has passed in this build are measured; where no certificate says so, they are
     verified first.
@@ -104,7 +113,9 @@ def bench(
 
     from .bench_gate import Refusal, ensure_proven
     from .bench_load import Load, offer
+    from .bench_search import exit_code, run_to_resume, search
 
+    find = asked_for(click.get_current_context())
     targets = _targets(stack, backends, scenario)
     judged = tuple(Promise.parse(text) for text in promises)
     order = Order(
@@ -115,10 +126,22 @@ def bench(
         seed=find_scenario(scenario).seed if seed is None else seed,
         in_flight=in_flight,
     )
-    _check_load(order)
+    if find is None:
+        _check_load(order)
+    settings = find.settings(order, judged) if find is not None else None
     load = Load(
-        stack, backends, scenario, order, repeat, workers, judged, origin, address("--bind", bind) if bind else None
+        stack,
+        backends,
+        scenario,
+        order,
+        repeat,
+        workers,
+        judged,
+        origin,
+        address("--bind", bind) if bind else None,
+        find.words() if find is not None else (),
     )
+    kept = run_to_resume(resume) if resume is not None else None
     for target in targets:
         if target.entry is None:
             load_object(target.name, target.spec)  # now, so that a mistyped factory is told before servers start
@@ -129,14 +152,17 @@ def bench(
             _say_refused(proofs.reasons, console)
             return proofs.code
         run_id = new_run_id()
-        directory = open_run(out, run_id)
-        result = offer(load, targets, proofs, servers, run_id, directory, console)
+        directory = kept if kept is not None else open_run(out, run_id)
+        if settings is not None:
+            result = search(load, settings, targets, proofs, servers, run_id, directory, console)
+        else:
+            result = offer(load, targets, proofs, servers, run_id, directory, console)
     keep(directory / "run.json", to_json(result))
     keep(directory / "measurement.html", render(result))
     if json_file is not None:
         write_result(json_file, to_json(result))
     print_measurement(result, console, directory)
-    return _exit_code(result)
+    return exit_code(result) if settings is not None else _exit_code(result)
 
 
 def require_packages() -> None:

@@ -48,15 +48,22 @@ class Load:
     bind: tuple[str, int] | None = None
     """Where workers of other machines are waited for."""
 
+    search: tuple[str, ...] = ()
+    """The options of a search for the highest rate that holds, where one was asked for."""
+
     def command(self) -> str:
         """What repeats this run."""
         order = self.order
         words = ["stackproof", "bench", "--stack", self.stack]
         for backend in self.backends:
             words += ["--backend", backend]
-        words += ["--scenario", self.scenario, "--rate", f"{order.rate:g}", "--duration", f"{order.seconds:g}"]
-        words += ["--warmup", f"{order.warmup:g}", "--arrivals", order.arrivals, "--in-flight", str(order.in_flight)]
-        words += ["--repeat", str(self.repeat), "--workers", str(self.workers)]
+        words += ["--scenario", self.scenario]
+        if self.search:
+            words += self.search
+        else:
+            words += ["--rate", f"{order.rate:g}", "--duration", f"{order.seconds:g}", "--warmup", f"{order.warmup:g}"]
+            words += ["--in-flight", str(order.in_flight), "--repeat", str(self.repeat)]
+        words += ["--arrivals", order.arrivals, "--workers", str(self.workers)]
         words += ["--bind", f"{self.bind[0]}:{self.bind[1]}"] if self.bind else []
         words += ["--origin", self.origin, "--seed", str(order.seed)]
         for promise in self.promises:
@@ -77,10 +84,7 @@ def offer(
     variables = {name: value for server in servers for name, value in server.variables().items()}
     backends = {target.concern: target.spec for target in targets}
     setup = Setup(load.scenario, backends, new_namespace(), load.order.seed)
-    if load.bind:
-        host, port = load.bind
-        wanted = "a worker" if load.workers == 1 else f"{load.workers} workers"
-        console.print(f"Waiting for {wanted}; type there: stackproof worker --master {host}:{port}", markup=False)
+    say_waiting(load, console)
     with LoadView(console, load.repeat) as view:
         session = Session(setup, variables, directory, view, workers=load.workers, bind=load.bind)
         try:
@@ -92,10 +96,18 @@ def offer(
     left = session.left_behind
     if left:
         left = tuple(drop_namespace(backends, Settings({**os.environ, **variables}), setup.namespace))
-    facts = _facts(load, targets, proofs, servers, run_id)
+    facts = facts_of(load, targets, proofs, servers, run_id)
     return measurement_of(
         find_scenario(load.scenario), null, offered, facts, load.promises, left_behind=left, planned=load.repeat
     )
+
+
+def say_waiting(load: Load, console: Console) -> None:
+    """Where workers are started on other machines, what has to be typed there."""
+    if load.bind:
+        host, port = load.bind
+        wanted = "a worker" if load.workers == 1 else f"{load.workers} workers"
+        console.print(f"Waiting for {wanted}; type there: stackproof worker --master {host}:{port}", markup=False)
 
 
 def windows(
@@ -119,9 +131,10 @@ def null_order(order: Order) -> Order:
     return replace(order, target=NULL, warmup=0.0, seconds=min(CALIBRATION_SECONDS, order.seconds), limit=None)
 
 
-def _facts(
+def facts_of(
     load: Load, targets: Sequence[Target], proofs: Mapping[str, Proof], servers: Sequence[Server], run_id: str
 ) -> Facts:
+    """What the record says about a run beside its windows."""
     order = load.order
     return Facts(
         id=run_id,
