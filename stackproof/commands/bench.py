@@ -14,6 +14,7 @@ from stackproof.interfaces import ConfigurationError
 from stackproof.targets import Target, find_stack, load_object, parse_target
 
 from .options import address, json_option, origin_option, out_option, write_result
+from .search_options import asked_for, search_options
 
 if TYPE_CHECKING:
     from stackproof.measurement.record import Measurement
@@ -84,6 +85,7 @@ DEFAULT_RATE = 100.0
     default=True,
     help="Leave out the check (5 s) that the generator sees what a server of known speed does.",
 )
+@search_options
 @origin_option
 @click.option("--slo", "promises", multiple=True, metavar="p99=20ms", help="A promise to judge. May be repeated.")
 @click.option("--seed", type=click.IntRange(0), help="Of decisions and arrivals.  [default: the scenario's own]")
@@ -104,6 +106,9 @@ def bench(
     workers: int,
     bind: str | None,
     calibrated: bool,
+    find_max: bool,  # noqa: ARG001 - this and the next two are read by `asked_for`
+    max_steps: int | None,  # noqa: ARG001
+    max_minutes: float | None,  # noqa: ARG001
     origin: str,
     promises: tuple[str, ...],
     seed: int | None,
@@ -113,12 +118,16 @@ def bench(
 ) -> int:
     """Measure a stack under load: operations arrive at a fixed rate, whether or not it keeps up.
 
+    With --find-max, windows of ever more load find the rate that holds and the one that does not. --slo is what has to
+    hold, and --duration the length of the first windows (5 s unless given).
+
     Only backends whose core contract has passed in this build are measured; where no certificate says so, they are
     verified first.
     """
     require_packages()
     from rich.console import Console
 
+    from stackproof.measurement.ceiling import JOURNAL
     from stackproof.measurement.promises import Promise
     from stackproof.measurement.record import to_json
     from stackproof.measurement.window_log import WINDOWS
@@ -132,7 +141,9 @@ def bench(
 
     from .bench_gate import Refusal, ensure_proven
     from .bench_load import Load, offer
+    from .bench_search import exit_code, search
 
+    find = asked_for(click.get_current_context())
     given = settings_of(settings)
     workload = find_scenario(scenario, given)
     targets = _targets(stack, backends, workload)
@@ -146,9 +157,13 @@ def bench(
         seed=workload.seed if seed is None else seed,
         in_flight=in_flight or workload.in_flight or IN_FLIGHT,
     )
-    _check_load(order)
+    if find is None:
+        _check_load(order)
+    wanted = find.settings(order, judged) if find is not None else None
+    words = find.words() if find is not None else ()
     at = address("--bind", bind) if bind else None
-    load = Load(stack, backends, scenario, given, order, repeat, workers, judged, origin, at, calibrated)
+    load = Load(stack, backends, scenario, given, order, repeat, workers, judged, origin, at, calibrated, words)
+    kept = reopen_run(resume, kept=WINDOWS if find is None else JOURNAL) if resume is not None else None
     for target in targets:
         if target.entry is None:
             load_object(target.name, target.spec)  # now, so that a mistyped factory is told before servers start
@@ -159,8 +174,12 @@ def bench(
             _say_refused(proofs.reasons, console)
             return proofs.code
         run_id = new_run_id()
-        directory = reopen_run(resume, kept=WINDOWS) if resume else open_run(out, run_id)
-        result = offer(load, targets, proofs, servers, directory.name if resume else run_id, directory, console)
+        directory = kept if kept is not None else open_run(out, run_id)
+        run_id = run_id if kept is None else directory.name
+        if wanted is not None:
+            result = search(load, wanted, targets, proofs, servers, run_id, directory, console)
+        else:
+            result = offer(load, targets, proofs, servers, run_id, directory, console)
     keep(directory / "run.json", to_json(result))
     keep(directory / "measurement.html", render(result))
     if result.complete:
@@ -168,7 +187,7 @@ def bench(
     if json_file is not None:
         write_result(json_file, to_json(result))
     print_measurement(result, console, directory)
-    return _exit_code(result)
+    return exit_code(result) if settings is not None else _exit_code(result)
 
 
 def require_packages() -> None:

@@ -64,6 +64,11 @@ class Load:
         """Whether there is a stub server. Workers on other machines do not reach it: it listens on this one only."""
         return self.calibrated and self.bind is None
 
+    def setup(self, backends: Mapping[str, str], stub: StubServer | None) -> Setup:
+        """A session of its own namespace."""
+        at = stub.url if stub is not None else ""
+        return Setup(self.scenario, backends, new_namespace(), self.order.seed, settings=self.settings, stub=at)
+
     def identity(self) -> dict[str, Any]:
         """What must be the same for windows of an earlier part to belong to this run."""
         order = {name: value for name, value in self.order.to_data().items() if name != "number"}
@@ -78,6 +83,9 @@ class Load:
             "build": suite_digest(),
         }
 
+    search: tuple[str, ...] = ()
+    """The options of a search for the highest rate that holds, where one was asked for."""
+
     def command(self) -> str:
         """What repeats this run."""
         order = self.order
@@ -87,9 +95,19 @@ class Load:
         words += ["--scenario", self.scenario]
         for name, value in self.settings.items():
             words += ["--set", f"{name}={value}"]
-        words += ["--rate", f"{order.rate:.12g}", "--duration", f"{order.seconds:g}"]
-        words += ["--warmup", f"{order.warmup:g}", "--arrivals", order.arrivals, "--in-flight", str(order.in_flight)]
-        words += ["--repeat", str(self.repeat), "--workers", str(self.workers)]
+        if self.search:
+            words += self.search
+        else:
+            words += [
+                "--rate",
+                f"{order.rate:.12g}",
+                "--duration",
+                f"{order.seconds:g}",
+                "--warmup",
+                f"{order.warmup:g}",
+            ]
+            words += ["--in-flight", str(order.in_flight), "--repeat", str(self.repeat)]
+        words += ["--arrivals", order.arrivals, "--workers", str(self.workers)]
         words += ["--bind", f"{self.bind[0]}:{self.bind[1]}"] if self.bind else []
         words += [] if self.calibrated else ["--no-calibration"]
         words += ["--origin", self.origin, "--seed", str(order.seed)]
@@ -110,16 +128,12 @@ def offer(
     """Offer the load; afterwards nothing of the run is left on the servers."""
     variables = {name: value for server in servers for name, value in server.variables().items()}
     backends = {target.concern: target.spec for target in targets}
-    if load.bind:
-        host, port = load.bind
-        wanted = "a worker" if load.workers == 1 else f"{load.workers} workers"
-        console.print(f"Waiting for {wanted}; type there: stackproof worker --master {host}:{port}", markup=False)
+    say_waiting(load, console)
     log = WindowLog(directory, load.identity())
     kept = log.begin()
     with ExitStack() as stack:
         stub = stack.enter_context(StubServer()) if load.on_stub else None
-        at = stub.url if stub is not None else ""
-        setup = Setup(load.scenario, backends, new_namespace(), load.order.seed, settings=load.settings, stub=at)
+        setup = load.setup(backends, stub)
         view = stack.enter_context(LoadView(console, load.repeat - len(kept)))
         session = Session(setup, variables, directory, view, workers=load.workers, bind=load.bind)
         try:
@@ -135,12 +149,20 @@ def offer(
         find_scenario(load.scenario, load.settings),
         done.calibration,
         [*kept, *done.windows],
-        _facts(load, targets, proofs, servers, run_id),
+        facts_of(load, targets, proofs, servers, run_id),
         load.promises,
         interrupted=done.interrupted,
         left_behind=left,
         planned=load.repeat,
     )
+
+
+def say_waiting(load: Load, console: Console) -> None:
+    """Where workers are started on other machines, what has to be typed there."""
+    if load.bind:
+        host, port = load.bind
+        wanted = "a worker" if load.workers == 1 else f"{load.workers} workers"
+        console.print(f"Waiting for {wanted}; type there: stackproof worker --master {host}:{port}", markup=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +186,7 @@ def windows(
 
     `KeyboardInterrupt` if nothing was measured at all.
     """
-    null = offer(null_order(load.order))
-    if null.interrupted:
-        raise KeyboardInterrupt
-    calibration = calibration_of(null)
-    if stub is not None:
-        calibration["stub"] = calibrate(offer, stub, quick_form(load.order.rate), null).verdict.to_data()
+    calibration = self_check(offer, load.order, stub)
     connect()
     done: list[WindowRecord] = []
     for number in range(before, load.repeat):
@@ -182,14 +199,26 @@ def windows(
     return Done(calibration, tuple(done), interrupted=False)
 
 
+def self_check(offer: Callable[[Order], Offered], order: Order, stub: Witness | None) -> dict[str, Any]:
+    """What the generator makes of a step that does nothing, and of a server whose service time is known."""
+    null = offer(null_order(order))
+    if null.interrupted:
+        raise KeyboardInterrupt
+    calibration = calibration_of(null)
+    if stub is not None:
+        calibration["stub"] = calibrate(offer, stub, quick_form(order.rate), null).verdict.to_data()
+    return calibration
+
+
 def null_order(order: Order) -> Order:
     """The self-check before an order: the same load on a step that does nothing."""
     return replace(order, target=NULL, warmup=0.0, seconds=min(CALIBRATION_SECONDS, order.seconds), limit=None)
 
 
-def _facts(
+def facts_of(
     load: Load, targets: Sequence[Target], proofs: Mapping[str, Proof], servers: Sequence[Server], run_id: str
 ) -> Facts:
+    """What the record says about a run beside its windows."""
     order = load.order
     return Facts(
         id=run_id,

@@ -13,6 +13,7 @@ from typing import Any
 
 from stackproof.kept_json import read
 
+from .ceiling_record import CeilingRecord
 from .figures import Figures
 from .promises import PromiseResult
 
@@ -129,6 +130,8 @@ class Measurement:
     """Every window that was offered, in order, also those that prepared or explain the measured ones."""
     removed: bool
     left_behind: tuple[str, ...] = ()
+    ceiling: CeilingRecord | None = None
+    """What a search for the highest rate that holds came to; the measured windows are then those that confirmed it."""
 
     @property
     def level(self) -> str:
@@ -191,6 +194,8 @@ def from_json(text: str) -> Measurement:
     data["slo"] = tuple(PromiseResult(**row) for row in data["slo"])
     data["curve"] = {name: [(p, ms) for p, ms in points] for name, points in data["curve"].items()}
     data["windows"] = tuple(window_from(row) for row in data["windows"])
+    if data.get("ceiling") is not None:
+        data["ceiling"] = CeilingRecord.from_data(data["ceiling"])
     return Measurement(**data)
 
 

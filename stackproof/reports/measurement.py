@@ -11,6 +11,7 @@ from stackproof.measurement.record import Measurement
 from stackproof.scenarios.histogram import TAIL_SAMPLES
 from stackproof.scenarios.recorder import LATE_SECONDS, OUTCOMES
 
+from .ceiling_page import section
 from .measurement_charts import percentile_curve, seconds_chart
 from .measurement_terminal import cells, load_in_words, milliseconds, stub_in_words
 from .pages import render_page
@@ -56,6 +57,7 @@ def render(result: Measurement) -> str:
         milliseconds=milliseconds,
         load_in_words=load_in_words,
         stub_in_words=stub_in_words,
+        c=section(result.ceiling) if result.ceiling is not None else None,
         most_in_flight=max((window.most_in_flight for window in result.measured), default=0),
     )
 
@@ -114,10 +116,16 @@ def _second_rows(series: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 def _not_shown(result: Measurement) -> list[str]:
     """What a reader might take these figures for, and what they are not."""
-    found = [
-        "How much the stack carries: one rate was offered, and whether it was held is all that is known.",
-        "How much the figures scatter: this is one window of load, without an interval. Repeat it before you compare.",
-    ]
+    found = []
+    if result.ceiling is None:
+        found += [
+            "How much the stack carries: one rate was offered, and whether it was held is all that is known.",
+            "How much the figures scatter: this is one window of load, without an interval. Repeat it before you compare.",
+        ]
+    else:
+        found.append(
+            "Another day: all windows of the search were offered within minutes. Repeat it before you compare."
+        )
     if result.origin == "embedded":
         found.append(
             "A network, disks of a data centre, zones, noisy neighbours, burst credits: client and servers shared this one "

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 # Colours that stand for a custom property of the page's style sheet; nothing else is drawn in them.
 INK, MUTED, LINE = "#010203", "#010204", "#010205"
@@ -97,6 +97,47 @@ def seconds_chart(series: Sequence[Mapping[str, Any]]) -> Markup:
         below.set_ylim(0, max([*bottom, 1]) * 1.05)
         below.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=5, borderaxespad=0.2)
         return _svg(figure, "Latency and outcome by the second", "seconds")
+
+
+def latency_over_rate(
+    points: Sequence[tuple[float, float | None, float, str]],
+    *,
+    holds: float | None,
+    fails: float | None,
+    limit: float | None,
+) -> Markup:
+    """p50 and p99 (ms) of windows over their offered rate, with the bracket of the ceiling and the promised p99.
+
+    Each point is a rate, its p50, its p99 and the verdict of the window.
+    """
+    with rc_context({**_STYLE, "svg.hashsalt": "ceiling"}):
+        figure = Figure(figsize=(9, 4.0), layout="constrained")
+        axes = figure.add_subplot()
+        medians = [(rate, p50) for rate, p50, _, _ in points if p50 is not None]
+        axes.plot(*zip(*medians, strict=True), "x", color=MUTED, label="p50", markersize=5) if medians else None
+        for label, marker, colour, verdicts in (
+            ("p99, holds", "o", FIRST, ("holds",)),
+            ("p99, fails", "s", BAD, ("fails",)),
+            ("p99, says nothing about the server", "^", SECOND, ("client-limited", "not-steady")),
+        ):
+            found = [(rate, p99) for rate, _, p99, verdict in points if verdict in verdicts]
+            if found:
+                axes.plot(*zip(*found, strict=True), marker, color=colour, label=label, markersize=6)
+        if holds is not None and fails is not None:
+            axes.axvspan(holds, fails, color=SECOND, alpha=0.25, linewidth=0, label="bracket of the ceiling")
+        elif holds is not None or fails is not None:
+            at = holds or fails or 1.0
+            axes.axvspan(at, at * 1.02, color=SECOND, linewidth=0, label="holds" if holds is not None else "fails")
+        if limit is not None:
+            axes.axhline(limit, color=BAD, linestyle="--", linewidth=1.2, label="promised p99")
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xlabel("operations that were due each second")
+        _milliseconds(axes)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
+        return _svg(figure, "Latency over the offered rate", "ceiling")
 
 
 def _nines(percentile: float) -> float:

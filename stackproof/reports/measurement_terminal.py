@@ -17,6 +17,7 @@ from stackproof.measurement.record import Measurement
 from stackproof.scenarios.orders import BACKENDS
 from stackproof.scenarios.recorder import OUTCOMES
 
+from .ceiling_terminal import print_ceiling
 from .text import one_line
 
 _STYLE = {"VALID": "bold green", "INVALID": "bold red", "PARTIAL": "bold yellow"}
@@ -87,9 +88,12 @@ def print_measurement(result: Measurement, console: Console, directory: Path) ->
         highlight=False,
     )
     console.print(_table(result))
+    if result.ceiling is not None:
+        print_ceiling(result.ceiling, console)
     for kind, number in result.errors.items():
         console.print(f"failed: {number} x {one_line(kind)}", markup=False, highlight=False)
-    console.print(f"limiter: {result.limiter} ({result.limiter_reason})", markup=False, highlight=False)
+    if result.ceiling is None:
+        console.print(f"limiter: {result.limiter} ({result.limiter_reason})", markup=False, highlight=False)
     console.print(
         f"client: {result.client['cpu_us_per_operation']:,.0f} us of processor time an operation, "
         f"{result.client['cpu_share']:.0%} of a core",

@@ -1,0 +1,110 @@
+"""What the record of a run keeps of a search for the ceiling: the answer, and a row for each step. Pure.
+
+All that was seen is in the run's ``journal.jsonl``; this is what pages, comparisons and plans read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from .search_journal import Entry, Search
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """One step of the search; rates are per second, latencies in milliseconds from the intended start."""
+
+    number: int
+    role: str
+    target: str
+    rate: float
+    seconds: float
+    in_flight: int
+    offered: int
+    ok: int
+    achieved: float
+    p50_ms: float | None
+    p99_ms: float | None
+    cpu_share: float
+    verdict: str
+    cause: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class CeilingRecord:
+    """The bracket that a search found, what limits the load there, and how it came to that."""
+
+    holds: float
+    fails: float | None
+    limiter: str
+    reasons: tuple[str, ...]
+    confirmed: bool
+    promises: tuple[str, ...]
+    recovery_seconds: float | None
+    generator_rate: float | None
+    service_p50_ms: float | None
+    confirming_windows: int
+    achieved: tuple[float, float] | None
+    """Least and largest achieved rate of the confirming windows."""
+    p99_ms: tuple[float, float] | None
+    """Least and largest p99 of the confirming windows."""
+    invalid: tuple[str, ...]
+    notes: tuple[str, ...]
+    steps: tuple[StepRow, ...]
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Self:
+        """The record whose `dataclasses.asdict` went through JSON."""
+        values = dict(data)
+        for name in ("reasons", "promises", "achieved", "p99_ms", "invalid", "notes"):
+            values[name] = None if values[name] is None else tuple(values[name])
+        values["steps"] = tuple(StepRow(**row) for row in values["steps"])
+        return cls(**values)
+
+
+def record_of(search: Search) -> CeilingRecord:
+    """What is kept of a search."""
+    ceiling = search.ceiling
+    interval = ceiling.interval
+    return CeilingRecord(
+        holds=ceiling.holds,
+        fails=ceiling.fails,
+        limiter=str(ceiling.limiter),
+        reasons=ceiling.reasons,
+        confirmed=ceiling.confirmed,
+        promises=tuple(promise.name for promise in ceiling.promises),
+        recovery_seconds=ceiling.recovery,
+        generator_rate=ceiling.generator,
+        service_p50_ms=ceiling.service_ms,
+        confirming_windows=interval.windows if interval is not None else 0,
+        achieved=interval.achieved if interval is not None else None,
+        p99_ms=interval.p99_ms if interval is not None else None,
+        invalid=ceiling.invalid,
+        notes=(*search.notes, *((f"the search could not go on: {search.trouble}",) if search.trouble else ())),
+        steps=tuple(map(row_of, search.journal)),
+    )
+
+
+def row_of(entry: Entry) -> StepRow:
+    """The row of one entry."""
+    step, seen = entry.step, entry.seen
+    return StepRow(
+        number=step.number,
+        role=str(step.role),
+        target=step.target,
+        rate=step.rate,
+        seconds=step.seconds,
+        in_flight=step.in_flight,
+        offered=seen.offered,
+        ok=seen.ok,
+        achieved=seen.achieved,
+        p50_ms=seen.p50_ms,
+        p99_ms=seen.p99_ms,
+        cpu_share=seen.cpu_share,
+        verdict=str(entry.verdict),
+        cause=entry.cause,
+        sentence=entry.sentence,
+    )

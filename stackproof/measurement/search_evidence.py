@@ -1,0 +1,138 @@
+"""What all windows of a search together say about each rate. Pure.
+
+A single window may be wrong in both directions: a neighbour on the machine makes a good rate fail, a lucky second lets a bad one
+hold. But what holds at a rate holds at every lower one, and what fails fails at every higher one, so windows at different rates
+add up. A rate counts as *holding* where windows at it or above held four times as often as windows at it or below failed; as
+*failing* where windows at it or below failed four times as often as windows at it or above held. Neither can be true of a rate of
+which the other is, and between both may lie rates that held and failed by turns: then the bracket is that wide, and says so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from .search_journal import EVIDENCE_ROLES, Entry, Journal, Limiter, Role, Verdict
+
+HOLDS_PER_FAILURE = 4
+FAILURES_PER_HOLD = 4
+MUCH_SLOWER = 1.5
+"""A window that served this many times less than another one at its rate or above it shows another speed, not another rate."""
+UNSTEADY_ROW = 3
+"""This many windows in a row that never settle count as one that failed."""
+CONCURRENCY = "concurrency"
+"""Cause of a window in which the client's places in flight were what limited."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The windows that count, in the order in which they were offered, and whether each held."""
+
+    windows: tuple[tuple[Entry, bool], ...]
+
+    @property
+    def rates(self) -> list[float]:
+        return sorted({entry.step.rate for entry, _ in self.windows})
+
+    def held_from(self, rate: float) -> int:
+        """Windows at this rate or above that held."""
+        return sum(held and entry.step.rate >= rate for entry, held in self.windows)
+
+    def failed_to(self, rate: float) -> int:
+        """Windows at this rate or below that failed."""
+        return sum(not held and entry.step.rate <= rate for entry, held in self.windows)
+
+    def holds(self, rate: float) -> bool:
+        return self.held_from(rate) >= max(1, HOLDS_PER_FAILURE * self.failed_to(rate))
+
+    def fails(self, rate: float) -> bool:
+        return self.failed_to(rate) >= max(1, FAILURES_PER_HOLD * self.held_from(rate))
+
+    @property
+    def low(self) -> float | None:
+        """The highest rate that counts as holding."""
+        return max((rate for rate in self.rates if self.holds(rate)), default=None)
+
+    @property
+    def high(self) -> float | None:
+        """The lowest rate that counts as failing; above `low` by construction."""
+        return min((rate for rate in self.rates if self.fails(rate)), default=None)
+
+    @property
+    def mixed(self) -> list[float]:
+        """Rates that held and failed by turns."""
+        return [rate for rate in self.rates if not self.holds(rate) and not self.fails(rate)]
+
+    def tries(self, rate: float) -> int:
+        return sum(entry.step.rate == rate for entry, _ in self.windows)
+
+    def fresh(self, rate: float, *, held: bool) -> list[Entry]:
+        """Confirming windows at exactly this rate that held, or did not."""
+        return [
+            entry
+            for entry, did in self.windows
+            if entry.step.role is Role.CONFIRM and entry.step.rate == rate and did is held
+        ]
+
+    @property
+    def contradictions(self) -> int:
+        """Confirming windows that said the opposite of what they were to confirm."""
+        return sum(
+            entry.step.role is Role.CONFIRM and (entry.step.expects == "holds") is not held
+            for entry, held in self.windows
+        )
+
+    @property
+    def slow(self) -> list[Entry]:
+        """Windows that served far less than others held, although at most as much was asked of them: the server has more
+        than one speed. A collapse under overload is none: it lies above all that held."""
+        most = max((entry.step.rate for entry, held in self.windows if held), default=0.0)
+        return [
+            entry
+            for entry, held in self.windows
+            if not held and entry.step.rate <= most and entry.seen.achieved * MUCH_SLOWER < entry.step.rate
+        ]
+
+    def cause(self, rate: float) -> Limiter:
+        """What most windows at this rate failed by; the client where it is a tie, so that no server is blamed for it."""
+        counts = Counter(
+            Limiter.CLIENT if entry.cause == CONCURRENCY else Limiter(entry.cause)
+            for entry, held in self.windows
+            if entry.step.rate == rate and not held
+        )
+        most = max(counts.values())
+        leading = [cause for cause, count in counts.items() if count == most]
+        return Limiter.CLIENT if Limiter.CLIENT in leading else leading[0]
+
+
+def evidence_of(journal: Journal) -> Evidence:
+    """The windows of a journal that say something about a rate.
+
+    A window that was not steady says nothing, unless it is the third in a row at its rate. One that was limited by the
+    client's places in flight says nothing once there are more of them.
+    """
+    places = most_places(journal)
+    found: list[tuple[Entry, bool]] = []
+    for number, entry in enumerate(journal):
+        if entry.step.role not in EVIDENCE_ROLES or (entry.cause == CONCURRENCY and entry.step.in_flight < places):
+            continue
+        if entry.verdict is not Verdict.NOT_STEADY:
+            found.append((entry, entry.verdict is Verdict.HOLDS))
+        elif unsteady_row(journal[: number + 1]) % UNSTEADY_ROW == 0:
+            found.append((entry, False))
+    return Evidence(tuple(found))
+
+
+def most_places(journal: Journal) -> int:
+    """The most operations in flight that any step so far allowed."""
+    return max((entry.step.in_flight for entry in journal), default=0)
+
+
+def unsteady_row(journal: Journal) -> int:
+    """How many windows at the journal's end were not steady, one after the other at one rate."""
+    row = 0
+    for entry in reversed(journal):
+        if entry.verdict is not Verdict.NOT_STEADY or entry.step.rate != journal[-1].step.rate:
+            break
+        row += 1
+    return row

@@ -1,0 +1,238 @@
+"""The journal of a search for the ceiling, as values: each step with its reason, what was seen, and the verdict.
+
+Pure, and free of any clock: all that the planner knows is in here, so that a search goes on from its journal as if nothing had
+happened. Rates are per second, times in seconds, latencies in milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Self
+
+from .promises import Promise, PromiseResult
+
+
+class Role(StrEnum):
+    """What a window of the search is for."""
+
+    CALIBRATION = "calibration"
+    """A step that does nothing: how fast the generator itself is."""
+    PROBE = "probe"
+    """One operation in flight: the base service time."""
+    RAMP = "ramp"
+    BISECT = "bisect"
+    CONFIRM = "confirm"
+    OVERLOAD = "overload"
+    """Beyond what fails, on purpose, to see how the server comes back."""
+    RECOVERY = "recovery"
+    """Half of what holds, right after an overload."""
+
+
+EVIDENCE_ROLES = (Role.RAMP, Role.BISECT, Role.CONFIRM)
+"""Windows that say whether a rate holds; the others prepare or explain them."""
+
+
+class Verdict(StrEnum):
+    """What one window says about its rate."""
+
+    HOLDS = "holds"
+    FAILS = "fails"
+    CLIENT_LIMITED = "client-limited"
+    NOT_STEADY = "not-steady"
+
+
+class Limiter(StrEnum):
+    """What stops a rate from holding."""
+
+    SERVER = "server"
+    CLIENT = "client"
+    QUOTA = "quota"
+    SLO = "slo"
+    ERROR = "error"
+    NOT_CONVERGED = "not-converged"
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """What a search may use, and what counts as holding."""
+
+    promises: tuple[Promise, ...] = ()
+    """All must be kept. Empty: one is derived from the base service time (`saturation.promises_of`)."""
+    window: float = 5.0
+    """Length of a window of the ramp; later ones grow."""
+    warmup: float = 1.0
+    longest: float = 30.0
+    """No window is longer."""
+    growth: float = 1.33
+    """Each bisection makes the window this much longer: the closer the rates, the longer the look."""
+    resolution: float = 1.05
+    """The search ends where ``fails / holds`` is this small."""
+    held: float = 0.98
+    """Least share of achieved in offered."""
+    errors: float = 0.001
+    """Largest share of failed operations."""
+    busy: float = 0.80
+    """Largest share of a core that a worker of the generator may use."""
+    reach: float = 0.80
+    """Beyond this share of the generator's own ceiling, a figure is about the generator."""
+    confirmations: int = 3
+    refutations: int = 3
+    in_flight: int = 64
+    most_in_flight: int = 64
+    """Up to here the search may raise `in_flight` by itself where the client's concurrency is what limits."""
+    idle_rate: float = 200.0
+    null_window: float = 1.5
+    null_rate: float = 2000.0
+    fastest: float = 200_000.0
+    most_steps: int = 60
+    most_seconds: float = 900.0
+    arrivals: str = "constant"
+    seed: int = 7
+    drain: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One window that the planner asks for, and why."""
+
+    number: int
+    role: Role
+    rate: float
+    seconds: float
+    warmup: float
+    in_flight: int
+    target: str
+    why: str
+    expects: str = ""
+    """Of a confirming window: the verdict that it is to show again, holds or fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one window showed; None stands for a percentile that the sample is too small for."""
+
+    offered: int
+    ok: int
+    failed: int = 0
+    dropped: int = 0
+    skipped: int = 0
+    elapsed: float = 0.0
+    achieved: float = 0.0
+    """Operations that ended well, per second."""
+    promised: tuple[PromiseResult, ...] = ()
+    """Latency from the intended start, every offered operation counted."""
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    service_p50_ms: float | None = None
+    """From the real start."""
+    service_p99_ms: float | None = None
+    lag_p99_ms: float | None = None
+    cpu_share: float = 0.0
+    """Of one core, of the busiest worker of the generator."""
+    most_in_flight: int = 0
+    blocked: float = 0.0
+    """Seconds of the longest while in which the generator itself did not run."""
+    drained: bool = True
+    """Whether everything in flight ended within the drain time."""
+    rise: float = 1.0
+    """Median latency of the last third of the window over that of its first third."""
+    scatter: float = 1.0
+    """Ninth over first decile of the median latencies of the seconds."""
+    backlog: float = 0.0
+    """Operations that were accepted and not yet handled at the end, where the scenario counts them."""
+    recovered: float | None = None
+    """Seconds until the promises were kept again, and stayed so; None: not within the window."""
+    wrong: int = 0
+    errors: Mapping[str, int] = field(default_factory=dict)
+    complete: bool = True
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the journal."""
+
+    step: Step
+    seen: Seen
+    verdict: Verdict
+    cause: str
+    """Of a verdict other than holds: a limiter, or ``concurrency``; else empty."""
+    reasons: tuple[str, ...]
+    took: float
+    """Seconds of wall time, so that the budget survives an interruption."""
+
+    @property
+    def sentence(self) -> str:
+        """The entry as an argument: what was done and why, what was seen, and what follows."""
+        return f"{self.step.why} {str(self.verdict).capitalize()}: {'; '.join(self.reasons)}."
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Self:
+        """The entry whose JSON this was; KeyError, TypeError or ValueError where it is none."""
+        step = {**data["step"], "role": Role(data["step"]["role"])}
+        promised = tuple(PromiseResult(**row) for row in data["seen"]["promised"])
+        return cls(
+            Step(**step),
+            Seen(**{**data["seen"], "promised": promised}),
+            Verdict(data["verdict"]),
+            data["cause"],
+            tuple(data["reasons"]),
+            float(data["took"]),
+        )
+
+
+Journal = Sequence[Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """The range over the windows that confirmed the holding rate."""
+
+    windows: int
+    achieved: tuple[float, float]
+    p99_ms: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """The answer of a search: the bracket, and what stops the load there."""
+
+    holds: float
+    """The highest rate that held; 0 where none did."""
+    fails: float | None
+    """The lowest rate that did not hold. With limiter client it is the generator that failed there, and the server's own limit
+    lies above; None where nothing failed, or nothing more could be offered."""
+    limiter: Limiter
+    reasons: tuple[str, ...]
+    confirmed: bool
+    """Whether both ends were shown in fresh windows."""
+    promises: tuple[Promise, ...] = ()
+    recovery: float | None = None
+    """Seconds from the end of an overload until the promises were kept again at half the holding rate."""
+    generator: float | None = None
+    """The highest rate that the generator held with a step that does nothing."""
+    service_ms: float | None = None
+    """Median of the base service time: one operation in flight, nothing else going on."""
+    interval: Interval | None = None
+    invalid: tuple[str, ...] = ()
+    """Why the figures must not be used, such as wrong answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A search that has ended, or was cut short."""
+
+    ceiling: Ceiling
+    journal: tuple[Entry, ...]
+    interrupted: bool
+    trouble: str = ""
+    """Why it could not go on, such as a generator that was killed; it can be resumed."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the journal should know, such as that its last line was torn."""

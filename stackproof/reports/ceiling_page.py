@@ -1,0 +1,61 @@
+"""A search for the ceiling as a section of a page: the bracket, latency over rate with the knee marked, the journal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from markupsafe import Markup
+
+from stackproof.measurement.ceiling_record import CeilingRecord, StepRow
+from stackproof.measurement.search_journal import EVIDENCE_ROLES
+from stackproof.measurement.search_words import a_rate, milliseconds
+
+from .ceiling_words import TONE, bracket, facts, headline
+from .measurement_charts import latency_over_rate
+
+_MARK = {"holds": "✓", "fails": "✗", "client-limited": "◐", "not-steady": "?"}
+
+
+def section(ceiling: CeilingRecord) -> dict[str, Any]:
+    """What the template ``ceiling.html.j2`` needs."""
+    return {
+        "bracket": bracket(ceiling),
+        "headline": headline(ceiling),
+        "reasons": ceiling.reasons,
+        "invalid": ceiling.invalid,
+        "notes": ceiling.notes,
+        "facts": facts(ceiling),
+        "chart": chart(ceiling),
+        "steps": [_row(row) for row in ceiling.steps],
+    }
+
+
+def chart(ceiling: CeilingRecord) -> Markup:
+    """Empty where no window has a p99."""
+    rows = [row for row in ceiling.steps if row.role in EVIDENCE_ROLES and row.p99_ms is not None]
+    if not rows:
+        return Markup("")
+    limits = [
+        float(text.split(" within ")[1].removesuffix(" ms")) for text in ceiling.promises if text.startswith("p99 ")
+    ]
+    return latency_over_rate(
+        [(row.rate, row.p50_ms, row.p99_ms or 0.0, row.verdict) for row in rows],
+        holds=ceiling.holds or None,
+        fails=ceiling.fails,
+        limit=limits[0] if limits else None,
+    )
+
+
+def _row(row: StepRow) -> dict[str, str]:
+    return {
+        "number": str(row.number),
+        "role": row.role,
+        "rate": a_rate(row.rate),
+        "achieved": a_rate(row.achieved),
+        "p99": "–" if row.p99_ms is None else milliseconds(row.p99_ms),
+        "client": f"{row.cpu_share:.0%}",
+        "verdict": row.verdict,
+        "mark": _MARK[row.verdict],
+        "tone": TONE[row.verdict],
+        "sentence": row.sentence,
+    }

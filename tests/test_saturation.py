@@ -1,0 +1,314 @@
+"""The planner of the search for the ceiling, on simulated servers: it ends, it is right, and it says why."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import statistics
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from simulated_load import SimulatedServer, answered, bimodal, gaussian, searched
+
+from stackproof.measurement.promises import Promise, PromiseResult
+from stackproof.measurement.saturation import conclude, next_step, time_left
+from stackproof.measurement.search_evidence import CONCURRENCY, evidence_of
+from stackproof.measurement.search_journal import Entry, Limiter, Role, SearchSettings, Seen, Verdict
+from stackproof.measurement.search_steps import promises_of
+
+PROMISE = Promise.parse("p99=20ms")
+SETTINGS = SearchSettings(promises=(PROMISE,))
+SEEDS = 60
+TOLERANCE = 1.05
+"""A bracket is right where it contains the knee, give or take the search's own resolution."""
+
+
+def right(holds: float, fails: float | None, knee: float) -> bool:
+    return fails is not None and holds <= knee * TOLERANCE and fails >= knee / TOLERANCE
+
+
+# -- what it finds --------------------------------------------------------------------------------------------------
+
+
+def test_a_quiet_server_is_bracketed_to_five_per_cent_and_both_ends_are_shown() -> None:
+    for capacity in (700.0, 2_345.0, 8_000.0, 19_000.0):
+        server = SimulatedServer(capacity=capacity)
+        ceiling, journal = searched(server, SETTINGS)
+        assert right(ceiling.holds, ceiling.fails, server.knee(PROMISE)), (capacity, ceiling)
+        assert ceiling.fails is not None
+        assert ceiling.fails / ceiling.holds <= 1.06
+        assert ceiling.limiter in (Limiter.SERVER, Limiter.SLO)
+        assert ceiling.confirmed
+        found = evidence_of(journal)
+        assert len(found.fresh(ceiling.holds, held=True)) >= 3
+        assert len(found.fresh(ceiling.fails, held=False)) >= 2
+        assert ceiling.recovery == 2.0
+        assert ceiling.interval is not None
+        assert ceiling.interval.windows >= 3
+
+
+def test_the_limiter_is_the_promise_where_the_server_keeps_up_and_is_only_late() -> None:
+    ceiling, _ = searched(
+        SimulatedServer(service=0.010, capacity=2_000.0), SearchSettings(promises=(Promise(99.0, 12.0),))
+    )
+    assert ceiling.limiter is Limiter.SLO
+    assert ceiling.holds < 0.9 * 2_000
+
+
+@pytest.mark.parametrize("share", [0.03, 0.10])
+def test_with_noise_of_the_windows_the_bracket_contains_the_knee(share: float) -> None:
+    good = 0
+    for seed in range(SEEDS):
+        server = SimulatedServer(noise=gaussian(share), seed=seed)
+        ceiling, _ = searched(server, SETTINGS)
+        good += right(ceiling.holds, ceiling.fails, server.knee(PROMISE)) and ceiling.limiter in ("server", "slo")
+    assert good >= 0.95 * SEEDS
+
+
+def test_five_searches_of_a_noisy_server_agree() -> None:
+    overlap = close = 0
+    groups = 20
+    for group in range(groups):
+        five = [searched(SimulatedServer(noise=gaussian(0.10), seed=5 * group + n), SETTINGS)[0] for n in range(5)]
+        ends = [(ceiling.holds, ceiling.fails) for ceiling in five if ceiling.fails is not None]
+        assert len(ends) == 5
+        overlap += max(low for low, _ in ends) <= min(high for _, high in ends)
+        middles = [(low + high) / 2 for low, high in ends]
+        middle = statistics.median(middles)
+        close += all(abs(value / middle - 1) <= 0.10 for value in middles)
+    assert overlap >= 0.9 * groups
+    assert close >= 0.95 * groups
+
+
+def test_a_generator_that_is_the_limit_is_said_to_be() -> None:
+    server = SimulatedServer(client_cost=1e-4)
+    ceiling, _ = searched(server, SETTINGS)
+    assert ceiling.limiter is Limiter.CLIENT
+    assert ceiling.fails is not None
+    assert ceiling.holds <= 0.8 / (1e-4 + 1 / 60_000) <= ceiling.fails
+    assert any("the server carries at least" in reason for reason in ceiling.reasons)
+    assert ceiling.recovery is None
+
+
+def test_nothing_is_offered_beyond_the_reach_of_the_generator() -> None:
+    server = SimulatedServer(capacity=1e6)
+    ceiling, journal = searched(server, SETTINGS)
+    assert ceiling.limiter is Limiter.CLIENT
+    assert ceiling.fails is None
+    assert ceiling.generator is not None
+    assert 0.9 * 0.8 * 60_000 <= ceiling.generator <= 0.8 * 60_000  # a worker is full at 80 % of a core
+    assert max(order.rate for order in server.orders if order.target != "null") <= 0.801 * ceiling.generator
+    assert any("within reach of the generator's own ceiling" in reason for reason in ceiling.reasons)
+    assert ceiling.confirmed
+    assert len(evidence_of(journal).fresh(ceiling.holds, held=True)) == 3
+
+
+def test_places_in_flight_that_are_too_few_are_raised_where_that_is_allowed() -> None:
+    few = SimulatedServer(capacity=1e6, service=0.004)  # 64 in flight reach 16,000/s
+    ceiling, journal = searched(few, SETTINGS)
+    assert ceiling.limiter is Limiter.CLIENT
+    assert ceiling.fails is not None
+    assert ceiling.holds <= 16_000 <= ceiling.fails
+    assert any("64 places in flight" in reason for reason in ceiling.reasons)
+    first = next(entry for entry in journal if entry.step.role is Role.RAMP)
+    assert "By Little's law 64 in flight reach 16,000/s" in first.step.why
+
+    ceiling, journal = searched(few, replace(SETTINGS, most_in_flight=256))
+    assert ceiling.fails is None
+    assert ceiling.holds > 30_000
+    assert any(entry.cause == CONCURRENCY for entry in journal)
+    assert max(entry.step.in_flight for entry in journal) in (128, 256)
+
+
+@pytest.mark.parametrize(
+    ("error", "limiter"), [("publish: UnavailableError", Limiter.ERROR), ("record: ThrottlingException", Limiter.QUOTA)]
+)
+def test_errors_from_a_rate_on_are_the_limit(error: str, limiter: Limiter) -> None:
+    ceiling, _ = searched(SimulatedServer(errors_from=3_000.0, error=error), SETTINGS)
+    assert ceiling.limiter is limiter
+    assert right(ceiling.holds, ceiling.fails, 3_000.0)
+
+
+def test_a_server_that_collapses_is_given_time_to_come_back() -> None:
+    server = SimulatedServer(collapses_from=6_000.0, collapsed_windows=1)
+    ceiling, journal = searched(server, SETTINGS)
+    assert right(ceiling.holds, ceiling.fails, 6_000.0)
+    assert ceiling.limiter is Limiter.SERVER
+    assert ceiling.confirmed
+    for before, after in itertools.pairwise(journal):
+        if not before.seen.drained and before.step.role is not Role.RECOVERY:
+            assert after.step.role is Role.RECOVERY
+            assert after.step.rate <= before.step.rate / 2
+
+
+def test_a_server_that_never_comes_back_ends_the_search() -> None:
+    ceiling, journal = searched(SimulatedServer(collapses_from=6_000.0, never_drains=True), SETTINGS)
+    assert ceiling.limiter is Limiter.SERVER
+    assert not ceiling.confirmed
+    assert ceiling.holds < 6_000 <= (ceiling.fails or 0)
+    assert "did not come back" in ceiling.reasons[0]
+    assert [entry.step.role for entry in journal[-3:]] == [Role.RECOVERY] * 3
+
+
+def test_a_promise_that_does_not_hold_even_idle_ends_the_search_at_once() -> None:
+    ceiling, journal = searched(SimulatedServer(service=0.05), SETTINGS)
+    assert (ceiling.holds, ceiling.limiter) == (0.0, Limiter.SLO)
+    assert "already one operation at a time" in ceiling.reasons[0]
+    assert sum(entry.step.role is Role.PROBE for entry in journal) == 2
+    assert not any(entry.step.role is Role.RAMP for entry in journal)
+
+
+def test_a_server_with_two_speeds_is_not_given_the_faster_one() -> None:
+    """Each window has one speed or the other by chance, so that chance decides a few searches whatever is done."""
+    slow, fast, honest = 0.4 * 8_000, 8_000, 0
+    for seed in range(40):
+        ceiling, _ = searched(SimulatedServer(noise=bimodal(0.4), seed=seed), SETTINGS)
+        assert ceiling.holds <= fast * TOLERANCE
+        assert ceiling.fails is None or ceiling.fails >= slow / TOLERANCE
+        told = ceiling.limiter is Limiter.NOT_CONVERGED and any("speed" in reason for reason in ceiling.reasons)
+        honest += told or ceiling.holds <= slow * 1.2
+    assert honest >= 0.85 * 40
+
+
+def test_a_single_window_that_failed_by_chance_does_not_end_the_ramp() -> None:
+    server = SimulatedServer()
+    journal: tuple[Entry, ...] = ()
+    spoiled = False
+    while (step := next_step(journal, SETTINGS)) is not None:
+        entry = answered(step, server, journal, SETTINGS)
+        if step.role is Role.RAMP and step.rate >= 1_000 and not spoiled:
+            spoiled = True
+            seen = replace(entry.seen, promised=(PromiseResult(99.0, 20.0, 80.0, "missed"),))
+            entry = Entry(step, seen, Verdict.FAILS, "slo", ("somebody else used the machine",), entry.took)
+        journal = (*journal, entry)
+    ceiling = conclude(journal, SETTINGS)
+    assert right(ceiling.holds, ceiling.fails, server.knee(PROMISE)), ceiling
+    assert ceiling.confirmed
+
+
+def test_a_generator_that_cannot_do_anything_is_the_limit() -> None:
+    ceiling, journal = searched(SimulatedServer(generator=5.0), SETTINGS)
+    assert (ceiling.holds, ceiling.limiter) == (0.0, Limiter.CLIENT)
+    assert all(entry.step.target == "null" for entry in journal)
+
+
+def test_without_a_promise_one_is_derived_and_said() -> None:
+    limits = set()
+    for service in (0.0031, 0.0033, 0.0035, 0.0048):  # that of a repeat is never quite the same
+        ceiling, journal = searched(SimulatedServer(service=service), SearchSettings())
+        limits.add(ceiling.promises)
+        first = next(entry for entry in journal if entry.step.role is Role.RAMP)
+        assert "nobody promised anything" in first.step.why
+    assert limits == {(Promise(99.0, 100.0),)}
+    assert searched(SimulatedServer(service=0.0002), SearchSettings())[0].promises == (Promise(99.0, 10.0),)
+
+
+# -- that it always ends, and is a pure function of its journal -----------------------------------------------------
+
+numbers = st.integers(0, 100_000)
+latency = st.none() | st.floats(0.0, 1e5)
+
+
+@st.composite
+def anything(draw: st.DrawFn) -> tuple[Seen, Verdict, str]:
+    """Any answer of a window, whether or not it makes sense."""
+    verdict = draw(st.sampled_from(Verdict))
+    cause = draw(st.sampled_from([*Limiter, CONCURRENCY])) if verdict is not Verdict.HOLDS else ""
+    offered = draw(numbers)
+    seen = Seen(
+        offered,
+        draw(st.integers(0, offered)),
+        achieved=draw(st.floats(0, 1e6)),
+        elapsed=draw(st.floats(0, 100)),
+        p99_ms=draw(latency),
+        service_p50_ms=draw(latency),
+        service_p99_ms=draw(latency),
+        cpu_share=draw(st.floats(0, 2)),
+        drained=draw(st.booleans()),
+        recovered=draw(st.none() | st.floats(0, 30)),
+        wrong=draw(st.sampled_from([0, 0, 3])),
+    )
+    return seen, verdict, str(cause)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(answers=st.lists(anything(), min_size=5, max_size=25), promised=st.booleans(), more=st.sampled_from([64, 1000]))
+def test_whatever_the_answers_are_the_search_ends_within_its_steps(
+    answers: list[tuple[Seen, Verdict, str]], promised: bool, more: int
+) -> None:
+    plan = SearchSettings(promises=(PROMISE,) if promised else (), most_steps=40, most_seconds=1e9, most_in_flight=more)
+    journal: tuple[Entry, ...] = ()
+    for seen, verdict, cause in itertools.cycle(answers):
+        step = next_step(journal, plan)
+        if step is None:
+            break
+        assert 0 < step.rate <= 1_000_000
+        assert 0 < step.seconds <= plan.longest
+        assert step.why.endswith(".")
+        assert step.number == len(journal) + 1
+        if step.target == "backends" and verdict is Verdict.CLIENT_LIMITED and step.role is Role.PROBE:
+            verdict = Verdict.FAILS  # a probe is never client-limited
+        cause_of_verdict = (
+            cause if cause != CONCURRENCY or step.role in (Role.RAMP, Role.BISECT, Role.CONFIRM) else "client"
+        )
+        journal = (*journal, Entry(step, seen, verdict, cause_of_verdict, ("because of the test",), 1.0))
+        conclude(journal, plan)  # at any time something can be said
+    assert len(journal) <= 40
+    ceiling = conclude(journal, plan)
+    assert ceiling.reasons
+    assert ceiling.fails is None or ceiling.holds < ceiling.fails
+    assert time_left(journal, plan) == 0.0
+
+
+def test_the_budget_of_time_ends_the_search_and_is_said() -> None:
+    ceiling, journal = searched(SimulatedServer(), replace(SETTINGS, most_seconds=60.0))
+    assert 60 <= sum(entry.took for entry in journal) <= 60 + SETTINGS.longest
+    assert ceiling.limiter is Limiter.NOT_CONVERGED
+    assert "budget of 60 s" in ceiling.reasons[-1]
+
+
+def test_the_next_step_depends_on_nothing_but_the_journal() -> None:
+    _, journal = searched(SimulatedServer(noise=gaussian(0.10), seed=3), SETTINGS)
+    for length in range(len(journal)):
+        kept = tuple(Entry.from_data(json.loads(entry.to_json())) for entry in journal[:length])
+        assert next_step(kept, SETTINGS) == journal[length].step
+    assert next_step(journal, SETTINGS) is None
+
+
+def test_every_entry_is_a_sentence_with_its_numbers() -> None:
+    for server in (
+        SimulatedServer(),
+        SimulatedServer(collapses_from=6_000, collapsed_windows=1),
+        SimulatedServer(client_cost=1e-4),
+    ):
+        _, journal = searched(server, SETTINGS)
+        for entry in journal:
+            assert entry.sentence.endswith(".")
+            assert ".." not in entry.sentence
+            assert any(character.isdigit() for character in entry.sentence)
+            assert str(entry.verdict).capitalize() in entry.sentence
+
+
+def test_the_confirming_windows_alternate_so_that_drift_meets_both_ends() -> None:
+    _, journal = searched(SimulatedServer(), SETTINGS)
+    expected = [entry.step.expects for entry in journal if entry.step.role is Role.CONFIRM]
+    assert expected == ["holds", "fails"] * 3
+
+
+def test_an_end_that_a_fresh_window_contradicted_is_said_to_be_so() -> None:
+    said = 0
+    for seed in range(30):
+        ceiling, journal = searched(SimulatedServer(noise=gaussian(0.10), seed=seed), SETTINGS)
+        found = evidence_of(journal)
+        against = found.fresh(ceiling.holds, held=False)
+        told = [reason for reason in ceiling.reasons if "fresh windows held" in reason]
+        assert bool(against) == bool(told)
+        said += bool(told)
+    assert 0 < said < 30
+
+
+def test_nothing_is_promised_before_the_service_time_is_known() -> None:
+    assert promises_of((), SearchSettings()) == ()
+    assert promises_of((), SETTINGS) == (PROMISE,)
