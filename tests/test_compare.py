@@ -260,6 +260,18 @@ def test_a_share_that_was_never_answered_counts_as_an_hour_and_a_small_sample_as
     assert window.figures["achieved"] == pytest.approx(90)
 
 
+def test_sets_that_share_a_run_are_no_two_runs() -> None:
+    one, two = (
+        comparable("one", {"1": text("a", 0), "2": text("b", 20)}),
+        comparable("two", {"1": text("c", 10), "2": text("b", 30)}),
+    )
+    assert one.id == "one (2 runs)"
+    result = compare(one, two)
+    assert result.outcome is Outcome.INVALID
+    assert result.reasons == ("The run b is on both sides: a run compared with itself shows nothing.",)
+    assert compare(one, run_of(record("a", 0))).outcome is Outcome.INVALID
+
+
 # What is said
 
 

@@ -183,7 +183,7 @@ def test_a_window_without_a_partner_is_left_out() -> None:
     first, second = pair_of_runs(p50(), p50())
     result = compare(first, replace(second, windows=second.windows[:-2]))
     assert result.paired
-    assert "2 windows have no partner" in result.notes[0]
+    assert "no partner are left out: 2." in result.notes[0]
 
 
 def test_a_fixed_order_within_pairs_is_noted() -> None:
@@ -233,7 +233,7 @@ def test_a_few_invalid_windows_are_left_out_and_many_make_the_run_invalid() -> N
     few = compare(first, spoilt(second, 4))
     assert only(few).effect is not None
     assert only(few).first.windows == 16
-    assert "4 windows of the run b are invalid" in few.notes[0]
+    assert "Invalid windows of the run b are left out: 4." in few.notes[0]
     many = compare(first, spoilt(second, 5))
     assert many.outcome is Outcome.INVALID
     assert "5 of 20 windows" in many.reasons[0]
