@@ -260,6 +260,18 @@ def test_a_share_that_was_never_answered_counts_as_an_hour_and_a_small_sample_as
     assert window.figures["achieved"] == pytest.approx(90)
 
 
+def test_sets_that_share_a_run_are_no_two_runs() -> None:
+    one, two = (
+        comparable("one", {"1": text("a", 0), "2": text("b", 20)}),
+        comparable("two", {"1": text("c", 10), "2": text("b", 30)}),
+    )
+    assert one.id == "one (2 runs)"
+    result = compare(one, two)
+    assert result.outcome is Outcome.INVALID
+    assert result.reasons == ("The run b is on both sides: a run compared with itself shows nothing.",)
+    assert compare(one, run_of(record("a", 0))).outcome is Outcome.INVALID
+
+
 # What is said
 
 
@@ -279,3 +291,60 @@ def test_the_table_holds_in_a_narrow_terminal_and_obeys_nothing(sets: Path) -> N
         assert "regression" in said
         assert "[red]" in said
         assert max(map(len, said.splitlines())) <= width
+
+
+# Records of several windows
+
+
+def repeated(name: str, at: float, count: int, factor: float = 1.0, seed: int = 1) -> Measurement:
+    rng = np.random.default_rng(seed)
+    made = record(name, at)
+    windows = tuple(
+        record(name, at, 0.004 * factor * noise, 2.0 * busy).windows[0]
+        for noise, busy in np.exp(rng.normal(0, 0.01, (count, 2)))
+    )
+    return replace(made, windows=windows, load={**made.load, "repeat": count})
+
+
+def test_windows_of_one_record_are_compared_unpaired() -> None:
+    base, same, slow = (
+        run_of(repeated(name, at, 12, factor, seed=int(at)))
+        for name, at, factor in (("a", 1, 1.0), ("b", 2, 1.0), ("c", 3, 1.2))
+    )
+    assert compare(base, same).outcome is Outcome.NO_REGRESSION
+    result = compare(base, slow)
+    assert (result.outcome, result.paired) == (Outcome.REGRESSION, False)
+    assert result.metrics[0].first.windows == 12
+    fewer = run_of(repeated("d", 4, 8))
+    assert compare(base, fewer).outcome is not Outcome.OTHER  # how many windows there are is no workload
+
+
+def test_windows_that_only_prepare_a_measurement_are_not_compared() -> None:
+    made = repeated("a", 1, 3)
+    prepared = replace(made, windows=(replace(made.windows[0], role="calibration"), *made.windows[1:]))
+    assert len(run_of(prepared).windows) == 2
+    assert compare(run_of(replace(made, windows=())), run_of(repeated("b", 2, 3))).outcome is Outcome.NO_DATA
+
+
+def test_one_wrong_answer_in_one_window_makes_the_run_invalid() -> None:
+    made = repeated("a", 1, 12)
+    sentence = "1 answers of backends were wrong."
+    wrong = replace(made.windows[4], checks={**made.windows[4].checks, "wrong": 1}, invalid=(sentence,))
+    run = run_of(replace(made, windows=(*made.windows[:4], wrong, *made.windows[5:]), invalid=(sentence,)))
+    assert run.invalid == ("Answers of backends were wrong.",)
+    assert compare(run, run_of(repeated("b", 2, 12))).outcome is Outcome.INVALID
+
+
+def test_a_blocked_window_among_many_is_left_out() -> None:
+    made = repeated("a", 1, 12)
+    blocked = replace(made.windows[4], invalid=("Blocked.",))
+    run = run_of(replace(made, windows=(*made.windows[:4], blocked, *made.windows[5:]), invalid=("Blocked.",)))
+    result = compare(run, run_of(repeated("b", 2, 12)))
+    assert result.metrics[0].first.windows == 11
+
+
+def test_a_set_of_records_of_several_windows_has_no_pairs() -> None:
+    one = comparable("one", {"1": to_json(repeated("a", 1, 6)), "2": to_json(repeated("b", 100, 6, seed=2))})
+    two = comparable("two", {"1": to_json(repeated("c", 50, 6, seed=3)), "2": to_json(repeated("d", 150, 6, seed=4))})
+    result = compare(one, two)
+    assert (len(one.windows), result.paired) == (12, False)

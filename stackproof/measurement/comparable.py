@@ -60,9 +60,10 @@ def comparable(name: str, records: Mapping[str, str | None]) -> Run:
     windows = tuple(part for window, run in runs.items() for part in _parts(run, window))
     return replace(
         first,
-        id="+".join(sorted({run.id for run in runs.values()})),
+        id=f"{name} ({len(runs)} runs)",
         windows=windows + lost,
         invalid=tuple(reason for run in runs.values() for reason in run.invalid),
+        members=tuple(run.id for run in runs.values()),
     )
 
 

@@ -100,6 +100,8 @@ class Run:
     """What a comparison is for, and may differ: the version of stackproof, digests of adapters."""
     invalid: tuple[str, ...] = ()
     """Why no figure of this run must be used."""
+    members: tuple[str, ...] = ()
+    """Ids of the runs that it was put together from; empty where it is one."""
 
 
 class Verdict(StrEnum):
@@ -246,7 +248,8 @@ def _outcome(verdicts: Collection[Verdict]) -> Outcome:
 
 
 def _same(first: Run, second: Run) -> list[str]:
-    return [f"Both are the run {first.id}: a run compared with itself shows nothing."] if first.id == second.id else []
+    shared = {*first.members, first.id} & {*second.members, second.id}
+    return [f"The run {one} is on both sides: a run compared with itself shows nothing." for one in sorted(shared)]
 
 
 def _unusable(run: Run) -> list[str]:
@@ -286,7 +289,7 @@ def _matched(first: Run, second: Run) -> tuple[_Windows, bool, list[str]]:
     valid = [[window for window in run.windows if not window.invalid] for run in (first, second)]
     for run, left in zip((first, second), valid, strict=True):
         if len(left) < len(run.windows):
-            notes.append(f"{len(run.windows) - len(left)} windows of the run {run.id} are invalid and left out.")
+            notes.append(f"Invalid windows of the run {run.id} are left out: {len(run.windows) - len(left)}.")
     one, two = (sorted(windows, key=lambda window: window.started or 0.0) for windows in valid)
     partners = {window.pair: window for window in two if window.pair}
     pairs = [(window, partners[window.pair]) for window in one if window.pair in partners]
@@ -296,7 +299,7 @@ def _matched(first: Run, second: Run) -> tuple[_Windows, bool, list[str]]:
         return (one, two), False, [*notes, f"The windows of a pair were not taken one after the other; {_UNPAIRED}"]
     alone = len(one) + len(two) - 2 * len(pairs)
     if alone:
-        notes.append(f"{alone} windows have no partner and are left out.")
+        notes.append(f"Windows that have no partner are left out: {alone}.")
     if (
         len(pairs) >= 8
         and len({a.started < b.started for a, b in pairs if a.started is not None and b.started is not None}) == 1

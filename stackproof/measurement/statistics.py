@@ -264,7 +264,7 @@ def paired_effect(
     count, tail = len(differences), (1 - confidence) / 2
     if _too_few(position := _signed_rank_position(count, tail)):
         return NoEffect(
-            f"{count} pairs of windows are too few for {confidence:.1%} confidence", least_pairs(confidence)
+            f"{count} pairs of windows are too few for {100 * confidence:.3g} % confidence", least_pairs(confidence)
         )
     if _constant(differences) and not resolution:
         return NoEffect("every pair shows the same ratio: without variance there is no interval")
@@ -289,7 +289,7 @@ def unpaired_effect(
     one, two = np.log(_positive(first)), np.log(_positive(second))
     tail = (1 - confidence) / 2
     if _too_few(_rank_sum_position(len(one), len(two), tail)):
-        sentence = f"{len(one)} and {len(two)} windows are too few for {confidence:.1%} confidence"
+        sentence = f"{len(one)} and {len(two)} windows are too few for {100 * confidence:.3g} % confidence"
         return NoEffect(sentence, least_windows(confidence))
     if _constant(one) and _constant(two) and not resolution:
         return NoEffect("no window of either run differs from the others: without variance there is no interval")
