@@ -29,13 +29,20 @@ KAFKA = {
     "min.insync.replicas": "2",
     "unclean.leader.election.enable": "false",
 }
-CQL = {"commitlog_sync": "periodic", "commitlog_sync_period": "10000ms", "durable_writes": "yes", "replication factor": "3"}
+CQL = {
+    "commitlog_sync": "periodic",
+    "commitlog_sync_period": "10000ms",
+    "durable_writes": "yes",
+    "replication factor": "3",
+}
 OPENSEARCH = {"index.translog.durability": "request", "copies in place": "2 of 2", "index.translog.sync_interval": "5s"}
 
 
 def row(backend: str, technology: str, usual: dict[str, str], **changes: Any) -> Survival:
     """The row of a backend on a server with these settings; a value of None is unknown. ``__`` stands for a space or a dot."""
-    named = {next(name for name in usual if name.replace(".", "_").replace(" ", "_") == key): v for key, v in changes.items()}
+    named = {
+        next(name for name in usual if name.replace(".", "_").replace(" ", "_") == key): v for key, v in changes.items()
+    }
     values = {**usual, **named}
     settings = tuple(
         Setting(name, value or "", "…", "" if value is not None else "it was refused") for name, value in values.items()
@@ -58,7 +65,11 @@ class TestPostgres:
             ({"replicas": "1 connected, 0 synchronous"}, (YES, YES, LATEST)),
             ({"replicas": "1 connected, 1 synchronous", "synchronous_standby_names": "*"}, (YES, YES, YES)),
             (
-                {"replicas": "1 connected, 1 synchronous", "synchronous_standby_names": "*", "synchronous_commit": "local"},
+                {
+                    "replicas": "1 connected, 1 synchronous",
+                    "synchronous_standby_names": "*",
+                    "synchronous_commit": "local",
+                },
                 (YES, YES, LATEST),
             ),
             ({"fsync": None}, (YES, UNKNOWN, NO)),
