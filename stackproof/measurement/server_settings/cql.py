@@ -63,7 +63,9 @@ def ask(settings: Settings, targets: Sequence[Target], _namespace: str | None) -
         reasons |= dict.fromkeys(("durable_writes", "replication factor"), "our keyspace is not there yet")
     elif managed and "replication factor" not in values:
         reasons["replication factor"] = "the service keeps it to itself"
-    return Told(technology, f"one of {values['nodes']} nodes", values, reasons)
+    return Told(
+        technology, "its only node" if values["nodes"] == "1" else f"one of {values['nodes']} nodes", values, reasons
+    )
 
 
 def client(settings: Settings, targets: Sequence[Target]) -> tuple[Setting, ...]:

@@ -18,15 +18,15 @@ from stackproof.adapters.settings import Settings
 from stackproof.interfaces import BackendError, UnavailableError
 from stackproof.targets import Target
 
-from .records import NEVER, Setting, Told, together
+from .records import NEVER, Setting, Told, each_of, together
 
 MEANINGS = {
     "version": "The release of the brokers.",
     "brokers": "How many brokers the cluster has now.",
     "topic replication factor": "On how many brokers each event of our topics is kept.",
     "min.insync.replicas": "How many brokers must have an event of our topics before acks=all acknowledges it.",
-    "flush.messages": f"After how many events the log is forced to disk; {NEVER} is never: the operating system decides.",
-    "flush.ms": f"After how many milliseconds the log is forced to disk; {NEVER} is never.",
+    "flush.messages": f"After how many events the log is forced to disk; else when the system likes ({NEVER} is never).",
+    "flush.ms": f"After how many milliseconds the log is forced to disk ({NEVER} is never).",
     "unclean.leader.election.enable": "Whether a broker that lacks acknowledged events may take over a partition.",
     "num.io.threads": "Threads of a broker that serve requests.",
     "num.network.threads": "Threads of a broker that read and write sockets.",
@@ -75,7 +75,7 @@ def ask(settings: Settings, targets: Sequence[Target], namespace: str | None) ->
         raise UnavailableError(f"Kafka did not tell ({error.args[0].name()})") from error
     finally:
         kafka.close()
-    whom = f"each of {len(nodes)} brokers" + (f", and {len(topics)} topics of this run" if topics else "")
+    whom = each_of(len(nodes), "broker") + (f", and {len(topics)} topics of this run" if topics else "")
     return Told("kafka", whom, values, unknown)
 
 
@@ -87,7 +87,7 @@ def client(settings: Settings, targets: Sequence[Target]) -> tuple[Setting, ...]
         options = kafka.producer_options()
     finally:
         kafka.close()
-    said = [Setting(name, str(options[name]), meaning) for name, meaning in _PRODUCER.items() if name in options]
+    said = [Setting(name, _text(options[name]), meaning) for name, meaning in _PRODUCER.items() if name in options]
     replication = "as the brokers choose" if connection.replication == BROKERS_CHOOSE else str(connection.replication)
     return (
         *said,
@@ -96,6 +96,11 @@ def client(settings: Settings, targets: Sequence[Target]) -> tuple[Setting, ...]
         Setting("partitions", str(connection.partitions), "Partitions of a topic that the adapter makes."),
         Setting("replication asked for", replication, "Replicas of a topic that the adapter makes."),
     )
+
+
+def _text(value: object) -> str:
+    """As librdkafka writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _connection(settings: Settings, targets: Sequence[Target]) -> KafkaConnection:

@@ -92,6 +92,11 @@ def _settings(rows: Sequence[Mapping[str, str]]) -> tuple[Setting, ...]:
     return tuple(Setting(**row) for row in rows)
 
 
+def each_of(number: int, what: str) -> str:
+    """Whom a question reached that went to all of them."""
+    return f"its only {what}" if number == 1 else f"each of {number} {what}s"
+
+
 def together(values: Sequence[str]) -> str:
     """One value for several nodes: the one that all have, or each with how many have it."""
     distinct = list(dict.fromkeys(values))

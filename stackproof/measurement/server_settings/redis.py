@@ -18,7 +18,7 @@ from stackproof.adapters.settings import Settings
 from stackproof.interfaces import UnavailableError
 from stackproof.targets import Target
 
-from .records import Setting, Told, together
+from .records import Setting, Told, each_of, together
 
 MEANINGS = {
     "version": "The release of the server.",
@@ -66,7 +66,7 @@ def ask(settings: Settings, targets: Sequence[Target], _namespace: str | None) -
     if line:
         values["version"] = together([info.get(line, "?") for info in infos])
     refused = dict.fromkeys(_CONFIGURED, _REFUSED) if not any(told) else {}
-    return Told(brand, f"each of {len(infos)} masters" if address.cluster else "", values, refused)
+    return Told(brand, each_of(len(infos), "master") if address.cluster else "", values, refused)
 
 
 def client(settings: Settings, targets: Sequence[Target]) -> tuple[Setting, ...]:
