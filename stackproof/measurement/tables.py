@@ -1,8 +1,8 @@
 """A run as tidy tables, for whoever analyses it elsewhere: one row a second, and one row a window. Pure.
 
-The unit of a number is in the name of its column: ``_ms``, ``_s``, ``_us``, ``_per_s``, ``_share``; counts have none. A value that
-is missing (a percentile that the sample is too small for) is None. Whole distributions are not in a table: `docs/runs.md` says
-how to read and merge the histograms.
+The unit of a number is in the name of its column: ``_ms``, ``_s``, ``_us``, ``_per_s``, ``_share``; counts have none. A value
+that is missing (a percentile that the sample is too small for) is None. Whole distributions are not in a table: `docs/runs.md`
+says how to read and merge the histograms.
 """
 
 from __future__ import annotations
