@@ -15,6 +15,7 @@ import pandas
 import pytest
 from bench_samples import judged, recorded
 from click.testing import CliRunner, Result
+from documents import ROOT, blocks
 
 from stackproof.commands.report import report
 from stackproof.interfaces import ConfigurationError
@@ -96,6 +97,15 @@ class TestTables:
         assert merged.count == sum(window.counts["ok"] for window in measured.windows[1:])
         one = Histogram.decoded(measured.windows[1].histograms["intended"])
         assert one.percentile(50.0) == pytest.approx(windows_table(measured).records()[1]["latency_p50_ms"] / 1000)
+
+    def test_the_page_on_runs_merges_them_as_it_says(
+        self, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (block,) = blocks(ROOT / "docs" / "runs.md", "python")
+        monkeypatch.chdir(run)
+        exec(block.code, {})
+        value, _, words = capsys.readouterr().out.partition(" ")
+        assert (pytest.approx(float(value), rel=0.01), words) == (4.6, "ms from the intended start\n")
 
 
 class TestCommand:

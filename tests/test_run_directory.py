@@ -55,7 +55,7 @@ class TestOpening:
 
 class TestKeeping:
     def test_all_is_well(self, tmp_path: Path) -> None:
-        assert keep_run(tmp_path, {"run.json": "a", "page.html": "b"}) == ()
+        assert keep_run(tmp_path, {"run.json": lambda: "a", "page.html": lambda: "b"}) == ()
         assert (tmp_path / "run.json").read_text() == "a"
 
     def test_what_finds_no_place_is_kept_elsewhere_and_the_rest_where_it_belongs(
@@ -65,7 +65,7 @@ class TestKeeping:
         other.mkdir()
         monkeypatch.setattr(tempfile, "tempdir", str(other))
         fill(small, free=128 * 1024)
-        (trouble,) = keep_run(small, {"run.json": "x" * 2**20, "evidence.json": "small"})
+        (trouble,) = keep_run(small, {"run.json": lambda: "x" * 2**20, "evidence.json": lambda: "small"})
         assert (small / "evidence.json").read_text() == "small"
         (instead,) = other.glob("stackproof-run-*/run.json")
         assert instead.read_text() == "x" * 2**20
@@ -75,7 +75,7 @@ class TestKeeping:
     def test_no_place_anywhere_is_said(self, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(tempfile, "tempdir", str(small))
         fill(small, free=8 * 1024)
-        (trouble,) = keep_run(small, {"run.json": "x" * 2**20})
+        (trouble,) = keep_run(small, {"run.json": lambda: "x" * 2**20})
         assert trouble.endswith(f"it was not kept, for nothing can be written to {small} either")
 
 

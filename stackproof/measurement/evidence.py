@@ -32,17 +32,21 @@ class Evidence:
 
 
 def gather(
-    targets: Sequence[Target], servers: Sequence[Server], settings: Settings, namespace: str | None = None
+    targets: Sequence[Target],
+    servers: Sequence[Server],
+    settings: Settings,
+    namespace: str | None = None,
+    environment: Environment | None = None,
 ) -> Evidence:
     """Ask this machine and each server; reads only, and raises nothing for what cannot be asked.
 
     ``settings`` are those that the adapters are made with: the environment with the variables of the servers. Call it before the
-    load (the machine's load at the start is among what is read), and where possible after the run's topics and indexes were made:
-    then ``namespace`` says which they are. Takes some seconds at most for each server that does not answer.
+    load, where possible after the run's topics and indexes were made: then ``namespace`` says which they are. ``environment`` is
+    what was read at the very start, where the run has kept the machine busy since then. Takes some seconds at most for each
+    server that does not answer.
     """
-    environment = read_environment()
     asked = ask_servers(targets, servers, settings, namespace)
-    return Evidence(environment, asked, durability(targets, asked))
+    return Evidence(environment or read_environment(), asked, durability(targets, asked))
 
 
 def same_evidence(a: Evidence, b: Evidence) -> tuple[str, ...]:

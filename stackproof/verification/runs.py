@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -67,23 +67,24 @@ def _check_room(path: Path) -> None:
     """Tell now that a record will find no room, not after the work."""
     there = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
     try:
-        free = shutil.disk_usage(there).free
+        room = shutil.disk_usage(there)
     except OSError:
         return  # writing will tell
-    if free < LEAST_ROOM:
+    if room.total and room.free < LEAST_ROOM:  # what is no disk has no size, and writing will tell
         raise StorageError(
-            f"a run needs {LEAST_ROOM // 1024} kB, and {free // 1024} kB are free where {path} is; use --out DIR"
+            f"a run needs {LEAST_ROOM // 1024} kB, and {room.free // 1024} kB are free where {path} is; use --out DIR"
         )
 
 
-def keep_run(directory: Path, files: Mapping[str, str]) -> tuple[str, ...]:
-    """Write the files of a run (name -> text), the most important first, each though another one cannot be written.
+def keep_run(directory: Path, files: Mapping[str, Callable[[], str]]) -> tuple[str, ...]:
+    """Write the files of a run (name -> what makes its text), the most important first, each though another cannot be written.
 
     What finds no place where it belongs is kept among the temporary files of the system, if there is room. Returns a sentence for
     each of those, which says where it is now; nothing where all is well.
     """
     troubles, instead = [], None
-    for name, text in files.items():
+    for name, make in files.items():
+        text = make()
         try:
             keep(directory / name, text)
         except StorageError as error:

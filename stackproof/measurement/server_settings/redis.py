@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import redis
 
-from stackproof.adapters.redis_connections import RedisAddress, exchange, read_address
+from stackproof.adapters.redis_connections import RedisAddress, ShortPool, exchange, read_address
 from stackproof.adapters.redis_settings import redis_options
 from stackproof.adapters.redis_topology import Topology
 from stackproof.adapters.settings import Settings
@@ -95,10 +95,10 @@ def _address(settings: Settings, targets: Sequence[Target]) -> RedisAddress:
 
 
 @contextmanager
-def _pools(address: RedisAddress, seconds: float) -> Iterator[list[redis.ConnectionPool]]:
+def _pools(address: RedisAddress, seconds: float) -> Iterator[list[ShortPool]]:
     """Connections to each master, closed at the end."""
     topology = Topology(address)
-    pools: list[redis.ConnectionPool] = []
+    pools: list[ShortPool] = []
     try:
         masters = topology.masters(time.monotonic() + seconds) if address.cluster else []
         pools = [topology.pool(node) for node in masters] if address.cluster else [address.pool()]
@@ -108,7 +108,7 @@ def _pools(address: RedisAddress, seconds: float) -> Iterator[list[redis.Connect
             pool.disconnect()
 
 
-def _configured(pool: redis.ConnectionPool) -> dict[str, str]:
+def _configured(pool: ShortPool) -> dict[str, str]:
     """One by one, since several names at once need Redis 7; what a server does not have is left out."""
     found: dict[str, str] = {}
     for name in _CONFIGURED:
