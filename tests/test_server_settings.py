@@ -25,6 +25,7 @@ from stackproof.servers import Server
 from stackproof.servers.embedded import EmbeddedRedis
 from stackproof.servers.external import ExternalServer
 from stackproof.targets import parse_target
+from stackproof.verification.asking import ask_external
 
 
 def asked(backend: str, variables: Mapping[str, str], namespace: str | None = None) -> ServerSettings:
@@ -286,3 +287,17 @@ def _interaction() -> Interaction:
     return Interaction(
         event_id="e", tenant="t", customer="c", offer="o", interaction_type=kind, timestamp=datetime.now(UTC)
     )
+
+
+class TestCertificates:
+    """A certificate names version and settings of an external server: asked in the same way."""
+
+    def test_version_and_settings(self) -> None:
+        version, facts = ask_external(postgres_server().variables())
+        assert (version, facts["fsync"]) == (postgres_server().version(), "on")
+        version, facts = ask_external(redis_server().variables())
+        assert (version, facts["appendonly"]) == (redis_server().version(), "no")
+
+    def test_what_does_not_answer_and_what_nobody_asks(self) -> None:
+        assert ask_external({"DATABASE_URL": "postgresql://127.0.0.1:1/db"}) == ("", {"not told": "UnavailableError"})
+        assert ask_external({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}) == ("", {})
