@@ -387,7 +387,12 @@ class TestCommand:
         page = (proven / "run/measurement.html").read_text(encoding="utf-8")
         assert data["command"] in page
         assert "latency from the intended start" in err
-        assert sorted(path.name for path in (proven / "run").iterdir()) == ["measurement.html", "run.json", "run.lock"]
+        assert sorted(path.name for path in (proven / "run").iterdir()) == [
+            "evidence.json",
+            "measurement.html",
+            "run.json",
+            "run.lock",
+        ]
 
     def test_interrupted_it_keeps_what_was_done_and_says_that_it_is_partial(self, proven: Path) -> None:
         options = ["--rate", "50", "--duration", "1", "--repeat", "60", "--warmup", "0", "--no-calibration"]

@@ -175,7 +175,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_text", full)
+        patch.setattr(Path, "write_bytes", full)
         with pytest.raises(StorageError, match=r"x\.json cannot be written: No space left on device"):
             keep(path, "new")
     assert path.read_text() == "old"

@@ -37,6 +37,8 @@ from .cql_fork import connections_of, forget, forget_event_loop
 
 PROTOCOL = 4
 """What Cassandra since 2.2, ScyllaDB and Amazon Keyspaces speak. Without it the driver tries one after the other."""
+CONSISTENCY: int = ConsistencyLevel.LOCAL_QUORUM
+"""Of reads and writes: a majority of the replicas in the local datacenter."""
 PAGE_ROWS = 5_000
 """Rows that a server is asked for at once."""
 RECONNECT_SECONDS = 0.5
@@ -291,7 +293,7 @@ class CqlClient:
             made = link.session.prepare(statement.cql)
         except DRIVER_ERRORS as error:
             raise translated(error, self.shown, writes=False) from error
-        made.consistency_level = ConsistencyLevel.LOCAL_QUORUM
+        made.consistency_level = CONSISTENCY
         if statement.conditional and not self.access.managed:
             made.serial_consistency_level = ConsistencyLevel.LOCAL_SERIAL
         made.is_idempotent = not statement.writes
@@ -324,7 +326,7 @@ class CqlClient:
         profile = ExecutionProfile(
             load_balancing_policy=access.balancing(),
             retry_policy=RetryReadsOnce(),
-            consistency_level=ConsistencyLevel.LOCAL_QUORUM,
+            consistency_level=CONSISTENCY,
             request_timeout=access.operation_timeout,
             row_factory=tuple_factory,
         )

@@ -128,16 +128,19 @@ def bench(
     from rich.console import Console
 
     from stackproof.measurement.ceiling import JOURNAL
+    from stackproof.measurement.environment import read_environment
+    from stackproof.measurement.evidence import kept_evidence
     from stackproof.measurement.promises import Promise
     from stackproof.measurement.record import to_json
     from stackproof.measurement.window_log import WINDOWS
+    from stackproof.reports.evidence import print_evidence
     from stackproof.reports.measurement import render
     from stackproof.reports.measurement_terminal import print_measurement
     from stackproof.scenarios.arrivals import natural_rate
     from stackproof.scenarios.catalogue import find_scenario, settings_of
     from stackproof.scenarios.orders import IN_FLIGHT, Order
     from stackproof.verification.provision import provided_servers
-    from stackproof.verification.runs import RUNS, keep, new_run_id, open_run, reopen_run
+    from stackproof.verification.runs import RUNS, StorageError, keep_run, new_run_id, open_run, reopen_run
 
     from .bench_gate import Refusal, ensure_proven
     from .bench_load import Load, offer
@@ -168,6 +171,7 @@ def bench(
         if target.entry is None:
             load_object(target.name, target.spec)  # now, so that a mistyped factory is told before servers start
     console = Console(stderr=json_file == "-")
+    environment = read_environment()  # before anything of ours keeps the machine busy
     with provided_servers(targets, origin) as servers:
         proofs = ensure_proven(targets, servers, origin, RUNS, console)
         if isinstance(proofs, Refusal):
@@ -177,17 +181,25 @@ def bench(
         directory = kept if kept is not None else open_run(out, run_id)
         run_id = run_id if kept is None else directory.name
         if wanted is not None:
-            result = search(load, wanted, targets, proofs, servers, run_id, directory, console)
+            result = search(load, wanted, targets, proofs, servers, run_id, directory, console, environment)
         else:
-            result = offer(load, targets, proofs, servers, run_id, directory, console)
-    keep(directory / "run.json", to_json(result))
-    keep(directory / "measurement.html", render(result))
-    if result.complete:
+            result = offer(load, targets, proofs, servers, run_id, directory, console, environment)
+    evidence = kept_evidence(directory)
+    files = {"run.json": lambda: to_json(result), "measurement.html": lambda: render(result, evidence)}
+    troubles = list(keep_run(directory, files))
+    if result.complete and not troubles:
         (directory / WINDOWS).unlink(missing_ok=True)  # everything of it is in the record now
-    if json_file is not None:
-        write_result(json_file, to_json(result))
     print_measurement(result, console, directory)
-    return exit_code(result) if settings is not None else _exit_code(result)
+    if evidence is not None:
+        print_evidence(evidence, console)
+    if json_file is not None:
+        try:
+            write_result(json_file, to_json(result))
+        except StorageError as error:
+            troubles.append(str(error))
+    if troubles:
+        raise StorageError("; ".join(troubles))  # last, so that the figures are on the screen all the same
+    return exit_code(result) if wanted is not None else _exit_code(result)
 
 
 def require_packages() -> None:

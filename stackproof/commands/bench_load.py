@@ -17,6 +17,7 @@ import stackproof
 from stackproof.adapters.settings import Settings
 from stackproof.measurement.calibrating import Witness, calibrate
 from stackproof.measurement.calibration import quick_form
+from stackproof.measurement.environment import Environment
 from stackproof.measurement.judgement import calibration_of, measurement_of, window_of
 from stackproof.measurement.promises import Promise
 from stackproof.measurement.record import MEASURED, BackendRecord, Facts, Measurement, WindowRecord
@@ -34,6 +35,7 @@ from stackproof.verification.digests import suite_digest
 from stackproof.verification.environment import describe_environment
 from stackproof.verification.run import describe_server
 
+from .bench_evidence import gather_and_keep
 from .bench_gate import Proof
 
 CALIBRATION_SECONDS = 2.0
@@ -124,8 +126,9 @@ def offer(
     run_id: str,
     directory: Path,
     console: Console,
+    environment: Environment,
 ) -> Measurement:
-    """Offer the load; afterwards nothing of the run is left on the servers."""
+    """Offer the load; afterwards nothing of the run is left on the servers. Its evidence is kept before the first window."""
     variables = {name: value for server in servers for name, value in server.variables().items()}
     backends = {target.concern: target.spec for target in targets}
     say_waiting(load, console)
@@ -136,9 +139,15 @@ def offer(
         setup = load.setup(backends, stub)
         view = stack.enter_context(LoadView(console, load.repeat - len(kept)))
         session = Session(setup, variables, directory, view, workers=load.workers, bind=load.bind)
+
+        def connect() -> None:
+            session.connect()
+            view({"phase": "asking the servers for their settings"})
+            gather_and_keep(directory, targets, servers, setup.namespace, environment)
+
         try:
             with session:
-                done = windows(session.connect, session.offer, log.keep, load, len(kept), stub)
+                done = windows(connect, session.offer, log.keep, load, len(kept), stub)
         except BaseException:
             drop_namespace(backends, Settings({**os.environ, **variables}), setup.namespace)
             raise

@@ -22,6 +22,7 @@ from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
 from stackproof.measurement.ceiling import JOURNAL, find_ceiling
 from stackproof.measurement.ceiling_record import record_of
+from stackproof.measurement.environment import Environment
 from stackproof.measurement.judgement import calibration_of, measurement_of, window_of
 from stackproof.measurement.record import MEASURED, Measurement
 from stackproof.measurement.search_journal import Ceiling, Entry, Limiter, Role, Search, SearchSettings, Step, Verdict
@@ -37,6 +38,7 @@ from stackproof.targets import Target
 from stackproof.verification.digests import suite_digest
 from stackproof.verification.runs import keep
 
+from .bench_evidence import gather_and_keep
 from .bench_gate import Proof
 from .bench_load import Load, facts_of, say_waiting, self_check
 
@@ -52,12 +54,18 @@ def search(
     run_id: str,
     directory: Path,
     console: Console,
+    environment: Environment,
 ) -> Measurement:
     """Search, or go on with a search; afterwards nothing of it is left on the servers."""
     variables = {name: value for server in servers for name, value in server.variables().items()}
     backends = {target.concern: target.spec for target in targets}
     (directory / WINDOWS).mkdir(exist_ok=True)
     say_waiting(load, console)
+
+    def connect() -> None:
+        session.connect()
+        gather_and_keep(directory, targets, servers, setup.namespace, environment)
+
     with ExitStack() as stack:
         stub = stack.enter_context(StubServer()) if load.on_stub else None
         setup = load.setup(backends, stub)
@@ -67,7 +75,7 @@ def search(
             with session:
                 check = self_check(session.offer, load.order, stub)
                 found = find_ceiling(
-                    _connecting(session.connect, session.offer),
+                    _connecting(connect, session.offer),
                     settings,
                     directory / JOURNAL,
                     identity_of(load, targets, proofs),

@@ -1,64 +1,122 @@
-"""`stackproof report`: write the page of a run again, from its record."""
+"""`stackproof report`: write the page of a run again, from its record; or its figures as tables, for other tools."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
 from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
 
-from .options import json_option, write_result
+from .options import check_targets, json_option, write_result
 
 SCHEMA = "stackproof-report/1"
+
+T = TypeVar("T")
 
 
 @click.command()
 @click.argument("run")
+@click.option("--csv", "csv_file", metavar="FILE", help="Write a table of the run as CSV (needs pandas).")
+@click.option("--parquet", "parquet_file", metavar="FILE", help="Write it as Parquet (needs pandas and pyarrow).")
+@click.option("--jsonl", "jsonl_file", metavar="FILE", help="Write it as JSON lines.")
+@click.option(
+    "--table",
+    type=click.Choice(["seconds", "windows"]),
+    default="seconds",
+    show_default=True,
+    help="Which table: a row for each second, or a row for each window of load.",
+)
 @json_option
-def report(run: str, json_file: str | None) -> int:
-    """Write the page of RUN (its id, or its directory) again, from the record that it kept."""
-    from stackproof.verification.runs import find_run, keep
+def report(
+    run: str,
+    csv_file: str | None,
+    parquet_file: str | None,
+    jsonl_file: str | None,
+    table: str,
+    json_file: str | None,
+) -> int:
+    """Write the page of RUN (its id, or its directory) again, from the record that it kept.
 
+    With --csv, --parquet or --jsonl, write the figures of a measurement as a tidy table instead; the unit of a number is in
+    the name of its column. FILE may be - for standard output.
+    """
+    from stackproof.verification.runs import find_run
+
+    exports = {"csv": csv_file, "parquet": parquet_file, "jsonl": jsonl_file}
+    wanted = {form: file for form, file in exports.items() if file is not None}
+    check_targets(*wanted.values(), json_file)
+    if [*wanted.values(), json_file].count("-") > 1:
+        raise ConfigurationError("only one of --csv, --parquet, --jsonl and --json can have standard output (-)")
     directory = find_run(run)
-    writers: dict[str, tuple[str, Callable[[str], str]]] = {
+    tables = _export(directory, table, wanted) if wanted else []
+    pages = [] if wanted else list(_pages(directory, quiet=json_file == "-"))
+    if json_file is not None:
+        told = {"schema": SCHEMA, "run": str(directory), "pages": pages, "tables": tables}
+        write_result(json_file, json.dumps(told, indent=2) + "\n")
+    return Exit.HOLDS
+
+
+def _pages(directory: Path, *, quiet: bool) -> Iterable[dict[str, str]]:
+    from stackproof.verification.runs import keep
+
+    writers: dict[str, tuple[str, Callable[[Path], str]]] = {
         "certificate.json": ("certificate.html", _certificate),
         "run.json": ("measurement.html", _measurement),
     }
     kept = [name for name in writers if (directory / name).is_file()]
     if not kept:
         raise ConfigurationError(f"{directory} holds neither {' nor '.join(writers)}: that run kept no record")
-    written = []
     for name in kept:
         page, render = writers[name]
-        keep(directory / page, _rendered(directory / name, render))
-        click.echo(directory / page, err=json_file == "-")
-        written.append({"record": str(directory / name), "page": str(directory / page)})
-    if json_file is not None:
-        told = {"schema": SCHEMA, "run": str(directory), "pages": written}
-        write_result(json_file, json.dumps(told, indent=2) + "\n")
-    return Exit.HOLDS
+        keep(directory / page, _read(directory / name, render))
+        click.echo(directory / page, err=quiet)
+        yield {"record": str(directory / name), "page": str(directory / page)}
 
 
-def _rendered(record: Path, render: Callable[[str], str]) -> str:
+def _export(directory: Path, table: str, wanted: dict[str, str]) -> list[dict[str, str]]:
+    """Each wanted file, from the record of a measurement."""
+    from stackproof.measurement.record import from_json
+    from stackproof.measurement.tables import TABLES
+    from stackproof.reports.export import FORMATS
+    from stackproof.verification.runs import keep_bytes
+
+    record = directory / "run.json"
+    if not record.is_file():
+        raise ConfigurationError(f"{directory} holds no run.json: only a measurement has tables")
+    measurement = _read(record, lambda path: from_json(path.read_text(encoding="utf-8")))
+    rows = TABLES[table](measurement)
+    # All of them first: a package that is missing is told before anything is written.
+    contents = {form: FORMATS[form](rows) for form in wanted}
+    for form, file in wanted.items():
+        if file == "-":
+            click.echo(contents[form], nl=False)
+        else:
+            keep_bytes(Path(file), contents[form])
+    return [{"record": str(record), "table": table, "format": form, "file": file} for form, file in wanted.items()]
+
+
+def _read(record: Path, reader: Callable[[Path], T]) -> T:
     try:
-        return render(record.read_text(encoding="utf-8"))
+        return reader(record)
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(f"{record} cannot be read: {error}") from error
 
 
-def _certificate(text: str) -> str:
+def _certificate(record: Path) -> str:
     from stackproof.reports import certificate_page
     from stackproof.verification.certificate import from_json
 
-    return certificate_page.render(from_json(text))
+    return certificate_page.render(from_json(record.read_text(encoding="utf-8")))
 
 
-def _measurement(text: str) -> str:
+def _measurement(record: Path) -> str:
+    from stackproof.measurement.evidence import kept_evidence
     from stackproof.measurement.record import from_json
     from stackproof.reports import measurement
 
-    return measurement.render(from_json(text))
+    return measurement.render(from_json(record.read_text(encoding="utf-8")), kept_evidence(record.parent))

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from stackproof.measurement.evidence import Evidence
 from stackproof.measurement.record import Measurement
 from stackproof.scenarios.histogram import TAIL_SAMPLES
 from stackproof.scenarios.recorder import LATE_SECONDS, OUTCOMES
 
 from .ceiling_page import section
+from .evidence import evidence_section
 from .measurement_charts import percentile_curve, seconds_chart
 from .measurement_terminal import cells, load_in_words, milliseconds, stub_in_words
 from .pages import render_page
@@ -29,8 +31,8 @@ _TONE = {"VALID": "PASS", "INVALID": "FAIL", "PARTIAL": "SKIPPED"}
 _MARK = {"VALID": "✓", "INVALID": "✗", "PARTIAL": "◐"}
 
 
-def render(result: Measurement) -> str:
-    """The page: the figures first, then what they rest on, then what they cannot show."""
+def render(result: Measurement, evidence: Evidence | None = None) -> str:
+    """The page: the figures first, then what they cannot show, then what they rest on; ``evidence`` where the run kept some."""
     return render_page(
         "measurement.html.j2",
         m=result,
@@ -49,7 +51,8 @@ def render(result: Measurement) -> str:
             ("Latency of a step that does nothing", cells(result.calibration["latency"])),
             ("Its send lag", cells(result.calibration["lag"])),
         ],
-        not_shown=_not_shown(result),
+        not_shown=_not_shown(result, evidence),
+        evidence=None if evidence is None else evidence_section(evidence),
         in_process=[backend for backend in result.backends if not backend.server],
         late_ms=LATE_SECONDS * 1000,
         tail_samples=TAIL_SAMPLES,
@@ -114,7 +117,7 @@ def _second_rows(series: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     return rows
 
 
-def _not_shown(result: Measurement) -> list[str]:
+def _not_shown(result: Measurement, evidence: Evidence | None) -> list[str]:
     """What a reader might take these figures for, and what they are not."""
     found = []
     if result.ceiling is None:
@@ -126,12 +129,12 @@ def _not_shown(result: Measurement) -> list[str]:
         found.append(
             "Another day: all windows of the search were offered within minutes. Repeat it before you compare."
         )
-    if result.origin == "embedded":
+    if result.origin in ("embedded", "container"):
         found.append(
             "A network, disks of a data centre, zones, noisy neighbours, burst credits: client and servers shared this one "
             "machine and its cores, and talked over loopback. Elsewhere it is slower, and fails in other ways."
         )
-    else:
+    elif evidence is None:
         found.append("How the servers are configured: settings of external servers were not asked.")
     if any(backend.server == "" and backend.concern != "logs" for backend in result.backends):
         found.append("A backend that lives in the client's process does its work on the generator's own core.")

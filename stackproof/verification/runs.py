@@ -6,12 +6,19 @@ import contextlib
 import errno
 import os
 import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from stackproof.interfaces import ConfigurationError
 
 RUNS = Path(".stackproof") / "runs"
+
+
+LEAST_ROOM = 1 << 20
+"""Bytes that must be free where a run begins: its record, its page and its logs are smaller, if it is no long one."""
 
 
 class StorageError(Exception):
@@ -31,6 +38,7 @@ def open_run(out: Path | None, run_id: str) -> Path:
     path = out if out is not None else RUNS / run_id
     if path.exists() and not path.is_dir():
         raise ConfigurationError(f"--out {path} is a file; a run needs a directory")
+    _check_room(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
         # Exclusively: of two runs into the same directory, one is refused.
@@ -55,20 +63,65 @@ def reopen_run(run: str, *, kept: str) -> Path:
     return path
 
 
+def _check_room(path: Path) -> None:
+    """Tell now that a record will find no room, not after the work."""
+    there = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
+    try:
+        room = shutil.disk_usage(there)
+    except OSError:
+        return  # writing will tell
+    if room.total and room.free < LEAST_ROOM:  # what is no disk has no size, and writing will tell
+        raise StorageError(
+            f"a run needs {LEAST_ROOM // 1024} kB, and {room.free // 1024} kB are free where {path} is; use --out DIR"
+        )
+
+
+def keep_run(directory: Path, files: Mapping[str, Callable[[], str]]) -> tuple[str, ...]:
+    """Write the files of a run (name -> what makes its text), the most important first, each though another cannot be written.
+
+    What finds no place where it belongs is kept among the temporary files of the system, if there is room. Returns a sentence for
+    each of those, which says where it is now; nothing where all is well.
+    """
+    troubles, instead = [], None
+    for name, make in files.items():
+        text = make()
+        try:
+            keep(directory / name, text)
+        except StorageError as error:
+            instead, where = _kept_instead(instead, name, text)
+            troubles.append(f"{error}; {where}")
+    return tuple(troubles)
+
+
+def _kept_instead(instead: Path | None, name: str, text: str) -> tuple[Path | None, str]:
+    """A directory for what has no place in its own, made when it is first needed; and where the file is, in words."""
+    try:
+        instead = instead or Path(tempfile.mkdtemp(prefix="stackproof-run-"))
+        keep(instead / name, text)
+    except (StorageError, OSError):
+        return instead, f"it was not kept, for nothing can be written to {tempfile.gettempdir()} either"
+    return instead, f"it is kept as {instead / name}"
+
+
 def keep(path: Path, text: str) -> None:
+    """Write a text as a file, whole or not at all, as `keep_bytes` does."""
+    keep_bytes(path, text.encode("utf-8", errors="backslashreplace"))
+
+
+def keep_bytes(path: Path, content: bytes) -> None:
     """Write a file whole or not at all; `StorageError` where the disk is full or read-only.
 
     What is there and is no plain file (a device, a pipe, a link such as ``/dev/stdout``) is written to, never replaced.
     """
     if path.is_symlink() or (path.exists() and not path.is_file()):
         try:
-            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+            path.write_bytes(content)
         except OSError as error:
             raise StorageError(f"{path} cannot be written: {error.strerror}") from error
         return
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+        temporary.write_bytes(content)
         temporary.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):  # the first trouble is the one to tell

@@ -247,6 +247,10 @@ class KafkaClient:
             }
         return options
 
+    def producer_options(self) -> dict[str, Any]:
+        """What the producer is made with; passwords are among it."""
+        return self._options("producer")
+
     def new_consumer(self, options: dict[str, Any]) -> Any:
         """A consumer; whoever asks for it closes it."""
         return self._opened(Receiving, {**self.connection.options(), **options})

@@ -137,6 +137,16 @@ class CqlInteractionStore(InteractionStore):
         self._statements = Statements(keyspace.lower(), named=bool(namespace))
         self._ready = False
 
+    @property
+    def access(self) -> Access:
+        """How the cluster is reached."""
+        return self._client.access
+
+    @property
+    def keyspace(self) -> str:
+        """Where the tables are."""
+        return self._statements.keyspace
+
     def record_event(self, event: Interaction) -> None:
         """Claim the id, and write the contact of whoever claimed it first."""
         check_event(event, self.capabilities, nul_allowed=True)

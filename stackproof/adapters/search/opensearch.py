@@ -128,10 +128,7 @@ class OpenSearchSearchIndex(SearchIndex, DeletableIndex, MatchingIndex):
             compress=settings.get("OPENSEARCH_COMPRESS", "no").lower() in ("yes", "true", "1"),
             visible_within=settings.number("OPENSEARCH_VISIBLE_WITHIN", SERVERLESS_SECONDS if serverless else 0.0),
             bulk_bytes=int(settings.number("OPENSEARCH_BULK_BYTES", BULK_BYTES, minimum=1)),
-            options=mapping.IndexOptions(
-                shards=int(settings.number("OPENSEARCH_SHARDS", 1, minimum=1)),
-                replicas=settings.get("OPENSEARCH_REPLICAS", "0-1"),
-            ),
+            options=mapping.IndexOptions.of(settings),
         )
 
     def index(self, documents: Iterable[Document]) -> int:

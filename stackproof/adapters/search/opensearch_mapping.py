@@ -14,6 +14,7 @@ from typing import Any
 from opensearchpy import OpenSearch
 
 from stackproof.adapters.names import name_of
+from stackproof.adapters.settings import Settings
 from stackproof.interfaces import BackendError, ConfigurationError, UnavailableError
 
 from .opensearch_client import Effect, OpenSearchClient
@@ -40,6 +41,15 @@ class IndexOptions:
     shards: int = 1
     replicas: str = "0-1"
     """A number, or a range that follows the number of nodes."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> IndexOptions:
+        """As ``OPENSEARCH_SHARDS`` and ``OPENSEARCH_REPLICAS`` say."""
+        usual = cls()
+        return cls(
+            shards=int(settings.number("OPENSEARCH_SHARDS", usual.shards, minimum=1)),
+            replicas=settings.get("OPENSEARCH_REPLICAS", usual.replicas),
+        )
 
 
 def alias_of(namespace: str) -> str:

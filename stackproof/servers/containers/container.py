@@ -120,6 +120,13 @@ class ContainerServer(Server):
         """Return the settings that a certificate or a figure depends on, and the image."""
         return {"image": self.image, **self._facts()}
 
+    def inspected(self) -> Mapping[str, Any]:
+        """What the daemon says of the running ``container`` and of its ``image``; it has no password of ours."""
+        container = self.container
+        with refusals(f"describe the container of {self.title}"):
+            container.reload()
+            return {"container": container.attrs, "image": container.image.attrs}
+
     @property
     def port(self) -> int:
         """The TCP port on 127.0.0.1."""

@@ -1,0 +1,85 @@
+"""The directory of a run: full disks, read-only ones, taken ones. What was measured is not lost without a word."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from command_line import stackproof
+
+from stackproof.interfaces import ConfigurationError
+from stackproof.verification.runs import LEAST_ROOM, StorageError, keep_run, open_run
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system of two megabytes, of its own."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "stackproof", str(folder)], capture_output=True)
+    if done.returncode:
+        pytest.skip("mounting a file system needs root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def fill(folder: Path, free: int) -> None:
+    """Leave so many bytes."""
+    (folder / "filler").write_bytes(bytes(2 * 2**20 - free))
+
+
+class TestOpening:
+    def test_a_full_disk_is_told_before_the_work(self, small: Path) -> None:
+        fill(small, free=64 * 1024)
+        with pytest.raises(StorageError, match=r"a run needs 1024 kB, and \d+ kB are free where .* is; use --out DIR"):
+            open_run(small / "run", "id")
+        assert not (small / "run").exists()
+
+    def test_room_enough(self, small: Path) -> None:
+        assert LEAST_ROOM <= 2**20
+        assert open_run(small / "deep" / "run", "id").is_dir()
+
+    def test_a_read_only_file_system(self, small: Path) -> None:
+        subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
+        with pytest.raises(ConfigurationError, match=r"cannot be kept in .*: Read-only file system; use --out DIR"):
+            open_run(small / "run", "id")
+
+    def test_one_that_holds_a_run(self, tmp_path: Path) -> None:
+        open_run(tmp_path / "run", "id")
+        with pytest.raises(ConfigurationError, match="holds a run already, and is not overwritten"):
+            open_run(tmp_path / "run", "id")
+
+
+class TestKeeping:
+    def test_all_is_well(self, tmp_path: Path) -> None:
+        assert keep_run(tmp_path, {"run.json": lambda: "a", "page.html": lambda: "b"}) == ()
+        assert (tmp_path / "run.json").read_text() == "a"
+
+    def test_what_finds_no_place_is_kept_elsewhere_and_the_rest_where_it_belongs(
+        self, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = tmp_path / "other"
+        other.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(other))
+        fill(small, free=128 * 1024)
+        (trouble,) = keep_run(small, {"run.json": lambda: "x" * 2**20, "evidence.json": lambda: "small"})
+        assert (small / "evidence.json").read_text() == "small"
+        (instead,) = other.glob("stackproof-run-*/run.json")
+        assert instead.read_text() == "x" * 2**20
+        assert trouble == f"{small / 'run.json'} cannot be written: No space left on device; it is kept as {instead}"
+        assert not (small / "run.json").exists()
+
+    def test_no_place_anywhere_is_said(self, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(tempfile, "tempdir", str(small))
+        fill(small, free=8 * 1024)
+        (trouble,) = keep_run(small, {"run.json": lambda: "x" * 2**20})
+        assert trouble.endswith(f"it was not kept, for nothing can be written to {small} either")
+
+
+def test_a_page_that_cannot_be_written_again(tmp_path: Path) -> None:
+    done = stackproof("report", str(tmp_path / "nothing"), cwd=tmp_path)
+    assert done.returncode == 2
+    assert "there is no run" in done.stderr
