@@ -33,11 +33,13 @@ from stackproof.benchmarks.yardsticks import (
 )
 from stackproof.benchmarks.yardsticks.comparison import Comparison, compare, interval_of
 from stackproof.benchmarks.yardsticks.core_use import CoreUse, busy_and_all
-from stackproof.benchmarks.yardsticks.ours import OurFigures, held_to
+from stackproof.benchmarks.yardsticks.ours import OurFigures, figures_of, held_to, order_of
 from stackproof.benchmarks.yardsticks.record import Facts, to_json
 from stackproof.benchmarks.yardsticks.registry import _ADAPTERS, _loaded, yardsticks_of
 from stackproof.benchmarks.yardsticks.run import Outcome
 from stackproof.benchmarks.yardsticks.yardstick import Load, Missing, Place, Tool, YardstickError, YardstickFigures
+from stackproof.scenarios.orders import Offered
+from stackproof.scenarios.recorder import Recorder
 from stackproof.scenarios.scenario import Scenario
 from stackproof.targets import parse_target
 
@@ -497,6 +499,53 @@ def test_a_tool_whose_processor_time_cannot_be_known_is_said_to_be_one() -> None
 def test_a_tool_that_does_nothing_in_a_round_is_a_failure() -> None:
     with pytest.raises(YardstickError, match="did nothing"):
         compared(Sides([100.0] * 6, [100.0, 0.0, *[100.0] * 4]))
+
+
+def offered(**more: object) -> Offered:
+    recorder = Recorder()
+    for _ in range(10):
+        recorder.offer(0.5)
+        recorder.succeed(0.5, 0.001, 0.001)
+    whole = Offered(
+        order=order_of(LOAD),
+        recorder=recorder,
+        warmup={},
+        elapsed=2.0,
+        cpu_seconds=0.5,
+        busiest=0.25,
+        workers=1,
+        most_in_flight=4,
+        gaps=(),
+        checks={"counts": {}, "wrong": 1, "lost": 2, "duplicated": 3},
+        lost_log_lines=0,
+        locust={},
+        complete=True,
+    )
+    return replace(whole, **more)  # type: ignore[arg-type]
+
+
+def test_a_window_of_ours_is_read() -> None:
+    figures = figures_of(offered())
+    assert (figures.operations, figures.seconds, figures.rate, figures.wrong) == (10, 2.0, 5.0, 6)
+    assert figures.cpu_seconds == 0.5
+    assert order_of(LOAD).arrivals == "closed"
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ({"most_in_flight": 1}, "had 1 operations in flight at most, not 4"),
+        ({"complete": False, "trouble": "a worker is gone"}, "a worker is gone"),
+    ],
+)
+def test_a_window_that_was_not_what_was_ordered_is_no_figure(more: dict[str, object], sentence: str) -> None:
+    with pytest.raises(YardstickError, match=sentence):
+        figures_of(offered(**more))
+
+
+def test_an_interruption_is_passed_on() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        figures_of(offered(complete=False, interrupted=True))
 
 
 STAT = "cpu  10 0 10 80 0 0 0 0 0 0\ncpu0 30 5 15 100 10 0 5 5 7 7\ncpu1 1 1 1 1 1 1 1 1 0 0\n"

@@ -109,7 +109,7 @@ def yardsticks(
 
 
 def _require_packages() -> None:
-    missing = [name for name in ("locust", "hdrh") if importlib.util.find_spec(name) is None]
+    missing = [name for name in ("locust", "hdrh", "scipy") if importlib.util.find_spec(name) is None]
     if missing:
         raise ConfigurationError("yardsticks needs more packages; type: pip install 'stackproof[bench]'")
 

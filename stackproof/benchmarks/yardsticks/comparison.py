@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
+from stackproof.measurement.statistics import bootstrap
+
 from .ours import OurFigures, Ours
 from .yardstick import Load, Tool, Yardstick, YardstickError, YardstickFigures
 
 LEAST_ROUNDS = 5
 """Below that, an interval says nothing."""
-RESAMPLES = 4_000
-CONFIDENCE = 0.95
 BUSY = 0.8
 """A client that used this share of its core was limited by it."""
 SHARED = 0.2
@@ -143,11 +143,9 @@ def _running(figures: YardstickFigures) -> YardstickFigures:
 
 
 def interval_of(values: Sequence[float], seed: int = 1) -> Interval:
-    """The median, and the percentile bootstrap's interval of it (Efron), from rounds that are taken as independent."""
-    draw = random.Random(seed)  # noqa: S311 - resampling, no secret
-    found = sorted(median(draw.choices(values, k=len(values))) for _ in range(RESAMPLES))
-    tail = round((1 - CONFIDENCE) / 2 * RESAMPLES)
-    return Interval(median(values), found[tail], found[-tail - 1])
+    """The median over the rounds and its bootstrap interval; rounds that are all equal have one of no width."""
+    found = bootstrap(values, seed=seed)
+    return Interval(values[0], values[0], values[0]) if found is None else Interval(found.value, found.low, found.high)
 
 
 def _seen(tool: Tool, rounds: Sequence[Round]) -> list[str]:

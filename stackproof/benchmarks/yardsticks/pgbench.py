@@ -98,7 +98,7 @@ class PgbenchRecords(Pgbench):
 
     def script(self, load: Load) -> str:
         event = interaction("drawn", 0, 0)
-        values = [_literal(value) for value in (*postgres._columns(event), *postgres._periods(event))]
+        values = [_literal(value) for value in postgres._columns(event)]
         values[1] = ":high::text || '-' || :low::text"
         values[2] = "'c' || :customer::text"
         values[3] = "'o' || :offer::text"
