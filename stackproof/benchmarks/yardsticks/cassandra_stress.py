@@ -54,6 +54,7 @@ class CassandraStress(Yardstick):
         " its rate",
     )
     native = True
+    costly_start = True
 
     def find(self, variables: Mapping[str, str]) -> Tool | Missing:
         """On PATH, or in the server's container."""

@@ -66,6 +66,8 @@ class Comparison:
     reasons: tuple[str, ...]
     invalid: tuple[str, ...] = ()
     """Why the ratio is not to be used; empty for none."""
+    costly_start: bool = False
+    """Whether the tool's start is a good part of its processor time."""
 
     @property
     def our_rate(self) -> float:
@@ -84,8 +86,10 @@ class Comparison:
     def cpu_ratio(self) -> float | None:
         """The tool's processor time for an operation in units of ours: what the ratio would be if only the clients counted.
 
-        It hardly moves when a machine is busy. None where the tool's processor time cannot be known.
+        It moves little when a machine is busy. None where the tool's processor time cannot be known, or is mostly its start.
         """
+        if self.costly_start:
+            return None
         ratios = [
             (each.theirs.cpu_seconds / each.theirs.operations) / (each.ours.cpu_seconds / each.ours.operations)
             for each in self.rounds
@@ -125,6 +129,7 @@ def compare(
         interval_of([each.ratio for each in done], seed),
         (*yardstick.differences, *_seen(tool, done)),
         tuple(_invalid(tool, done)),
+        yardstick.costly_start,
     )
 
 

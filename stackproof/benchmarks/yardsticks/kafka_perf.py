@@ -58,6 +58,7 @@ class KafkaProducerPerf(Yardstick):
     )
     usual_concurrency = 1000
     native = True
+    costly_start = True
     counts_operations = True
     trial_operations = 50_000
 

@@ -84,11 +84,10 @@ def figures_of(offered: Offered) -> OurFigures:
         raise KeyboardInterrupt
     if not offered.complete:
         raise YardstickError(f"our generator did not do its whole window: {offered.trouble or 'nobody knows why'}")
-    asked, had = offered.order.in_flight, offered.most_in_flight
-    if had < asked:
-        raise YardstickError(
-            f"our generator had {had} operations in flight at most, not {asked}: something holds it up"
-        )
+    if (
+        offered.most_in_flight < 2 <= offered.order.in_flight
+    ):  # fewer than ordered are in flight where answers come fast
+        raise YardstickError("our generator did one operation after the other: something holds up all of its callers")
     recorder, checks = offered.recorder, offered.checks
     seconds = max(offered.elapsed, 1e-9)
     found = {name: recorder.real.percentile(wanted) for name, wanted in PERCENTILES.items()}

@@ -140,6 +140,8 @@ class Yardstick(ABC):
     """Operations in flight, unless somebody says otherwise: enough to keep one core of a client busy."""
     native: ClassVar[bool] = False
     """True where our driver has threads of its own, so that our process must not be patched by gevent."""
+    costly_start: ClassVar[bool] = False
+    """True where the start of the tool (a JVM) is a good part of its processor time, so that this says little of an operation."""
     counts_operations: ClassVar[bool] = False
     """True where the tool is told how many operations, and not how long."""
     trial_operations: ClassVar[int] = 10_000
