@@ -23,6 +23,7 @@ COMMANDS = {
     "worker": ("worker", "Offer a share of the load that another machine directs."),
     "tax": ("tax", "Measure what adapters cost beside their own drivers."),
     "compare": ("compare", "Say whether one run is worse than another: the regression gate."),
+    "yardsticks": ("yardsticks", "Run the field's own load tools beside ours: the ratio, and why."),
     "backends": ("backends", "List the backends, their servers and last verdicts."),
     "clauses": ("listings", "List the clauses of the contracts."),
     "stacks": ("listings", "List the stacks."),

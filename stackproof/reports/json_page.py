@@ -48,6 +48,7 @@ FORMS = (
     Form("stackproof compare", "stackproof.measurement", "comparison"),
     Form("stackproof calibrate", "stackproof.measurement", "calibration"),
     Form("stackproof bench, evidence.json", "stackproof.measurement", "evidence"),
+    Form("stackproof yardsticks", "stackproof.benchmarks.yardsticks", "yardsticks"),
     Form("stackproof replay", _OURS, "replay"),
     Form("stackproof report", _OURS, "report"),
     Form("stackproof selftest", _OURS, "selftest"),
