@@ -593,6 +593,21 @@ class TestPreparation:
             workers[number % 4].decide(scenario.item(number), lambda *_: None)
         assert all(work.checks.clean for work in workers)
 
+    def test_before_everybody_has_prepared_nobody_reads_what_others_fill_in(self) -> None:
+        class Remote(MemoryCache):
+            capabilities = replace(MemoryCache.capabilities, remote=True, shared=True)
+
+        scenario = find_scenario("cache-hot", {"keys": 100, "hot": 3})
+        first = Work.on(scenario, {"cache": Remote(namespace="primed by workers")}, worker=0, workers=50)
+        first.prepare()
+        for number in range(20):
+            first.prime(number)
+        assert first.checks.to_data()["counts"] == {}
+        alone = Work.on(scenario, {"cache": MemoryCache()})
+        with pytest.raises(StepFailedError):
+            alone.prime(1)  # nothing was prepared: what is missing is seen, and is not forgotten
+        assert alone.checks.lost == 1
+
     def test_workers_have_tenants_of_their_own(self) -> None:
         store = MemoryInteractionStore()
         scenario = find_scenario("ingest")
