@@ -545,6 +545,20 @@ class TestWithoutWaiting:
             "log line": 50,
         }
 
+    def test_a_backlog_is_published_so(self) -> None:
+        class Good(DeferredBus):
+            def publish_deferred(self, topic: str, event: Event, done: Callable[[BaseException | None], None]) -> None:
+                self._thread.submit(self._publish, topic, event, done)
+
+            def publish(self, topic: str, event: Event) -> None:
+                raise AssertionError("one by one")
+
+        data, failed = offered(find_scenario("drain", {"backlog": 3_000}), 1, events=Good())
+        assert (wrongs(data), failed) == ((0, 0, 0), [])
+        assert data["counts"] == {"events handled": 3_000}
+        data, failed = offered(small("drain"), 1, events=DeferredBus())
+        assert [error.split(": ")[1] for error in failed] == ["UnavailableError"]
+
     def test_without_such_a_form_it_waits(self) -> None:
         work = Work.on(small("publish"), {"events": MemoryEventLog()})
         assert not work.defers
