@@ -545,6 +545,20 @@ class TestWithoutWaiting:
             "log line": 50,
         }
 
+    def test_a_backlog_is_published_so(self) -> None:
+        class Good(DeferredBus):
+            def publish_deferred(self, topic: str, event: Event, done: Callable[[BaseException | None], None]) -> None:
+                self._thread.submit(self._publish, topic, event, done)
+
+            def publish(self, topic: str, event: Event) -> None:
+                raise AssertionError("one by one")
+
+        data, failed = offered(find_scenario("drain", {"backlog": 3_000}), 1, events=Good())
+        assert (wrongs(data), failed) == ((0, 0, 0), [])
+        assert data["counts"] == {"events handled": 3_000}
+        data, failed = offered(small("drain"), 1, events=DeferredBus())
+        assert [error.split(": ")[1] for error in failed] == ["UnavailableError"]
+
     def test_without_such_a_form_it_waits(self) -> None:
         work = Work.on(small("publish"), {"events": MemoryEventLog()})
         assert not work.defers
@@ -592,6 +606,21 @@ class TestPreparation:
         for number in range(200):
             workers[number % 4].decide(scenario.item(number), lambda *_: None)
         assert all(work.checks.clean for work in workers)
+
+    def test_before_everybody_has_prepared_nobody_reads_what_others_fill_in(self) -> None:
+        class Remote(MemoryCache):
+            capabilities = replace(MemoryCache.capabilities, remote=True, shared=True)
+
+        scenario = find_scenario("cache-hot", {"keys": 100, "hot": 3})
+        first = Work.on(scenario, {"cache": Remote(namespace="primed by workers")}, worker=0, workers=50)
+        first.prepare()
+        for number in range(20):
+            first.prime(number)
+        assert first.checks.to_data()["counts"] == {}
+        alone = Work.on(scenario, {"cache": MemoryCache()})
+        with pytest.raises(StepFailedError):
+            alone.prime(1)  # nothing was prepared: what is missing is seen, and is not forgotten
+        assert alone.checks.lost == 1
 
     def test_workers_have_tenants_of_their_own(self) -> None:
         store = MemoryInteractionStore()

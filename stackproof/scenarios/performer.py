@@ -84,7 +84,7 @@ class Performer:
                 workers=order["workers"],
             )
             self._work.prepare()
-            self._work.decide(self._work.item(PRIMING + self._worker), lambda *_: None)
+            self._work.prime(PRIMING + self._worker)
         except Exception as error:  # noqa: BLE001 - a third party's factory may raise anything; the command reports it
             cause = error.__cause__ if isinstance(error, StepFailedError) and error.__cause__ else error
             told["trouble"] = f"{error}: {cause}" if cause is not error else f"{type(error).__name__}: {error}"

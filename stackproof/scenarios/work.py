@@ -90,11 +90,15 @@ class Work:
             worker=worker,
             workers=workers,
         )
-        bound = []
+        self._primed: list[_Turn] = []
+        bound: list[list[_Turn]] = []
         for step in scenario.steps:
+            needed = len(self.bench.preparations)
             action, blamed = step.bind(self.bench), f"{step.name} ({type(adapters[step.concern]).__name__})"
             act, begin = (action.act, action.begin) if isinstance(action, Deferrable) else (action, None)
             bound.append([(step.name, blamed, act, begin, turn) for turn in range(step.times)])
+            if workers == 1 or needed == len(self.bench.preparations):
+                self._primed += bound[-1]
         self._sequences: tuple[tuple[_Turn, ...], ...] = (
             tuple(map(tuple, bound)) if scenario.weights else (tuple(turn for turns in bound for turn in turns),)
         )
@@ -112,6 +116,18 @@ class Work:
         deadline = time.monotonic() + within
         for prepare in self.bench.preparations:
             prepare(tell, deadline)
+
+    def prime(self, number: int) -> None:
+        """Do each step once, also those of a mix, so that everything is connected and every table is there.
+
+        Among several workers a step whose preparation others may still be at is left out; its own part has connected it. What
+        the checks saw is forgotten, unless something was wrong. `StepFailedError` for the first that fails.
+        """
+        item = self.item(number)
+        for turn in self._primed:
+            self._do(turn, item, lambda *_: None)
+        if self.checks.clean:
+            self.checks.taken()
 
     def item(self, number: int) -> Item:
         """The random part of operation ``number``."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Event as Signal
-from threading import Lock
+from threading import Lock, Semaphore
 from typing import Any
 
 from stackproof.interfaces import (
@@ -23,6 +23,8 @@ from .base import Action, Bench, Deferrable, Done, Step, Tell
 from .filling import fill
 
 TYPE = "decision.made.v1"
+UNDER_WAY = 1_000
+"""Publications of a backlog that are under way at once, where they need not be waited for."""
 _HANDLED = "handled"
 _EXCUSED = "excused"
 
@@ -183,14 +185,7 @@ class Drain(Step):
             topic = f"backlog-{bench.worker}-{item.number}"
             again = away(topic)
             ids = [f"{item.event_id}-{number}" for number in range(self.backlog)]
-            fill(
-                "publishing a backlog, events",
-                ids,
-                len(ids),
-                lambda event_id: bench.events.publish(topic, event_of(item, event_id)),
-                _say_nothing,
-                time.monotonic() + self.patience,
-            )
+            _publish_all(bench.events, topic, [event_of(item, event_id) for event_id in ids], self.patience)
             caught = _Backlog(ids)
             began = time.perf_counter()
             subscription = again(caught.handle)
@@ -238,6 +233,34 @@ class _Backlog:
         if came > 1 and not self._open:
             checks.figure("catch-up, events/s", (came - 1) / max(self._last - self._first, 1e-9))
             checks.figure("first event, s", self._first - began)
+
+
+def _publish_all(bus: EventPublisher, topic: str, events: Sequence[Event], patience: float) -> None:
+    """Publish many events, as many at once as the bus can; the first error is raised."""
+    deadline = time.monotonic() + patience
+    publish_deferred: Any = getattr(bus, "publish_deferred", None)
+    if publish_deferred is None:
+        what = "publishing a backlog, events"
+        fill(what, events, len(events), lambda event: bus.publish(topic, event), _say_nothing, deadline)
+        return
+    places, errors = Semaphore(UNDER_WAY), []
+
+    def done(error: BaseException | None) -> None:
+        if error is not None:
+            errors.append(error)
+        places.release()
+
+    def take(number: int) -> None:
+        for _ in range(number):
+            if not places.acquire(timeout=max(0.0, deadline - time.monotonic())):
+                raise OperationTimeoutError(f"a backlog could not be published within {patience:g} s")
+
+    for event in events:
+        take(1)
+        publish_deferred(topic, event, done)
+    take(UNDER_WAY)
+    if errors:
+        raise errors[0]
 
 
 def _way_to_be_away(events: EventPublisher) -> Callable[[str], Callable[[Callable[[Event], None]], Subscription]]:
