@@ -234,6 +234,13 @@ class TestWitnesses:
         verdict = judge("quick", NULL, [self.shown(starved=0.2, factor=1.2)])
         assert (verdict.trusted, verdict.starved) == (False, True)
 
+    def test_pressure_is_no_excuse_either(self) -> None:
+        base, stalled = self.shown(factor=1.2)
+        under = replace(stalled, observed=replace(stalled.observed, pressure=0.6))
+        assert not judge("quick", NULL, [(base, stalled)]).starved
+        verdict = judge("quick", NULL, [(base, under)])
+        assert (verdict.trusted, verdict.starved) == (False, True)
+
     def test_whoever_recovers_everything_although_starved_is_trusted(self) -> None:
         verdict = judge("quick", NULL, [self.shown(starved=0.2)])
         assert (verdict.trusted, verdict.starved) == (True, True)
@@ -241,7 +248,8 @@ class TestWitnesses:
     def test_a_rate_that_the_null_step_did_not_hold_is_not_measured(self) -> None:
         verdict = judge("quick", replace(NULL, held=False, rate=90_000.0, ok=3), [self.shown()])
         assert verdict.reasons == (
-            "the generator cannot hold 90000/s on this machine: of a step that does nothing, 3 of 200 were done in time",
+            "the generator cannot hold 90000/s on this machine: of a step that does nothing, 3 of 200 were done, "
+            "or it took longer than planned",
         )
 
     def test_a_window_in_which_nothing_was_recorded_is_no_recovery(self) -> None:

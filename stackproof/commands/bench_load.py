@@ -164,12 +164,7 @@ def windows(
 
     `KeyboardInterrupt` if nothing was measured at all.
     """
-    null = offer(null_order(load.order))
-    if null.interrupted:
-        raise KeyboardInterrupt
-    calibration = calibration_of(null)
-    if stub is not None:
-        calibration["stub"] = calibrate(offer, stub, quick_form(load.order.rate), null).verdict.to_data()
+    calibration = calibrated(offer, load.order, stub)
     connect()
     done: list[WindowRecord] = []
     for number in range(before, load.repeat):
@@ -180,6 +175,17 @@ def windows(
             return Done(calibration, tuple(done), offered.interrupted)
         keep(done[-1])
     return Done(calibration, tuple(done), interrupted=False)
+
+
+def calibrated(offer: Callable[[Order], Offered], order: Order, stub: Witness | None) -> dict[str, Any]:
+    """What a step that does nothing shows of the generator at this rate, and the stub server, where there is one."""
+    if stub is not None:
+        done = calibrate(offer, stub, quick_form(order.rate), null_order(order))
+        return calibration_of(done.null) | {"stub": done.verdict.to_data()}
+    null = offer(null_order(order))
+    if null.interrupted:
+        raise KeyboardInterrupt
+    return calibration_of(null)
 
 
 def null_order(order: Order) -> Order:
