@@ -35,6 +35,8 @@ from calibration_samples import (
 )
 
 from stackproof import measurement
+from stackproof.cli import main
+from stackproof.commands import calibrate as command
 from stackproof.interfaces import ConfigurationError
 from stackproof.measurement.calibration import (
     BASE_SECONDS,
@@ -306,3 +308,42 @@ class TestInARun:
         }
         data = judged(recorded(600)).calibration["stub"]
         jsonschema.validate({"schema": "stackproof-calibration/1", "workers": 1, **data}, alone)
+
+
+class TestTheCommand:
+    @pytest.fixture(autouse=True)
+    def elsewhere(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("generator", "starved", "code"), [(opened, False, 0), (closed, False, 1), (closed, True, 3)]
+    )
+    def test_its_exit_code_tells_a_wrong_generator_from_a_busy_machine(
+        self, generator: Generator, starved: bool, code: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        verdict = replace(verdict_on(generator, FULL), starved=starved)
+        monkeypatch.setattr(command, "_run", lambda *_: verdict)
+        with pytest.raises(SystemExit) as ended:
+            main(["calibrate", "--json", "calibration.json"])
+        assert ended.value.code == code
+        data = json.loads(Path("calibration.json").read_text(encoding="utf-8"))
+        schema = json.loads((Path(measurement.__file__).parent / "calibration.schema.json").read_text(encoding="utf-8"))
+        jsonschema.validate(data, schema)
+        assert data["trusted"] is (code == 0)
+
+    def test_it_shows_what_was_injected_and_what_was_seen(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(command, "_run", lambda *_: verdict_on(caught_up, FULL))
+        with pytest.raises(SystemExit):
+            main(["calibrate"])
+        told = capsys.readouterr().out
+        assert "p99 at 2000/s" in told
+        assert "NOT RECOVERED" in told
+        assert "NOT TRUSTED" in told
+
+    @pytest.mark.parametrize("rate", ["5", "100000", "fast"])
+    def test_a_rate_that_cannot_be_is_wrong_usage(self, rate: str) -> None:
+        with pytest.raises(SystemExit) as ended:
+            main(["calibrate", "--rate", rate])
+        assert ended.value.code == 2
