@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from bench_samples import offered
 from calibration_samples import OWN, STUB_LATE, Generator, closed, opened, truth_of
 
-from stackproof.measurement.calibrating import ATTEMPTS, REHEARSALS, calibrate, null_figures, starved_seconds
-from stackproof.measurement.calibration import FULL, Trial, quick_form
+from stackproof.measurement import calibrating
+from stackproof.measurement.calibrating import (
+    ATTEMPTS,
+    REHEARSALS,
+    Calibrated,
+    calibrate,
+    null_figures,
+    starved_seconds,
+    waited_seconds,
+)
+from stackproof.measurement.calibration import FULL, Form, Trial, quick_form
 from stackproof.scenarios.orders import CLOSED, NULL, STUB, Gap, Offered, Order
 from stackproof.scenarios.recorder import Recorder
 from stackproof.scenarios.stub import Injection, Truth
@@ -29,6 +40,7 @@ class Simulated:
         self.orders: list[Order] = []
         self.injections: list[Injection] = []
         self.interrupts_at = -1
+        self.nulls = [null()]
 
     def inject(self, injection: Injection) -> None:
         self.injections.append(injection)
@@ -42,6 +54,8 @@ class Simulated:
         return sum(order.arrivals == CLOSED for order in self.orders) <= self.bad
 
     def offer(self, order: Order) -> Offered:
+        if order.target == NULL:
+            return self.nulls.pop(0) if len(self.nulls) > 1 else self.nulls[0]
         assert order.target == STUB
         self.orders.append(order)
         recorder = Recorder()
@@ -73,9 +87,13 @@ def null(answered: int = 200, elapsed: float = 1.0) -> Offered:
     return offered(recorder, order=Order(200.0, 1.0, target=NULL), elapsed=elapsed, cpu_seconds=0.01)
 
 
+def run(simulated: Simulated, form: Form, waited: Callable[[], float] = lambda: 0.0) -> Calibrated:
+    return calibrate(simulated.offer, simulated, form, Order(200.0, 1.0, target=NULL), waited)
+
+
 def test_a_true_generator_is_trusted_at_once() -> None:
     simulated = Simulated()
-    done = calibrate(simulated.offer, simulated, FULL, null())
+    done = run(simulated, FULL)
     assert done.verdict.trusted
     assert done.attempts == 1
     assert [(order.rate, order.arrivals) for order in simulated.orders] == [
@@ -86,7 +104,7 @@ def test_a_true_generator_is_trusted_at_once() -> None:
 
 def test_every_place_has_its_connection_before_anything_counts() -> None:
     simulated = Simulated()
-    calibrate(simulated.offer, simulated, quick_form(500.0), null())
+    run(simulated, quick_form(500.0))
     rehearsal, _, stalled = simulated.orders
     assert rehearsal.in_flight == stalled.in_flight > 500.0 * 0.25
     # Nobody gets an answer while connections are still opened.
@@ -97,32 +115,55 @@ def test_connections_are_opened_until_all_were_open() -> None:
     form = quick_form(200.0)
     places = form.stalled(200.0).in_flight
     simulated = Simulated(opens=[places // 2, places])
-    assert calibrate(simulated.offer, simulated, form, null()).verdict.trusted
+    assert run(simulated, form).verdict.trusted
     assert [order.arrivals for order in simulated.orders] == [CLOSED, CLOSED, "constant", "constant"]
 
 
 def test_a_client_that_never_opens_so_many_is_not_waited_for() -> None:
     simulated = Simulated(opens=[1] * REHEARSALS)
-    calibrate(simulated.offer, simulated, quick_form(200.0), null())
+    run(simulated, quick_form(200.0))
     assert [order.arrivals for order in simulated.orders].count(CLOSED) == REHEARSALS
 
 
 def test_a_starved_machine_gets_another_attempt() -> None:
     simulated = Simulated(bad=1)
-    done = calibrate(simulated.offer, simulated, quick_form(200.0), null())
+    done = run(simulated, quick_form(200.0))
     assert (done.verdict.trusted, done.attempts) == (True, 2)
     assert len(done.windows) == 2
 
 
 def test_one_that_is_always_starved_ends_untrusted() -> None:
     simulated = Simulated(bad=100)
-    done = calibrate(simulated.offer, simulated, quick_form(200.0), null())
+    done = run(simulated, quick_form(200.0))
     assert (done.verdict.trusted, done.verdict.starved, done.attempts) == (False, True, ATTEMPTS)
+
+
+def test_a_null_step_that_was_starved_is_offered_again() -> None:
+    simulated = Simulated()
+    simulated.nulls = [replace(null(elapsed=1.5), gaps=(STARVED,)), null()]
+    done = run(simulated, quick_form(200.0))
+    assert (done.verdict.trusted, done.attempts) == (True, 2)
+    assert done.null.elapsed == 1.0
+
+
+def test_a_machine_under_pressure_is_starved() -> None:
+    """Each reading is a second of waiting later, in windows that take 2.6 s at most by their orders."""
+    done = run(Simulated(closed), quick_form(200.0), waited=itertools.count().__next__)
+    assert (done.verdict.trusted, done.verdict.starved, done.attempts) == (False, True, ATTEMPTS)
+    assert run(Simulated(), quick_form(200.0), waited=itertools.count().__next__).verdict.trusted
+
+
+def test_the_kernel_is_asked_where_it_tells(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told = tmp_path / "cpu"
+    monkeypatch.setattr(calibrating, "PRESSURE", told)
+    assert waited_seconds() == 0.0
+    told.write_text("some avg10=29.02 avg60=65.53 avg300=79.55 total=2500000\nfull avg10=0.00 total=0\n")
+    assert waited_seconds() == 2.5
 
 
 def test_a_wrong_generator_gets_no_second_attempt() -> None:
     simulated = Simulated(closed)
-    done = calibrate(simulated.offer, simulated, quick_form(200.0), null())
+    done = run(simulated, quick_form(200.0))
     assert (done.verdict.trusted, done.attempts) == (False, 1)
 
 
@@ -131,7 +172,7 @@ def test_an_interruption_ends_it(at: int) -> None:
     simulated = Simulated()
     simulated.interrupts_at = at
     with pytest.raises(KeyboardInterrupt):
-        calibrate(simulated.offer, simulated, quick_form(200.0), null())
+        run(simulated, quick_form(200.0))
     assert len(simulated.orders) == at
 
 
@@ -146,7 +187,8 @@ class TestTheNullStep:
     @pytest.mark.parametrize("slow", [null(answered=150), null(elapsed=1.5)])
     def test_a_rate_that_it_does_not_hold_is_not_trusted(self, slow: Offered) -> None:
         simulated = Simulated()
-        done = calibrate(simulated.offer, simulated, quick_form(200.0), slow)
+        simulated.nulls = [slow]
+        done = run(simulated, quick_form(200.0))
         assert (done.verdict.trusted, done.attempts) == (False, 1)
 
 

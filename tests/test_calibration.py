@@ -35,6 +35,8 @@ from calibration_samples import (
 )
 
 from stackproof import measurement
+from stackproof.cli import main
+from stackproof.commands import calibrate as command
 from stackproof.interfaces import ConfigurationError
 from stackproof.measurement.calibration import (
     BASE_SECONDS,
@@ -234,6 +236,13 @@ class TestWitnesses:
         verdict = judge("quick", NULL, [self.shown(starved=0.2, factor=1.2)])
         assert (verdict.trusted, verdict.starved) == (False, True)
 
+    def test_pressure_is_no_excuse_either(self) -> None:
+        base, stalled = self.shown(factor=1.2)
+        under = replace(stalled, observed=replace(stalled.observed, pressure=0.6))
+        assert not judge("quick", NULL, [(base, stalled)]).starved
+        verdict = judge("quick", NULL, [(base, under)])
+        assert (verdict.trusted, verdict.starved) == (False, True)
+
     def test_whoever_recovers_everything_although_starved_is_trusted(self) -> None:
         verdict = judge("quick", NULL, [self.shown(starved=0.2)])
         assert (verdict.trusted, verdict.starved) == (True, True)
@@ -241,7 +250,8 @@ class TestWitnesses:
     def test_a_rate_that_the_null_step_did_not_hold_is_not_measured(self) -> None:
         verdict = judge("quick", replace(NULL, held=False, rate=90_000.0, ok=3), [self.shown()])
         assert verdict.reasons == (
-            "the generator cannot hold 90000/s on this machine: of a step that does nothing, 3 of 200 were done in time",
+            "the generator cannot hold 90000/s on this machine: of a step that does nothing, 3 of 200 were done, "
+            "or it took longer than planned",
         )
 
     def test_a_window_in_which_nothing_was_recorded_is_no_recovery(self) -> None:
@@ -298,3 +308,42 @@ class TestInARun:
         }
         data = judged(recorded(600)).calibration["stub"]
         jsonschema.validate({"schema": "stackproof-calibration/1", "workers": 1, **data}, alone)
+
+
+class TestTheCommand:
+    @pytest.fixture(autouse=True)
+    def elsewhere(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("generator", "starved", "code"), [(opened, False, 0), (closed, False, 1), (closed, True, 3)]
+    )
+    def test_its_exit_code_tells_a_wrong_generator_from_a_busy_machine(
+        self, generator: Generator, starved: bool, code: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        verdict = replace(verdict_on(generator, FULL), starved=starved)
+        monkeypatch.setattr(command, "_run", lambda *_: verdict)
+        with pytest.raises(SystemExit) as ended:
+            main(["calibrate", "--json", "calibration.json"])
+        assert ended.value.code == code
+        data = json.loads(Path("calibration.json").read_text(encoding="utf-8"))
+        schema = json.loads((Path(measurement.__file__).parent / "calibration.schema.json").read_text(encoding="utf-8"))
+        jsonschema.validate(data, schema)
+        assert data["trusted"] is (code == 0)
+
+    def test_it_shows_what_was_injected_and_what_was_seen(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(command, "_run", lambda *_: verdict_on(caught_up, FULL))
+        with pytest.raises(SystemExit):
+            main(["calibrate"])
+        told = capsys.readouterr().out
+        assert "p99 at 2000/s" in told
+        assert "NOT RECOVERED" in told
+        assert "NOT TRUSTED" in told
+
+    @pytest.mark.parametrize("rate", ["5", "100000", "fast"])
+    def test_a_rate_that_cannot_be_is_wrong_usage(self, rate: str) -> None:
+        with pytest.raises(SystemExit) as ended:
+            main(["calibrate", "--rate", rate])
+        assert ended.value.code == 2

@@ -209,14 +209,14 @@ def windows(
 
 
 def self_check(offer: Callable[[Order], Offered], order: Order, stub: Witness | None) -> dict[str, Any]:
-    """What the generator makes of a step that does nothing, and of a server whose service time is known."""
+    """What a step that does nothing shows of the generator at this rate, and the stub server, where there is one."""
+    if stub is not None:
+        done = calibrate(offer, stub, quick_form(order.rate), null_order(order))
+        return calibration_of(done.null) | {"stub": done.verdict.to_data()}
     null = offer(null_order(order))
     if null.interrupted:
         raise KeyboardInterrupt
-    calibration = calibration_of(null)
-    if stub is not None:
-        calibration["stub"] = calibrate(offer, stub, quick_form(order.rate), null).verdict.to_data()
-    return calibration
+    return calibration_of(null)
 
 
 def null_order(order: Order) -> Order:

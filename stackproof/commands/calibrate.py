@@ -78,10 +78,7 @@ def _run(form: Form, workers: int, console: Console) -> CalibrationVerdict:
             Setup("decision", {}, new_namespace(), stub=stub.url), {}, Path(directory), view, workers=workers
         ) as session,
     ):
-        null = session.offer(Order(max(form.rates), form.null_seconds, target=NULL))
-        if null.interrupted:
-            raise KeyboardInterrupt
-        return calibrated(session.offer, stub, form, null).verdict
+        return calibrated(session.offer, stub, form, Order(max(form.rates), form.null_seconds, target=NULL)).verdict
 
 
 def _print(verdict: CalibrationVerdict, console: Console) -> None:

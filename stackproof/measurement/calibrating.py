@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from stackproof.scenarios.orders import CLOSED, STUB, Offered, Order
 from stackproof.scenarios.stub import Injection, Truth
 
-from .calibration import STARVED_SHARE, CalibrationVerdict, Form, NullFigures, Observed, Shown, Trial, judge
+from .calibration import (
+    PRESSURE_LIMIT,
+    STARVED_SHARE,
+    CalibrationVerdict,
+    Form,
+    NullFigures,
+    Observed,
+    Shown,
+    Trial,
+    judge,
+)
 from .judgement import calibration_of
 
 ATTEMPTS = 3
@@ -20,7 +32,10 @@ REHEARSAL_SECONDS = 0.3
 CONNECTION_SECONDS = 0.001
 """What opening a connection may take of the client's time. It costs more than a request, and belongs to no figure."""
 
+PRESSURE = Path("/proc/pressure/cpu")
+
 Offer = Callable[[Order], Offered]
+Waited = Callable[[], float]
 
 
 class Witness(Protocol):
@@ -36,28 +51,39 @@ class Calibrated:
     """A verdict, and the windows that it is drawn from (of the last attempt)."""
 
     verdict: CalibrationVerdict
+    null: Offered
     windows: tuple[Offered, ...]
     attempts: int
 
 
-def calibrate(offer: Offer, stub: Witness, form: Form, null: Offered) -> Calibrated:
-    """Do one form of calibration, after its null step. `KeyboardInterrupt` where a window was interrupted."""
-    figures = null_figures(null)
+def waited_seconds() -> float:
+    """How long somebody on this machine waited for a processor, since it runs; 0 where the kernel does not tell (PSI)."""
+    try:
+        some = PRESSURE.read_text(encoding="ascii").splitlines()[0]
+    except OSError:
+        return 0.0
+    return int(some.partition("total=")[2]) / 1e6
+
+
+def calibrate(offer: Offer, stub: Witness, form: Form, null: Order, waited: Waited = waited_seconds) -> Calibrated:
+    """Do one form of calibration, from the null step on. `KeyboardInterrupt` where a window was interrupted."""
     attempt = 0
     while True:
         attempt += 1
-        windows: list[Offered] = []
+        ordered = _Windows(offer, stub, waited)
+        offered, pressure = ordered.offer(null)
+        figures = null_figures(offered, pressure)
         pairs = []
         for rate in form.rates:
             base, stalled = form.base(rate), form.stalled(rate)
-            _rehearse(offer, stub, stalled)
-            pairs.append((_shown(offer, stub, base, windows), _shown(offer, stub, stalled, windows)))
+            ordered.rehearse(stalled)
+            pairs.append((ordered.shown(base), ordered.shown(stalled)))
         verdict = judge(form.name, figures, pairs)
         if verdict.trusted or not verdict.starved or attempt == ATTEMPTS:
-            return Calibrated(verdict, tuple(windows), attempt)
+            return Calibrated(verdict, offered, tuple(ordered.kept), attempt)
 
 
-def null_figures(null: Offered) -> NullFigures:
+def null_figures(null: Offered, pressure: float = 0.0) -> NullFigures:
     """What the step that does nothing showed."""
     found, lag = calibration_of(null), null.recorder.lag.percentiles([50.0, 99.0])
     return NullFigures(
@@ -68,6 +94,7 @@ def null_figures(null: Offered) -> NullFigures:
         lag_p50=lag.get(50.0, 0.0),
         lag_p99=lag.get(99.0, 0.0),
         cpu_us_per_operation=found["cpu_us_per_operation"],
+        starved=pressure > PRESSURE_LIMIT or starved_seconds(null) > 0,
     )
 
 
@@ -76,29 +103,45 @@ def starved_seconds(offered: Offered) -> float:
     return max((gap.seconds for gap in offered.gaps if gap.cpu_seconds < STARVED_SHARE * gap.seconds), default=0.0)
 
 
-def _rehearse(offer: Offer, stub: Witness, trial: Trial) -> None:
-    """Open as many connections as will be needed: nobody gets an answer before everybody has sent a request."""
-    places = trial.in_flight
-    seconds = REHEARSAL_SECONDS + CONNECTION_SECONDS * places
-    for _ in range(REHEARSALS):
-        stub.inject(Injection(0.0, stall_from=0.0, stall=seconds))
-        order = Order(trial.rate, seconds, arrivals=CLOSED, in_flight=places, target=STUB)
-        if _uninterrupted(offer(order)).most_in_flight >= places:
-            return
+class _Windows:
+    """The windows of one attempt."""
 
+    def __init__(self, offer: Offer, stub: Witness, waited: Waited) -> None:
+        self._offer = offer
+        self._stub = stub
+        self._waited = waited
+        self.kept: list[Offered] = []
 
-def _shown(offer: Offer, stub: Witness, trial: Trial, windows: list[Offered]) -> Shown:
-    stub.inject(trial.injection)
-    order = Order(
-        trial.rate, trial.seconds, arrivals=trial.arrivals, seed=trial.seed, in_flight=trial.in_flight, target=STUB
-    )
-    offered = _uninterrupted(offer(order))
-    windows.append(offered)
-    observed = Observed.of(offered.recorder, starved_seconds(offered))
-    return Shown(trial, observed, stub.truth())
+    def offer(self, order: Order) -> tuple[Offered, float]:
+        """What came of it, and the share of the time in which somebody waited for a processor."""
+        before, began = self._waited(), time.monotonic()
+        offered = self._offer(order)
+        if offered.interrupted:
+            raise KeyboardInterrupt
+        return offered, (self._waited() - before) / max(time.monotonic() - began, order.seconds)
 
+    def rehearse(self, trial: Trial) -> None:
+        """Open as many connections as will be needed: nobody gets an answer before everybody has sent a request."""
+        places = trial.in_flight
+        seconds = REHEARSAL_SECONDS + CONNECTION_SECONDS * places
+        for _ in range(REHEARSALS):
+            self._stub.inject(Injection(0.0, stall_from=0.0, stall=seconds))
+            order = Order(trial.rate, seconds, arrivals=CLOSED, in_flight=places, target=STUB)
+            if self.offer(order)[0].most_in_flight >= places:
+                return
 
-def _uninterrupted(offered: Offered) -> Offered:
-    if offered.interrupted:
-        raise KeyboardInterrupt
-    return offered
+    def shown(self, trial: Trial) -> Shown:
+        """Offer one trial, and ask both sides."""
+        self._stub.inject(trial.injection)
+        offered, pressure = self.offer(
+            Order(
+                trial.rate,
+                trial.seconds,
+                arrivals=trial.arrivals,
+                seed=trial.seed,
+                in_flight=trial.in_flight,
+                target=STUB,
+            )
+        )
+        self.kept.append(offered)
+        return Shown(trial, Observed.of(offered.recorder, starved_seconds(offered), pressure), self._stub.truth())

@@ -403,11 +403,15 @@ class FaultProxy:
 
 def _send(link: _Link, chunk: bytes, target: socket.socket) -> bool:
     """Send all of it, unless the connection is ended meanwhile: a peer that does not read must not hold a thread."""
-    writable = select.poll()
-    writable.register(target, select.POLLOUT)
+    writable = None
     while chunk and not link.over.is_set():
-        if writable.poll(STALL_MILLISECONDS):
+        try:
             chunk = chunk[target.send(chunk, socket.MSG_DONTWAIT) :]
+        except BlockingIOError:
+            if writable is None:  # made only where it is needed: a peer mostly reads
+                writable = select.poll()
+                writable.register(target, select.POLLOUT)
+            writable.poll(STALL_MILLISECONDS)
     return not chunk
 
 
