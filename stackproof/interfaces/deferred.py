@@ -29,12 +29,12 @@ class DeferredPublisher(ABC):
     def publish_deferred(self, topic: str, event: Event, done: Done) -> None:
         """Begin to publish, and return at once. ``done`` is told how it ended, with the guarantees of `EventPublisher.publish`.
 
-        Raises `RejectedError` for what cannot be published, `ClosedError` after `disconnect`, and `UnavailableError` where nothing
-        can be taken now (too many events wait for a connection already): then ``done`` is not called. Every other end is told to
-        ``done``, within the connection timeout and the time limit of the operation together. Events of one key that one thread publishes keep their
-        order, and so do deferred ones among those that waited for a first connection. `disconnect` waits for what is under way as
-        it does for the blocking form, and every ``done`` was called when it returns. A forked child inherits nothing that is
-        under way: ``done`` is called in the parent only.
+        Raises `RejectedError` for what cannot be published, `ClosedError` after `disconnect`, and `UnavailableError` where
+        nothing can be taken now (too many events wait for a connection already): then ``done`` is not called. Every other end
+        is told to ``done``, within the connection timeout and the time limit of the operation together. Events of one key
+        that one thread publishes so keep their order. `disconnect` waits for what is under way as it does for the blocking
+        form, and every ``done`` was called when it returns. A forked child inherits nothing that is under way: ``done`` is
+        called in the parent only.
         """
 
 
