@@ -35,7 +35,9 @@ from .cql_addresses import Addresses, NodeFactory
 from .cql_deferred import Pending
 from .cql_errors import RetryReadsOnce, is_broken_connection, is_refusal, translated
 from .cql_fork import connections_of, forget, forget_event_loop
+from .native_threads import require_native_threads
 
+DRIVER = "the CQL driver (scylla-driver)"
 PROTOCOL = 4
 """What Cassandra since 2.2, ScyllaDB and Amazon Keyspaces speak. Without it the driver tries one after the other."""
 PAGE_ROWS = 5_000
@@ -147,6 +149,7 @@ class CqlClient:
     """
 
     def __init__(self, access: Access) -> None:
+        require_native_threads(DRIVER)
         self.access = access
         self.shown = f"{access.technology} at {access.addresses}"
         self._link: _Link | None = None
@@ -366,6 +369,7 @@ class CqlClient:
             return self._link
 
     def _connect(self) -> _Link:
+        require_native_threads(DRIVER)  # somebody may have replaced them meanwhile
         access = self.access
         profile = ExecutionProfile(
             load_balancing_policy=access.balancing(),

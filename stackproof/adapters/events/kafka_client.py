@@ -16,6 +16,7 @@ from weakref import WeakSet, ref
 
 from confluent_kafka import KafkaError, KafkaException
 
+from stackproof.adapters.native_threads import require_native_threads
 from stackproof.adapters.waiting_line import tell
 from stackproof.interfaces import (
     BackendError,
@@ -36,6 +37,7 @@ Delivered: TypeAlias = Callable[[KafkaError | None, object], None]
 T = TypeVar("T")
 H = TypeVar("H", Asking, Sending, Receiving)
 
+DRIVER = "the Kafka driver (confluent-kafka)"
 LARGEST_RECORD = 1_000_000
 """Bytes, with key and headers: what brokers take unless they are configured otherwise, a little rounded down."""
 SERVE_SECONDS = 0.1
@@ -67,6 +69,7 @@ class KafkaClient:
     """One producer and one handle for administration, with their thread."""
 
     def __init__(self, connection: KafkaConnection) -> None:
+        require_native_threads(DRIVER)
         self.connection = connection
         self.where = connection.where
         self._check_options()
@@ -330,6 +333,7 @@ class KafkaClient:
     def _serve_handles(self) -> None:
         """Called under the lock: there is a thread that serves what there is."""
         if self._thread is None or not self._thread.is_alive():
+            require_native_threads(DRIVER)  # somebody may have replaced them meanwhile
             self._thread = threading.Thread(target=self._serve, name="stackproof-kafka", daemon=True)
             self._thread.start()
 
