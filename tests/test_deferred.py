@@ -435,9 +435,13 @@ def outcome_of(client: Scripted) -> list[Any]:
 
 def test_a_refused_deferred_statement_comes_again_after_growing_pauses() -> None:
     client = Scripted(OVERLOADED, OVERLOADED, [(True,)])
-    assert outcome_of(client) == [{"[applied]": True}]
+    assert outcome_of(client) == [None]
     assert len(client.pauses) == 2
     assert client.pauses[0] < client.pauses[1] * 2
+
+
+def test_a_claim_that_another_one_made_first_is_told_with_its_row() -> None:
+    assert outcome_of(Scripted([(False,)])) == [{"[applied]": False}]
 
 
 def test_a_deferred_write_whose_connection_broke_comes_again_once() -> None:

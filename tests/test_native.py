@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -14,21 +13,27 @@ from typing import Any
 import pytest
 
 from stackproof.adapters.settings import Settings
-from stackproof.interfaces import DeferredPublisher, Done, Event, EventCapabilities, UnavailableError
+from stackproof.interfaces import (
+    DeferredPublisher,
+    Done,
+    Event,
+    EventCapabilities,
+    EventPublisher,
+    UnavailableError,
+)
 from stackproof.scenarios.arrivals import Constant, Poisson, dispatch
-from stackproof.scenarios.deferred import Chain, DeferredStep, Threads, beginner, needs_native_threads
-from stackproof.scenarios.folding import Operations, Part, fold
-from stackproof.scenarios.native import UNFINISHED, NativeWindow, dispatch_due
-from stackproof.scenarios.plan import Plan
-from stackproof.scenarios.precise import sleep_precisely
+from stackproof.scenarios.catalogue import find_scenario
+from stackproof.scenarios.deferred import Direct, Threads, beginner, needs_native_threads
+from stackproof.scenarios.folding import Operations, fold
+from stackproof.scenarios.native import NativeWindow, dispatch_due
+from stackproof.scenarios.orders import CLOSED, Order
 from stackproof.scenarios.recorder import Recorder
-from stackproof.scenarios.scenario import Publish, Scenario, Sizes, Zipf
 from stackproof.scenarios.starvation import NOBODY, StarvationWatch, blamed, thread_seconds
+from stackproof.scenarios.timer_slack import sleep_precisely
+from stackproof.scenarios.window import UNFINISHED, WINDOW_ITEMS, Nothing
 from stackproof.scenarios.work import StepFailedError, Work
 
-PLAN = Plan(
-    "decision", {}, "n", rate=200.0, duration=0.5, warmup=0.0, arrivals="constant", seed=7, in_flight=64, drain=5.0
-)
+ORDER = Order(rate=200.0, seconds=0.5, in_flight=64, drain=5.0)
 
 
 class Clock:
@@ -102,72 +107,82 @@ def test_sleeping_precisely_leaves_the_thread_as_it_was() -> None:
 # Folding
 
 
-def random_operations(seed: int, parts: int) -> tuple[Operations, list[int], Recorder, Recorder]:
+def random_operations(seed: int, limit: float | None) -> tuple[Operations, list[int], Recorder, Recorder]:
     """Operations with all ends, and the recorders that a call for each of them makes."""
     draw, operations = random.Random(seed), Operations()
-    operations.began, operations.warmup = 50.0, 0.7
-    recorders = {True: Recorder(), False: Recorder()}
+    operations.first = 50.7
+    recorders = {True: Recorder(limit=limit), False: Recorder(limit=limit)}
     ends: list[int] = []
     for number in range(3_000):
         due = 50.0 + number / 1_000
-        offset = due - 50.0 - 0.7
+        offset = due - operations.first
         recorder = recorders[offset >= 0]
         recorder.offer(offset)
-        if draw.random() < 0.1:
-            operations.add(due, float("nan"))
-            recorder.drop(offset)
+        chance = draw.random()
+        if chance < 0.15:
+            operations.turn_away(due, dropped=chance < 0.1)
+            (recorder.drop if chance < 0.1 else recorder.skip)(offset)
             continue
         started_at = due + draw.choice([0.0, 0.000_3, 0.02])
-        operations.add(due, started_at)
-        operations.started += 1
+        assert operations.start(due, started_at) == number
         recorder.sent(started_at - due)
         if draw.random() < 0.05:
             recorder.fail(offset, UNFINISHED)
             continue
-        ended = started_at + draw.expovariate(300)
-        operations.ended[number] = ended
+        ended = operations.ended[number] = started_at + draw.expovariate(300)
         if draw.random() < 0.1:
             operations.failures[number] = "publish: UnavailableError"
             recorder.fail(offset, "publish: UnavailableError")
         else:
             recorder.succeed(offset, ended - due, ended - started_at)
+            operations.took(number, "publish", ended - started_at)
             recorder.step("publish", ended - started_at)
         ends.append(number)
     draw.shuffle(ends)
     return operations, ends, recorders[True], recorders[False]
 
 
+@pytest.mark.parametrize("limit", [None, 0.005])
 @pytest.mark.parametrize("parts", [1, 7])
-def test_folded_numbers_are_what_a_recorder_is_told_one_by_one(parts: int) -> None:
-    operations, ends, expected, expected_warm = random_operations(3, parts)
-    measured, warm = Part(), Part()
+def test_folded_numbers_are_what_a_recorder_is_told_one_by_one(parts: int, limit: float | None) -> None:
+    operations, ends, expected, expected_warm = random_operations(3, limit)
+    measured, warm = Recorder(limit=limit), Recorder(limit=limit)
     for part in range(parts):
         operations.finished.extend(ends[part::parts])  # type: ignore[arg-type]
-        fold(operations, measured, warm, only_step="publish", unfinished=UNFINISHED if part == parts - 1 else "")
-    assert expected.late
-    for found, wanted in ((measured.recorder, expected), (warm.recorder, expected_warm)):
+        fold(operations, measured, warm, unfinished=UNFINISHED if part == parts - 1 else "")
+    assert expected.sent_late
+    assert expected.skipped
+    assert bool(expected.late) is (limit is not None)
+    for found, wanted in ((measured, expected), (warm, expected_warm)):
         assert found.adds_up
         assert found.to_data() == wanted.to_data()
-
-
-def test_steps_go_where_their_item_was_due() -> None:
-    operations, measured, warm = Operations(), Part(), Part()
-    operations.began, operations.warmup = 0.0, 1.0
-    for number in range(4):
-        operations.add(0.5 * number, 0.5 * number)
-        operations.took(number, "a", 0.001 * (number + 1))
-    fold(operations, measured, warm)
-    assert warm.recorder.steps["a"].count == 2
-    assert measured.recorder.steps["a"].largest == pytest.approx(0.004, rel=0.01)
 
 
 # The window
 
 
-@contextmanager
-def window(begin: Any, **changes: Any) -> Iterator[NativeWindow]:
-    plan = replace(PLAN, **changes)
-    yield NativeWindow(plan, lambda number: number, begin, seconds=plan.duration, warmup=plan.warmup)
+class Acting:
+    """Begins items as told; an item is its number."""
+
+    def __init__(self, begin: Any) -> None:
+        self.begin = begin
+
+    def item(self, number: int) -> int:
+        return number
+
+    def decide(self, item: int, took: Any) -> None:
+        raise AssertionError
+
+
+def window(begin: Any, **changes: Any) -> NativeWindow:
+    return NativeWindow(replace(ORDER, **changes), Acting(begin), begin)
+
+
+def offered(load: NativeWindow) -> Recorder:
+    load.run(time.perf_counter() + 0.01)
+    assert load.measured.adds_up
+    assert load.warm.adds_up
+    return load.measured
 
 
 def test_ends_come_from_threads_of_the_driver() -> None:
@@ -180,11 +195,8 @@ def test_ends_come_from_threads_of_the_driver() -> None:
 
         threading.Timer(0.002, end).start()
 
-    with window(begin, warmup=0.2, rate=100.0) as load:
-        load.run()
-    found = load.measured
-    assert found.adds_up
-    assert load.warm.adds_up
+    load = window(begin, warmup=0.2, rate=100.0)
+    found = offered(load)
     assert (found.offered, load.warm.offered) == (50, 20)
     assert found.dropped == 0
     assert found.errors == {"UnavailableError": 5}
@@ -194,14 +206,11 @@ def test_ends_come_from_threads_of_the_driver() -> None:
     assert load.in_flight == 0
     assert load.elapsed >= 0.5
     assert load.cpu_seconds > 0
-    assert load.measured is found
 
 
 def test_beyond_what_may_be_in_flight_arrivals_are_dropped_and_what_hangs_is_unfinished() -> None:
-    with window(lambda *_: None, in_flight=3, drain=0.1) as load:
-        load.run()
-    found = load.measured
-    assert found.adds_up
+    load = window(lambda *_: None, in_flight=3, drain=0.1)
+    found = offered(load)
     assert (found.offered, found.failed, found.dropped) == (100, 3, 97)
     assert found.errors == {UNFINISHED: 3}
     assert load.most_in_flight == 3
@@ -216,36 +225,60 @@ def test_an_end_after_the_drain_time_changes_nothing_and_a_second_end_makes_no_r
             ended(None)
             ended(None)
 
-    with window(begin, in_flight=2, drain=0.05) as load:
-        load.run()
-    before = load.measured.to_data()
+    load = window(begin, in_flight=2, drain=0.05)
+    before = offered(load).to_data()
     kept[0](None)
+    load.refresh()
+    load.close(0.0)
     assert load.measured.to_data() == before
-    assert (load.measured.ok, load.measured.failed) == (99, 1)
-    assert load.measured.dropped == 0
+    assert (load.measured.ok, load.measured.failed, load.measured.dropped) == (99, 1, 0)
 
 
 def test_what_cannot_begin_has_failed() -> None:
     def begin(*_: Any) -> None:
         raise StepFailedError("publish", UnavailableError("away"))
 
-    with window(begin) as load:
-        load.run()
-    assert load.measured.errors == {"publish: UnavailableError": 100}
+    assert offered(window(begin)).errors == {"publish: UnavailableError": 100}
 
 
 def test_a_window_that_is_closed_early_is_whole() -> None:
-    with window(lambda _item, _took, ended: ended(None), duration=30.0) as load:
-        thread = threading.Thread(target=load.run)
-        thread.start()
-        until = time.monotonic() + 10.0
-        while load.measured.offered < 20 and time.monotonic() < until:
-            time.sleep(0.01)
-        load.close(1.0)
-        thread.join(10.0)
+    load = window(lambda _item, _took, ended: ended(None), seconds=30.0)
+    thread = threading.Thread(target=load.run, args=[time.perf_counter()])
+    thread.start()
+    until = time.monotonic() + 10.0
+    while load.measured.offered < 20 and time.monotonic() < until:
+        load.refresh()
+        time.sleep(0.01)
+    load.close(1.0)
+    thread.join(10.0)
     assert not thread.is_alive()
     assert load.measured.adds_up
     assert 20 <= load.measured.offered < 5_000
+
+
+def test_where_arrivals_are_closed_each_end_begins_the_next() -> None:
+    def begin(_number: int, _took: Any, ended: Any) -> None:
+        threading.Timer(0.01, ended, [None]).start()
+
+    load = window(begin, arrivals=CLOSED, in_flight=4)
+    found = offered(load)
+    assert load.most_in_flight <= 4
+    assert found.dropped == 0
+    assert 8 <= found.ok <= 4 * 51
+
+
+def test_of_two_workers_each_does_its_share_of_the_items() -> None:
+    begun: list[int] = []
+
+    def begin(number: int, _took: Any, ended: Any) -> None:
+        begun.append(number)
+        ended(None)
+
+    order = replace(ORDER, number=1)
+    for worker in (0, 1):
+        load = NativeWindow(order, Acting(begin), begin, worker=worker, workers=2)
+        assert offered(load).offered == 50
+    assert sorted(begun) == list(range(WINDOW_ITEMS, WINDOW_ITEMS + 100))
 
 
 # What begins items
@@ -277,56 +310,24 @@ def test_steps_that_wait_are_done_by_threads_side_by_side() -> None:
     ]
 
 
-def step_of(name: str, log: list[str], error: Exception | None = None, raises: Exception | None = None) -> DeferredStep:
-    def begin(item: Any, done: Done) -> None:
-        log.append(f"{name} {item}")
-        if raises is not None:
-            raise raises
-        threading.Thread(target=done, args=[error]).start()
-
-    return DeferredStep(name, begin)
-
-
-def ends_of(chain: Chain) -> tuple[list[str], list[Any]]:
-    took: list[str] = []
-    ends: list[Any] = []
-    over = threading.Event()
-
-    def ended(error: Any) -> None:
-        ends.append(error)
-        over.set()
-
-    chain.begin("item", lambda step, _: took.append(step), ended)
-    assert over.wait(10.0)
-    return took, ends
-
-
-def test_deferred_steps_begin_one_after_the_other() -> None:
-    log: list[str] = []
-    took, ends = ends_of(Chain([step_of("a", log), step_of("b", log), step_of("a", log)]))
-    assert (took, ends, log) == (["a", "b", "a"], [None], ["a item", "b item", "a item"])
-
-
-@pytest.mark.parametrize("way", ["error", "raises"])
-def test_the_first_deferred_step_that_fails_ends_the_item(way: str) -> None:
-    log: list[str] = []
-    bad = step_of("b", log, **{way: UnavailableError("away")})
-    for steps in ([step_of("a", log), bad, step_of("c", log)], [bad]):
-        _, (error,) = ends_of(Chain(steps))
-        assert isinstance(error, StepFailedError)
-        assert error.kind == "b: UnavailableError"
-    assert "c item" not in log
-
-
-class Bus(DeferredPublisher):
+class Bus(EventPublisher, DeferredPublisher):
     """An event bus whose ends come from a thread."""
 
     capabilities = EventCapabilities()
     published: list[Event] = []  # noqa: RUF012 - one test
 
+    def publish(self, topic: str, event: Event) -> None:
+        raise AssertionError
+
+    def subscribe(self, topic: str, handler: Any, group: str | None = None) -> Any:
+        raise AssertionError
+
     def publish_deferred(self, topic: str, event: Event, done: Done) -> None:
         self.published.append(event)
         threading.Thread(target=done, args=[None]).start()
+
+    def ping(self) -> bool:
+        return True
 
     def disconnect(self) -> None: ...
 
@@ -336,25 +337,24 @@ def make_bus(_namespace: str) -> Bus:
 
 
 def test_a_scenario_whose_steps_have_deferred_forms_needs_no_threads() -> None:
-    publish = Scenario("p", steps=[Publish()], customers=Zipf(10), payload=Sizes.p50_p99(10, 20), seed=1)
-    work = Work(publish, {"events": f"{__name__}:make_bus"}, Settings({}), "n")
-    begin = beginner(work, 8)
-    assert isinstance(begin, Chain)
-    assert begin.only_step == "publish"
-    load = NativeWindow(PLAN, publish.decision, begin.begin, seconds=0.2, warmup=0.0, only_step=begin.only_step)
-    load.run()
-    assert load.measured.ok == 40
-    assert load.measured.steps["publish"].count == 40
+    for backend, kind in ((f"{__name__}:make_bus", Direct), ("memory", Threads)):
+        work = Work(find_scenario("publish"), {"events": backend}, Settings({}), "n")
+        work.prepare()
+        begin = beginner(work, 8)
+        assert isinstance(begin, kind)
+        load = NativeWindow(replace(ORDER, seconds=0.2), work, begin.begin)
+        assert offered(load).ok == 40
+        assert load.measured.steps["publish"].count == 40
+        begin.close()
+        work.close()
     assert len({event.event_id for event in Bus.published}) == 40
-    blocking = Work(publish, {"events": "memory"}, Settings({}), "n")
-    threads = beginner(blocking, 8)
-    assert isinstance(threads, Threads)
-    load = NativeWindow(PLAN, publish.decision, threads.begin, seconds=0.2, warmup=0.0)
-    load.run()
-    threads.close()
-    blocking.close()
-    assert load.measured.ok == 40
-    assert load.measured.steps["publish"].count == 40
+
+
+def test_the_null_step_costs_no_thread() -> None:
+    acts = Nothing(lambda number: number)
+    begin = beginner(acts, 8)
+    assert isinstance(begin, Direct)
+    assert offered(NativeWindow(ORDER, acts, begin.begin)).ok == 100
 
 
 def test_the_engine_is_chosen_by_the_drivers() -> None:

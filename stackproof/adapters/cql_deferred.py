@@ -13,8 +13,8 @@ from .waiting_line import tell
 if TYPE_CHECKING:
     from .cql_client import CqlClient, Statement
 
-Answer: TypeAlias = "dict[str, Any]"
-"""The first row of an answer, by its columns; empty where there is none."""
+Answer: TypeAlias = "dict[str, Any] | None"
+"""The row that a claim found there already, by its columns; None where it was applied, and for every other write."""
 
 
 class Pending:
@@ -90,7 +90,8 @@ class DeferredWrite:
     def _answered(self, rows: Sequence[tuple[Any, ...]] | None) -> None:
         future, self._future = self._future, None  # they refer to each other
         try:
-            self._then(dict(zip(future._col_names, rows[0], strict=True)) if rows else {})
+            first = rows[0] if rows else (True,)  # [applied] is the first column
+            self._then(None if first[0] else dict(zip(future._col_names, first, strict=True)))
         except Exception as error:  # noqa: BLE001 - an error here would cost the driver its connection
             self._failed(self._client.error_of(error, self._statement))
 

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from queue import SimpleQueue
 from typing import Any, TypeAlias
 
 from stackproof.adapters.registry import BUILT_IN
-from stackproof.interfaces import DeferredInteractions, DeferredPublisher, Done
 
-from .native import Begin, Ended, Took
-from .scenario import Decision, Publish, RecordEvent, Step
-from .work import TOPIC, StepFailedError, Work, event_of
+from .native import Begin, Ended
+from .window import Acts, Nothing, Took
+from .work import Work
 
 Act: TypeAlias = Callable[[Any, Took], None]
 """Does a whole item and waits for it, as `Work.decide`; raises `StepFailedError`."""
@@ -25,66 +23,18 @@ Act: TypeAlias = Callable[[Any, Took], None]
 STOP_SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class DeferredStep:
-    """One step of an item that can be begun without waiting."""
+class Direct:
+    """Items that begin without waiting are begun by the dispatcher itself."""
 
-    name: str
-    begin: Callable[[Any, Done], None]
-    """With the item, and what is told its end. Raises what keeps it from beginning."""
-
-
-class Chain:
-    """Deferred steps one after the other."""
-
-    def __init__(self, steps: Sequence[DeferredStep]) -> None:
-        self._steps = tuple(steps)
-        self.only_step = steps[0].name if len(steps) == 1 else ""
-
-    def begin(self, item: Any, took: Took, ended: Ended) -> None:
-        """Begin the first step; the last one's end is that of the item, and so is the first failure."""
-        if self.only_step:
-            step = self._steps[0]
-            _begin(step, item, lambda error: ended(None if error is None else _failed(step, error)))
-        else:
-            self._next(0, item, took, ended)
-
-    def _next(self, position: int, item: Any, took: Took, ended: Ended) -> None:
-        if position == len(self._steps):
-            ended(None)
-            return
-        step, began = self._steps[position], time.perf_counter()
-
-        def done(error: BaseException | None) -> None:
-            if error is not None:
-                ended(_failed(step, error))
-                return
-            took(step.name, time.perf_counter() - began)
-            self._next(position + 1, item, took, ended)
-
-        _begin(step, item, done)
+    def __init__(self, begin: Begin) -> None:
+        self.begin = begin
 
     def close(self) -> None:
         """Nothing is kept."""
 
 
-def _begin(step: DeferredStep, item: Any, done: Ended) -> None:
-    try:
-        step.begin(item, done)
-    except Exception as error:  # noqa: BLE001 - that is how the step ended
-        done(error)
-
-
-def _failed(step: DeferredStep, error: BaseException) -> StepFailedError:
-    failure = StepFailedError(step.name, error)
-    failure.__cause__ = error
-    return failure
-
-
 class Threads:
     """Native threads for items that wait: as many as may be in flight, so that none that was begun waits for a thread."""
-
-    only_step = ""
 
     def __init__(self, act: Act, number: int) -> None:
         self._act = act
@@ -118,31 +68,11 @@ class Threads:
                 ended(None)
 
 
-def beginner(work: Work, in_flight: int) -> Chain | Threads:
-    """What begins the items of this work."""
-    steps = deferred_steps(work)
-    return Threads(work.decide, in_flight) if steps is None else Chain(steps)
-
-
-def deferred_steps(work: Work) -> list[DeferredStep] | None:
-    """The steps of its scenario, where every one of them has a deferred form on the adapter that it uses."""
-    found: list[DeferredStep] = []
-    for step in work.scenario.steps:
-        begin = _deferred(work, step)
-        if begin is None:
-            return None
-        found += [DeferredStep(step.name, begin)] * step.times
-    return found
-
-
-def _deferred(work: Work, step: Step) -> Callable[[Decision, Done], None] | None:
-    adapter = work.adapter(step.concern)
-    if isinstance(step, Publish) and isinstance(adapter, DeferredPublisher):
-        publish = adapter.publish_deferred
-        return lambda decision, done: publish(TOPIC, event_of(decision), done)
-    if isinstance(step, RecordEvent) and isinstance(adapter, DeferredInteractions):
-        return lambda decision, done: work.record_deferred(adapter, decision, done)
-    return None
+def beginner(acts: Acts, places: int) -> Direct | Threads:
+    """What begins the items of a window: to be closed after it. ``places`` is how many may be in flight in this process."""
+    if isinstance(acts, Nothing) or (isinstance(acts, Work) and acts.waits_for_nothing):
+        return Direct(acts.begin)
+    return Threads(acts.decide, places)
 
 
 def needs_native_threads(backends: Mapping[str, str]) -> tuple[str, ...]:
@@ -154,6 +84,3 @@ def needs_native_threads(backends: Mapping[str, str]) -> tuple[str, ...]:
         f"{entry.concern}={name}" for entry in BUILT_IN if entry.native_threads for name in (entry.name, *entry.aliases)
     }
     return tuple(sorted({f"{concern}={name}" for concern, name in backends.items()} & known))
-
-
-__all__ = ["Begin", "Chain", "DeferredStep", "Threads", "beginner", "deferred_steps", "needs_native_threads"]

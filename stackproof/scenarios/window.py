@@ -38,6 +38,10 @@ class Nothing:
     def decide(self, item: Any, took: Took) -> None:
         """Nothing."""
 
+    def begin(self, _item: Any, _took: Took, ended: Callable[[BaseException | None], None]) -> None:
+        """Nothing, without waiting for it."""
+        ended(None)
+
 
 class Window(ABC):
     """Load for some seconds: arrivals before the end of the warm-up go to one recorder, those after it to another."""
@@ -68,6 +72,9 @@ class Window(ABC):
     @abstractmethod
     def close(self, drain: float) -> None:
         """Start nothing more, wait for what runs, and count what still runs then as failed. A second call does nothing."""
+
+    def refresh(self) -> None:  # noqa: B027 - most record at once
+        """Bring `measured` and `warm` up to date, where that is not done with each operation."""
 
     @property
     def closed_loop(self) -> bool:

@@ -127,6 +127,11 @@ class Work:
         """Whether some step has a form that does not wait, so that `begin` keeps many items under way with one thread."""
         return any(turn[3] is not None for turns in self._sequences for turn in turns)
 
+    @property
+    def waits_for_nothing(self) -> bool:
+        """Whether every step has such a form, so that `begin` never waits."""
+        return all(turn[3] is not None for turns in self._sequences for turn in turns)
+
     def begin(self, item: Item, took: Took, ended: Ended) -> None:
         """As `decide`, but steps that can return before they are done do so: the rest follows on the driver's threads.
 

@@ -260,7 +260,7 @@ class CqlInteractionStore(InteractionStore, DeferredInteractions):
 class _DeferredRecord(Waiting):
     """A claim and its contact, one after the other."""
 
-    def __init__(self, store: CqlInteractionStore, client: CqlClient, claim: dict[str, Any], pending: Pending) -> None:
+    def __init__(self, store: CqlInteractionStore, client: CqlClient, claim: tuple[Any, ...], pending: Pending) -> None:
         self._store = store
         self._client = client
         self._statements = store._statements
@@ -274,18 +274,16 @@ class _DeferredRecord(Waiting):
         self._store._be_ready_for_records()
 
     def begin(self) -> None:
-        values = tuple(self._claim.values())
-        DeferredWrite(self._client, self._statements.claim, values, self._claimed, self.pending.end).send()
+        DeferredWrite(self._client, self._statements.claim, self._claim, self._claimed, self.pending.end).send()
 
     def fail(self, error: StackproofError) -> None:
         self.pending.end(error)
 
-    def _claimed(self, found: dict[str, Any]) -> None:
-        kept = self._claim if found["[applied]"] else found
-        values = [kept[name] for name in _CONTACT_COLUMNS]
-        DeferredWrite(self._client, self._statements.contact, values, self._stored, self._stored_in_part).send()
+    def _claimed(self, first: dict[str, Any] | None) -> None:
+        contact = _contact_of(self._claim) if first is None else [first[name] for name in _CONTACT_COLUMNS]
+        DeferredWrite(self._client, self._statements.contact, contact, self._stored, self._stored_in_part).send()
 
-    def _stored(self, _answer: dict[str, Any]) -> None:
+    def _stored(self, _answer: object) -> None:
         self.pending.end(None)
 
     def _stored_in_part(self, error: BackendError) -> None:
