@@ -23,6 +23,7 @@ from stackproof.measurement.record import MEASURED, BackendRecord, Facts, Measur
 from stackproof.measurement.window_log import WindowLog
 from stackproof.reports.measurement_terminal import LoadView
 from stackproof.scenarios.catalogue import find_scenario
+from stackproof.scenarios.deferred import engine_name
 from stackproof.scenarios.orders import CLOSED, NULL, Offered, Order, Setup
 from stackproof.scenarios.session import Session, new_namespace
 from stackproof.scenarios.steps.base import Value
@@ -119,7 +120,8 @@ def offer(
     with ExitStack() as stack:
         stub = stack.enter_context(StubServer()) if load.on_stub else None
         at = stub.url if stub is not None else ""
-        setup = Setup(load.scenario, backends, new_namespace(), load.order.seed, settings=load.settings, stub=at)
+        engine = engine_name(backends)
+        setup = Setup(load.scenario, backends, new_namespace(), load.order.seed, engine, load.settings, at)
         view = stack.enter_context(LoadView(console, load.repeat - len(kept)))
         session = Session(setup, variables, directory, view, workers=load.workers, bind=load.bind)
         try:

@@ -20,6 +20,7 @@ from .work import Work
 Act: TypeAlias = Callable[[Any, Took], None]
 """Does a whole item and waits for it, as `Work.decide`; raises `StepFailedError`."""
 
+GREEN, NATIVE = "green", "native"
 STOP_SECONDS = 2.0
 
 
@@ -84,3 +85,8 @@ def needs_native_threads(backends: Mapping[str, str]) -> tuple[str, ...]:
         f"{entry.concern}={name}" for entry in BUILT_IN if entry.native_threads for name in (entry.name, *entry.aliases)
     }
     return tuple(sorted({f"{concern}={name}" for concern, name in backends.items()} & known))
+
+
+def engine_name(backends: Mapping[str, str]) -> str:
+    """The engine that these backends need: ``native`` where a driver has threads of its own, else ``green``."""
+    return NATIVE if needs_native_threads(backends) else GREEN

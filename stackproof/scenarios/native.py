@@ -82,10 +82,12 @@ class NativeWindow(Window):
         worker: int = 0,
         workers: int = 1,
         tick: float = TICK_SECONDS,
+        close_begin: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(order, acts, worker=worker, workers=workers)
         self._begin_item = begin
         self._tick = tick
+        self._close_begin = close_begin
         self._operations = Operations()
         self._closing = threading.RLock()
         self._ends: SimpleQueue[None] | None = SimpleQueue() if self.closed_loop else None
@@ -113,6 +115,7 @@ class NativeWindow(Window):
                 while not self._stopped and (left := self.end - time.perf_counter()) > 0:
                     sleep(min(left, 0.05))
         self.close(self.order.drain)
+        self._close_begin()
 
     def close(self, drain: float) -> None:
         self._stopped = True

@@ -51,8 +51,7 @@ class Window(ABC):
         self._acts = acts
         self._worker = worker
         self._workers = workers
-        # Each worker has its share of the places, the first ones one more where it does not come out even.
-        self._places = order.in_flight // workers + (worker < order.in_flight % workers)
+        self._places = places_of(order, worker, workers)
         self._first = order.number * WINDOW_ITEMS
         self._open: dict[int, tuple[float, Recorder]] = {}
         self._stopped = False
@@ -126,6 +125,11 @@ class Window(ABC):
             recorder.fail(offset, UNFINISHED)
         self._cpu_ended = cpu_seconds()
         self._ended = time.perf_counter()
+
+
+def places_of(order: Order, worker: int, workers: int) -> int:
+    """How many may be in flight in this worker: its share, the first ones one more where it does not come out even."""
+    return order.in_flight // workers + (worker < order.in_flight % workers)
 
 
 def cpu_seconds() -> float:

@@ -99,6 +99,12 @@ class Work:
             tuple(map(tuple, bound)) if scenario.weights else (tuple(turn for turns in bound for turn in turns),)
         )
 
+    def pings(self) -> Iterator[tuple[str, Callable[[], bool]]]:
+        """By concern, what connects an adapter that can be asked whether its server answers."""
+        for concern, adapter in self._adapters.items():
+            if hasattr(adapter, "ping"):
+                yield concern, adapter.ping
+
     @property
     def checks(self) -> Checks:
         """What was checked, and what was wrong."""
