@@ -21,6 +21,7 @@ from shared_servers import variables_of
 from stackproof.adapters.cql_addresses import Addresses
 from stackproof.adapters.cql_client import Access, CqlClient, Statement
 from stackproof.adapters.cql_deferred import DeferredWrite, Pending
+from stackproof.adapters.events.common import from_json, to_json
 from stackproof.adapters.events.kafka import KafkaEventPublisher
 from stackproof.adapters.interactions.scylla import ScyllaInteractionStore
 from stackproof.adapters.settings import Settings
@@ -482,3 +483,46 @@ def test_closing_ends_what_the_driver_forgot() -> None:
     with pytest.raises(ClosedError):
         client.begin(told.append)
     assert len(told) == 1
+
+
+# The envelope
+
+
+class Text(str):
+    """A text that is not quite one."""
+
+
+@pytest.mark.parametrize(
+    ("payload", "comes_back"),
+    [
+        ({"a": 1, "b": "é", "c": [None, True, {"d": [0.1, -0.0, 10**30]}]}, True),
+        ({}, True),
+        ({"text": Text("x")}, True),  # equal to what comes back
+        ({"a": [{"b": (1,)}]}, False),
+        ({"a": {1: "x"}}, False),
+        ({1: "x"}, False),
+        ({"a": float("nan")}, False),
+        ({"a": float("inf")}, False),
+        ({"a": "\ud800"}, False),
+        ({"a": {1, 2}}, False),
+    ],
+)
+def test_what_json_would_alter_is_rejected(payload: Any, *, comes_back: bool) -> None:
+    event = Event(type="t", payload=payload)
+    if comes_back:
+        assert from_json(to_json(event, 1_000)) == event
+    else:
+        with pytest.raises(RejectedError):
+            to_json(event, 1_000)
+
+
+def test_values_nested_without_end_are_rejected_and_deep_ones_come_back() -> None:
+    nested: Any = "x"
+    for _ in range(60):
+        nested = [nested]
+    event = Event(type="t", payload={"a": nested})
+    assert from_json(to_json(event, 1_000)) == event
+    endless: Any = {}
+    endless["a"] = endless
+    with pytest.raises(RejectedError):
+        to_json(Event(type="t", payload=endless), 1_000)

@@ -114,19 +114,11 @@ class KafkaEventPublisher(EventPublisher, ReplayableEvents, DeferredPublisher):
         name, key, envelope = self._record(topic, event)
         if self._line.empty and self._client.ready and self._topics.knows(name):
             try:
-                self._client.start_sending(name, key, envelope, self._told(name, done))
+                self._client.start_sending(name, key, envelope, done, self._topics.forget)
                 return
             except BufferError:
                 pass  # the queue is full: the line waits for room
         self._line.join(_LateEvent(self, name, key, envelope, done))
-
-    def _told(self, name: str, done: Done) -> Done:
-        def told(error: StackproofError | None) -> None:
-            if error is not None:
-                self._topics.forget(name)
-            done(error)
-
-        return told
 
     def _record(self, topic: str, event: Event) -> tuple[str, bytes, bytes]:
         """The name of the topic, the key and the envelope; `RejectedError` for what cannot be published."""
@@ -218,7 +210,7 @@ class _LateEvent(Waiting):
     def begin(self) -> None:
         bus, name = self._bus, self.place
         bus._topics.ensure(name)
-        bus._client.start_sending(name, self._key, self._envelope, bus._told(name, self._done), patient=True)
+        bus._client.start_sending(name, self._key, self._envelope, self._done, bus._topics.forget, patient=True)
 
     def fail(self, error: StackproofError) -> None:
         self._bus._topics.forget(self.place)

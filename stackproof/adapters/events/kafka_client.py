@@ -214,14 +214,25 @@ class KafkaClient:
         """Whether a record can be handed to the driver at once, with nothing to wait for before."""
         return self._producer is not None and not self._doubtful
 
-    def start_sending(self, topic: str, key: bytes, value: bytes, done: Done, *, patient: bool = False) -> None:
+    def start_sending(
+        self,
+        topic: str,
+        key: bytes,
+        value: bytes,
+        done: Done,
+        failed: Callable[[str], None],
+        *,
+        patient: bool = False,
+    ) -> None:
         """Hand a record to the driver; ``done`` is told when the brokers have it, by the thread that serves the handles.
 
-        It does not wait where the client is `ready`: with a full queue it raises `BufferError`, unless it is to be ``patient``.
+        ``failed(topic)`` is called before an error is told. It does not wait where the client is `ready`: with a full queue it
+        raises `BufferError`, unless it is to be ``patient``.
         """
 
         def delivered(error: KafkaError | None, _message: object) -> None:
             if error is not None:
+                failed(topic)
                 tell(done, self._undelivered(error, producer))
                 return
             try:
@@ -285,7 +296,7 @@ class KafkaClient:
             options |= {
                 "acks": "all",
                 "enable.idempotence": True,  # without it, records of one key were seen to change places
-                "linger.ms": 0,
+                "linger.ms": self.connection.linger * 1000,
                 "message.timeout.ms": limit,
                 "request.timeout.ms": limit,
                 "message.max.bytes": LARGEST_RECORD,
