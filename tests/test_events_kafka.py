@@ -154,6 +154,8 @@ SECRET = "s3cr3t/word"
         ({"KAFKA_CERTIFICATE_FILE": __file__}, "belong together"),
         ({"KAFKA_PARTITIONS": "0"}, "KAFKA_PARTITIONS"),
         ({"KAFKA_PARTITIONS": "2.5"}, "not a whole number"),
+        ({"KAFKA_LINGER_MS": "5000"}, "KAFKA_LINGER_MS"),
+        ({"KAFKA_LINGER_MS": "-1"}, "KAFKA_LINGER_MS"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(variables: dict[str, str], says: str) -> None:

@@ -9,7 +9,7 @@ import random
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,12 +29,15 @@ from cassandra.policies import (
 from cassandra.protocol import ErrorMessage
 from cassandra.query import tuple_factory
 
-from stackproof.interfaces import BackendError, ClosedError, ConfigurationError, IndeterminateError
+from stackproof.interfaces import BackendError, ClosedError, ConfigurationError, Done, IndeterminateError
 
 from .cql_addresses import Addresses, NodeFactory
+from .cql_deferred import Pending
 from .cql_errors import RetryReadsOnce, is_broken_connection, is_refusal, translated
 from .cql_fork import connections_of, forget, forget_event_loop
+from .native_threads import require_native_threads
 
+DRIVER = "the CQL driver (scylla-driver)"
 PROTOCOL = 4
 """What Cassandra since 2.2, ScyllaDB and Amazon Keyspaces speak. Without it the driver tries one after the other."""
 CONSISTENCY: int = ConsistencyLevel.LOCAL_QUORUM
@@ -148,6 +151,7 @@ class CqlClient:
     """
 
     def __init__(self, access: Access) -> None:
+        require_native_threads(DRIVER)
         self.access = access
         self.shown = f"{access.technology} at {access.addresses}"
         self._link: _Link | None = None
@@ -191,6 +195,50 @@ class CqlClient:
         row = result.current_rows[0]
         return None if row[0] else dict(zip(result.column_names, row, strict=True))  # [applied] is the first column
 
+    def begin(self, done: Done) -> Pending:
+        """A deferred operation begins: `close` waits for it, and ends it if nobody else does."""
+        pending = Pending(done, self._running)
+        if self._closed:
+            pending.forget()
+            raise ClosedError(f"the connection to {self.shown} was disconnected and stays so")
+        return pending
+
+    def prepare(self, *statements: Statement) -> None:
+        """Have them ready, so that `has_prepared`. Blocks."""
+        self._guarded(lambda link: [self._prepared(link, statement) for statement in statements], statements[0])
+
+    def has_prepared(self, statement: Statement) -> bool:
+        """Whether there is a connection, and a statement can be sent without waiting for anything."""
+        link = self._link
+        return link is not None and statement in link.prepared
+
+    def execute_deferred(self, statement: Statement, parameters: Sequence[Any], deadline: float) -> Any:
+        """Send a statement of which `has_prepared` was true; the driver's future, and the driver's errors."""
+        link = self._linked()
+        prepared = link.prepared[statement]
+        timeout = max(_LEAST_SECONDS, deadline - time.monotonic())
+        return link.session.execute_async(prepared.bind(parameters), timeout=timeout)
+
+    def send_later(self, seconds: float, send: Callable[[], None]) -> bool:
+        """Have the driver's event loop call ``send``; false where there is none any more."""
+        link = self._link
+        if link is None or self._closed:
+            return False
+        link.cluster.connection_class.create_timer(seconds, send)
+        return True
+
+    def error_of(self, error: Exception, statement: Statement) -> BackendError:
+        """The error of ours for what the driver raised or told about a statement."""
+        if isinstance(error, BackendError):
+            return error
+        ours: BackendError
+        if isinstance(error, NoHostAvailable) and self._closed:
+            ours = ClosedError(f"the connection to {self.shown} was disconnected and stays so")
+        else:
+            ours = translated(error, self.shown, writes=statement.writes, conditional=statement.conditional)
+        ours.__cause__ = error
+        return ours
+
     def define(self, cql: str) -> None:
         """Send a statement that changes the schema, and wait until all nodes agree on it."""
         self._guarded(lambda link: link.session.execute(cql), Statement(cql, writes=True))
@@ -226,6 +274,9 @@ class CqlClient:
         link, self._link = self._link, None
         if link is not None:
             _shut_down(link)
+        for left in list(self._running):
+            if isinstance(left, Pending):
+                left.end(IndeterminateError(f"{self.shown} did not answer before the adapter was disconnected"))
 
     def after_fork(self) -> None:
         """In a forked child: nothing that the parent's threads held or used is touched."""
@@ -249,7 +300,7 @@ class CqlClient:
                 return self._run(statement, parameters, state, max(_LEAST_SECONDS, deadline - time.monotonic()))
             except BackendError as error:
                 doubt = doubt or (error if isinstance(error, IndeterminateError) else None)
-                pause = self._pause_after(error.__cause__, attempt, statement)
+                pause = self.pause_after(error.__cause__, attempt, statement)
                 if pause is None or time.monotonic() + pause >= deadline:
                     if doubt is None or doubt is error:
                         raise
@@ -257,7 +308,7 @@ class CqlClient:
             time.sleep(pause)
         raise AssertionError("unreachable")
 
-    def _pause_after(self, cause: BaseException | None, attempt: int, statement: Statement) -> float | None:
+    def pause_after(self, cause: BaseException | None, attempt: int, statement: Statement) -> float | None:
         """Seconds until a statement is sent again; None: it is not."""
         if attempt == 0 and statement.writes and is_broken_connection(cause):
             return 0.0
@@ -281,9 +332,7 @@ class CqlClient:
         except BackendError:  # of a preparation; some of ours are `OSError`, too
             raise
         except DRIVER_ERRORS as error:
-            if isinstance(error, NoHostAvailable) and self._closed:
-                raise ClosedError(f"the connection to {self.shown} was disconnected and stays so") from error
-            raise translated(error, self.shown, writes=statement.writes, conditional=statement.conditional) from error
+            raise self.error_of(error, statement) from error
 
     def _prepared(self, link: _Link, statement: Statement) -> Any:
         known = link.prepared.get(statement)
@@ -322,6 +371,7 @@ class CqlClient:
             return self._link
 
     def _connect(self) -> _Link:
+        require_native_threads(DRIVER)  # somebody may have replaced them meanwhile
         access = self.access
         profile = ExecutionProfile(
             load_balancing_policy=access.balancing(),

@@ -40,6 +40,8 @@ class BackendEntry:
     variables: tuple[str, ...] = ()
     """The environment variables that it needs."""
     summary: str = ""
+    native_threads: bool = False
+    """Its driver has threads of its own, and hangs where gevent has replaced them (`adapters/native_threads.py`)."""
     reference: bool = False
     """What the contracts mean, in memory: no technology of its own."""
 
@@ -90,6 +92,7 @@ BUILT_IN = (
         "scylla",
         "stackproof.adapters.interactions.scylla:ScyllaInteractionStore",
         extra="cql",
+        native_threads=True,
         server="cassandra",
         technology="scylla",
         variables=("SCYLLA_CONTACT_POINTS",),
@@ -101,6 +104,7 @@ BUILT_IN = (
         "cassandra",
         "stackproof.adapters.interactions.scylla:ScyllaInteractionStore",
         extra="cql",
+        native_threads=True,
         server="cassandra",
         technology="cassandra",
         variables=("SCYLLA_CONTACT_POINTS",),
@@ -111,6 +115,7 @@ BUILT_IN = (
         "keyspaces",
         "stackproof.adapters.interactions.keyspaces:KeyspacesInteractionStore",
         extra="keyspaces",
+        native_threads=True,
         server="cassandra",
         technology="keyspaces",
         variables=("KEYSPACES_ENDPOINT",),
@@ -138,6 +143,7 @@ BUILT_IN = (
         "kafka",
         "stackproof.adapters.events.kafka:KafkaEventPublisher",
         extra="kafka",
+        native_threads=True,
         server="kafka",
         technology="kafka",
         variables=("KAFKA_BROKERS",),
@@ -148,6 +154,7 @@ BUILT_IN = (
         "redpanda",
         "stackproof.adapters.events.kafka:KafkaEventPublisher",
         extra="kafka",
+        native_threads=True,
         server="kafka",
         technology="redpanda",
         variables=("KAFKA_BROKERS",),
@@ -159,6 +166,7 @@ BUILT_IN = (
         "stackproof.adapters.events.msk:MskEventPublisher",
         aliases=("aws_msk",),
         extra="msk",
+        native_threads=True,
         server="kafka-iam",
         technology="msk",
         variables=("MSK_BROKERS",),

@@ -24,6 +24,7 @@ from stackproof.measurement.record import MEASURED, BackendRecord, Facts, Measur
 from stackproof.measurement.window_log import WindowLog
 from stackproof.reports.measurement_terminal import LoadView
 from stackproof.scenarios.catalogue import find_scenario
+from stackproof.scenarios.deferred import engine_name
 from stackproof.scenarios.orders import CLOSED, NULL, Offered, Order, Setup
 from stackproof.scenarios.session import Session, new_namespace
 from stackproof.scenarios.steps.base import Value
@@ -69,7 +70,8 @@ class Load:
     def setup(self, backends: Mapping[str, str], stub: StubServer | None) -> Setup:
         """A session of its own namespace."""
         at = stub.url if stub is not None else ""
-        return Setup(self.scenario, backends, new_namespace(), self.order.seed, settings=self.settings, stub=at)
+        engine = engine_name(backends)
+        return Setup(self.scenario, backends, new_namespace(), self.order.seed, engine, self.settings, at)
 
     def identity(self) -> dict[str, Any]:
         """What must be the same for windows of an earlier part to belong to this run."""

@@ -14,6 +14,7 @@ from .capabilities import (
     Order,
     SearchCapabilities,
 )
+from .deferred import DeferredInteractions, DeferredPublisher, Done
 from .errors import (
     BackendError,
     ClosedError,
@@ -64,10 +65,13 @@ __all__ = [
     "Capabilities",
     "ClosedError",
     "ConfigurationError",
+    "DeferredInteractions",
+    "DeferredPublisher",
     "DeletableIndex",
     "Delivery",
     "Direction",
     "Document",
+    "Done",
     "Event",
     "EventCapabilities",
     "EventPublisher",

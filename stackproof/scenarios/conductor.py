@@ -73,6 +73,9 @@ class Conductor:
 
     def take_progress(self, data: Mapping[str, Any]) -> None:
         """What a worker says each second; put together, it is passed on as often."""
+        if "phase" in data:  # no window yet: a worker says what it prepares
+            self._write({"progress": {"phase": data["phase"]}})
+            return
         self._progress[data["worker"]] = data
         if time.monotonic() - self._told < 0.9 and len(self._progress) > 1:
             return

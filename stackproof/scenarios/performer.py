@@ -20,12 +20,13 @@ import stackproof
 from stackproof.adapters.settings import Settings
 
 from .catalogue import find_scenario
-from .green import GreenWindow
+from .deferred import GREEN
+from .engines import Engine, engine_for
+from .hang import CONNECT_SECONDS, ended_if_it_hangs
 from .locust_statistics import Fed, Statistics
 from .orders import BACKENDS, NULL, STUB, Order, Setup
 from .scenario import Scenario
 from .stub_work import StubWork
-from .watchdog import HubWatchdog
 from .window import Acts, Nothing, Window
 from .work import StepFailedError, Work
 
@@ -48,20 +49,23 @@ class Performer:
         self._stub: StubWork | None = None
         self._window: Window | None = None
         self._stopping = False
+        self._engine: Engine = engine_for("green")
         self._worker = 0
 
     def take(self, order: Mapping[str, Any]) -> None:
         """Begin with an order and return; the answer is sent when it is carried out."""
         if order["do"] == "stop":
             self._stopping = True
-            if self._window is not None:
-                gevent.spawn(self._window.close, STOP_SECONDS)
+            window = self._window
+            if window is not None:
+                gevent.spawn(self._engine.aside, lambda: window.close(STOP_SECONDS))
             return
         gevent.spawn(self._carry_out, order)
 
     def _carry_out(self, order: Mapping[str, Any]) -> None:
         self._worker = order["worker"]
         self._setup = Setup.from_data(order["setup"])
+        self._engine = engine_for(self._setup.engine)
         actions = {"connect": self._connect, "window": self._offer, "finish": self._finish}
         try:
             answer = actions[order["do"]](order)
@@ -72,30 +76,40 @@ class Performer:
 
     def _connect(self, order: Mapping[str, Any]) -> dict[str, Any]:
         """Make the adapters, fill in what the scenario needs, and do one operation, which connects and creates the tables."""
-        setup = self._setup
         told = {"trouble": "", "version": stackproof.__version__}
         try:
-            self._work = Work(
-                self._scenario,
-                setup.backends,
-                Settings.from_environment(),
-                setup.namespace,
-                worker=self._worker,
-                workers=order["workers"],
-            )
-            self._work.prepare()
-            self._work.prime(PRIMING + self._worker)
+            self._work = self._engine.aside(lambda: self._made(order["workers"]))
         except Exception as error:  # noqa: BLE001 - a third party's factory may raise anything; the command reports it
             cause = error.__cause__ if isinstance(error, StepFailedError) and error.__cause__ else error
             told["trouble"] = f"{error}: {cause}" if cause is not error else f"{type(error).__name__}: {error}"
         return told
 
+    def _made(self, workers: int) -> Work:
+        """The work, once its adapters are connected and what it needs is filled in."""
+        setup, settings = self._setup, Settings.from_environment()
+        patience = max(CONNECT_SECONDS, settings.connect_timeout + settings.operation_timeout + CONNECT_SECONDS / 3)
+        work = Work(self._scenario, setup.backends, settings, setup.namespace, worker=self._worker, workers=workers)
+        try:
+            for concern, ping in work.pings():
+                with ended_if_it_hangs(f"connecting to {concern}={setup.backends[concern]}", patience):
+                    ping()  # whether it answers is told, with the reason, by what comes next
+            work.prepare(self._say_what if setup.engine == GREEN else _say_nothing)
+            work.prime(PRIMING + self._worker)
+        except BaseException:
+            self._work = work  # what it has stored is removed at the end
+            raise
+        return work
+
+    def _say_what(self, what: str, share: float) -> None:
+        done = f" {share:.0%}"
+        self._send("progress", {"worker": self._worker, "phase": f"preparing: {what}{done}"})
+
     def _offer(self, message: Mapping[str, Any]) -> dict[str, Any]:
         order = Order.from_data(message["order"])
         acts = self._acts(order)
-        window = GreenWindow(order, acts, worker=self._worker, workers=message["workers"])
+        window = self._engine.window(order, acts, self._worker, message["workers"])
         blamed = self._work.slowest_step if self._work is not None else lambda: (0.0, "none")
-        watchdog = HubWatchdog(window, blamed)
+        watchdog = self._engine.watch(window, blamed)
         lost = self._work.lost_log_lines if self._work is not None else 0
         gc.collect()
         gc.freeze()  # what exists by now lives to the end: no collection has to look at it again
@@ -104,7 +118,8 @@ class Performer:
         teller = gevent.spawn(self._tell, window, fed)
         watchdog.start()
         try:
-            window.run(time.perf_counter() + max(0.0, message["begin"] - time.time()))
+            begin = time.perf_counter() + max(0.0, message["begin"] - time.time())
+            self._engine.aside(lambda: window.run(begin))
         finally:
             watchdog.stop()
             teller.kill()
@@ -154,12 +169,12 @@ class Performer:
         """What was checked in this window, once everything that it began has come to its end."""
         if self._work is None or order.target != BACKENDS:
             return {}
-        self._work.settle()
+        self._engine.aside(self._work.settle)
         return self._work.checks.taken()
 
     def _finish(self, _order: Mapping[str, Any]) -> dict[str, Any]:
         work, self._work = self._work, None
-        left = work.close() if work is not None else []
+        left = self._engine.aside(work.close) if work is not None else []
         if self._stub is not None:
             self._stub.close()
         return {"trouble": "", "left_behind": left}
@@ -173,6 +188,7 @@ class Performer:
     def _tell(self, window: Window, fed: list[Fed]) -> None:
         """A line of progress a second, here and in Locust's statistics."""
         while True:
+            self._engine.aside(window.refresh)
             for part in fed:
                 part.up_to(window.offset)
             recorder = window.measured
@@ -191,3 +207,7 @@ class Performer:
                 },
             )
             gevent.sleep(1.0)
+
+
+def _say_nothing(_what: str, _share: float) -> None:
+    """The native engine prepares on a thread of its own, from which Locust takes no messages."""

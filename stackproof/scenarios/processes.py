@@ -92,7 +92,7 @@ class Processes:
         with log.open("wb") as errors:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and script
                 command,
-                env=self._environ(answers),
+                env=self._environ(answers, master="--master" in options),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
@@ -101,7 +101,7 @@ class Processes:
             )
         self._started.append(process)
 
-    def _environ(self, answers: int | None) -> dict[str, str]:
+    def _environ(self, answers: int | None, *, master: bool) -> dict[str, str]:
         environ = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
         environ |= self._variables
         environ |= {
@@ -113,7 +113,8 @@ class Processes:
         }
         if answers is not None:
             environ[ANSWERS_VARIABLE] = str(answers)
-        if self._setup.engine == "native":
+        # Locust's master offers no load, and waits for its workers by sleeping: unpatched, it would never hear of them.
+        if self._setup.engine == "native" and not master:
             environ["LOCUST_SKIP_MONKEY_PATCH"] = "1"
         return environ
 

@@ -18,6 +18,7 @@ from stackproof.interfaces import StackproofError
 from .arrivals import schedule_of
 from .orders import CLOSED, Offered, Order, Setup, merged
 from .processes import JOIN_SECONDS, Processes
+from .work import PREPARE_SECONDS
 
 START_SECONDS = 60.0
 """How long starting, connecting, or removing what was stored may take."""
@@ -83,7 +84,7 @@ class Session:
     def connect(self) -> None:
         """Make the adapters, in every worker, and use them once. `GeneratorError` says why that cannot be."""
         self._observer({"phase": "connecting"})
-        answer = self._ask({"do": "connect"}, START_SECONDS)
+        answer = self._ask({"do": "connect"}, START_SECONDS + PREPARE_SECONDS)
         if trouble := self._trouble(answer):
             raise GeneratorError(f"the load cannot be offered: {trouble}")
         versions = {part["version"] for part in answer["answers"]}

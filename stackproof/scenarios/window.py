@@ -38,6 +38,10 @@ class Nothing:
     def decide(self, item: Any, took: Took) -> None:
         """Nothing."""
 
+    def begin(self, _item: Any, _took: Took, ended: Callable[[BaseException | None], None]) -> None:
+        """Nothing, without waiting for it."""
+        ended(None)
+
 
 class Window(ABC):
     """Load for some seconds: arrivals before the end of the warm-up go to one recorder, those after it to another."""
@@ -47,8 +51,7 @@ class Window(ABC):
         self._acts = acts
         self._worker = worker
         self._workers = workers
-        # Each worker has its share of the places, the first ones one more where it does not come out even.
-        self._places = order.in_flight // workers + (worker < order.in_flight % workers)
+        self._places = places_of(order, worker, workers)
         self._first = order.number * WINDOW_ITEMS
         self._open: dict[int, tuple[float, Recorder]] = {}
         self._stopped = False
@@ -68,6 +71,9 @@ class Window(ABC):
     @abstractmethod
     def close(self, drain: float) -> None:
         """Start nothing more, wait for what runs, and count what still runs then as failed. A second call does nothing."""
+
+    def refresh(self) -> None:  # noqa: B027 - most record at once
+        """Bring `measured` and `warm` up to date, where that is not done with each operation."""
 
     @property
     def closed_loop(self) -> bool:
@@ -119,6 +125,11 @@ class Window(ABC):
             recorder.fail(offset, UNFINISHED)
         self._cpu_ended = cpu_seconds()
         self._ended = time.perf_counter()
+
+
+def places_of(order: Order, worker: int, workers: int) -> int:
+    """How many may be in flight in this worker: its share, the first ones one more where it does not come out even."""
+    return order.in_flight // workers + (worker < order.in_flight % workers)
 
 
 def cpu_seconds() -> float:

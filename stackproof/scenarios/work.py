@@ -103,6 +103,12 @@ class Work:
             tuple(map(tuple, bound)) if scenario.weights else (tuple(turn for turns in bound for turn in turns),)
         )
 
+    def pings(self) -> Iterator[tuple[str, Callable[[], bool]]]:
+        """By concern, what connects an adapter that can be asked whether its server answers."""
+        for concern, adapter in self._adapters.items():
+            if hasattr(adapter, "ping"):
+                yield concern, adapter.ping
+
     @property
     def checks(self) -> Checks:
         """What was checked, and what was wrong."""
@@ -142,6 +148,11 @@ class Work:
     def defers(self) -> bool:
         """Whether some step has a form that does not wait, so that `begin` keeps many items under way with one thread."""
         return any(turn[3] is not None for turns in self._sequences for turn in turns)
+
+    @property
+    def waits_for_nothing(self) -> bool:
+        """Whether every step has such a form, so that `begin` never waits."""
+        return all(turn[3] is not None for turns in self._sequences for turn in turns)
 
     def begin(self, item: Item, took: Took, ended: Ended) -> None:
         """As `decide`, but steps that can return before they are done do so: the rest follows on the driver's threads.

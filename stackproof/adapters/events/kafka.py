@@ -7,10 +7,13 @@ import time
 from typing import Self
 
 from stackproof.adapters.settings import Settings
+from stackproof.adapters.waiting_line import Waiting, WaitingLine, tell
 from stackproof.interfaces import (
     BackendError,
     ConfigurationError,
+    DeferredPublisher,
     Delivery,
+    Done,
     Event,
     EventCapabilities,
     EventPublisher,
@@ -18,6 +21,7 @@ from stackproof.interfaces import (
     Order,
     RejectedError,
     ReplayableEvents,
+    StackproofError,
     Subscription,
 )
 
@@ -35,7 +39,7 @@ OVERHEAD_BYTES = 512
 """Of a record, beside its key and its envelope: generously."""
 
 
-class KafkaEventPublisher(EventPublisher, ReplayableEvents):
+class KafkaEventPublisher(EventPublisher, ReplayableEvents, DeferredPublisher):
     """Kafka: a log that is kept, partitions by key, groups whose place the brokers keep.
 
     **Accepted** means that all replicas in sync have the event (``acks=all``, with the producer's own repetitions made
@@ -83,6 +87,7 @@ class KafkaEventPublisher(EventPublisher, ReplayableEvents):
         self._topics = KafkaTopics(self._client)
         self._subscriptions: list[KafkaSubscription] = []
         self._lock = threading.Lock()
+        self._line = WaitingLine("stackproof-kafka-line")
 
     @classmethod
     def from_settings(cls, settings: Settings, namespace: str = "") -> Self:
@@ -90,13 +95,7 @@ class KafkaEventPublisher(EventPublisher, ReplayableEvents):
 
     def publish(self, topic: str, event: Event) -> None:
         self._client.check_open()
-        check_topic(topic)
-        envelope = to_json(event, self.capabilities.max_payload_bytes)
-        key = event.key.encode()
-        size = len(key) + len(envelope) + OVERHEAD_BYTES
-        if size > LARGEST_RECORD:
-            raise RejectedError(f"an event has at most {LARGEST_RECORD} bytes in all; this one has {size}")
-        name = topic_name(self.namespace, topic)
+        name, key, envelope = self._record(topic, event)
         self._client.be_connected()
         try:
             self._topics.ensure(name)
@@ -104,6 +103,32 @@ class KafkaEventPublisher(EventPublisher, ReplayableEvents):
         except BackendError:
             self._topics.forget(name)
             raise
+
+    def publish_deferred(self, topic: str, event: Event, done: Done) -> None:
+        """As the interface says. ``done`` is called by the thread that serves the driver's handles.
+
+        In doubt (before the first connection, after a record that was not acknowledged) events wait in a line, while the
+        brokers are asked for a sign of life: what fails there was not applied.
+        """
+        self._client.check_open()
+        name, key, envelope = self._record(topic, event)
+        if self._line.empty and self._client.ready and self._topics.knows(name):
+            try:
+                self._client.start_sending(name, key, envelope, done, self._topics.forget)
+                return
+            except BufferError:
+                pass  # the queue is full: the line waits for room
+        self._line.join(_LateEvent(self, name, key, envelope, done))
+
+    def _record(self, topic: str, event: Event) -> tuple[str, bytes, bytes]:
+        """The name of the topic, the key and the envelope; `RejectedError` for what cannot be published."""
+        check_topic(topic)
+        envelope = to_json(event, self.capabilities.max_payload_bytes)
+        key = event.key.encode()
+        size = len(key) + len(envelope) + OVERHEAD_BYTES
+        if size > LARGEST_RECORD:
+            raise RejectedError(f"an event has at most {LARGEST_RECORD} bytes in all; this one has {size}")
+        return topic_name(self.namespace, topic), key, envelope
 
     def subscribe(self, topic: str, handler: Handler, group: str | None = None) -> Subscription:
         self._client.check_open()
@@ -132,7 +157,10 @@ class KafkaEventPublisher(EventPublisher, ReplayableEvents):
             subscriptions = list(self._subscriptions)
         for subscription in subscriptions:
             subscription.stop()
+        connection = self._client.connection
+        self._line.wait(connection.connect_timeout + connection.record_timeout)  # what it begins is flushed below
         self._client.close()
+        self._line.wait(connection.operation_timeout)  # whoever came meanwhile is told
         self._end_subscriptions(max(0.0, deadline - time.monotonic()))
 
     def drop_namespace(self) -> None:
@@ -168,3 +196,22 @@ class KafkaEventPublisher(EventPublisher, ReplayableEvents):
             subscription.wait(0.5)
             raise
         return subscription
+
+
+class _LateEvent(Waiting):
+    """An event that waits for a connection, for its topic, or for room in the driver's queue."""
+
+    def __init__(self, bus: KafkaEventPublisher, name: str, key: bytes, envelope: bytes, done: Done) -> None:
+        self._bus, self.place, self._key, self._envelope, self._done = bus, name, key, envelope, done
+
+    def connect(self) -> None:
+        self._bus._client.be_connected()
+
+    def begin(self) -> None:
+        bus, name = self._bus, self.place
+        bus._topics.ensure(name)
+        bus._client.start_sending(name, self._key, self._envelope, self._done, bus._topics.forget, patient=True)
+
+    def fail(self, error: StackproofError) -> None:
+        self._bus._topics.forget(self.place)
+        tell(self._done, error)

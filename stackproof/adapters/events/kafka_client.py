@@ -11,15 +11,18 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from weakref import WeakSet, ref
 
 from confluent_kafka import KafkaError, KafkaException
 
+from stackproof.adapters.native_threads import require_native_threads
+from stackproof.adapters.waiting_line import tell
 from stackproof.interfaces import (
     BackendError,
     ClosedError,
     ConfigurationError,
+    Done,
     IndeterminateError,
     OperationTimeoutError,
     UnavailableError,
@@ -30,9 +33,11 @@ from .kafka_errors import REFUSALS, text_of, translated
 from .kafka_handles import Asking, Receiving, Sending, keep_all, opened, see_to_the_end
 from .kafka_settings import KafkaConnection
 
+Delivered: TypeAlias = Callable[[KafkaError | None, object], None]
 T = TypeVar("T")
 H = TypeVar("H", Asking, Sending, Receiving)
 
+DRIVER = "the Kafka driver (confluent-kafka)"
 LARGEST_RECORD = 1_000_000
 """Bytes, with key and headers: what brokers take unless they are configured otherwise, a little rounded down."""
 SERVE_SECONDS = 0.1
@@ -64,6 +69,7 @@ class KafkaClient:
     """One producer and one handle for administration, with their thread."""
 
     def __init__(self, connection: KafkaConnection) -> None:
+        require_native_threads(DRIVER)
         self.connection = connection
         self.where = connection.where
         self._check_options()
@@ -77,6 +83,8 @@ class KafkaClient:
         self._lock = threading.Lock()
         self._admin: Any = None
         self._producer: Any = None
+        self._retired: list[Any] = []
+        """Producers that take nothing more, and still have to tell what became of records."""
         self._thread: threading.Thread | None = None
         self._ends = threading.Event()
         self._doubtful = True
@@ -199,13 +207,62 @@ class KafkaClient:
                 f"{self.where} did not acknowledge the event within {limit:g} s; it may be written or not"
             )
         if receipt.error is not None:
-            self._doubtful = True
-            if receipt.error.fatal():
-                self._replace(producer)
-            error = translated(receipt.error, self.where, limit, sent=True)
-            raise error from KafkaException(receipt.error)
+            raise self._undelivered(receipt.error, producer)
 
-    def _put(self, topic: str, key: bytes, value: bytes, receipt: Receipt, deadline: float) -> Any:
+    @property
+    def ready(self) -> bool:
+        """Whether a record can be handed to the driver at once, with nothing to wait for before."""
+        return self._producer is not None and not self._doubtful
+
+    def start_sending(
+        self,
+        topic: str,
+        key: bytes,
+        value: bytes,
+        done: Done,
+        failed: Callable[[str], None],
+        *,
+        patient: bool = False,
+    ) -> None:
+        """Hand a record to the driver; ``done`` is told when the brokers have it, by the thread that serves the handles.
+
+        ``failed(topic)`` is called before an error is told. It does not wait where the client is `ready`: with a full queue it
+        raises `BufferError`, unless it is to be ``patient``.
+        """
+
+        def delivered(error: KafkaError | None, _message: object) -> None:
+            if error is not None:
+                failed(topic)
+                tell(done, self._undelivered(error, producer))
+                return
+            try:
+                done(None)
+            except BaseException:  # noqa: BLE001 - SystemExit too: it would end the thread that serves
+                logger.exception("what was to be told that an event was published raised")
+
+        producer = self._producer
+        if patient or producer is None:
+            producer = self._put(topic, key, value, delivered, time.monotonic() + self.connection.record_timeout)
+        else:
+            try:
+                producer.produce(topic, value, key, on_delivery=delivered)
+            except KafkaException as error:
+                self._replace(producer)
+                limit = self.connection.operation_timeout
+                raise translated(error.args[0], self.where, limit, sent=False) from error
+        if self._closed:  # at the same time: then `close` may have missed it
+            self._flush(producer)
+
+    def _undelivered(self, error: KafkaError, producer: Any) -> BackendError:
+        """The error of ours for a record that the driver gave up."""
+        self._doubtful = True
+        if error.fatal():
+            self._replace(producer)
+        ours = translated(error, self.where, self.connection.record_timeout, sent=True)
+        ours.__cause__ = KafkaException(error)
+        return ours
+
+    def _put(self, topic: str, key: bytes, value: bytes, receipt: Delivered, deadline: float) -> Any:
         """Hand a record to the driver; while its queue is full, wait for room."""
         producer = None
         while True:
@@ -226,8 +283,9 @@ class KafkaClient:
     def _replace(self, producer: Any) -> None:
         """A producer that met a fatal error takes nothing more: the next record gets a new one."""
         with self._lock:
-            if self._producer is producer:
+            if self._producer is producer and producer is not None:
                 self._producer = None
+                self._retired.append(producer)
 
     # The handles
 
@@ -238,7 +296,7 @@ class KafkaClient:
             options |= {
                 "acks": "all",
                 "enable.idempotence": True,  # without it, records of one key were seen to change places
-                "linger.ms": 0,
+                "linger.ms": self.connection.linger * 1000,
                 "message.timeout.ms": limit,
                 "request.timeout.ms": limit,
                 "message.max.bytes": LARGEST_RECORD,
@@ -290,6 +348,7 @@ class KafkaClient:
     def _serve_handles(self) -> None:
         """Called under the lock: there is a thread that serves what there is."""
         if self._thread is None or not self._thread.is_alive():
+            require_native_threads(DRIVER)  # somebody may have replaced them meanwhile
             self._thread = threading.Thread(target=self._serve, name="stackproof-kafka", daemon=True)
             self._thread.start()
 
@@ -302,6 +361,11 @@ class KafkaClient:
             if admin is not None and (producer is None or time.monotonic() - asked >= SERVE_SECONDS):
                 admin.poll(0 if producer is not None else SERVE_SECONDS)
                 asked = time.monotonic()
+            for retired in list(self._retired):
+                retired.poll(0)
+                if not len(retired):
+                    self._retired.remove(retired)
+            retired = None
             if producer is not None:
                 producer.poll(SERVE_SECONDS)
             if producer is admin is None:
@@ -313,22 +377,31 @@ class KafkaClient:
         """Send what waits, then give everything back. Bounded in time; again: does nothing."""
         with self._lock:
             self._closed = True
-            producer, thread = self._producer, self._thread
+            producers, thread = [*self._retired, *([] if self._producer is None else [self._producer])], self._thread
         deadline = time.monotonic() + self.connection.record_timeout + GRACE_SECONDS
-        if producer is not None:
-            while len(producer) and time.monotonic() < deadline:
-                producer.flush(min(0.1, max(0.0, deadline - time.monotonic())))
-            if len(producer):
-                logger.warning("%d events that %s did not acknowledge were given up", len(producer), self.where)
-                producer.purge()
-                producer.flush(0.1)
+        for producer in producers:
+            self._flush(producer, deadline)
         self._ends.set()
-        if thread is not None and thread.is_alive():
+        if thread is not None and thread.is_alive() and thread is not threading.current_thread():
             thread.join(2.0)
-        left = [ref(handle) for handle in (producer, self._admin) if handle is not None]
+        left = [ref(handle) for handle in (*producers, self._admin) if handle is not None]
         producer = self._producer = self._admin = None
+        producers.clear()
+        self._retired.clear()
         for each in left:
             see_to_the_end(each)
+
+    def _flush(self, producer: Any, deadline: float | None = None) -> None:
+        """Send what waits in a producer until the deadline, and give up the rest: then its ends were told, too."""
+        deadline = deadline or time.monotonic() + self.connection.record_timeout + GRACE_SECONDS
+        while len(producer) and time.monotonic() < deadline:
+            producer.flush(min(0.1, max(0.0, deadline - time.monotonic())))
+        if len(producer):
+            logger.warning("%d events that %s did not acknowledge were given up", len(producer), self.where)
+            producer.purge()
+            given_up = time.monotonic() + 1.0
+            while len(producer) and time.monotonic() < given_up:
+                producer.flush(0.1)
 
 
 def _sign_of_life(admin: Any, seconds: float) -> Future[Any]:

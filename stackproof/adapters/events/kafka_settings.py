@@ -16,6 +16,7 @@ PARTITIONS = 3
 """Of a topic that the adapter makes: so many members of a group can work side by side."""
 LEAST_RECORD_SECONDS = 3.0
 """A new producer has to get the id that makes it idempotent first, and may need more than a second for it."""
+MOST_LINGER_MS = 1_000.0
 BROKERS_CHOOSE = -1
 """As the number of replicas: what the brokers are configured to make."""
 
@@ -32,6 +33,8 @@ class KafkaConnection:
     operation_timeout: float = 5.0
     partitions: int = PARTITIONS
     replication: int = BROKERS_CHOOSE
+    linger: float = 0.0
+    """Seconds that a record waits for others that go with it in one request."""
 
     def __post_init__(self) -> None:
         _check_brokers(self.brokers)
@@ -81,7 +84,15 @@ def connection(settings: Settings, brokers: str, access: Mapping[str, Any]) -> K
         operation_timeout=settings.operation_timeout,
         partitions=_count(settings, "KAFKA_PARTITIONS", PARTITIONS),
         replication=_count(settings, "KAFKA_REPLICATION", BROKERS_CHOOSE),
+        linger=_linger(settings),
     )
+
+
+def _linger(settings: Settings) -> float:
+    milliseconds = settings.number("KAFKA_LINGER_MS", 0.0, minimum=0.0)
+    if milliseconds > MOST_LINGER_MS:
+        raise ConfigurationError(f"KAFKA_LINGER_MS={milliseconds:g} is more than {MOST_LINGER_MS:g}")
+    return milliseconds / 1000
 
 
 def _count(settings: Settings, name: str, default: int) -> int:

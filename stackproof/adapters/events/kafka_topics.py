@@ -61,6 +61,10 @@ class KafkaTopics:
             self._until_known(lambda: self._is_there(name) or None, f"the topic {name}")
         self._known.add(name)
 
+    def knows(self, name: str) -> bool:
+        """Whether `ensure` has nothing to ask."""
+        return name in self._known
+
     def forget(self, name: str) -> None:
         """Look again the next time: somebody may have removed it."""
         self._known.discard(name)

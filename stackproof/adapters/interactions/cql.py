@@ -16,13 +16,18 @@ from operator import itemgetter
 from typing import Any, ClassVar
 
 from stackproof.adapters.cql_client import PAGE_ROWS, Access, CqlClient, Statement
+from stackproof.adapters.cql_deferred import DeferredWrite, Pending
+from stackproof.adapters.waiting_line import Waiting, WaitingLine
 from stackproof.interfaces import (
     BackendError,
     ConfigurationError,
+    DeferredInteractions,
+    Done,
     IndeterminateError,
     Interaction,
     InteractionCapabilities,
     InteractionStore,
+    StackproofError,
     SummariesPage,
     SummariesQuery,
 )
@@ -101,7 +106,7 @@ class Statements:
         )
 
 
-class CqlInteractionStore(InteractionStore):
+class CqlInteractionStore(InteractionStore, DeferredInteractions):
     """Interactions in two tables: claims by event id, contacts by customer.
 
     **Guarantees.** `record_event` first claims the event id with ``INSERT ... IF NOT EXISTS`` (one lightweight transaction on a
@@ -136,6 +141,7 @@ class CqlInteractionStore(InteractionStore):
         self._namespace = namespace
         self._statements = Statements(keyspace.lower(), named=bool(namespace))
         self._ready = False
+        self._line = WaitingLine("stackproof-cql-line")
 
     @property
     def access(self) -> Access:
@@ -158,9 +164,20 @@ class CqlInteractionStore(InteractionStore):
             try:
                 self._client.write(self._statements.contact, contact)
             except BackendError as error:
-                raise IndeterminateError(
-                    f"the event id is claimed, its contact may not be counted yet; repeat it: {error}"
-                ) from error
+                raise _half_done(error) from error
+
+    def record_event_deferred(self, event: Interaction, done: Done) -> None:
+        """The same two writes, one after the other by the threads of the driver."""
+        check_event(event, self.capabilities, nul_allowed=True)
+        record = _DeferredRecord(self, self._client, self._claim_of(event), self._client.begin(done))
+        try:
+            if self._line.empty and self._ready and record.can_begin():
+                record.begin()
+            else:
+                self._line.join(record)
+        except BackendError:  # the line is too long
+            record.pending.forget()
+            raise
 
     def get_summaries(self, query: SummariesQuery) -> SummariesPage:
         """One page, computed from the customer's contacts."""
@@ -182,6 +199,8 @@ class CqlInteractionStore(InteractionStore):
 
     def disconnect(self) -> None:
         """End the driver's threads and close its connections."""
+        limit = self._client.access.connect_timeout + self._client.access.operation_timeout
+        self._line.wait(limit)  # what it begins is waited for below
         self._client.close()
 
     def drop_namespace(self) -> None:
@@ -239,9 +258,52 @@ class CqlInteractionStore(InteractionStore):
             self.make_tables(self._client, self._statements)
             self._ready = True
 
+    def _be_ready_for_records(self) -> None:
+        self._be_ready()
+        self._client.prepare(self._statements.claim, self._statements.contact)
+
     @abstractmethod
     def make_tables(self, client: CqlClient, statements: Statements) -> None:
         """Make what is missing of keyspace and tables, and return when it can be used."""
+
+
+class _DeferredRecord(Waiting):
+    """A claim and its contact, one after the other."""
+
+    def __init__(self, store: CqlInteractionStore, client: CqlClient, claim: tuple[Any, ...], pending: Pending) -> None:
+        self._store = store
+        self._client = client
+        self._statements = store._statements
+        self._claim = claim
+        self.pending = pending
+
+    def can_begin(self) -> bool:
+        return self._client.has_prepared(self._statements.contact)  # which is prepared after the claim
+
+    def connect(self) -> None:
+        self._store._be_ready_for_records()
+
+    def begin(self) -> None:
+        DeferredWrite(self._client, self._statements.claim, self._claim, self._claimed, self.pending.end).send()
+
+    def fail(self, error: StackproofError) -> None:
+        self.pending.end(error)
+
+    def _claimed(self, first: dict[str, Any] | None) -> None:
+        contact = _contact_of(self._claim) if first is None else [first[name] for name in _CONTACT_COLUMNS]
+        DeferredWrite(self._client, self._statements.contact, contact, self._stored, self._stored_in_part).send()
+
+    def _stored(self, _answer: object) -> None:
+        self.pending.end(None)
+
+    def _stored_in_part(self, error: BackendError) -> None:
+        ours = _half_done(error)
+        ours.__cause__ = error
+        self.pending.end(ours)
+
+
+def _half_done(error: BackendError) -> IndeterminateError:
+    return IndeterminateError(f"the event id is claimed, its contact may not be counted yet; repeat it: {error}")
 
 
 class _History:
