@@ -193,9 +193,10 @@ def simulated_window(
 def offered_of(order: Order, recorder: Recorder, elapsed: float, **changes: Any) -> Offered:
     """What one worker gives back for an order."""
     busiest = changes.get("busiest", 0.1)
+    clean = {"counts": {}, "measured": {}, "wrong": 0, "lost": 0, "duplicated": 0, "examples": []}
     usual: dict[str, Any] = {
         "warmup": {}, "cpu_seconds": busiest * elapsed, "busiest": busiest, "workers": 1, "most_in_flight": 3, "gaps": (),
-        "checks": {"wrong": 0, "examples": []}, "lost_log_lines": 0, "complete": True,
+        "checks": clean, "lost_log_lines": 0, "complete": True,
         "locust": {"requests": recorder.answered + recorder.failed, "failures": recorder.failed},
     }  # fmt: skip
     return Offered(order=order, recorder=recorder, elapsed=elapsed, **(usual | changes))

@@ -456,7 +456,6 @@ class TestCommand:
             (["--slo", "fast"], "p99=20ms"),
             (["--backend", "search=memory"], "uses no search"),
             (["--backend", "cache=memory", "--backend", "cache=local"], "more than once"),
-            (["--find-max"], "find-max"),
             (["--bind", "nowhere"], "--bind 'nowhere' must look like"),
         ],
     )

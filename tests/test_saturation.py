@@ -188,6 +188,20 @@ def test_a_single_window_that_failed_by_chance_does_not_end_the_ramp() -> None:
     assert ceiling.confirmed
 
 
+def test_windows_that_all_failed_at_first_do_not_hide_what_holds_later() -> None:
+    """A machine that is busy while the search begins: even the lowest rate fails then."""
+    server = SimulatedServer()
+    journal: tuple[Entry, ...] = ()
+    while (step := next_step(journal, SETTINGS)) is not None:
+        entry = answered(step, server, journal, SETTINGS)
+        if step.role is Role.RAMP and len(journal) < 14:
+            entry = Entry(step, entry.seen, Verdict.CLIENT_LIMITED, "client", ("the machine was busy",), entry.took)
+        journal = (*journal, entry)
+    ceiling = conclude(journal, SETTINGS)
+    assert ceiling.holds > 0
+    assert ceiling.holds <= server.knee(PROMISE) * TOLERANCE
+
+
 def test_a_generator_that_cannot_do_anything_is_the_limit() -> None:
     ceiling, journal = searched(SimulatedServer(generator=5.0), SETTINGS)
     assert (ceiling.holds, ceiling.limiter) == (0.0, Limiter.CLIENT)

@@ -127,7 +127,6 @@ def bench(
     require_packages()
     from rich.console import Console
 
-    from stackproof.measurement.ceiling import JOURNAL
     from stackproof.measurement.environment import read_environment
     from stackproof.measurement.evidence import kept_evidence
     from stackproof.measurement.promises import Promise
@@ -166,7 +165,7 @@ def bench(
     words = find.words() if find is not None else ()
     at = address("--bind", bind) if bind else None
     load = Load(stack, backends, scenario, given, order, repeat, workers, judged, origin, at, calibrated, words)
-    kept = reopen_run(resume, kept=WINDOWS if find is None else JOURNAL) if resume is not None else None
+    kept = reopen_run(resume, kept=WINDOWS) if resume is not None else None
     for target in targets:
         if target.entry is None:
             load_object(target.name, target.spec)  # now, so that a mistyped factory is told before servers start
@@ -187,7 +186,7 @@ def bench(
     evidence = kept_evidence(directory)
     files = {"run.json": lambda: to_json(result), "measurement.html": lambda: render(result, evidence)}
     troubles = list(keep_run(directory, files))
-    if result.complete and not troubles:
+    if result.complete and result.limiter != "not-converged" and not troubles:  # else a search may go on
         (directory / WINDOWS).unlink(missing_ok=True)  # everything of it is in the record now
     print_measurement(result, console, directory)
     if evidence is not None:

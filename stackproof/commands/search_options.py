@@ -43,11 +43,6 @@ def search_options(command: Command) -> Command:
                 metavar="M",
                 help=f"Minutes of the search, at most.  [default: {MINUTES:g}]",
             ),
-            click.option(
-                "--resume",
-                metavar="RUN",
-                help="Go on with a search that was cut short; the other options as they were.",
-            ),
         )
     ):
         command = option(command)
@@ -106,15 +101,13 @@ def asked_for(context: click.Context) -> Find | None:
     """What was asked of a search, None where none was; `ConfigurationError` for options that do not go together."""
     options = context.params
     if not options["find_max"]:
-        for name in ("max_steps", "max_minutes", "resume"):
+        for name in ("max_steps", "max_minutes"):
             if options[name] is not None:
                 raise ConfigurationError(f"--{name.replace('_', '-')} is about a search; give --find-max with it")
         return None
     for name in _MEANINGLESS:
         if _is_given(context, name):
             raise ConfigurationError(f"--{name} has no meaning with --find-max, which chooses rates and windows itself")
-    if options["resume"] is not None and options["out"] is not None:
-        raise ConfigurationError("--out has no meaning with --resume: a search goes on in its own directory")
     lengths = {name: options[name] if _is_given(context, name) else None for name in _LENGTHS}
     return Find(options["max_steps"] or STEPS, options["max_minutes"] or MINUTES, **lengths)
 

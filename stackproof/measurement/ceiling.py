@@ -43,7 +43,7 @@ def find_ceiling(
     offer: Offer,
     settings: SearchSettings,
     path: Path,
-    identity: Mapping[str, str],
+    identity: Mapping[str, Any],
     observe: Observer = lambda _journal, _step: None,
     *,
     keep: Keep = lambda _step, _offered: None,
@@ -90,11 +90,16 @@ def order_of(step: Step, settings: SearchSettings) -> Order:
         seconds=step.seconds,
         warmup=step.warmup,
         arrivals=settings.arrivals,
-        seed=settings.seed + step.number,
+        seed=seed_of(step.number, settings),
         in_flight=step.in_flight,
         target=step.target,
         drain=settings.drain,
     )
+
+
+def seed_of(number: int, settings: SearchSettings) -> int:
+    """Of the arrivals and keys of a step."""
+    return settings.seed + number
 
 
 def judged_entry(
@@ -113,7 +118,7 @@ def judged_entry(
 
 
 def load_journal(
-    path: Path, settings: SearchSettings, identity: Mapping[str, str]
+    path: Path, settings: SearchSettings, identity: Mapping[str, Any]
 ) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
     """The entries of a kept journal, and notes about it. A torn last line is cut off from the file.
 
@@ -161,12 +166,12 @@ def _truncate(path: Path, size: int) -> None:
         os.fsync(file.fileno())
 
 
-def _head(settings: SearchSettings, identity: Mapping[str, str]) -> dict[str, Any]:
+def _head(settings: SearchSettings, identity: Mapping[str, Any]) -> dict[str, Any]:
     data = {name: value for name, value in asdict(settings).items() if name not in BUDGET}
     return {"schema": SCHEMA, "identity": dict(identity), "settings": data}
 
 
-def _check_head(path: Path, line: str, settings: SearchSettings, identity: Mapping[str, str]) -> None:
+def _check_head(path: Path, line: str, settings: SearchSettings, identity: Mapping[str, Any]) -> None:
     try:
         head = read(line)
     except ValueError as error:

@@ -131,6 +131,8 @@ def conclude(journal: Journal, settings: SearchSettings) -> Ceiling:
     if limiter is None or (limiter is Limiter.NOT_CONVERGED and confirmed):
         limiter, why = _limiter(journal, settings, found)
         reasons = [*why, *_contradicted(found), *reasons]
+    if found.drifts:
+        reasons.append("what held at first failed later: the server changes as it fills, or the machine is busier now")
     base = base_service(journal)
     recoveries = [entry.seen.recovered for entry in journal if held_as(entry, Role.RECOVERY)]
     return Ceiling(
@@ -145,7 +147,7 @@ def conclude(journal: Journal, settings: SearchSettings) -> Ceiling:
         service_ms=base.service_p50_ms if base is not None else None,
         interval=_interval(found),
         invalid=tuple(
-            f"{entry.seen.wrong} answers were wrong in step {entry.step.number}, at {a_rate(entry.step.rate)}"
+            f"{entry.seen.wrong} answers were wrong or came twice in step {entry.step.number}, at {a_rate(entry.step.rate)}"
             for entry in journal
             if entry.seen.wrong
         ),
@@ -177,7 +179,7 @@ def _limiter(journal: Journal, settings: SearchSettings, found: Evidence) -> tup
     last = next(entry for entry, held in reversed(found.windows) if entry.step.rate == high and not held)
     cause = found.cause(high)
     reasons = [f"at {a_rate(high)}: {last.reasons[0]}", *by_turns]
-    if cause is Limiter.CLIENT:
+    if cause is Limiter.CLIENT and low is not None:
         reasons.append("the generator is the limit: the server carries at least what holds")
     return cause, reasons
 

@@ -53,6 +53,10 @@ def search(journal: Journal, settings: SearchSettings) -> Decision:
     if found.high is None and (decision := _upwards(journal, settings, found, most)) is not None:
         return decision
     if found.low is None:
+        lowest = found.rates[0]
+        if lowest <= least and lowest in found.mixed and found.tries(lowest) < MOST_RESAMPLES:
+            why = f"{a_rate(lowest)} is the lowest rate that can be judged, and in doubt: once more."
+            return make_step(journal, settings, Role.BISECT, lowest, why)
         return _downwards(journal, settings, found, least)
     return _narrow(journal, settings, found)
 

@@ -18,6 +18,7 @@ HOLDS_PER_FAILURE = 4
 FAILURES_PER_HOLD = 4
 MUCH_SLOWER = 1.5
 """A window that served this many times less than another one at its rate or above it shows another speed, not another rate."""
+DRIFT_WINDOWS = 6
 UNSTEADY_ROW = 3
 """This many windows in a row that never settle count as one that failed."""
 CONCURRENCY = "concurrency"
@@ -92,6 +93,14 @@ class Evidence:
             for entry, held in self.windows
             if not held and entry.step.rate <= most and entry.seen.achieved * MUCH_SLOWER < entry.step.rate
         ]
+
+    @property
+    def drifts(self) -> bool:
+        """Whether rates in doubt held at first and failed later: then time decides, not the rate."""
+        mixed = self.mixed
+        doubtful = [held for entry, held in self.windows if mixed and mixed[0] <= entry.step.rate <= mixed[-1]]
+        holds = sum(doubtful)
+        return len(doubtful) >= DRIFT_WINDOWS and 1 < holds < len(doubtful) - 1 and all(doubtful[:holds])
 
     def cause(self, rate: float) -> Limiter:
         """What most windows at this rate failed by; the client where it is a tie, so that no server is blamed for it."""

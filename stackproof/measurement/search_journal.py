@@ -141,11 +141,12 @@ class Seen:
     """Median latency of the last third of the window over that of its first third."""
     scatter: float = 1.0
     """Ninth over first decile of the median latencies of the seconds."""
-    backlog: float = 0.0
-    """Operations that were accepted and not yet handled at the end, where the scenario counts them."""
+    lost: int = 0
+    """Operations that were accepted, and not handled when the window had settled: a backlog that stays."""
     recovered: float | None = None
     """Seconds until the promises were kept again, and stayed so; None: not within the window."""
     wrong: int = 0
+    """Wrong answers, and what came twice."""
     errors: Mapping[str, int] = field(default_factory=dict)
     complete: bool = True
     trouble: str = ""

@@ -21,6 +21,8 @@ from .search_words import a_rate, a_time, milliseconds
 
 STARVED_MS = 50.0
 """A send lag p99 beyond this means that the generator did not get the processor, or cannot keep the pace."""
+LAG_SHARE = 0.5
+"""Of a promised latency, the send lag p99 may use up this share; beyond it the latency says little about the server."""
 SHOWN_ERRORS = 5
 UNFINISHED_PREFIX = "unfinished"
 THROTTLES = ("throttl", "quota", "toomanyrequests", "limitexceeded", "ratelimit")
@@ -55,7 +57,6 @@ def look(offered: Offered, promises: Sequence[Promise]) -> Seen:
     kept = promised and all(result.verdict == "held" for result in promised)
     seconds = order.seconds if kept else max(order.seconds, offered.elapsed)
     rise, scatter = _steadiness(recorder, order.seconds)
-    backlog = offered.checks.get("backlog", 0)
     return Seen(
         offered=recorder.offered,
         ok=recorder.answered,
@@ -76,9 +77,9 @@ def look(offered: Offered, promises: Sequence[Promise]) -> Seen:
         drained=not any(kind.startswith(UNFINISHED_PREFIX) for kind in recorder.errors),
         rise=rise,
         scatter=scatter,
-        backlog=float(backlog) if isinstance(backlog, int | float) else 0.0,
+        lost=int(offered.checks.get("lost", 0)),
         recovered=_recovered(recorder, promises),
-        wrong=int(offered.checks.get("wrong", 0)),
+        wrong=int(offered.checks.get("wrong", 0)) + int(offered.checks.get("duplicated", 0)),
         errors=dict(recorder.errors.most_common(SHOWN_ERRORS)),
         complete=offered.complete,
         trouble=offered.trouble,
@@ -189,7 +190,7 @@ def _judge_load(
     step: Step, seen: Seen, settings: SearchSettings, base: Seen | None, promises: Sequence[Promise]
 ) -> Judgement:
     if seen.wrong:
-        return Judgement(Verdict.FAILS, Limiter.ERROR, (f"{seen.wrong} answers were wrong",))
+        return Judgement(Verdict.FAILS, Limiter.ERROR, (f"{seen.wrong} answers were wrong or came twice",))
     if client := tuple(_by_client(step, seen, settings, promises)):
         return Judgement(Verdict.CLIENT_LIMITED, Limiter.CLIENT, client)
     if concurrency := _by_concurrency(step, seen, settings, base):
@@ -204,6 +205,9 @@ def _judge_load(
     few = next((result for result in seen.promised if result.verdict == "unknown"), None)
     if few is not None:
         return _unsteady(Limiter.NOT_CONVERGED, f"{seen.offered:,} operations are too few for a p{few.percentile:g}")
+    if seen.blocked and step.role is Role.CONFIRM:
+        # Its figures are published: a window in which the generator stood still cannot confirm anything.
+        return _unsteady(Limiter.CLIENT, f"the generator itself did not run for {seen.blocked:.2f} s")
     if seen.rise > RISE:
         return _unsteady(Limiter.SERVER, f"latency rose {seen.rise:.1f}-fold within the window: it had not settled")
     if seen.scatter > SCATTER:
@@ -222,8 +226,8 @@ def _failure(seen: Seen, settings: SearchSettings) -> Judgement | None:
         return Judgement(Verdict.FAILS, Limiter.SERVER, (f"its backlog did not drain: {_flow(seen)}",))
     if share < settings.held:
         return Judgement(Verdict.FAILS, Limiter.SERVER, (f"{_flow(seen)}, less than {settings.held:.0%}",))
-    if seen.backlog > (1.0 - settings.held) * seen.offered:
-        reason = f"the backlog grew to {seen.backlog:,.0f} of {seen.offered:,} operations"
+    if seen.lost:
+        reason = f"{seen.lost:,} of {seen.offered:,} operations were accepted and never handled"
         return Judgement(Verdict.FAILS, Limiter.SERVER, (reason,))
     missed = tuple(f"{_reading(result)} ({_flow(seen)})" for result in seen.promised if result.verdict == "missed")
     return Judgement(Verdict.FAILS, Limiter.SLO, missed) if missed else None
@@ -254,15 +258,21 @@ def _by_client(step: Step, seen: Seen, settings: SearchSettings, promises: Seque
         yield f"send lag p99 is {milliseconds(lag)}: the generator sent too late"
         return
     served = seen.service_p99_ms
+    patience = min((promise.limit_ms for promise in promises), default=math.inf)
+    if lag > patience * LAG_SHARE:
+        yield (
+            f"send lag p99 is {milliseconds(lag)}, more than half of the {patience:g} ms that were promised: the machine does "
+            "not give the generator the processor in time"
+        )
+        return
     missed = any(result.verdict == "missed" and result.percentile <= 99.0 for result in seen.promised)
-    limit = min((promise.limit_ms for promise in promises), default=math.inf)
     kept_share = _share(seen) >= settings.held
     if (
         step.role is not Role.CALIBRATION
         and missed
         and kept_share
         and served is not None
-        and served <= limit < lag + served
+        and served <= patience < lag + served
     ):
         yield f"without the generator's own send lag (p99 {milliseconds(lag)}) the promise was kept ({milliseconds(served)})"
 

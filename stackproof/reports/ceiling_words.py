@@ -34,6 +34,8 @@ def headline(ceiling: CeilingRecord) -> str:
         "not-converged": "the search has no answer",
     }[ceiling.limiter]
     if not ceiling.holds:
+        if ceiling.limiter == "client":
+            limit = "the client is the limit, so nothing is known about the server"
         ends = "No rate was shown to hold" if ceiling.fails is None else f"No rate holds, {a_rate(ceiling.fails)} fails"
     elif ceiling.fails is None:
         ends = f"{a_rate(ceiling.holds)} holds, and nothing more could be offered"

@@ -15,7 +15,7 @@ from stackproof.scenarios.recorder import LATE_SECONDS, OUTCOMES
 from .ceiling_page import section
 from .evidence import evidence_section
 from .measurement_charts import percentile_curve, seconds_chart
-from .measurement_terminal import cells, load_in_words, milliseconds, stub_in_words
+from .measurement_terminal import cells, load_in_words, milliseconds, stub_in_words, title
 from .pages import render_page
 from .text import one_line
 
@@ -60,6 +60,7 @@ def render(result: Measurement, evidence: Evidence | None = None) -> str:
         milliseconds=milliseconds,
         load_in_words=load_in_words,
         stub_in_words=stub_in_words,
+        title=title(result),
         c=section(result.ceiling) if result.ceiling is not None else None,
         most_in_flight=max((window.most_in_flight for window in result.measured), default=0),
     )

@@ -18,6 +18,7 @@ from stackproof.scenarios.orders import BACKENDS
 from stackproof.scenarios.recorder import OUTCOMES
 
 from .ceiling_terminal import print_ceiling
+from .ceiling_words import bracket
 from .text import one_line
 
 _STYLE = {"VALID": "bold green", "INVALID": "bold red", "PARTIAL": "bold yellow"}
@@ -74,13 +75,34 @@ class LoadView:
 
 def print_measurement(result: Measurement, console: Console, directory: Path) -> None:
     """The figures that matter, what is wrong with them, and where the rest is."""
-    counts, rates = result.counts, result.rates
     console.print(Text(result.level, style=_STYLE[result.level]), end="  ")
     console.print(
-        f"{result.scenario['name']} {load_in_words(result.load)} on {', '.join(backend.target for backend in result.backends)}",
+        f"{title(result)} on {', '.join(backend.target for backend in result.backends)}",
         markup=False,
         highlight=False,
     )
+    if result.ceiling is not None:
+        print_ceiling(result.ceiling, console)
+    if result.measured or result.ceiling is None:
+        _print_figures(result, console)
+    for sentence in result.invalid:
+        console.print(f"invalid: {one_line(sentence)}", style="red", markup=False, highlight=False)
+    for sentence in result.warnings:
+        console.print(f"note: {one_line(sentence)}", style="yellow", markup=False, highlight=False)
+    console.print(f"page: {directory / 'measurement.html'}", markup=False, highlight=False, soft_wrap=True)
+
+
+def title(result: Measurement) -> str:
+    """What was measured: a load, or the bracket that a search found."""
+    name = result.scenario["name"]
+    return f"{name} {load_in_words(result.load)}" if result.ceiling is None else f"{name}: {bracket(result.ceiling)}"
+
+
+def _print_figures(result: Measurement, console: Console) -> None:
+    """Of the measured windows."""
+    counts, rates = result.counts, result.rates
+    if result.ceiling is not None:
+        console.print(f"the confirming windows, {load_in_words(result.load)}:", markup=False, highlight=False)
     console.print(
         f"achieved {rates['achieved']:.1f} of {rates['offered']:.1f} a second   "
         f"{_outcomes(counts)}   of {counts['offered']}   sent late {counts['sent_late']}",
@@ -88,8 +110,6 @@ def print_measurement(result: Measurement, console: Console, directory: Path) ->
         highlight=False,
     )
     console.print(_table(result))
-    if result.ceiling is not None:
-        print_ceiling(result.ceiling, console)
     for kind, number in result.errors.items():
         console.print(f"failed: {number} x {one_line(kind)}", markup=False, highlight=False)
     if result.ceiling is None:
@@ -109,11 +129,6 @@ def print_measurement(result: Measurement, console: Console, directory: Path) ->
             markup=False,
             highlight=False,
         )
-    for sentence in result.invalid:
-        console.print(f"invalid: {one_line(sentence)}", style="red", markup=False, highlight=False)
-    for sentence in result.warnings:
-        console.print(f"note: {one_line(sentence)}", style="yellow", markup=False, highlight=False)
-    console.print(f"page: {directory / 'measurement.html'}", markup=False, highlight=False, soft_wrap=True)
 
 
 def stub_in_words(check: Mapping[str, Any]) -> str:
