@@ -438,6 +438,54 @@ class TestCommand:
         assert len({window["order"]["seed"] for window in data["windows"]}) == 3
         assert not log.exists()
 
+    def test_two_backends_are_measured_in_turns_as_pairs_of_windows(self, proven: Path) -> None:
+        options = ["--scenario", "cache-hot", "--backend", "cache=memory", "--against", "cache=local"]
+        options += ["--rate", "100", "--duration", "1", "--warmup", "0", "--repeat", "4"]
+        process = self.start(proven, *options, "--no-calibration", "--out", "run")
+        _, err = process.communicate(timeout=240)  # the contract of the other one is verified first
+        assert process.returncode in (Exit.HOLDS, Exit.INCONCLUSIVE), err
+        one, two = (
+            json.loads((proven / name / "run.json").read_text(encoding="utf-8")) for name in ("run", "run-against")
+        )
+        for data, backend in ((one, "cache=memory"), (two, "cache=local")):
+            jsonschema.validate(data, SCHEMA)
+            assert [row["target"] for row in data["backends"]] == [backend]
+            assert [window["pair"] for window in data["windows"]] == ["0", "1", "2", "3"]
+        seeds = [[window["order"]["seed"] for window in data["windows"]] for data in (one, two)]
+        assert seeds[0] == seeds[1], "both have the same operations"
+        firsts = [a["started"] < b["started"] for a, b in zip(one["windows"], two["windows"], strict=True)]
+        order = sorted((window["started"], window["pair"]) for data in (one, two) for window in data["windows"])
+        assert [pair for _, pair in order] == ["0", "0", "1", "1", "2", "2", "3", "3"]
+        assert len(set(firsts)) == 2, "neither side is always the first"
+        command = [
+            sys.executable,
+            "-m",
+            "stackproof",
+            "compare",
+            "run",
+            "run-against",
+            "--accept",
+            "backend",
+            "--json",
+            "-",
+        ]
+        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, cwd=proven, env=environ, capture_output=True, text=True, check=False)
+        answer = json.loads(done.stdout)
+        assert answer["paired"] or answer["outcome"] == "invalid", done.stderr
+
+    @pytest.mark.parametrize("option", ["--find-max", "--bind=127.0.0.1:1", "--resume=run"])
+    def test_pairs_do_not_go_together_with_everything(
+        self, option: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from stackproof.cli import main
+
+        monkeypatch.setattr(signal, "signal", lambda *_: None)
+        with pytest.raises(SystemExit) as ended:
+            main(["bench", "--stack", "memory", "--against", "cache=local", option])
+        assert ended.value.code == Exit.USAGE
+        assert "cannot take part in" in capsys.readouterr().err
+
     def test_a_run_is_not_gone_on_with_by_another_one(self, proven: Path) -> None:
         process = self.start(proven, "--rate", "50", "--duration", "1", "--warmup", "0", "--out", "run")
         process.communicate(timeout=60)

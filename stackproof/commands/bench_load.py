@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -62,6 +62,11 @@ class Load:
     calibrated: bool = True
     """Whether the generator must first show that it sees what a stub server really does."""
 
+    search: tuple[str, ...] = ()
+    """The options of a search for the highest rate that holds, where one was asked for."""
+    against: tuple[str, ...] = ()
+    """Backends of a second run that is measured in turns with this one."""
+
     @property
     def on_stub(self) -> bool:
         """Whether there is a stub server. Workers on other machines do not reach it: it listens on this one only."""
@@ -87,29 +92,22 @@ class Load:
             "build": suite_digest(),
         }
 
-    search: tuple[str, ...] = ()
-    """The options of a search for the highest rate that holds, where one was asked for."""
-
     def command(self) -> str:
         """What repeats this run."""
         order = self.order
         words = ["stackproof", "bench", "--stack", self.stack]
         for backend in self.backends:
             words += ["--backend", backend]
+        for other in self.against:
+            words += ["--against", other]
         words += ["--scenario", self.scenario]
         for name, value in self.settings.items():
             words += ["--set", f"{name}={value}"]
         if self.search:
             words += self.search
         else:
-            words += [
-                "--rate",
-                f"{order.rate:.12g}",
-                "--duration",
-                f"{order.seconds:g}",
-                "--warmup",
-                f"{order.warmup:g}",
-            ]
+            words += ["--rate", f"{order.rate:.12g}", "--duration", f"{order.seconds:g}"]
+            words += ["--warmup", f"{order.warmup:g}"]
             words += ["--in-flight", str(order.in_flight), "--repeat", str(self.repeat)]
         words += ["--arrivals", order.arrivals, "--workers", str(self.workers)]
         words += ["--bind", f"{self.bind[0]}:{self.bind[1]}"] if self.bind else []
@@ -120,50 +118,68 @@ class Load:
         return shlex.join(words)
 
 
-def offer(
-    load: Load,
-    targets: Sequence[Target],
-    proofs: Mapping[str, Proof],
-    servers: Sequence[Server],
-    run_id: str,
-    directory: Path,
-    console: Console,
-    environment: Environment,
-) -> Measurement:
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run: a load on these backends, each with the proof that it may be measured, and where it is kept."""
+
+    load: Load
+    targets: tuple[Target, ...]
+    proofs: Mapping[str, Proof]
+    servers: tuple[Server, ...]
+    run_id: str
+    directory: Path
+    environment: Environment
+
+    @property
+    def backends(self) -> dict[str, str]:
+        """Concern -> what makes its adapter."""
+        return {target.concern: target.spec for target in self.targets}
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What points a process at the servers."""
+        return {name: value for server in self.servers for name, value in server.variables().items()}
+
+    def remove(self, namespace: str) -> tuple[str, ...]:
+        """Remove what a generator left behind that could not do it itself; what went wrong, as sentences."""
+        return tuple(drop_namespace(self.backends, Settings({**os.environ, **self.variables}), namespace))
+
+    def gather_evidence(self, namespace: str) -> None:
+        """Ask the servers for their settings, and keep them beside the record."""
+        gather_and_keep(self.directory, self.targets, self.servers, namespace, self.environment)
+
+
+def offer(run: Run, console: Console) -> Measurement:
     """Offer the load; afterwards nothing of the run is left on the servers. Its evidence is kept before the first window."""
-    variables = {name: value for server in servers for name, value in server.variables().items()}
-    backends = {target.concern: target.spec for target in targets}
+    load = run.load
     say_waiting(load, console)
-    log = WindowLog(directory, load.identity())
+    log = WindowLog(run.directory, load.identity())
     kept = log.begin()
     with ExitStack() as stack:
         stub = stack.enter_context(StubServer()) if load.on_stub else None
-        setup = load.setup(backends, stub)
+        setup = load.setup(run.backends, stub)
         view = stack.enter_context(LoadView(console, load.repeat - len(kept)))
-        session = Session(setup, variables, directory, view, workers=load.workers, bind=load.bind)
+        session = Session(setup, run.variables, run.directory, view, workers=load.workers, bind=load.bind)
 
         def connect() -> None:
             session.connect()
             view({"phase": "asking the servers for their settings"})
-            gather_and_keep(directory, targets, servers, setup.namespace, environment)
+            run.gather_evidence(setup.namespace)
 
         try:
             with session:
                 done = windows(connect, session.offer, log.keep, load, len(kept), stub)
         except BaseException:
-            drop_namespace(backends, Settings({**os.environ, **variables}), setup.namespace)
+            run.remove(setup.namespace)
             raise
-    left = session.left_behind
-    if left:
-        left = tuple(drop_namespace(backends, Settings({**os.environ, **variables}), setup.namespace))
     return measurement_of(
         find_scenario(load.scenario, load.settings),
         done.calibration,
         [*kept, *done.windows],
-        facts_of(load, targets, proofs, servers, run_id),
+        facts_of(run, load),
         load.promises,
         interrupted=done.interrupted,
-        left_behind=left,
+        left_behind=run.remove(setup.namespace) if session.left_behind else (),
         planned=load.repeat,
     )
 
@@ -226,13 +242,11 @@ def null_order(order: Order) -> Order:
     return replace(order, target=NULL, warmup=0.0, seconds=min(CALIBRATION_SECONDS, order.seconds), limit=None)
 
 
-def facts_of(
-    load: Load, targets: Sequence[Target], proofs: Mapping[str, Proof], servers: Sequence[Server], run_id: str
-) -> Facts:
-    """What the record says about a run beside its windows."""
+def facts_of(run: Run, load: Load) -> Facts:
+    """What the record says about a run beside its windows; ``load`` is what its figures are of."""
     order = load.order
     return Facts(
-        id=run_id,
+        id=run.run_id,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         version=stackproof.__version__,
         command=load.command(),
@@ -249,8 +263,8 @@ def facts_of(
             "workers": load.workers,
             "seed": order.seed,
         },
-        backends=tuple(_backend(target, proofs[target.name]) for target in targets),
-        servers=tuple(asdict(describe_server(server)) for server in servers),
+        backends=tuple(_backend(target, run.proofs[target.name]) for target in run.targets),
+        servers=tuple(asdict(describe_server(server)) for server in run.servers),
         environment=describe_environment(),
         suite_digest=suite_digest(),
     )

@@ -6,20 +6,16 @@ is made: a search that was killed loses the window that was being offered, and n
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from stackproof.adapters.settings import Settings
 from stackproof.exits import Exit
 from stackproof.measurement.ceiling import JOURNAL, find_ceiling, seed_of
 from stackproof.measurement.ceiling_record import record_of
-from stackproof.measurement.environment import Environment
 from stackproof.measurement.judgement import measurement_of, window_of
 from stackproof.measurement.record import MEASURED, Facts, Measurement, WindowRecord
 from stackproof.measurement.search_journal import Ceiling, Entry, Limiter, Role, Search, SearchSettings, Step, Verdict
@@ -29,43 +25,27 @@ from stackproof.scenarios.catalogue import find_scenario
 from stackproof.scenarios.orders import NULL, Offered, Order
 from stackproof.scenarios.session import Session
 from stackproof.scenarios.stub import StubServer
-from stackproof.scenarios.work import drop_namespace
-from stackproof.servers import Server
-from stackproof.targets import Target
 
-from .bench_evidence import gather_and_keep
-from .bench_gate import Proof
-from .bench_load import Load, facts_of, say_waiting, self_check
+from .bench_load import Load, Run, facts_of, say_waiting, self_check
 
 
-def search(
-    load: Load,
-    settings: SearchSettings,
-    targets: Sequence[Target],
-    proofs: Mapping[str, Proof],
-    servers: Sequence[Server],
-    run_id: str,
-    directory: Path,
-    console: Console,
-    environment: Environment,
-) -> Measurement:
+def search(run: Run, settings: SearchSettings, console: Console) -> Measurement:
     """Search, or go on with a search; afterwards nothing of it is left on the servers."""
-    variables = {name: value for server in servers for name, value in server.variables().items()}
-    backends = {target.concern: target.spec for target in targets}
-    identity = load.identity() | {"digests": {name: proof.record.digest for name, proof in sorted(proofs.items())}}
+    load, digests = run.load, {name: proof.record.digest for name, proof in sorted(run.proofs.items())}
+    identity = load.identity() | {"digests": digests}
     say_waiting(load, console)
-    log = WindowLog(directory, identity)
+    log = WindowLog(run.directory, identity)
     windows = list(log.begin())
     with ExitStack() as stack:
         stub = stack.enter_context(StubServer()) if load.on_stub else None
-        setup = load.setup(backends, stub)
+        setup = load.setup(run.backends, stub)
         view = stack.enter_context(SearchView(console, settings))
-        session = Session(setup, variables, directory, view.progress, workers=load.workers, bind=load.bind)
+        session = Session(setup, run.variables, run.directory, view.progress, workers=load.workers, bind=load.bind)
 
         def connect() -> None:
             session.connect()
             view.progress({"phase": "asking the servers for their settings"})
-            gather_and_keep(directory, targets, servers, setup.namespace, environment)
+            run.gather_evidence(setup.namespace)
 
         def keep(step: Step, offered: Offered) -> None:
             windows.append(window_of(str(step.role), offered, check))
@@ -75,15 +55,12 @@ def search(
             with session:
                 check = self_check(session.offer, replace(load.order, rate=settings.idle_rate), stub)
                 offer = _connecting(connect, session.offer)
-                found = find_ceiling(offer, settings, directory / JOURNAL, identity, view.step, keep=keep)
+                found = find_ceiling(offer, settings, run.directory / JOURNAL, identity, view.step, keep=keep)
         except BaseException:
-            drop_namespace(backends, Settings({**os.environ, **variables}), setup.namespace)
+            run.remove(setup.namespace)
             raise
-    left = session.left_behind
-    if left:
-        left = tuple(drop_namespace(backends, Settings({**os.environ, **variables}), setup.namespace))
-    facts = facts_of(_as_found(load, found), targets, proofs, servers, run_id)
-    return measured(found, settings, load, windows, check, facts, left)
+    left = run.remove(setup.namespace) if session.left_behind else ()
+    return measured(found, settings, load, windows, check, facts_of(run, _as_found(load, found)), left)
 
 
 def _connecting(connect: Callable[[], None], offer: Callable[[Order], Offered]) -> Callable[[Order], Offered]:

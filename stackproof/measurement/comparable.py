@@ -127,7 +127,8 @@ def _window(record: WindowRecord, started: float) -> Window:
             "cpu": float(record.client["cpu_us_per_operation"]),
         },
         offered=None if record.order["arrivals"] == CLOSED else float(record.rates["offered"]),
-        started=started,
+        pair=record.pair,
+        started=record.started or started,
         invalid=record.invalid if record.complete else (*record.invalid, "It was cut short."),
     )
 

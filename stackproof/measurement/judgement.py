@@ -103,7 +103,9 @@ def merged(windows: Sequence[WindowRecord]) -> Recorder:
     return whole
 
 
-def window_of(role: str, offered: Offered, calibration: Mapping[str, Any] | None = None) -> WindowRecord:
+def window_of(
+    role: str, offered: Offered, calibration: Mapping[str, Any] | None = None, *, pair: str = ""
+) -> WindowRecord:
     """Judge one window, given what the null step showed."""
     recorder, order = offered.recorder, offered.order
     client = _client(recorder, offered.cpu_seconds, offered.elapsed, offered.busiest)
@@ -130,6 +132,8 @@ def window_of(role: str, offered: Offered, calibration: Mapping[str, Any] | None
         locust=offered.locust,
         series=tuple(_series(recorder)),
         histograms={name: data[name] for name in ("intended", "real", "lag", "steps")},
+        started=offered.started,
+        pair=pair,
     )
 
 

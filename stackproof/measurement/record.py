@@ -83,6 +83,11 @@ class WindowRecord:
     histograms: Mapping[str, Any]
     """intended, real, lag, and steps by name: HdrHistogram V2, in microseconds. Merge these, never percentiles."""
 
+    started: float = 0.0
+    """When it was ordered, in seconds since 1970."""
+    pair: str = ""
+    """The window of another run with the same text here was offered just before or after it; empty for none."""
+
     @property
     def valid(self) -> bool:
         return self.complete and not self.invalid

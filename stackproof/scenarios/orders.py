@@ -122,9 +122,13 @@ class Offered:
     """Whether everything that was planned was offered, by every worker."""
     interrupted: bool = False
     trouble: str = ""
+    started: float = 0.0
+    """When it was ordered, in seconds since 1970."""
 
 
-def merged(order: Order, answers: list[Mapping[str, Any]], *, workers: int, trouble: str = "") -> Offered:
+def merged(
+    order: Order, answers: list[Mapping[str, Any]], *, workers: int, trouble: str = "", started: float = 0.0
+) -> Offered:
     """One window out of the answers of its workers. A worker that is missing makes it incomplete."""
     recorder = Recorder()
     warm, checks, locust = dict.fromkeys(Recorder().counts(), 0), Checked(), {"requests": 0, "failures": 0}
@@ -153,6 +157,7 @@ def merged(order: Order, answers: list[Mapping[str, Any]], *, workers: int, trou
         complete=len(answers) == workers and all(answer["complete"] for answer in answers),
         interrupted=any(answer["interrupted"] for answer in answers),
         trouble="; ".join(troubles),
+        started=started,
     )
 
 

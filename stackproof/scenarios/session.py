@@ -81,6 +81,11 @@ class Session:
         finally:
             self._processes.end(kept=error is not None)
 
+    @property
+    def namespace(self) -> str:
+        """What everything that it stores is under."""
+        return self._setup.namespace
+
     def connect(self) -> None:
         """Make the adapters, in every worker, and use them once. `GeneratorError` says why that cannot be."""
         self._observer({"phase": "connecting"})
@@ -101,7 +106,7 @@ class Session:
         self._number += 1
         limit = order.warmup + order.seconds + order.drain + START_SECONDS
         message = {"do": "window", "order": order.to_data()}
-        interrupted = False
+        interrupted, started = False, time.time()
         number = self._send(message)
         try:
             answer = self._answer(number, limit)
@@ -112,7 +117,7 @@ class Session:
         failed = [part for part in answer["answers"] if "recorder" not in part]
         if failed or not answer["answers"]:
             raise GeneratorError(f"the generator gave no figures: {self._trouble(answer) or 'no worker answered'}")
-        offered = merged(order, answer["answers"], workers=self._workers, trouble=answer["trouble"])
+        offered = merged(order, answer["answers"], workers=self._workers, trouble=answer["trouble"], started=started)
         assert offered.interrupted or not interrupted or offered.complete
         return offered
 

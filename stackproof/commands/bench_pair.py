@@ -1,0 +1,100 @@
+"""`stackproof bench --against`: two loads in interleaved windows, so that what the machine does meanwhile meets both alike.
+
+Windows of the same number are a pair: the same operations, one right after the other, in an order that is drawn. Each side
+keeps a run of its own, and `stackproof compare` knows by the pairs that they belong together.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rich.console import Console
+
+from stackproof.measurement.judgement import measurement_of, window_of
+from stackproof.measurement.record import MEASURED, Measurement, WindowRecord
+from stackproof.measurement.window_log import WindowLog
+from stackproof.reports.measurement_terminal import LoadView
+from stackproof.scenarios.catalogue import find_scenario
+from stackproof.scenarios.orders import Offered, Order
+from stackproof.scenarios.session import Session
+from stackproof.scenarios.stub import StubServer
+
+from .bench_load import Load, Run, facts_of, self_check
+
+Offer = Callable[[Order], Offered]
+
+
+def offer_pairs(one: Run, two: Run, console: Console) -> tuple[Measurement, Measurement]:
+    """Offer both loads; afterwards nothing of them is left on the servers."""
+    load, runs = one.load, (one, two)
+    logs = [WindowLog(run.directory, run.load.identity()) for run in runs]
+    for log in logs:
+        log.begin()
+    with ExitStack() as stack:
+        stub = stack.enter_context(StubServer()) if load.on_stub else None
+        view = stack.enter_context(LoadView(console, 2 * load.repeat))
+        sessions = [stack.enter_context(_session(run, stub, view)) for run in runs]
+        checks = [self_check(session.offer, load.order, stub) for session in sessions]
+        for run, session in zip(runs, sessions, strict=True):
+            session.connect()
+            run.gather_evidence(session.namespace)
+        done = interleaved([session.offer for session in sessions], logs, load, checks)
+    first, second = (
+        measurement_of(
+            find_scenario(run.load.scenario, run.load.settings),
+            check,
+            windows,
+            facts_of(run, run.load),
+            run.load.promises,
+            interrupted=done.interrupted,
+            left_behind=run.remove(session.namespace) if session.left_behind else (),
+            planned=run.load.repeat,
+        )
+        for run, session, check, windows in zip(runs, sessions, checks, done.windows, strict=True)
+    )
+    return first, second
+
+
+@contextmanager
+def _session(run: Run, stub: StubServer | None, view: LoadView) -> Iterator[Session]:
+    """The generator of one side. Where it ends in trouble, what it stored is removed from here."""
+    setup = run.load.setup(run.backends, stub)
+    session = Session(setup, run.variables, run.directory, view, workers=run.load.workers)
+    try:
+        with session:
+            yield session
+    except BaseException:
+        run.remove(setup.namespace)
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class Interleaved:
+    """The windows of both sides."""
+
+    windows: tuple[list[WindowRecord], list[WindowRecord]]
+    interrupted: bool
+
+
+def interleaved(
+    offers: Sequence[Offer], logs: Sequence[WindowLog], load: Load, checks: Sequence[Mapping[str, Any]]
+) -> Interleaved:
+    """Each pair of windows, whichever side comes first in it; an interruption ends the list with the pairs that are whole."""
+    draw = random.Random(load.order.seed)  # noqa: S311 - an order, no secret
+    done: tuple[list[WindowRecord], list[WindowRecord]] = ([], [])
+    for number in range(load.repeat):
+        order = replace(load.order, seed=load.order.seed + number)
+        pair: dict[int, WindowRecord] = {}
+        for side in draw.sample((0, 1), 2):
+            offered = offers[side](order)
+            if offered.interrupted or not offered.complete:
+                return Interleaved(done, offered.interrupted)
+            pair[side] = window_of(MEASURED, offered, checks[side], pair=str(number))
+        for side, window in pair.items():
+            done[side].append(window)
+            logs[side].keep(window)
+    return Interleaved(done, interrupted=False)

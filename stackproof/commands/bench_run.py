@@ -1,0 +1,202 @@
+"""From the options of `stackproof bench` to its runs: what is measured, on which proof, and where the record is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rich.console import Console
+
+from stackproof.exits import Exit
+from stackproof.interfaces import ConfigurationError
+from stackproof.measurement.environment import read_environment
+from stackproof.measurement.evidence import kept_evidence
+from stackproof.measurement.promises import Promise
+from stackproof.measurement.record import Measurement, to_json
+from stackproof.measurement.search_journal import Limiter
+from stackproof.measurement.window_log import WINDOWS
+from stackproof.reports.evidence import print_evidence
+from stackproof.reports.measurement import render
+from stackproof.reports.measurement_terminal import print_measurement
+from stackproof.scenarios.arrivals import natural_rate, schedule_of
+from stackproof.scenarios.catalogue import find_scenario, settings_of
+from stackproof.scenarios.orders import CLOSED, IN_FLIGHT, Order
+from stackproof.targets import Target, find_stack, load_object, parse_target
+from stackproof.verification.provision import provided_servers
+from stackproof.verification.runs import RUNS, StorageError, keep_run, new_run_id, open_run, reopen_run
+
+from .bench import Asked
+from .bench_gate import Refusal, ensure_proven
+from .bench_load import Load, Run, offer
+from .bench_pair import offer_pairs
+from .bench_search import exit_code, search
+from .options import address, write_result
+
+DEFAULT_RATE = 100.0
+
+
+def run(asked: Asked) -> Exit:
+    """Measure what was asked for, keep the record, and show it."""
+    load = load_of(asked)
+    targets = _targets(asked, asked.backends)
+    others = _targets(asked, (*_kept(asked), *asked.against)) if asked.against else []
+    kept = reopen_run(asked.resume, kept=WINDOWS) if asked.resume is not None else None
+    wanted = asked.find.settings(load.order, load.promises) if asked.find is not None else None
+    everything = list(dict.fromkeys([*targets, *others]))
+    for target in everything:
+        if target.entry is None:
+            load_object(target.name, target.spec)  # now, so that a mistyped factory is told before servers start
+    console = Console(stderr=asked.json_file == "-")
+    environment = read_environment()  # before anything of ours keeps the machine busy
+    with provided_servers(everything, asked.origin) as servers:
+        proofs = ensure_proven(everything, servers, asked.origin, RUNS, console)
+        if isinstance(proofs, Refusal):
+            _say_refused(proofs.reasons, console)
+            return proofs.code
+        run_id = new_run_id()
+        directory = kept if kept is not None else open_run(asked.out, run_id)
+        one = Run(load, tuple(targets), proofs, tuple(servers), kept.name if kept else run_id, directory, environment)
+        if others:
+            two = _other(one, others, asked)
+            results = list(zip((one, two), offer_pairs(one, two, console), strict=True))
+        elif wanted is not None:
+            results = [(one, search(one, wanted, console))]
+        else:
+            results = [(one, offer(one, console))]
+    troubles = [trouble for done, result in results for trouble in _kept_and_shown(done, result, console)]
+    if len(results) > 1:
+        console.print(
+            f"compare them: stackproof compare {one.directory} {two.directory} --accept backend", markup=False
+        )
+    if asked.json_file is not None:
+        try:
+            write_result(asked.json_file, to_json(results[0][1]))
+        except StorageError as error:
+            troubles.append(str(error))
+    if troubles:
+        raise StorageError("; ".join(troubles))  # last, so that the figures are on the screen all the same
+    return max((_exit_code(result) for _, result in results), key=_GRAVITY.index)
+
+
+_GRAVITY = (Exit.HOLDS, Exit.BROKEN, Exit.INCONCLUSIVE, Exit.INTERRUPTED)
+
+
+def load_of(asked: Asked) -> Load:
+    """The load that the options describe; `ConfigurationError` where they describe none."""
+    given = settings_of(asked.settings)
+    workload = find_scenario(asked.scenario, given)
+    arrivals = asked.arrivals or workload.arrivals
+    order = Order(
+        rate=(natural_rate(arrivals) or DEFAULT_RATE) if asked.rate is None else asked.rate,
+        seconds=_seconds("--duration", asked.duration, 1.0),
+        warmup=_seconds("--warmup", asked.warmup, 0.0),
+        arrivals=arrivals,
+        seed=workload.seed if asked.seed is None else asked.seed,
+        in_flight=asked.in_flight or workload.in_flight or IN_FLIGHT,
+    )
+    if asked.find is None:
+        _check_load(order)
+    if asked.against:
+        _check_pairs(asked)
+    return Load(
+        stack=asked.stack,
+        backends=asked.backends,
+        scenario=asked.scenario,
+        settings=given,
+        order=order,
+        repeat=asked.repeat,
+        workers=asked.workers,
+        promises=tuple(Promise.parse(text) for text in asked.promises),
+        origin=asked.origin,
+        bind=address("--bind", asked.bind) if asked.bind else None,
+        calibrated=asked.calibrated,
+        search=asked.find.words() if asked.find is not None else (),
+        against=asked.against,
+    )
+
+
+def _check_pairs(asked: Asked) -> None:
+    for option, given in (("--find-max", asked.find), ("--bind", asked.bind), ("--resume", asked.resume)):
+        if given:
+            raise ConfigurationError(f"--against measures two runs in turns, which {option} cannot take part in")
+
+
+def _kept(asked: Asked) -> list[str]:
+    """The backends that both sides have."""
+    replaced = {parse_target(text).concern for text in asked.against}
+    return [text for text in asked.backends if parse_target(text).concern not in replaced]
+
+
+def _other(one: Run, targets: Sequence[Target], asked: Asked) -> Run:
+    """The run of the other side, in a directory beside the first one's."""
+    run_id = f"{one.run_id}-against"
+    out = None if asked.out is None else asked.out.with_name(f"{asked.out.name}-against")
+    load = replace(one.load, backends=(*_kept(asked), *asked.against), against=())
+    return replace(one, load=load, targets=tuple(targets), run_id=run_id, directory=open_run(out, run_id))
+
+
+def _kept_and_shown(done: Run, result: Measurement, console: Console) -> list[str]:
+    """Write the record and the page, and print the figures; what could not be written."""
+    evidence = kept_evidence(done.directory)
+    files = {"run.json": lambda: to_json(result), "measurement.html": lambda: render(result, evidence)}
+    troubles = list(keep_run(done.directory, files))
+    if result.complete and result.limiter != Limiter.NOT_CONVERGED and not troubles:  # else a search may go on
+        (done.directory / WINDOWS).unlink(missing_ok=True)  # everything of it is in the record now
+    print_measurement(result, console, done.directory)
+    if evidence is not None:
+        print_evidence(evidence, console)
+    return troubles
+
+
+def _targets(asked: Asked, backends: Sequence[str]) -> list[Target]:
+    """One target for each concern that the scenario uses: the named one, else the stack's."""
+    scenario = find_scenario(asked.scenario, settings_of(asked.settings))
+    concerns = scenario.concerns
+    chosen = {target.concern: target for target in find_stack(asked.stack).targets()}
+    named = [parse_target(text) for text in backends]
+    for target in named:
+        if target.concern not in concerns:
+            raise ConfigurationError(
+                f"--backend {target.name}: the scenario {scenario.name} uses no {target.concern}, only "
+                + ", ".join(concerns)
+            )
+        if sum(other.concern == target.concern for other in named) > 1:
+            raise ConfigurationError(f"--backend names {target.concern} more than once; one run measures one of each")
+        chosen[target.concern] = target
+    return [chosen[concern] for concern in concerns]
+
+
+def _seconds(option: str, value: float, least: float) -> float:
+    if not least <= value <= 86_400:
+        raise ConfigurationError(f"{option} lies between {least:g} and 86400 seconds, not at {value:g}")
+    return value
+
+
+def _check_load(order: Order) -> None:
+    """Refuse a rate that is none, and a window in which nothing would arrive."""
+    if order.arrivals == CLOSED:
+        return
+    schedule_of(order.arrivals, order.rate, order.seed)
+    if order.rate * order.seconds < 1:
+        raise ConfigurationError(
+            f"--rate {order.rate:g} for --duration {order.seconds:g} s is less than one operation; make one of them larger"
+        )
+
+
+def _say_refused(reasons: Sequence[str], console: Console) -> None:
+    console.print("No figures: not every backend keeps its core contract in this build.", style="bold", markup=False)
+    for reason in reasons:
+        console.print(f"  {reason}", markup=False)
+
+
+def _exit_code(result: Measurement) -> Exit:
+    if result.ceiling is not None:
+        return exit_code(result)
+    if result.interrupted and not result.complete:
+        return Exit.INTERRUPTED
+    if result.invalid:
+        return Exit.INCONCLUSIVE
+    verdicts = {promise.verdict for promise in result.slo}
+    if "missed" in verdicts:
+        return Exit.BROKEN
+    return Exit.INCONCLUSIVE if "unknown" in verdicts else Exit.HOLDS
