@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -86,19 +87,19 @@ def _print(verdict: CalibrationVerdict, console: Console) -> None:
 
     from stackproof.reports.measurement_terminal import milliseconds
 
-    table = Table("", "injected", "seen", "difference", "allowed", "", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table("", "injected", "seen", "difference", "allowed", "recovered", box=None, pad_edge=False)
+    for column in table.columns:
+        column.no_wrap = True
     for column in table.columns[1:5]:
         column.justify = "right"
     for one in verdict.comparisons:
-        allowed = f"{milliseconds(one.least * 1000)} to {milliseconds(one.most * 1000)}"
-        seen = milliseconds(one.recovered * 1000) if one.recovered == one.recovered else "nothing"
         table.add_row(
-            f"{one.figure} at {one.rate:g}/s",
+            f"{one.figure} {one.rate:g}/s",
             milliseconds(one.injected * 1000),
-            seen,
+            "nothing" if math.isnan(one.recovered) else milliseconds(one.recovered * 1000),
             f"{one.deviation:+.1%}",
-            allowed,
-            "recovered" if one.holds else "NOT RECOVERED",
+            f"{milliseconds(one.least * 1000)} to {milliseconds(one.most * 1000)}",
+            "yes" if one.holds else "NO",
         )
     console.print(table)
     for rate, own in verdict.own.items():
