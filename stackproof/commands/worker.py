@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 
@@ -10,12 +11,15 @@ import click
 from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
 
-from .options import address
+from .options import address, json_option, write_result
+
+SCHEMA = "stackproof-worker/1"
 
 
 @click.command()
 @click.option("--master", required=True, metavar="HOST:PORT", help="Where `stackproof bench --bind` waits.")
-def worker(master: str) -> int:
+@json_option
+def worker(master: str, json_file: str | None) -> int:
     """Offer a share of the load that another machine directs.
 
     Started before or after `stackproof bench --workers N --bind HOST:PORT`; it ends when that does. The backends are reached
@@ -39,4 +43,6 @@ def worker(master: str) -> int:
         except KeyboardInterrupt:
             process.terminate()
             raise
+    if json_file is not None:
+        write_result(json_file, json.dumps({"schema": SCHEMA, "master": f"{host}:{port}", "served": code == 0}) + "\n")
     return Exit.HOLDS if code == 0 else Exit.ENVIRONMENT

@@ -44,6 +44,7 @@ FORMS = (
     Form("stackproof verify", _OURS, "certificate"),
     Form("stackproof verify --check", _OURS, "check"),
     Form("stackproof bench", "stackproof.measurement", "measurement"),
+    Form("stackproof worker", "stackproof.scenarios", "worker"),
     Form("stackproof tax", "stackproof.benchmarks", "tax"),
     Form("stackproof compare", "stackproof.measurement", "comparison"),
     Form("stackproof calibrate", "stackproof.measurement", "calibration"),
