@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 import statistics
 from dataclasses import replace
 
@@ -15,7 +16,7 @@ from simulated_load import SimulatedServer, answered, bimodal, gaussian, searche
 from stackproof.measurement.promises import Promise, PromiseResult
 from stackproof.measurement.saturation import conclude, next_step, time_left
 from stackproof.measurement.search_evidence import CONCURRENCY, evidence_of
-from stackproof.measurement.search_journal import Entry, Limiter, Role, SearchSettings, Seen, Verdict
+from stackproof.measurement.search_journal import EVIDENCE_ROLES, Entry, Limiter, Role, SearchSettings, Seen, Verdict
 from stackproof.measurement.search_steps import promises_of
 
 PROMISE = Promise.parse("p99=20ms")
@@ -170,6 +171,23 @@ def test_a_server_with_two_speeds_is_not_given_the_faster_one() -> None:
         told = ceiling.limiter is Limiter.NOT_CONVERGED and any("speed" in reason for reason in ceiling.reasons)
         honest += told or ceiling.holds <= slow * 1.2
     assert honest >= 0.85 * 40
+
+
+def test_a_machine_with_two_speeds_is_not_the_fault_of_the_server() -> None:
+    told = 0
+    for seed in range(20):
+        server, source = SimulatedServer(capacity=1e6), random.Random(seed)
+        journal: tuple[Entry, ...] = ()
+        while (step := next_step(journal, SETTINGS)) is not None:
+            entry = answered(step, server, journal, SETTINGS)
+            if step.role in EVIDENCE_ROLES and step.rate > 5_000 and source.random() < 0.5:
+                seen = replace(entry.seen, achieved=2_000.0)
+                entry = Entry(step, seen, Verdict.CLIENT_LIMITED, "client", ("the machine was busy",), entry.took)
+            journal = (*journal, entry)
+        ceiling = conclude(journal, SETTINGS)
+        assert not any("server has more than one speed" in reason for reason in ceiling.reasons)
+        told += any("machine of the generator has more than one speed" in reason for reason in ceiling.reasons)
+    assert told >= 5
 
 
 def test_a_single_window_that_failed_by_chance_does_not_end_the_ramp() -> None:

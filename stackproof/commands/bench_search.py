@@ -108,8 +108,10 @@ def measured(
         planned=len(confirming),
     )
     unknown = () if confirming else ("No rate was confirmed in fresh windows: there are no figures of one that holds.",)
+    doubt = ("The search did not converge: its bracket is no answer, and says only what was seen.",)
     return replace(
         result,
+        warnings=(*result.warnings, *(doubt if found.ceiling.limiter is Limiter.NOT_CONVERGED else ())),
         complete=result.complete and not found.interrupted and not found.trouble,
         invalid=tuple(dict.fromkeys([*found.ceiling.invalid, *result.invalid, *unknown])),
         limiter=str(found.ceiling.limiter),
@@ -131,9 +133,14 @@ def _as_found(load: Load, found: Search) -> Load:
     """The load of the figures, as if somebody had asked for it."""
     ceiling: Ceiling = found.ceiling
     confirming = confirming_of(found)
-    seconds = confirming[0].step.seconds if confirming else 0.0
-    rate = ceiling.holds or ceiling.fails or 0.0
-    return replace(load, order=replace(load.order, rate=rate, seconds=seconds), repeat=max(1, len(confirming)))
+    step = confirming[0].step if confirming else None
+    order = replace(
+        load.order,
+        rate=ceiling.holds or ceiling.fails or 0.0,
+        seconds=step.seconds if step is not None else 0.0,
+        warmup=step.warmup if step is not None else 0.0,
+    )
+    return replace(load, order=order, repeat=max(1, len(confirming)))
 
 
 def exit_code(result: Measurement) -> Exit:

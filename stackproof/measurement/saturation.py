@@ -169,9 +169,11 @@ def _limiter(journal: Journal, settings: SearchSettings, found: Evidence) -> tup
     slow = found.slow
     if len(slow) >= SLOW_WINDOWS:
         served = min(slow, key=lambda entry: entry.seen.achieved)
+        by_client = all(entry.verdict is Verdict.CLIENT_LIMITED for entry in slow)
+        whose = "The machine of the generator" if by_client else "The server"
         return Limiter.NOT_CONVERGED, [
             f"{len(slow)} windows served far less than others held: at {a_rate(served.step.rate)} only "
-            f"{a_rate(served.seen.achieved)}. The server has more than one speed, and something else than the rate decides",
+            f"{a_rate(served.seen.achieved)}. {whose} has more than one speed, and something else than the rate decides",
             *by_turns,
         ]
     if low is not None and high / low > WIDEST:
