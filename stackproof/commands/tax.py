@@ -66,6 +66,7 @@ def tax(
     if importlib.util.find_spec("pytest_benchmark") is None:
         raise ConfigurationError("tax needs more packages; type: pip install 'stackproof[bench]'")
     from stackproof.benchmarks.record import Record, to_json, to_markdown
+    from stackproof.benchmarks.run import SuiteError
     from stackproof.benchmarks.twins import LEFT_OUT
     from stackproof.verification.environment import describe_environment
     from stackproof.verification.runs import keep, new_run_id, open_run
@@ -77,10 +78,16 @@ def tax(
     console = result_console("-" if "-" in (json_file, markdown_file) else None)
     found: list[Found] = []
     servers: list[dict[str, str]] = []
+    failed: dict[str, str] = {}
     interrupted = False
     try:
         for target, provided in _provided(targets, origin, servers):
-            rows = _measure(target, provided, directory, blocks, seed)
+            try:
+                rows = _measure(target, provided, directory, blocks, seed)
+            except SuiteError as error:  # the others say what they say all the same
+                failed[target.name] = str(error)
+                click.echo(f"stackproof: {error}", err=True)
+                continue
             found += rows
             _show([each.row for each in rows], limit, console)
     except KeyboardInterrupt:
@@ -96,7 +103,7 @@ def tax(
         environment=describe_environment(),
         servers=tuple(servers),
         found=tuple(found),
-        left_out={**absent, **({} if backends else LEFT_OUT)},
+        left_out={**failed, **absent, **({} if backends else LEFT_OUT)},
         interrupted=interrupted,
     )
     keep(directory / "tax.json", to_json(record))
@@ -108,7 +115,9 @@ def tax(
     console.print(f"Kept in {directory}", markup=False)
     if interrupted:
         return Exit.INTERRUPTED
-    return Exit.BROKEN if record.above() else Exit.HOLDS
+    if record.above():
+        return Exit.BROKEN
+    return Exit.INCONCLUSIVE if failed else Exit.HOLDS
 
 
 def _targets(backends: Sequence[str], origin: str) -> tuple[list[Target], dict[str, str]]:

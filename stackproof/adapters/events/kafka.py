@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import lru_cache
 from typing import Self
 
 from stackproof.adapters.settings import Settings
@@ -37,6 +38,13 @@ DROP_SECONDS = 2.0
 """How long dropping a namespace waits for handlers that run."""
 OVERHEAD_BYTES = 512
 """Of a record, beside its key and its envelope: generously."""
+
+
+@lru_cache(maxsize=4096)
+def _checked_name(namespace: str, topic: str) -> str:
+    """Kept, because most events go to the same few topics. What is refused is refused each time."""
+    check_topic(topic)
+    return topic_name(namespace, topic)
 
 
 class KafkaEventPublisher(EventPublisher, ReplayableEvents, DeferredPublisher):
@@ -122,13 +130,13 @@ class KafkaEventPublisher(EventPublisher, ReplayableEvents, DeferredPublisher):
 
     def _record(self, topic: str, event: Event) -> tuple[str, bytes, bytes]:
         """The name of the topic, the key and the envelope; `RejectedError` for what cannot be published."""
-        check_topic(topic)
+        name = _checked_name(self.namespace, topic)
         envelope = to_json(event, self.capabilities.max_payload_bytes)
         key = event.key.encode()
         size = len(key) + len(envelope) + OVERHEAD_BYTES
         if size > LARGEST_RECORD:
             raise RejectedError(f"an event has at most {LARGEST_RECORD} bytes in all; this one has {size}")
-        return topic_name(self.namespace, topic), key, envelope
+        return name, key, envelope
 
     def subscribe(self, topic: str, handler: Handler, group: str | None = None) -> Subscription:
         self._client.check_open()

@@ -42,6 +42,8 @@ LARGEST_RECORD = 1_000_000
 """Bytes, with key and headers: what brokers take unless they are configured otherwise, a little rounded down."""
 SERVE_SECONDS = 0.1
 """How often the thread of a client looks whether it shall end."""
+SERVED_AT_ONCE = 100
+"""Acknowledgements in a row, at most, before the thread looks after the other handle."""
 PROBE_SECONDS = 1.0
 """How long one question for a sign of life waits."""
 GRACE_SECONDS = 1.5
@@ -114,6 +116,8 @@ class KafkaClient:
         It is asked for anew again and again: a question that began without any broker does not always notice the first one.
         """
         self.check_open()
+        if not self._doubtful:
+            return
         began = time.monotonic()
         while self._doubtful:
             left = began + self.connection.connect_timeout - time.monotonic()
@@ -354,20 +358,20 @@ class KafkaClient:
 
     def _serve(self) -> None:
         ends = self._ends
-        asked = 0.0
         while not ends.is_set():
             producer, admin = self._producer, self._admin
-            # Beside a producer the other handle has its turn now and then, and not after each acknowledgement.
-            if admin is not None and (producer is None or time.monotonic() - asked >= SERVE_SECONDS):
+            if admin is not None:
                 admin.poll(0 if producer is not None else SERVE_SECONDS)
-                asked = time.monotonic()
             for retired in list(self._retired):
                 retired.poll(0)
                 if not len(retired):
                     self._retired.remove(retired)
             retired = None
             if producer is not None:
-                producer.poll(SERVE_SECONDS)
+                # Whatever else this thread does between two acknowledgements keeps the interpreter from whoever waits for them.
+                for _ in range(SERVED_AT_ONCE):
+                    if not producer.poll(SERVE_SECONDS):
+                        break
             if producer is admin is None:
                 ends.wait(SERVE_SECONDS)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import string
-from functools import lru_cache
 
 LONGEST_NAME = 249
 LONGEST_NAMESPACE = 90
@@ -24,7 +23,6 @@ def prefix_of(namespace: str) -> str:
     return f"stackproof.{_encoded(namespace, LONGEST_NAMESPACE)}."
 
 
-@lru_cache(maxsize=4096)
 def topic_name(namespace: str, topic: str) -> str:
     prefix = prefix_of(namespace)
     return prefix + _encoded(topic, LONGEST_NAME - len(prefix), plain=".")

@@ -43,7 +43,7 @@ def raw_client(settings: Settings, *, cluster: bool = False) -> Any:
     }
     if settings.get("REDIS_URL").startswith("rediss://"):
         said |= {"ssl": True, "ssl_cert_reqs": "required", "ssl_check_hostname": True}
-        said |= {"ssl_ca_certs": options["ca_file"]} if options["ca_file"] else {}
+        said |= {name: value for name, value in address.options.items() if name == "ssl_ca_certs"}
     if address.cluster:
         said.pop("db", None)
         return redis.RedisCluster(startup_nodes=[_node(*node) for node in address.nodes], **said)
