@@ -24,7 +24,7 @@ from stackproof.measurement.record import MEASURED, BackendRecord, Facts, Measur
 from stackproof.measurement.window_log import WindowLog
 from stackproof.reports.measurement_terminal import LoadView
 from stackproof.scenarios.catalogue import find_scenario
-from stackproof.scenarios.deferred import engine_name
+from stackproof.scenarios.deferred import NATIVE, engine_name
 from stackproof.scenarios.orders import CLOSED, NULL, Offered, Order, Setup
 from stackproof.scenarios.session import Session, new_namespace
 from stackproof.scenarios.steps.base import Value
@@ -152,7 +152,7 @@ class Run:
 def offer(run: Run, console: Console) -> Measurement:
     """Offer the load; afterwards nothing of the run is left on the servers. Its evidence is kept before the first window."""
     load = run.load
-    say_waiting(load, console)
+    say_waiting(load, run.backends, console)
     log = WindowLog(run.directory, load.identity())
     kept = log.begin()
     with ExitStack() as stack:
@@ -184,12 +184,15 @@ def offer(run: Run, console: Console) -> Measurement:
     )
 
 
-def say_waiting(load: Load, console: Console) -> None:
+def say_waiting(load: Load, backends: Mapping[str, str], console: Console) -> None:
     """Where workers are started on other machines, what has to be typed there."""
     if load.bind:
         host, port = load.bind
         wanted = "a worker" if load.workers == 1 else f"{load.workers} workers"
-        console.print(f"Waiting for {wanted}; type there: stackproof worker --master {host}:{port}", markup=False)
+        native = " --native" if engine_name(backends) == NATIVE else ""
+        console.print(
+            f"Waiting for {wanted}; type there: stackproof worker --master {host}:{port}{native}", markup=False
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ def search(run: Run, settings: SearchSettings, console: Console) -> Measurement:
     """Search, or go on with a search; afterwards nothing of it is left on the servers."""
     load, digests = run.load, {name: proof.record.digest for name, proof in sorted(run.proofs.items())}
     identity = load.identity() | {"digests": digests}
-    say_waiting(load, console)
+    say_waiting(load, run.backends, console)
     log = WindowLog(run.directory, identity)
     windows = list(log.begin())
     with ExitStack() as stack:

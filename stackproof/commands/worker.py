@@ -18,8 +18,11 @@ SCHEMA = "stackproof-worker/1"
 
 @click.command()
 @click.option("--master", required=True, metavar="HOST:PORT", help="Where `stackproof bench --bind` waits.")
+@click.option(
+    "--native", is_flag=True, help="For Kafka and CQL, whose drivers need threads that gevent has not replaced."
+)
 @json_option
-def worker(master: str, json_file: str | None) -> int:
+def worker(master: str, native: bool, json_file: str | None) -> int:
     """Offer a share of the load that another machine directs.
 
     Started before or after `stackproof bench --workers N --bind HOST:PORT`; it ends when that does. The backends are reached
@@ -30,13 +33,13 @@ def worker(master: str, json_file: str | None) -> int:
 
     require_packages()
     from stackproof.scenarios.orders import SETUP_VARIABLE
-    from stackproof.scenarios.processes import locust_command, worker_options
+    from stackproof.scenarios.processes import UNPATCHED, locust_command, worker_options
 
     host, port = address("--master", master)
     if SETUP_VARIABLE in os.environ:
         raise ConfigurationError(f"{SETUP_VARIABLE} belongs to a process that `stackproof bench` has started; unset it")
     command = [*locust_command(), *worker_options(host, port)]
-    environ = {**os.environ, "LOG_STREAM": "stdout", "LOG_LEVEL": "INFO"}
+    environ = {**os.environ, "LOG_STREAM": "stdout", "LOG_LEVEL": "INFO", **(UNPATCHED if native else {})}
     with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) as process:  # noqa: S603 - our own interpreter
         try:
             code = process.wait()

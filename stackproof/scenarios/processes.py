@@ -23,6 +23,10 @@ STOP_SECONDS = 10.0
 """How long a process may take to end when it is asked to."""
 
 
+UNPATCHED = {"LOCUST_SKIP_MONKEY_PATCH": "1"}
+"""What keeps gevent from replacing the threads of a process of Locust."""
+
+
 def locust_command() -> list[str]:
     """Locust with our locustfile."""
     return [sys.executable, "-m", "locust", "--locustfile", str(LOCUSTFILE), "--loglevel", "WARNING"]
@@ -115,7 +119,7 @@ class Processes:
             environ[ANSWERS_VARIABLE] = str(answers)
         # Locust's master offers no load, and waits for its workers by sleeping: unpatched, it would never hear of them.
         if self._setup.engine == "native" and not master:
-            environ["LOCUST_SKIP_MONKEY_PATCH"] = "1"
+            environ |= UNPATCHED
         return environ
 
     def tell(self, line: str) -> None:
