@@ -26,6 +26,7 @@ from stackproof.adapters.settings import Settings
 from stackproof.contracts.verdicts import Verdict
 from stackproof.exits import Exit
 from stackproof.interfaces import CacheValue, ConfigurationError
+from stackproof.measurement.judgement import window_of
 from stackproof.measurement.record import Measurement
 from stackproof.reports.measurement import render
 from stackproof.scenarios.catalogue import DECISION
@@ -68,6 +69,16 @@ def wait_for(condition: Callable[[], bool], within: float) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """The processes below one, without those that end meanwhile."""
+    found = []
+    for child in psutil.Process(pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.name()
+            found.append(child)
+    return found
 
 
 def generators_of(pid: int) -> list[psutil.Process]:
@@ -166,6 +177,34 @@ class TestWindows:
             assert (window.workers, window.complete, window.recorder.offered) == (2, True, 100)
             assert session.left_behind == ()
             assert [process.wait(timeout=30) for process in workers] == [Exit.HOLDS, Exit.HOLDS]
+
+    def test_a_server_that_is_killed_fails_what_follows_and_the_window_is_kept(self, tmp_path: Path) -> None:
+        pytest.importorskip("redis")
+        from stackproof.servers.sets import servers_for
+
+        killed: list[int] = []
+
+        def kill_the_server(state: Mapping[str, Any]) -> None:
+            if state.get("seconds", -1.0) > 0 and state["target"] == "backends" and not killed:
+                [server] = [child for child in descendants(os.getpid()) if "redis-server" in child.name()]
+                server.kill()
+                killed.append(server.pid)
+
+        setup = Setup("cache-hot", {"cache": "redis"}, "bench-test", seed=1, settings={"keys": 100})
+        with (
+            servers_for(["redis"], "embedded", os.environ) as servers,
+            Session(setup, servers.variables(), tmp_path, kill_the_server) as session,
+        ):
+            session.connect()
+            window = session.offer(replace(SHORT, seconds=3.0))
+        assert killed
+        recorder = window.recorder
+        assert recorder.adds_up
+        assert recorder.ok > 0
+        assert recorder.failed > 50
+        assert all("UnavailableError" in kind or "TimeoutError" in kind for kind in recorder.errors), recorder.errors
+        assert window_of("measured", window).limiter == "error"
+        assert session.left_behind, "what it stored could not be removed, and that is said"
 
     def test_a_worker_that_is_killed_is_missed_and_the_window_is_kept(self, tmp_path: Path) -> None:
         killed: list[int] = []
