@@ -15,6 +15,7 @@ from stackproof.scenarios.scenario import Scenario
 from .figures import counted, figures_of, milliseconds
 from .promises import Promise, judged
 from .record import MEASURED, Facts, Measurement, StepFigures, WindowRecord
+from .spread import restless, spread_of
 
 HELD = 0.98
 """Below this share of achieved in offered, the rate was not held."""
@@ -54,7 +55,11 @@ def measurement_of(
         invalid=tuple(
             dict.fromkeys([*_untrusted(calibration), *(sentence for window in measured for sentence in window.invalid)])
         ),
-        warnings=tuple(_warnings(recorder, limiter, reason, left_behind, calibration)),
+        warnings=(
+            *_warnings(recorder, limiter, reason, left_behind, calibration),
+            *(spread.sentence for spread in spread_of(measured) if spread.noisy),
+            *restless(measured),
+        ),
         limiter=limiter,
         limiter_reason=reason,
         counts=_counts(recorder),

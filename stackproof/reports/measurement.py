@@ -9,13 +9,14 @@ from typing import Any
 
 from stackproof.measurement.evidence import Evidence
 from stackproof.measurement.record import Measurement
+from stackproof.measurement.spread import LEAST_WINDOWS, spread_of
 from stackproof.scenarios.histogram import TAIL_SAMPLES
 from stackproof.scenarios.recorder import LATE_SECONDS, OUTCOMES
 
 from .ceiling_page import section
 from .evidence import evidence_section
 from .measurement_charts import percentile_curve, seconds_chart
-from .measurement_terminal import cells, load_in_words, milliseconds, stub_in_words, title
+from .measurement_terminal import cells, load_in_words, milliseconds, spread_cells, stub_in_words, title
 from .pages import render_page
 from .text import one_line
 
@@ -47,6 +48,7 @@ def render(result: Measurement, evidence: Evidence | None = None) -> str:
         curve_chart=percentile_curve(result.curve),
         second_rows=_second_rows(result.series),
         seconds_chart=seconds_chart(result.series) if result.series else "",
+        spread=[spread_cells(row) for row in spread_of(result.measured)],
         calibration=[
             ("Latency of a step that does nothing", cells(result.calibration["latency"])),
             ("Its send lag", cells(result.calibration["lag"])),
@@ -122,10 +124,11 @@ def _not_shown(result: Measurement, evidence: Evidence | None) -> list[str]:
     """What a reader might take these figures for, and what they are not."""
     found = []
     if result.ceiling is None:
-        found += [
-            "How much the stack carries: one rate was offered, and whether it was held is all that is known.",
-            "How much the figures scatter: this is one window of load, without an interval. Repeat it before you compare.",
-        ]
+        found.append("How much the stack carries: one rate was offered, and whether it was held is all that is known.")
+        if len(result.measured) < LEAST_WINDOWS:
+            found.append(
+                "How much the figures scatter: so few windows of load have no interval. Repeat it before you compare."
+            )
     else:
         found.append(
             "Another day: all windows of the search were offered within minutes. Repeat it before you compare."

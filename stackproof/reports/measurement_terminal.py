@@ -14,6 +14,7 @@ from rich.text import Text
 
 from stackproof.measurement.figures import Figures
 from stackproof.measurement.record import Measurement
+from stackproof.measurement.spread import Spread, spread_of
 from stackproof.scenarios.orders import BACKENDS
 from stackproof.scenarios.recorder import OUTCOMES
 
@@ -110,6 +111,13 @@ def _print_figures(result: Measurement, console: Console) -> None:
         highlight=False,
     )
     console.print(_table(result))
+    if spread := spread_of(result.measured):
+        scatter = Table(
+            "over the windows", "median", "95 % interval", "varies by", box=None, pad_edge=False, padding=(0, 2, 0, 0)
+        )
+        for row in spread:
+            scatter.add_row(*spread_cells(row))
+        console.print(scatter)
     for kind, number in result.errors.items():
         console.print(f"failed: {number} x {one_line(kind)}", markup=False, highlight=False)
     if result.ceiling is None:
@@ -152,6 +160,14 @@ def _outcomes(counts: Mapping[str, int]) -> str:
     """Each outcome; those that a plain run does not have are left out where nothing ended so."""
     shown = [name for name in OUTCOMES if counts[name] or name in ("ok", "failed", "dropped")]
     return "   ".join(f"{name} {counts[name]}" for name in shown)
+
+
+def spread_cells(row: Spread) -> list[str]:
+    """A figure over the windows: its median, interval and variation; dashes where all windows are equal."""
+    interval = "–" if row.low is None or row.high is None else f"{row.low:,.4g} to {row.high:,.4g} {row.unit}"
+    varies = "–" if row.variation is None else f"{row.variation:.1%}"
+    name = f"{row.metric}, {row.windows} windows"
+    return [name, f"{row.median:,.4g} {row.unit}", interval, f"{varies} (noisy)" if row.noisy else varies]
 
 
 def milliseconds(value: float | None) -> str:
