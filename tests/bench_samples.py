@@ -15,7 +15,8 @@ from stackproof.contracts.verdicts import ClauseResult, Verdict
 from stackproof.measurement.calibration import quick_form
 from stackproof.measurement.judgement import calibration_of, measurement_of, window_of
 from stackproof.measurement.promises import Promise
-from stackproof.measurement.record import MEASURED, Facts, Measurement
+from stackproof.measurement.record import Facts, Measurement
+from stackproof.measurement.record_names import MEASURED
 from stackproof.scenarios.catalogue import DECISION
 from stackproof.scenarios.orders import NULL, Gap, Offered, Order
 from stackproof.scenarios.recorder import Recorder

@@ -31,6 +31,7 @@ class Asked:
     stack: str
     backends: tuple[str, ...]
     against: tuple[str, ...]
+    sweep: str | None
     scenario: str
     settings: tuple[str, ...]
     rate: float | None
@@ -106,6 +107,11 @@ class Asked:
     help="Leave out the check (5 s) that the generator sees what a server of known speed does.",
 )
 @search_options
+@click.option(
+    "--sweep",
+    metavar="1,2,4,...",
+    help="A closed loop with each of these numbers of callers, and the Universal Scalability Law fitted to them.",
+)
 @click.option(
     "--against",
     multiple=True,

@@ -20,7 +20,8 @@ from stackproof.measurement.calibration import quick_form
 from stackproof.measurement.environment import Environment
 from stackproof.measurement.judgement import calibration_of, measurement_of, window_of
 from stackproof.measurement.promises import Promise
-from stackproof.measurement.record import MEASURED, BackendRecord, Facts, Measurement, WindowRecord
+from stackproof.measurement.record import BackendRecord, Facts, Measurement, WindowRecord
+from stackproof.measurement.record_names import MEASURED
 from stackproof.measurement.window_log import WindowLog
 from stackproof.reports.measurement_terminal import LoadView
 from stackproof.scenarios.catalogue import find_scenario
@@ -66,6 +67,8 @@ class Load:
     """The options of a search for the highest rate that holds, where one was asked for."""
     against: tuple[str, ...] = ()
     """Backends of a second run that is measured in turns with this one."""
+    sweep: str = ""
+    """The concurrencies of a closed-loop sweep, as typed."""
 
     @property
     def on_stub(self) -> bool:
@@ -105,11 +108,15 @@ class Load:
             words += ["--set", f"{name}={value}"]
         if self.search:
             words += self.search
+        elif self.sweep:
+            words += ["--sweep", self.sweep, "--duration", f"{order.seconds:g}", "--warmup", f"{order.warmup:g}"]
+            words += ["--repeat", str(self.repeat)]
         else:
             words += ["--rate", f"{order.rate:.12g}", "--duration", f"{order.seconds:g}"]
             words += ["--warmup", f"{order.warmup:g}"]
             words += ["--in-flight", str(order.in_flight), "--repeat", str(self.repeat)]
-        words += ["--arrivals", order.arrivals, "--workers", str(self.workers)]
+        words += [] if self.sweep else ["--arrivals", order.arrivals]
+        words += ["--workers", str(self.workers)]
         words += ["--bind", f"{self.bind[0]}:{self.bind[1]}"] if self.bind else []
         words += [] if self.calibrated else ["--no-calibration"]
         words += ["--origin", self.origin, "--seed", str(order.seed)]

@@ -15,7 +15,8 @@ from typing import Any
 from rich.console import Console
 
 from stackproof.measurement.judgement import measurement_of, window_of
-from stackproof.measurement.record import MEASURED, Measurement, WindowRecord
+from stackproof.measurement.record import Measurement, WindowRecord
+from stackproof.measurement.record_names import MEASURED
 from stackproof.measurement.window_log import WindowLog
 from stackproof.reports.measurement_terminal import LoadView
 from stackproof.scenarios.catalogue import find_scenario

@@ -30,6 +30,7 @@ from .bench_gate import Refusal, ensure_proven
 from .bench_load import Load, Run, offer
 from .bench_pair import offer_pairs
 from .bench_search import exit_code, search
+from .bench_sweep import levels_of, sweep
 from .options import address, write_result
 
 DEFAULT_RATE = 100.0
@@ -40,6 +41,7 @@ def run(asked: Asked) -> Exit:
     load = load_of(asked)
     targets = _targets(asked, asked.backends)
     others = _targets(asked, (*_kept(asked), *asked.against)) if asked.against else []
+    levels = levels_of(asked.sweep) if asked.sweep is not None else ()
     kept = reopen_run(asked.resume, kept=WINDOWS) if asked.resume is not None else None
     wanted = asked.find.settings(load.order, load.promises) if asked.find is not None else None
     everything = list(dict.fromkeys([*targets, *others]))
@@ -59,6 +61,8 @@ def run(asked: Asked) -> Exit:
         if others:
             two = _other(one, others, asked)
             results = list(zip((one, two), offer_pairs(one, two, console), strict=True))
+        elif levels:
+            results = [(one, sweep(one, levels, console))]
         elif wanted is not None:
             results = [(one, search(one, wanted, console))]
         else:
@@ -98,6 +102,8 @@ def load_of(asked: Asked) -> Load:
         _check_load(order)
     if asked.against:
         _check_pairs(asked)
+    if asked.sweep is not None:
+        _check_sweep(asked)
     return Load(
         stack=asked.stack,
         backends=asked.backends,
@@ -112,13 +118,33 @@ def load_of(asked: Asked) -> Load:
         calibrated=asked.calibrated,
         search=asked.find.words() if asked.find is not None else (),
         against=asked.against,
+        sweep=asked.sweep or "",
     )
 
 
 def _check_pairs(asked: Asked) -> None:
-    for option, given in (("--find-max", asked.find), ("--bind", asked.bind), ("--resume", asked.resume)):
+    for option, given in (
+        ("--find-max", asked.find),
+        ("--bind", asked.bind),
+        ("--resume", asked.resume),
+        ("--sweep", asked.sweep),
+    ):
         if given:
             raise ConfigurationError(f"--against measures two runs in turns, which {option} cannot take part in")
+
+
+def _check_sweep(asked: Asked) -> None:
+    others = (
+        ("--find-max", asked.find),
+        ("--resume", asked.resume),
+        ("--rate", asked.rate),
+        ("--in-flight", asked.in_flight),
+    )
+    for option, given in others:
+        if given is not None:
+            raise ConfigurationError(
+                f"--sweep chooses the number of callers, and each waits for its answers: no {option}"
+            )
 
 
 def _kept(asked: Asked) -> list[str]:

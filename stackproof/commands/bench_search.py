@@ -17,7 +17,8 @@ from stackproof.exits import Exit
 from stackproof.measurement.ceiling import JOURNAL, find_ceiling, seed_of
 from stackproof.measurement.ceiling_record import record_of
 from stackproof.measurement.judgement import measurement_of, window_of
-from stackproof.measurement.record import MEASURED, Facts, Measurement, WindowRecord
+from stackproof.measurement.record import Facts, Measurement, WindowRecord
+from stackproof.measurement.record_names import MEASURED
 from stackproof.measurement.search_journal import Ceiling, Entry, Limiter, Role, Search, SearchSettings, Step, Verdict
 from stackproof.measurement.window_log import WindowLog
 from stackproof.reports.ceiling_terminal import SearchView

@@ -14,7 +14,8 @@ from stackproof.scenarios.scenario import Scenario
 
 from .figures import counted, figures_of, milliseconds
 from .promises import Promise, judged
-from .record import MEASURED, Facts, Measurement, StepFigures, WindowRecord
+from .record import Facts, Measurement, StepFigures, WindowRecord
+from .record_names import MEASURED
 from .spread import restless, spread_of
 
 HELD = 0.98

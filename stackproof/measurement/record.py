@@ -16,11 +16,10 @@ from stackproof.kept_json import read
 from .ceiling_record import CeilingRecord
 from .figures import Figures
 from .promises import PromiseResult
+from .record_names import MEASURED
+from .sweep import SweepRecord
 
 SCHEMA = "stackproof-measurement/2"
-
-MEASURED = "measured"
-"""The role of a window whose figures are those of the run; every other one prepares or explains them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +135,7 @@ class Measurement:
     removed: bool
     left_behind: tuple[str, ...] = ()
     ceiling: CeilingRecord | None = None
+    sweep: SweepRecord | None = None
     """What a search for the highest rate that holds came to; the measured windows are then those that confirmed it."""
 
     @property
@@ -201,6 +201,8 @@ def from_json(text: str) -> Measurement:
     data["windows"] = tuple(window_from(row) for row in data["windows"])
     if data.get("ceiling") is not None:
         data["ceiling"] = CeilingRecord.from_data(data["ceiling"])
+    if data.get("sweep") is not None:
+        data["sweep"] = SweepRecord.from_data(data["sweep"])
     return Measurement(**data)
 
 

@@ -15,6 +15,7 @@ from rich.text import Text
 from stackproof.measurement.figures import Figures
 from stackproof.measurement.record import Measurement
 from stackproof.measurement.spread import Spread, spread_of
+from stackproof.measurement.sweep import SweepRecord
 from stackproof.scenarios.orders import BACKENDS
 from stackproof.scenarios.recorder import OUTCOMES
 
@@ -111,6 +112,8 @@ def _print_figures(result: Measurement, console: Console) -> None:
         highlight=False,
     )
     console.print(_table(result))
+    if result.sweep is not None:
+        _print_sweep(result.sweep, console)
     if spread := spread_of(result.measured):
         scatter = Table(
             "over the windows", "median", "95 % interval", "varies by", box=None, pad_edge=False, padding=(0, 2, 0, 0)
@@ -160,6 +163,15 @@ def _outcomes(counts: Mapping[str, int]) -> str:
     """Each outcome; those that a plain run does not have are left out where nothing ended so."""
     shown = [name for name in OUTCOMES if counts[name] or name in ("ok", "failed", "dropped")]
     return "   ".join(f"{name} {counts[name]}" for name in shown)
+
+
+def _print_sweep(found: SweepRecord, console: Console) -> None:
+    table = Table("in flight", "throughput", "p50", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for level in found.levels:
+        best = " (the best; the figures above are of it)" if level.in_flight == found.best else ""
+        table.add_row(str(level.in_flight), f"{level.throughput:,.0f}/s{best}", milliseconds(level.p50))
+    console.print(table)
+    console.print(f"scalability: {found.sentence}", markup=False, highlight=False)
 
 
 def spread_cells(row: Spread) -> list[str]:

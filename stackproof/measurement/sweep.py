@@ -1,0 +1,77 @@
+"""A closed-loop sweep over concurrencies: throughput at each, and the Universal Scalability Law fitted to it. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, Self
+
+from .record_names import SWEEP
+from .scalability import Fit, Point, fit
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One concurrency of a sweep."""
+
+    in_flight: int
+    throughput: float
+    """Operations that ended well, 1/s: the median of its windows."""
+    windows: int
+    p50: float | None
+    """Milliseconds, of the window with that throughput (or the next one below)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRecord:
+    """What a sweep showed."""
+
+    levels: tuple[Level, ...]
+    best: int
+    """The concurrency of the highest throughput that was measured."""
+    sentence: str
+    """What the law says, or why it says nothing."""
+    contention: float | None = None
+    """σ of the fitted law; None, as those below, where the fit was refused."""
+    coherency: float | None = None
+    """κ."""
+    r2: float | None = None
+    peak: float | None = None
+    """The concurrency at which throughput peaks by the law; None also where it never falls."""
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Self:
+        return cls(**{**data, "levels": tuple(Level(**row) for row in data["levels"])})
+
+
+def sweep_of(windows: Sequence[Any]) -> SweepRecord | None:
+    """The sweep among the windows of a run (`record.WindowRecord`); None where there is none.
+
+    The law is fitted to every window that is valid, not to medians: their scatter is what its R2 is about.
+    """
+    mine = [window for window in windows if window.role == SWEEP and window.complete and not window.invalid]
+    if not mine:
+        return None
+    levels = tuple(_level(number, mine) for number in sorted({int(window.order["in_flight"]) for window in mine}))
+    found = fit([Point(window.order["in_flight"], window.rates["achieved"]) for window in mine])
+    best = max(levels, key=lambda level: level.throughput).in_flight
+    if not isinstance(found, Fit):
+        return SweepRecord(levels, best, f"No law was fitted: {found.sentence}")
+    peak = found.peak if math.isfinite(found.peak) else None
+    return SweepRecord(levels, best, found.sentence, found.contention, found.coherency, found.r2, peak)
+
+
+def _level(in_flight: int, windows: Sequence[Any]) -> Level:
+    mine = sorted(
+        (window for window in windows if window.order["in_flight"] == in_flight),
+        key=lambda window: float(window.rates["achieved"]),
+    )
+    middle = mine[(len(mine) - 1) // 2]
+    return Level(
+        in_flight,
+        median(float(window.rates["achieved"]) for window in mine),
+        len(mine),
+        middle.latency["intended"].p50,
+    )
