@@ -18,7 +18,7 @@ from stackproof.reports.text import escape_what_it_cannot_encode
 # name -> (module in stackproof.commands, one line of help)
 COMMANDS = {
     "verify": ("verify", "Hold backends to their contracts and write a certificate."),
-    "bench": ("bench", "Measure a stack at a fixed arrival rate."),
+    "bench": ("bench", "Measure a stack under load: latency at a rate, or the ceiling."),
     "calibrate": ("calibrate", "Check that the load generator sees what is really there."),
     "worker": ("worker", "Offer a share of the load that another machine directs."),
     "tax": ("tax", "Measure what adapters cost beside their own drivers."),
