@@ -54,7 +54,7 @@ def test_a_line_that_describes_none_would_be_seen(option: str) -> None:
 
 def test_the_pages_show_what_they_are_about() -> None:
     shown = {document: " ".join(commands(document)) for document in (MEASURING, DISTRIBUTED)}
-    for option in ("--find-max", "--against", "--repeat", "--resume", "--set", "--arrivals", "--slo"):
+    for option in ("--find-max", "--sweep", "--against", "--repeat", "--resume", "--set", "--arrivals", "--slo"):
         assert option in shown[MEASURING]
     for option in ("--bind", "--workers", "--master", "--native", "--resume"):
         assert option in shown[DISTRIBUTED]
