@@ -12,11 +12,15 @@ README = ROOT / "README.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 CHANGELOG = ROOT / "CHANGELOG.md"
 INDEX = ROOT / "docs" / "index.md"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
 ASYNCIO = ROOT / "docs" / "asyncio.md"
+DISTRIBUTED = ROOT / "docs" / "distributed.md"
 FINDINGS = ROOT / "docs" / "findings.md"
 MACHINES = ROOT / "docs" / "machines.md"
+MEASURING = ROOT / "docs" / "measuring.md"
 INTERFACES = ROOT / "docs" / "interfaces.md"
-DOCUMENTS = (README, CONTRIBUTING, CHANGELOG, *sorted((ROOT / "docs").rglob("*.md")))
+REHEARSAL = ROOT / "examples" / "distributed" / "README.md"
+DOCUMENTS = (README, CONTRIBUTING, CHANGELOG, REHEARSAL, *sorted((ROOT / "docs").rglob("*.md")))
 
 _BLOCK = re.compile(r'^```(\w+)(?: title="([^"]*)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")

@@ -17,6 +17,7 @@ from pathlib import Path
 import click
 import pytest
 from documents import (
+    ARCHITECTURE,
     ASYNCIO,
     CONTRIBUTING,
     DOCUMENTS,
@@ -94,6 +95,29 @@ def test_every_command_line_parses(document: Path) -> None:
         assert command is not None, line
         if arguments:  # without any, it is the name of a command in a sentence
             command.make_context(name, arguments)
+
+
+# docs/architecture.md
+
+
+def test_every_module_that_the_architecture_names_is_there() -> None:
+    text = ARCHITECTURE.read_text(encoding="utf-8")
+    there = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("*/**/*.py") if not path.match(".*/**")}
+    named = set(re.findall(r"[\w/]+\.py\b", text)) - {"conftest.py"}  # that one is the user's
+    assert {name for name in named if not any(f"/{path}".endswith(f"/{name}") for path in there)} == set()
+
+
+def test_every_value_that_flows_is_defined_where_the_architecture_says() -> None:
+    text = ARCHITECTURE.read_text(encoding="utf-8").partition("## A measurement, as a value")[2].partition("\n## ")[0]
+    flow = [line for line in text.splitlines() if "-> " in line and ".py" in line]
+    assert len(flow) > 10
+    for line in flow:
+        modules = re.findall(r"[\w/]+\.py\b", line)
+        folder = PACKAGE / Path(modules[0]).parent  # only the first one names it
+        sources = [PACKAGE / modules[0], *(folder / module for module in modules[1:])]
+        defined = "".join(source.read_text(encoding="utf-8") for source in sources)
+        for name in re.findall(r"\b[A-Z]\w*[a-z]\w*", line):
+            assert re.search(rf"^class {name}\b", defined, re.MULTILINE), line
 
 
 # The contract pages
