@@ -90,6 +90,7 @@ def load_of(asked: Asked) -> Load:
     given = settings_of(asked.settings)
     workload = find_scenario(asked.scenario, given)
     arrivals = asked.arrivals or workload.arrivals
+    promises = tuple(Promise.parse(text) for text in asked.promises)
     order = Order(
         rate=(natural_rate(arrivals) or DEFAULT_RATE) if asked.rate is None else asked.rate,
         seconds=_seconds("--duration", asked.duration, 1.0),
@@ -97,6 +98,8 @@ def load_of(asked: Asked) -> Load:
         arrivals=arrivals,
         seed=workload.seed if asked.seed is None else asked.seed,
         in_flight=asked.in_flight or workload.in_flight or IN_FLIGHT,
+        # An answer that breaks the tightest promise came, but late.
+        limit=min((promise.limit_ms / 1000 for promise in promises), default=None),
     )
     if asked.find is None:
         _check_load(order)
@@ -112,7 +115,7 @@ def load_of(asked: Asked) -> Load:
         order=order,
         repeat=asked.repeat,
         workers=asked.workers,
-        promises=tuple(Promise.parse(text) for text in asked.promises),
+        promises=promises,
         origin=asked.origin,
         bind=address("--bind", asked.bind) if asked.bind else None,
         calibrated=asked.calibrated,
