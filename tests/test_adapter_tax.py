@@ -20,7 +20,7 @@ from stackproof.benchmarks.pairs import Pair, UnequalError, check_equal
 from stackproof.benchmarks.plugin import percentiles_of
 from stackproof.benchmarks.record import Record, to_json, to_markdown
 from stackproof.benchmarks.rows import Cost, Memory, Row, row_of
-from stackproof.benchmarks.run import SUITE, Found, SuiteError, found_in, run_suite
+from stackproof.benchmarks.run import SUITE, Found, SuiteError, found_in, run_suite, suite_environ
 from stackproof.benchmarks.twins import LEFT_OUT, TWINS, twins_of
 from stackproof.interfaces import ConfigurationError
 
@@ -171,12 +171,10 @@ SMALL = ["--tax-blocks=5", "--tax-calls=20", "--tax-seconds=0.2", "--tax-traced=
 
 def suite(directory: Path, backend: str, variables: Mapping[str, str], *more: str) -> list[Found]:
     """The suite on one backend, so shallow that it shows only that it works."""
-    import os
-
     file = directory / "found.json"
     command = [sys.executable, "-m", "pytest", "-c", str(SUITE / "pytest.ini"), "-p", "stackproof.benchmarks.plugin"]
     command += [f"--benchmark-json={file}", f"--tax-backend={backend}", *SMALL, *more, str(SUITE)]
-    ended = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, timeout=300)
+    ended = subprocess.run(command, env=suite_environ(variables), capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stdout[-3_000:]
     return found_in(json.loads(file.read_text()))
 

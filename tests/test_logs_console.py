@@ -169,7 +169,9 @@ def test_any_nested_object_yields_one_parseable_line(
     handler = ConsoleJsonHandler(stream=out, max_record_bytes=SMALLEST_RECORD_BYTES)
     odd = record(msg=message, args=arguments)
     if name not in odd.__dict__:
-        setattr(odd, name, value)
+        odd.__dict__[name] = (
+            value  # as `logging` itself does with extras: a setattr of __dict__ would replace all of it
+        )
     handler.handle(odd)
     assert handler.dropped == 0
     assert out.getvalue().isascii()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,10 @@ from redis.retry import Retry
 from stackproof.adapters.redis_errors import NotSentError, not_sent
 from stackproof.adapters.settings import hide_secrets
 from stackproof.interfaces import ConfigurationError
+
+if sys.platform == "linux":
+    import fcntl
+    import termios
 
 Address = tuple[str, int]
 Command = tuple[str | bytes | int, ...]
@@ -135,16 +140,22 @@ class ShortPool(redis.ConnectionPool):
         connection.disconnect()
 
 
+_NOTHING = bytes(4)
+"""What FIONREAD answers where no byte waits to be read."""
 _ESTABLISHED = 1
 """The first byte of the kernel's ``struct tcp_info`` for a connection that neither side has closed."""
 
 
 def _closed_by_the_server(connection: Any) -> bool:
-    """Whether an idle connection is of no more use. Asks the kernel: a poll costs ten times as much under gevent."""
+    """Whether an idle connection is of no more use. Asks the kernel: a poll costs ten times as much under gevent.
+
+    Closed by the other side, it has another state; told so by TLS only, or left with an answer to nobody's question, it has
+    something to read.
+    """
     sock = connection._sock
-    if sock.family != socket.AF_UNIX and hasattr(socket, "TCP_INFO"):
+    if sys.platform == "linux" and sock.family != socket.AF_UNIX:
         state: bytes = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
-        return state[0] != _ESTABLISHED
+        return state[0] != _ESTABLISHED or fcntl.ioctl(sock.fileno(), termios.FIONREAD, _NOTHING) != _NOTHING
     try:
         return bool(connection.can_read())
     except (redis.RedisError, OSError):

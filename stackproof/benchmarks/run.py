@@ -48,12 +48,18 @@ def run_suite(
     log = file.with_suffix(".log")
     with log.open("w", encoding="utf-8") as said:
         suite = subprocess.Popen(  # noqa: S603 - our own suite
-            command, env={**os.environ, **variables}, stdout=said, stderr=subprocess.STDOUT
+            command, env=suite_environ(variables), stdout=said, stderr=subprocess.STDOUT
         )
         code = _waited_for(suite)
     if code != 0:
         raise SuiteError(f"the benchmarks of {', '.join(backends)} failed: {_reason(log)}; all of it is in {log}")
     return found_in(json.loads(file.read_text(encoding="utf-8")))
+
+
+def suite_environ(variables: Mapping[str, str]) -> dict[str, str]:
+    """Ours, without what a pytest-xdist around us tells its workers: pytest-benchmark would measure nothing then."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    return {**ours, **variables}
 
 
 def _waited_for(suite: subprocess.Popen[bytes]) -> int:
