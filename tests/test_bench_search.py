@@ -218,16 +218,16 @@ def test_the_live_line_says_what_runs_and_how_long_at_most() -> None:
     console = Console(file=io.StringIO(), width=120)
     now = 0.0
     view = SearchView(console, settings, clock=lambda: now)
-    assert view.line().plain == "starting …"
+    assert view.picture().plain == "starting …"
     view.step(journal[:12], journal[12].step)
     state = {"target": "backends", "rate": 4000, "left": 3.0, "seconds": 2.0, "offered": 8000, "ok": 7990, "late": 0}
     view.progress({**state, "failed": 2, "dropped": 0, "p99": 0.0043})
-    line = view.line().plain
+    line = view.picture().plain
     assert line.startswith("step 13 of at most 60   ramp   offered 4,000/s   done 3,995/s   p99 4.30 ms   failed 2")
     assert line.endswith("min left")
     view.step(journal[:13], journal[13].step)
     assert len(console.file.getvalue().splitlines()) == 13  # type: ignore[attr-defined]
-    assert "warm-up" in (view.progress({**state, "seconds": -0.5, "failed": 0, "p99": None}) or view.line().plain)
+    assert "warm-up" in (view.progress({**state, "seconds": -0.5, "failed": 0, "p99": None}) or view.picture().plain)
 
 
 # -- for real -------------------------------------------------------------------------------------------------------

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rich.console import Console
-from rich.live import Live
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -19,12 +17,13 @@ from stackproof.measurement.search_journal import Entry, SearchSettings, Step
 from stackproof.measurement.search_words import a_rate, milliseconds
 
 from .ceiling_words import facts, headline
+from .moving import Moving
 from .text import one_line
 
 _STYLE = {"holds": "green", "fails": "red", "client-limited": "yellow", "not-steady": "yellow"}
 
 
-class SearchView:
+class SearchView(Moving):
     """A line for each step that ended, and below them one that follows the step that runs, where somebody is looking."""
 
     def __init__(
@@ -38,19 +37,7 @@ class SearchView:
         self._step: Step | None = None
         self._began = clock()
         self._state: Mapping[str, Any] = {}
-        moving = console.is_terminal and not console.is_dumb_terminal
-        self._live = Live(console=console, get_renderable=self.line, transient=True) if moving else None
-
-    def __enter__(self) -> Self:
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
+        super().__init__(console)
 
     def progress(self, state: Mapping[str, Any]) -> None:
         """Take note of a line of progress of the generator."""
@@ -63,7 +50,7 @@ class SearchView:
         self._journal, self._printed = journal, len(journal)
         self._step, self._state, self._began = step, {}, self._clock()
 
-    def line(self) -> Text:
+    def picture(self) -> Text:
         """What runs, what was seen of it in the last second, and how long the search may still take."""
         step, state = self._step, self._state
         if step is None:

@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -19,6 +18,7 @@ from stackproof.contracts.smoke import Trouble
 from stackproof.contracts.stream import ClauseEnded, ClauseStarted, RunEnded, StreamEvent, TargetPlanned, TargetSmoked
 from stackproof.contracts.verdicts import ClauseResult, Verdict
 
+from .moving import Moving
 from .text import escape_what_it_cannot_encode, one_line
 from .words import STYLE, SYMBOL, counted
 
@@ -40,7 +40,7 @@ class _Progress:
         return len(self.ended) >= len(self.rules)
 
 
-class LiveView:
+class LiveView(Moving):
     """Fed with the events of one run. A context manager: however the block ends, the terminal is as it was before.
 
     It only looks: a stream that contradicts itself is for the ledger to refuse.
@@ -53,21 +53,17 @@ class LiveView:
         self._running: dict[str, str] = {}
         """Target -> the clause that runs on it, the latest one last."""
         self._began = time.monotonic()
-        moving = console.is_terminal and not console.is_dumb_terminal
-        self._live = Live(console=console, get_renderable=self._picture, transient=True) if moving else None
+        super().__init__(console)
 
     def __enter__(self) -> Self:
         self._began = time.monotonic()
-        if self._live is not None:
-            self._live.start()
-        return self
+        return super().__enter__()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live is not None:
-            self._live.stop()
-        else:
+        super().__exit__(kind, error, trace)
+        if self._live is None:
             self._tell_rest()
 
     def __call__(self, event: StreamEvent) -> None:
@@ -115,7 +111,7 @@ class LiveView:
         line += f"; {one_line(progress.trouble)}" if progress.trouble else ""
         self._console.print(Text(line), soft_wrap=True, highlight=False)
 
-    def _picture(self) -> RenderableType:
+    def picture(self) -> RenderableType:
         """Three lines at most: the bar, the counts, and what is running now. Drawn by the refreshing thread."""
         targets = list(self._targets.values())
         planned, ended = sum(len(t.rules) for t in targets), [result for t in targets for result in list(t.ended)]

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +19,7 @@ from stackproof.scenarios.recorder import OUTCOMES
 
 from .ceiling_terminal import print_ceiling
 from .ceiling_words import bracket
+from .moving import Moving
 from .text import one_line
 
 _STYLE = {"VALID": "bold green", "INVALID": "bold red", "PARTIAL": "bold yellow"}
@@ -32,26 +31,14 @@ _ROWS = (
 )
 
 
-class LoadView:
+class LoadView(Moving):
     """One line that follows the run (p99 is that of the last second), where somebody is looking; nothing otherwise."""
 
     def __init__(self, console: Console, windows: int = 1) -> None:
         self._windows = windows
         self._window = 0
         self._state: Mapping[str, Any] = {"phase": "starting"}
-        moving = console.is_terminal and not console.is_dumb_terminal
-        self._live = Live(console=console, get_renderable=self._line, transient=True) if moving else None
-
-    def __enter__(self) -> Self:
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
+        super().__init__(console)
 
     def __call__(self, state: Mapping[str, Any]) -> None:
         """Take note of a line of progress."""
@@ -59,7 +46,7 @@ class LoadView:
             self._window += 1
         self._state = state
 
-    def _line(self) -> Text:
+    def picture(self) -> Text:
         state = self._state
         if "offered" not in state:
             return Text(f"{state['phase']} …")
