@@ -368,7 +368,7 @@ class Started:
         return found
 
     def left(self) -> list[psutil.Process]:
-        return psutil.wait_procs(self.family, timeout=2)[1]
+        return psutil.wait_procs(self.family, timeout=10)[1]
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> None:
