@@ -1,0 +1,54 @@
+"""Kafka, Redpanda and MSK: brokers by the hour, a log on their disks with copies."""
+
+from __future__ import annotations
+
+from stackproof.planning.bill import Biller, gigabytes, hours, in_gb
+
+from . import own
+
+COPIES = 3
+BROKER, STORAGE = "msk-kafka-t3-small", "msk-storage"
+
+
+def own_brokers(bill: Biller) -> None:
+    """Brokers of the team's own."""
+    copies = bill.sizing.copies or COPIES
+    own.hosts(bill, "brokers", bill.demand.events.peak, copies)
+    own.disk(bill, bill.demand.event_log_bytes, copies, _log(bill))
+
+
+def msk(bill: Biller) -> None:
+    """Amazon MSK with brokers: one for each copy at least."""
+    copies = bill.sizing.copies or COPIES
+    brokers, formula = bill.several("brokers", bill.demand.events.peak, copies)
+    price = bill.sizing.instance_price or BROKER
+    bill.line("brokers", hours(brokers), "broker-hour", price, f"({formula}) x 730 h")
+    size = bill.demand.event_log_bytes
+    bill.line(
+        "storage", gigabytes(size * copies), "GB-month", STORAGE, f"{in_gb(size)} of {_log(bill)} x {copies} copies"
+    )
+
+
+def msk_serverless(bill: Biller) -> None:
+    """MSK Serverless: what is counted is known, what it costs is not."""
+    events = bill.demand.events
+    partitions, subscriptions = 1, bill.demand.workload.subscriptions
+    bill.line("cluster", 730, "cluster-hour", "msk-serverless-cluster", "1 cluster x 730 h")
+    bill.line(
+        "partitions", 730 * partitions, "partition-hour", "msk-serverless-partition", "at least 1 partition x 730 h"
+    )
+    sent = events.bytes_per_month
+    bill.line("data in", gigabytes(sent), "GB", "msk-serverless-in", f"{in_gb(sent)} of events")
+    bill.line(
+        "data out",
+        gigabytes(sent * subscriptions),
+        "GB",
+        "msk-serverless-out",
+        f"{in_gb(sent)} of events x {subscriptions} subscriptions",
+    )
+    size = bill.demand.event_log_bytes
+    bill.line("storage", gigabytes(size), "GB-month", "msk-serverless-storage", f"{in_gb(size)} of {_log(bill)}")
+
+
+def _log(bill: Biller) -> str:
+    return f"events kept {bill.demand.workload.event_retention_days} days"

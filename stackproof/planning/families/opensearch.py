@@ -1,0 +1,39 @@
+"""OpenSearch: data nodes by the hour, a disk with copies of the index."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from stackproof.planning.amount import Quantity
+from stackproof.planning.bill import Biller, gigabytes, hours, in_gb
+
+from . import own
+
+INSTANCE, STORAGE = "opensearch-c4-2xlarge-search", "opensearch-storage-gp3"
+COPIES = 2
+ROOM = Decimal("1.45")
+"""Of disk for each byte of documents and copy (docs.aws.amazon.com/opensearch-service/latest/developerguide/bp-storage.html)."""
+
+
+def managed(bill: Biller) -> None:
+    """Amazon OpenSearch Service: a data node for each copy at least."""
+    copies = bill.sizing.copies or COPIES
+    nodes, formula = bill.several("data nodes", bill.demand.searches.peak, copies)
+    price = bill.sizing.instance_price or INSTANCE
+    bill.line("data nodes", hours(nodes), "instance-hour", price, f"({formula}) x 730 h")
+    size = bill.demand.index_bytes
+    bill.line(
+        "storage",
+        Quantity.of(gigabytes(size)) * copies * ROOM,
+        "GB-month",
+        STORAGE,
+        f"{in_gb(size)} of documents x {copies} copies x {ROOM} of room",
+    )
+    bill.note("no dedicated master nodes are counted")
+
+
+def own_cluster(bill: Biller) -> None:
+    """Nodes of the team's own."""
+    copies = bill.sizing.copies or COPIES
+    own.hosts(bill, "data nodes", bill.demand.searches.peak, copies)
+    own.disk(bill, bill.demand.index_bytes, copies, "documents")
