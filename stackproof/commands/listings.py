@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
@@ -87,11 +88,27 @@ def _in_full(row: dict[str, Any]) -> str:
 
 
 @click.command()
+@click.option(
+    "--decisions-per-day",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Add what a month costs for so many decisions a day.",
+)
+@click.option(
+    "--prices", "prices", metavar="FILE", type=click.Path(path_type=Path), help="Your own prices, before ours."
+)
 @json_option
-def stacks(json_file: str | None) -> None:
+def stacks(decisions_per_day: int | None, prices: Path | None, json_file: str | None) -> None:
     """List the stacks: one backend for each concern."""
+    from . import stack_costs
+
+    if prices is not None and decisions_per_day is None:
+        raise click.UsageError("--prices is of use with --decisions-per-day only")
+    costs = stack_costs.costs(decisions_per_day, prices) if decisions_per_day is not None else {}
     if json_file is not None:
-        rows = [{"name": s.name, "title": s.title, "backends": dict(s.backends)} for s in STACKS]
+        rows = [stack_costs.row(stack, costs.get(stack.name)) for stack in STACKS]
         write_result(json_file, json.dumps({"schema": "stackproof-stacks/1", "stacks": rows}, indent=2) + "\n")
         return
     print_table(("stack", *CONCERNS), [(s.name, *(s.backends[concern] for concern in CONCERNS)) for s in STACKS])
+    if decisions_per_day is not None:
+        stack_costs.show(costs, decisions_per_day)

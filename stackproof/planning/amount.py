@@ -63,8 +63,9 @@ class Quantity:
         return Quantity(EXACT.multiply(self.low, times), EXACT.multiply(self.high, times), self.unknown)
 
     def __str__(self) -> str:
-        text = plain(self.low) if self.low == self.high else f"{plain(self.low)} to {plain(self.high)}"
-        return text if self.known else f"at least {text}"
+        if not self.known:
+            return f"at least {plain(self.low)}"
+        return plain(self.low) if self.low == self.high else f"{plain(self.low)} to {plain(self.high)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +142,10 @@ class Amount:
         return None
 
     def __str__(self) -> str:
-        if self.known:
-            return f"{self._range()} {self.currency}"
-        return f"at least {self._range()} {self.currency}" if self.high else "unknown"
-
-    def _range(self) -> str:
         low, high = cents(self.low), cents(self.high)
-        return low if low == high else f"{low} to {high}"
+        if not self.known:
+            return f"at least {low} {self.currency}" if self.low else "unknown"
+        return f"{low} {self.currency}" if low == high else f"{low} to {high} {self.currency}"
 
 
 def plain(value: Decimal) -> str:

@@ -154,7 +154,7 @@ class Biller:
             needed = max(needed, math.ceil(peak / Fraction(sizing.per_instance)))
             parts.append(f"{rate(peak)} at the peak / {plain(sizing.per_instance)}/s for each")
         if data and sizing.instance_bytes is None:
-            unknown.append(f"how much data one {what} holds is not given")
+            unknown.append(f"how much data each of the {what} holds is not given")
         elif data and sizing.instance_bytes is not None:
             needed = max(needed, math.ceil(Fraction(data) / sizing.instance_bytes))
             parts.append(f"{in_gb(data)} of data / {in_gb(sizing.instance_bytes)} for each")

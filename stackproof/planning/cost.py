@@ -112,6 +112,8 @@ def cost_of(choice: Choice, demand: Demand, book: PriceBook, beside: str = "") -
     A backend without a model (a reference, a third party's) costs an unknown amount; a way of having it that is not among
     `hostings` is a `ConfigurationError`.
     """
+    if ":" in choice.backend:
+        return _without_model(choice.concern, choice.backend, book)
     entry = find(choice.concern, choice.backend, f"backend of {choice.concern}")
     models = MODELS.get((choice.concern, entry.name), {})
     bill = Biller(demand, book, choice.sizing, beside)
@@ -147,8 +149,8 @@ def cost_of_stack(choices: Mapping[str, Choice], demand: Demand, book: PriceBook
         choice = choices[concern]
         if choice.concern != concern:
             raise ConfigurationError(f"a backend of {choice.concern} is given for {concern}")
-        name = find(concern, choice.backend, f"backend of {concern}").name
-        hosting = choice.hosting or next(iter(hostings(concern, name)), "")
+        name = choice.backend if ":" in choice.backend else find(concern, choice.backend, f"backend of {concern}").name
+        hosting = choice.hosting or next(iter(MODELS.get((concern, name), {})), "")
         before = [c.concern for c in costs if name in SHARED and (c.backend, c.hosting) == (name, hosting)]
         costs.append(cost_of(choice, demand, book, before[0] if before else ""))
     return StackCost(book.currency, tuple(costs))

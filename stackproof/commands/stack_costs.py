@@ -1,0 +1,141 @@
+"""What `stackproof stacks --decisions-per-day N` adds: the cost of a month, as a table and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stackproof.adapters.registry import CONCERNS
+from stackproof.planning.amount import Amount
+from stackproof.planning.bill import BackendCost
+from stackproof.planning.cost import EXCLUDED, StackCost, cost_of_stack
+from stackproof.planning.demand import Demand, Workload
+from stackproof.planning.price_book import PriceBook, load_prices
+from stackproof.planning.stacks import PlannedStack, reference_stacks
+from stackproof.targets import Stack
+
+from .options import print_table
+
+
+@dataclass(frozen=True, slots=True)
+class Costed:
+    """A reference stack and its cost."""
+
+    stack: PlannedStack
+    cost: StackCost
+    decisions_per_day: int
+    stale: tuple[str, ...]
+
+
+def costs(decisions_per_day: int, prices: Path | None, today: date | None = None) -> dict[str, Costed]:
+    """The cost of each reference stack, by its name."""
+    book: PriceBook = load_prices(prices)
+    demand = Demand.of(Workload(decisions_per_day))
+    day = today or datetime.now(UTC).date()
+    found = {}
+    for stack in reference_stacks():
+        cost = cost_of_stack(stack.choices(), demand, book)
+        found[stack.name] = Costed(stack, cost, decisions_per_day, book.warnings(day, cost.prices))
+    return found
+
+
+def show(found: Mapping[str, Costed], decisions_per_day: int) -> None:
+    """A table of costs, and what they leave open."""
+    click.echo(f"\nA month at {decisions_per_day:,} decisions a day:\n")
+    print_table(
+        ("stack", *CONCERNS, "total", "published"),
+        [
+            (
+                name,
+                *(_short(backend.total) for backend in each.cost.backends),
+                str(each.cost.total),
+                each.stack.published_cost.text if each.stack.published_cost else "",
+            )
+            for name, each in found.items()
+        ],
+    )
+    for heading, lines in (
+        ("Not known, and so in no sum:", _once(reason for e in found.values() for reason in e.cost.total.unknown)),
+        ("Over a quota at the peak:", _exceeded(found)),
+    ):
+        if lines:
+            click.echo(f"\n{heading}")
+            for line in lines:
+                click.echo(f"  {line}")
+    stale = _once(text for each in found.values() for text in each.stale)
+    if stale:
+        click.echo(f"\n{len(stale)} of the prices are old: {stale[0]}; --json names them all.")
+    click.echo(f"\nNot counted: {'; '.join(EXCLUDED)}. Each line: stackproof stacks --decisions-per-day N --json -")
+
+
+def row(stack: Stack, costed: Costed | None) -> dict[str, Any]:
+    """A stack as JSON."""
+    row: dict[str, Any] = {"name": stack.name, "title": stack.title, "backends": dict(stack.backends)}
+    planned = next((each for each in reference_stacks() if each.name == stack.name), None)
+    if planned is not None:
+        row["variables"] = planned.variables
+        if planned.published_cost is not None:
+            row["published_cost"] = planned.published_cost.text
+    if costed is not None:
+        row["cost"] = {
+            "decisions_per_day": costed.decisions_per_day,
+            "total": _amount(costed.cost.total),
+            "concerns": [_backend(cost) for cost in costed.cost.backends],
+            "stale_prices": list(costed.stale),
+            "not_counted": list(EXCLUDED),
+        }
+    return row
+
+
+def _backend(cost: BackendCost) -> dict[str, Any]:
+    return {
+        "concern": cost.concern,
+        "backend": cost.backend,
+        "hosting": cost.hosting,
+        "total": _amount(cost.total),
+        "lines": [
+            {
+                "item": line.item,
+                "quantity": str(line.quantity),
+                "unit": line.unit,
+                "price": line.price,
+                "amount": _amount(line.amount),
+                "formula": line.formula,
+            }
+            for line in cost.lines
+        ],
+        "exceeded": [limit.name for limit in cost.exceeded],
+        "notes": list(cost.notes),
+    }
+
+
+def _amount(amount: Amount) -> dict[str, Any]:
+    """As exact decimals, in texts: a number of JSON is a float to most readers."""
+    return {
+        "low": f"{amount.low:f}",
+        "high": f"{amount.high:f}",
+        "currency": amount.currency,
+        "unknown": list(amount.unknown),
+    }
+
+
+def _short(amount: Amount) -> str:
+    return str(amount).replace(f" {amount.currency}", "").replace("at least ", ">= ")
+
+
+def _once(texts: Any) -> list[str]:
+    return list(dict.fromkeys(texts))
+
+
+def _exceeded(found: Mapping[str, Costed]) -> list[str]:
+    return [
+        f"{name}, {concern}: {limit.what}: {float(limit.used or 0):,.0f} of {float(limit.allowed):,.0f} {limit.unit} "
+        f"({limit.kind})"
+        for name, each in found.items()
+        for concern, limit in each.cost.exceeded
+    ]
