@@ -1,0 +1,179 @@
+"""The reference stacks as data, stacks of the user's own, and what they cost."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+
+import jsonschema
+import pytest
+from click.testing import CliRunner
+
+import stackproof.planning
+from stackproof.adapters.registry import CONCERNS
+from stackproof.adapters.settings import Settings
+from stackproof.cli import cli
+from stackproof.container import choose
+from stackproof.interfaces import ConfigurationError
+from stackproof.planning.cost import cost_of_stack
+from stackproof.planning.demand import Demand, Workload
+from stackproof.planning.price_book import load_prices
+from stackproof.planning.stacks import NAMES, PlannedStack, find_planned_stack, load_stack, reference_stacks
+from stackproof.targets import STACKS
+
+FOLDER = Path(stackproof.planning.__file__).parent
+SCHEMA = json.loads((FOLDER / "stack.schema.json").read_text(encoding="utf-8"))
+BOOK = load_prices()
+MINE = """
+schema = "stackproof-stack/1"
+name = "mine"
+title = "Kinesis on a database of our own"
+[concerns.interactions]
+backend = "pg"
+hosting = "self-hosted"
+variables = { DATABASE_URL = "postgresql://db/x" }
+[concerns.events]
+backend = "kinesis"
+[concerns.search]
+backend = "postgres"
+hosting = "self-hosted"
+variables = { DATABASE_URL = "postgresql://db/x" }
+[concerns.cache]
+backend = "acme.cache:make"
+[concerns.logs]
+backend = "console"
+"""
+
+
+def own(tmp_path: Path, text: str) -> PlannedStack:
+    file = tmp_path / "mine.toml"
+    file.write_text(text, encoding="utf-8")
+    return load_stack(file)
+
+
+def test_the_files_keep_the_schema_of_the_field() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    for file in (FOLDER / "stacks").glob("*.toml"):
+        jsonschema.validate(tomllib.loads(file.read_text(encoding="utf-8")), SCHEMA)
+    assert {file.stem for file in (FOLDER / "stacks").glob("*.toml")} == set(NAMES)
+
+
+def test_they_are_the_stacks_that_are_verified_and_measured() -> None:
+    verified = {stack.name: dict(stack.backends) for stack in STACKS if stack.name != "memory"}
+    assert {stack.name: dict(stack.stack.backends) for stack in reference_stacks()} == verified
+    for stack in reference_stacks():
+        assert [target.concern for target in stack.stack.targets()] == list(CONCERNS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_their_variables_choose_their_backends(name: str) -> None:
+    stack = find_planned_stack(name)
+    chosen = choose(Settings(stack.variables))
+    assert {concern: entry.name for concern, entry in chosen.items()} == dict(stack.stack.backends)
+    needed = {variable for entry in chosen.values() for variable in entry.variables}
+    assert needed <= stack.variables.keys()
+
+
+def test_what_was_published_of_them() -> None:
+    costs = {s.name: s.published_cost for s in reference_stacks()}
+    assert {name: (c.low, c.high) for name, c in costs.items() if c} == {
+        "development": (0, 0),
+        "startup-aws": (50, 100),
+        "growth-aws": (500, 1_000),
+        "enterprise": (2_000, None),
+    }
+    published = {t.id: t.below for s in reference_stacks() for t in s.thresholds}
+    assert published == {
+        "postgres-decisions": 10_000,
+        "postgres-customers": 500_000,
+        "postgres-writes": 1_000,
+        "postgres-search-records": 1_000_000,
+        "redis-events-throughput": None,
+    }
+
+
+def test_a_stack_of_ones_own(tmp_path: Path) -> None:
+    stack = own(tmp_path, MINE)
+    assert stack.parts["interactions"].backend == "postgres"
+    assert stack.variables == {"DATABASE_URL": "postgresql://db/x"}
+    cost = cost_of_stack(stack.choices(), Demand.of(Workload(10_000)), BOOK)
+    assert "cache=acme.cache:make has no cost model" in cost.total.unknown
+    search = next(each for each in cost.backends if each.concern == "search")
+    assert [line.item for line in search.lines] == ["disks"], "the server of interactions is bought once"
+
+
+WRONG = [
+    ("x = [", "mine.toml is no TOML"),
+    (MINE.replace("stackproof-stack/1", "stackproof-stack/2"), "schema does not keep const 'stackproof-stack/1'"),
+    (MINE.replace('name = "mine"', 'name = "My Stack"'), "name does not keep pattern"),
+    (MINE.replace('[concerns.events]\nbackend = "kinesis"', ""), "concerns has no 'events'"),
+    (MINE.replace('"kinesis"', '"kinetic"'), "concerns.events: --backend events='kinetic' is not a known backend"),
+    (MINE.replace('"kinesis"', '"kinesis"\nhosting = "cellar"'), "hosting 'cellar' of kinesis is not known; known are: provis"),
+    (MINE.replace('"acme.cache:make"', '"acme.cache:make"\nhosting = "nodes"'), "is not known; it has no cost model"),
+    (MINE.replace("x\" }\n[concerns.events]", "y\" }\n[concerns.events]"), "DATABASE_URL has another value for another concern"),
+    (MINE.replace('name = "mine"', 'name = "enterprise"'), "name is 'enterprise', which is a stack of stackproof"),
+    (MINE + '[published_cost]\ntext = "x"\nlow = 2\nhigh = 1\ncurrency = "USD"', "published_cost.high is 1, which is less"),
+    (MINE + '[published_cost]\ntext = "x"\nlow = 2.5\ncurrency = "USD"', "published_cost.low is not of type integer"),
+    (MINE + "colour = 1", "colour"),
+]
+
+
+@pytest.mark.parametrize(("text", "sentence"), WRONG, ids=[sentence[:45] for _, sentence in WRONG])
+def test_a_wrong_file_is_one_sentence(text: str, sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        own(tmp_path, text)
+    assert sentence in str(caught.value)
+    assert "mine.toml" in str(caught.value)
+
+
+def test_a_stack_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        load_stack(tmp_path / "none.toml")
+    with pytest.raises(ConfigurationError, match="known are: development, startup-aws"):
+        find_planned_stack("none")
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(cli, ["stacks", *arguments])
+    return done.exit_code, done.output
+
+
+def test_the_command_shows_costs_and_what_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    code, text = run("--decisions-per-day", "100000000")
+    assert code == 0
+    row = next(line for line in text.splitlines() if line.startswith("enterprise") and "$2K+" in line)
+    assert "unknown" in row
+    assert "at least" in row
+    assert "self-hosted-host (self-hosted, a machine that runs a server) is not known" in text
+    assert "growth-aws, interactions: write units of a table: 57,870 of 40,000 units/s (soft)" in text
+    assert "Not counted: data transfer" in text
+
+
+def test_the_command_as_json_and_with_prices_of_ones_own(tmp_path: Path) -> None:
+    schema = json.loads((FOLDER.parent / "verification" / "stacks.schema.json").read_text(encoding="utf-8"))
+    prices = tmp_path / "own.toml"
+    entry = '[prices.{}]\nprovider="me"\nservice="s"\ndimension="d"\nunit="u"\namount={}\nregion="r"\nsource="s"\nconfidence="high"\n'
+    prices.write_text(
+        'schema = "stackproof-prices/1"\ncurrency = "USD"\n'
+        + entry.format("self-hosted-host", "0.1")
+        + entry.format("self-hosted-disk", "0.05")
+    )
+    code, text = run("--decisions-per-day", "10000", "--prices", str(prices), "--json", "-")
+    assert code == 0
+    data = json.loads(text)
+    jsonschema.validate(data, schema)
+    costed = {row["name"]: row.get("cost") for row in data["stacks"]}
+    assert costed["memory"] is None
+    scylla = costed["enterprise"]["concerns"][0]
+    # 3 hosts x 730 h x 0.10 = 219; disks: 3.65 GB x 2 rows x 3 copies = 21.9 GB x 0.05 = 1.095
+    assert [Decimal(line["amount"]["low"]) for line in scylla["lines"]] == [Decimal("219.0"), Decimal("1.095")]
+    assert scylla["total"]["unknown"] == ["how many nodes carry 1.16/s at the peak is not measured"]
+
+
+def test_wrong_options() -> None:
+    code, text = run("--prices", "own.toml")
+    assert (code, "--prices is of use with --decisions-per-day only" in text) == (2, True)
+    assert run("--decisions-per-day", "0")[0] == 2
