@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
+from documents import ROOT, blocks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +17,7 @@ from stackproof.planning.amount import Amount
 from stackproof.planning.bill import BackendCost, Sizing
 from stackproof.planning.cost import MODELS, Choice, cost_of, cost_of_stack, hostings
 from stackproof.planning.demand import Demand, Workload
-from stackproof.planning.price_book import load_prices
+from stackproof.planning.price_book import load_prices, parse_prices
 from stackproof.planning.stacks import find_planned_stack
 
 BOOK = load_prices()
@@ -87,7 +89,11 @@ def test_a_measured_ceiling_makes_it_known_or_a_limit() -> None:
     assert (enough.total.known, enough.exceeded) == (True, ())
     # contacts and reads of summaries: 2 x 138.89/s = 277.8/s
     (limit,) = bill("interactions", "postgres", sizing=Sizing(per_instance=Decimal(277))).exceeded
-    assert (limit.name, limit.kind, float(limit.used or 0)) == ("measured-ceiling", "measured", pytest.approx(277.78, abs=0.01))
+    assert (limit.name, limit.kind, float(limit.used or 0)) == (
+        "measured-ceiling",
+        "measured",
+        pytest.approx(277.78, abs=0.01),
+    )
 
 
 def test_postgres_for_search_alone_and_beside_interactions() -> None:
@@ -103,12 +109,17 @@ def test_postgres_for_search_alone_and_beside_interactions() -> None:
     assert lines(small.backends[1]) == {"storage": ("0",)}
     # one local, one managed: nothing to share
     choices["search"] = Choice("search", "postgres", "self-hosted")
-    assert [line.item for line in cost_of_stack(choices, Demand.of(WORKLOAD), BOOK).backends[1].lines] == ["hosts", "disks"]
+    assert [line.item for line in cost_of_stack(choices, Demand.of(WORKLOAD), BOOK).backends[1].lines] == [
+        "hosts",
+        "disks",
+    ]
 
 
 @pytest.mark.parametrize("backend", ["scylla", "cassandra"])
 def test_cql_on_machines_of_ones_own(backend: str) -> None:
-    cost = bill("interactions", backend, sizing=Sizing(per_instance=Decimal(50), instance_price="rds-mysql-db-t4g-small"))
+    cost = bill(
+        "interactions", backend, sizing=Sizing(per_instance=Decimal(50), instance_price="rds-mysql-db-t4g-small")
+    )
     hosts, disks = cost.lines
     # 277.8/s / 50/s = 5.6: 6 machines x 730 h; as if one were 0.032: 4,380 x 0.032
     assert (hosts.quantity.low, hosts.amount.low) == (4_380, Decimal("140.160"))
@@ -259,9 +270,15 @@ def test_the_free_plan_of_upstash_has_quotas() -> None:
 
 def test_elasticache() -> None:
     # 138.7 M hits x 1 unit + 7.3 M misses x 3 units = 160.6 M x 0.0023 / M; 0.1 GB x 730 h x 0.084
-    assert lines(bill("cache", "elasticache", "serverless-valkey")) == {"processing units": ("0.36938",), "data": ("6.132",)}
+    assert lines(bill("cache", "elasticache", "serverless-valkey")) == {
+        "processing units": ("0.36938",),
+        "data": ("6.132",),
+    }
     # x 0.0034 / M; at least 1 GB x 730 h x 0.125
-    assert lines(bill("cache", "elasticache", "serverless-redis")) == {"processing units": ("0.54604",), "data": ("91.25",)}
+    assert lines(bill("cache", "elasticache", "serverless-redis")) == {
+        "processing units": ("0.54604",),
+        "data": ("91.25",),
+    }
     # one shard of two nodes cache.m4.large: 2 x 730 x 0.156; 25 GB need three of 10 GB
     assert lines(bill("cache", "elasticache", sizing=HOST)) == {"nodes": ("227.76",)}
     assert lines(bill("cache", "elasticache", sizing=HOST, cached_values=25_000_000)) == {"nodes": ("683.28",)}
@@ -309,7 +326,11 @@ def test_what_was_derived_from_the_price_list_by_others() -> None:
     # 1 write and 2 strong reads a decision: 0.875 a million; RDS db.t3.large and 20 GB are reached at 124 M a month
     decision = one("dynamodb-write-request") + 2 * one("dynamodb-read-request")
     postgres = 730 * one("rds-postgres-db-t3-large") + 20 * one("rds-storage")
-    assert (decision * 10**6, postgres, round(postgres / decision / 10**6)) == (Decimal("0.875"), Decimal("108.15"), 124)
+    assert (decision * 10**6, postgres, round(postgres / decision / 10**6)) == (
+        Decimal("0.875"),
+        Decimal("108.15"),
+        124,
+    )
     # one Kinesis shard is reached by EventBridge at 11.1 M events a month; MSK 2 x t3.small and 100 GB at 76.6 M
     shard = 730 * one("kinesis-shard") / (one("eventbridge-event") - one("kinesis-put")) / 10**6
     msk = (1_460 * one("msk-kafka-t3-small") + 100 * one("msk-storage")) / one("eventbridge-event") / 10**6
@@ -384,4 +405,22 @@ def test_wrong_choices() -> None:
         bill("events", "msk", sizing=Sizing(instance_price="gold"))
     with pytest.raises(ConfigurationError, match="a backend of cache is given for events"):
         cost_of_stack({"events": Choice("cache", "redis")}, Demand.of(WORKLOAD), BOOK)
+    for wrong in ({"instances": 0}, {"per_instance": Decimal(-1)}, {"copies": 0}, {"per_instance": Decimal("NaN")}):
+        with pytest.raises(ConfigurationError, match="it must be more than 0"):
+            Sizing(**wrong)  # type: ignore[arg-type]
     assert hostings("interactions", "pg") == ("rds", "self-hosted", "local")
+
+
+def test_the_worked_example_of_the_page_is_what_it_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    page = ROOT / "docs" / "prices.md"
+    (code,), (text,) = blocks(page, "python"), blocks(page, "text")
+    exec(compile(code.code, str(page), "exec"), {})
+    assert capsys.readouterr().out == text.code
+
+
+def test_the_files_on_the_page_are_files_of_prices(tmp_path: Path) -> None:
+    ours, own = blocks(ROOT / "docs" / "prices.md", "toml")
+    (entry,) = parse_prices('schema = "stackproof-prices/1"\n' + ours.code, "page").prices.values()
+    assert replace(entry, source="", file="") == replace(BOOK.price(entry.id), source="", file="", note="")
+    (tmp_path / "own.toml").write_text(own.code)
+    assert load_prices(tmp_path / "own.toml").of_one("self-hosted-host").low == Decimal("0.19")

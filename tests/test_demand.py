@@ -92,12 +92,16 @@ def test_what_is_absurd_or_contradictory_is_one_sentence(given: dict[str, object
 
 
 def test_what_is_not_used_needs_no_size() -> None:
-    none = Workload(10_000, events_per_decision=Decimal(0), event_bytes=0, records=0, document_bytes=0, searches_per_day=0)
+    none = Workload(
+        10_000, events_per_decision=Decimal(0), event_bytes=0, records=0, document_bytes=0, searches_per_day=0
+    )
     assert Demand.of(none).events.per_month == 0
 
 
 def test_growth_beyond_everything_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"--growth-per-month 10 makes .* decisions a day of 10,000 in month 24"):
+    with pytest.raises(
+        ConfigurationError, match=r"--growth-per-month 10 makes .* decisions a day of 10,000 in month 24"
+    ):
         Workload(10_000, growth_per_month=Decimal(10)).in_month(24)
     for month in (-1, 10**9):
         with pytest.raises(ConfigurationError, match="a month of a plan lies between 0 and"):

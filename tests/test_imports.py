@@ -35,6 +35,7 @@ DRIVERS = (
         "import stackproof.interfaces",
         "import stackproof.cli",
         "import stackproof.servers",
+        "import stackproof.planning.cost, stackproof.planning.stacks",
     ],
 )
 def test_no_driver_is_imported(statement: str) -> None:

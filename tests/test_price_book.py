@@ -155,7 +155,10 @@ WRONG = [
     (HEAD + ENTRY.replace('"high"', '"sure"'), "confidence must be high, medium or low, not 'sure'"),
     (HEAD + ENTRY.replace('currency = "USD"\n', ""), "own.toml, prices.mine: currency is missing"),
     (HEAD + '[quotas.q]\nservice = "s"\nwhat = "w"\nlimit = 1.5', "own.toml, quotas.q: limit must be a whole number"),
-    (HEAD + '[quotas.q]\nservice = "s"\nwhat = "w"\nlimit = 1\nunit = "u"\nkind = "some"', "kind must be hard, soft or start"),
+    (
+        HEAD + '[quotas.q]\nservice = "s"\nwhat = "w"\nlimit = 1\nunit = "u"\nkind = "some"',
+        "kind must be hard, soft or start",
+    ),
 ]
 
 

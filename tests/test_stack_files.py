@@ -110,11 +110,20 @@ WRONG = [
     (MINE.replace('name = "mine"', 'name = "My Stack"'), "name does not keep pattern"),
     (MINE.replace('[concerns.events]\nbackend = "kinesis"', ""), "concerns has no 'events'"),
     (MINE.replace('"kinesis"', '"kinetic"'), "concerns.events: --backend events='kinetic' is not a known backend"),
-    (MINE.replace('"kinesis"', '"kinesis"\nhosting = "cellar"'), "hosting 'cellar' of kinesis is not known; known are: provis"),
+    (
+        MINE.replace('"kinesis"', '"kinesis"\nhosting = "cellar"'),
+        "hosting 'cellar' of kinesis is not known; known are: provis",
+    ),
     (MINE.replace('"acme.cache:make"', '"acme.cache:make"\nhosting = "nodes"'), "is not known; it has no cost model"),
-    (MINE.replace("x\" }\n[concerns.events]", "y\" }\n[concerns.events]"), "DATABASE_URL has another value for another concern"),
+    (
+        MINE.replace('x" }\n[concerns.events]', 'y" }\n[concerns.events]'),
+        "DATABASE_URL has another value for another concern",
+    ),
     (MINE.replace('name = "mine"', 'name = "enterprise"'), "name is 'enterprise', which is a stack of stackproof"),
-    (MINE + '[published_cost]\ntext = "x"\nlow = 2\nhigh = 1\ncurrency = "USD"', "published_cost.high is 1, which is less"),
+    (
+        MINE + '[published_cost]\ntext = "x"\nlow = 2\nhigh = 1\ncurrency = "USD"',
+        "published_cost.high is 1, which is less",
+    ),
     (MINE + '[published_cost]\ntext = "x"\nlow = 2.5\ncurrency = "USD"', "published_cost.low is not of type integer"),
     (MINE + "colour = 1", "colour"),
 ]
@@ -155,7 +164,8 @@ def test_the_command_shows_costs_and_what_is_not_known(monkeypatch: pytest.Monke
 def test_the_command_as_json_and_with_prices_of_ones_own(tmp_path: Path) -> None:
     schema = json.loads((FOLDER.parent / "verification" / "stacks.schema.json").read_text(encoding="utf-8"))
     prices = tmp_path / "own.toml"
-    entry = '[prices.{}]\nprovider="me"\nservice="s"\ndimension="d"\nunit="u"\namount={}\nregion="r"\nsource="s"\nconfidence="high"\n'
+    words = "".join(f'{name} = "x"\n' for name in ("provider", "service", "dimension", "unit", "region", "source"))
+    entry = "[prices.{}]\namount = {}\nconfidence = 'high'\n" + words
     prices.write_text(
         'schema = "stackproof-prices/1"\ncurrency = "USD"\n'
         + entry.format("self-hosted-host", "0.1")

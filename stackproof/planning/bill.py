@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 
+from stackproof.interfaces import ConfigurationError
+
 from .amount import EXACT, Amount, Number, Quantity, plain
 from .demand import GB, HOURS_A_MONTH, Demand
 from .price_book import PriceBook, Quota
@@ -30,6 +32,12 @@ class Sizing:
     """Of data that one holds, where that limits it."""
     copies: int | None = None
     """Of each record, the first one included; None for that of the model."""
+
+    def __post_init__(self) -> None:
+        for name in ("instances", "per_instance", "instance_bytes", "copies"):
+            value = getattr(self, name)
+            if value is not None and (not Decimal(value).is_finite() or value <= 0):
+                raise ConfigurationError(f"a sizing has {name} {value}; it must be more than 0")
 
 
 @dataclass(frozen=True, slots=True)
