@@ -163,6 +163,17 @@ def test_eventbridge_has_quotas() -> None:
     assert (size.name, size.kind) == ("eventbridge-event-bytes", "hard")
 
 
+def test_what_is_used_up_exactly_is_not_exceeded_and_a_new_table_grows() -> None:
+    assert bill("events", "eventbridge", event_bytes=262_144).exceeded == ()
+    # 24 M a day: 1,388.9/s x 10 units = 13,889/s: more than the 4,000 of a new table, less than the 40,000 of any
+    cost = bill("interactions", "dynamodb", decisions_per_day=24_000_000)
+    new = next(limit for limit in cost.limits if limit.name == "dynamodb-new-table-write")
+    assert (new.kind, new.exceeded, cost.exceeded) == ("start", True, ())
+    # nobody says how busy the busiest customer is: 1,000 / 8 units in his partition = 125 contacts a second
+    busiest = next(limit for limit in cost.limits if limit.name == "dynamodb-partition-write")
+    assert (busiest.exceeded, "one customer can have 125/s contacts" in busiest.note) == (None, True)
+
+
 def test_kinesis_with_one_shard() -> None:
     assert lines(bill("events", "kinesis")) == {
         # 138.89 records/s and 0.139 MB/s: one shard x 730 h x 0.015

@@ -11,7 +11,7 @@ from . import own
 
 INSTANCE, STORAGE = "rds-postgres-db-t3-large", "rds-storage"
 LEAST_GB = Decimal(20)
-"""The smallest volume of RDS (docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Storage.html)."""
+"""The smallest volume of RDS (docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html, AllocatedStorage)."""
 TOGETHER = "PostgreSQL is one server for interactions and search here; what both ask of it together is not measured"
 
 
