@@ -20,7 +20,15 @@ from stackproof.servers.sets import EMBEDDED
 PACKAGE = Path(stackproof.__file__).parent
 EVERYTHING = ("pyproject.toml", "constraints.txt", "tox.ini", ".ci/run")
 """Files outside the package that say what is installed or run."""
-OUTSIDE = ("docs/", "tests/", "examples/", "stackproof/scenarios/", "stackproof/reports/", "stackproof/commands/")
+OUTSIDE = (
+    "docs/",
+    "tests/",
+    "examples/",
+    "stackproof/scenarios/",
+    "stackproof/planning/",
+    "stackproof/reports/",
+    "stackproof/commands/",
+)
 """What no verdict depends on."""
 
 
