@@ -1,0 +1,68 @@
+"""How claims read in the sentences of an audit, and the commands that would measure what is missing. Pure."""
+
+from __future__ import annotations
+
+import math
+
+from stackproof.scenarios.catalogue import find_scenario
+
+from .claims import Claim, Comparison, Measure, Method
+from .crossing import Crossing, Outcome
+
+PROMISE = "--slo p99=20ms"
+"""Two backends can only be compared under one promise."""
+_WORDS = {
+    Comparison.LESS_THAN: "less than ",
+    Comparison.AT_MOST: "at most ",
+    Comparison.AT_LEAST: "at least ",
+    Comparison.BETWEEN: "between ",
+    Comparison.EQUALS: "",
+}
+
+
+def says(claim: Claim) -> str:
+    """What was published, and the number that it comes to: ``less than 10,000 decisions/day, which is 0.1157/s``."""
+    published = f"“{claim.sentence}”" if claim.verbatim else f"In its sense: {claim.sentence}"
+    return f"{published} ({claim.where}): {number(claim)}."
+
+
+def number(claim: Claim) -> str:
+    """The number of a claim with its unit and side."""
+    if claim.quantity is None:
+        return "no number"
+    ends = f"{claim.quantity:,.6g}" if claim.quantity < 1 else f"{claim.quantity:,.0f}"
+    if claim.upto is not None:
+        ends += f" and {claim.upto:,.0f}"
+    rate = "" if claim.rate is None or claim.unit.endswith("/s") else f", which is {claim.rate:.4g}/s"
+    return f"{_WORDS[claim.comparison]}{ends} {claim.unit}{rate}"
+
+
+def commands(claim: Claim, measure: Measure, seen: Crossing | None = None) -> tuple[str, ...]:
+    """What to type to measure what this claim lacks."""
+    if claim.judged_by is Method.CROSSING:
+        sizes = _sizes(claim, seen)
+        return tuple(
+            _command(claim, measure, backend, size) for size in sizes for backend in (claim.backend, claim.against)
+        )
+    if claim.judged_by is Method.SIZE and claim.quantity is not None:
+        return (_command(claim, measure, claim.backend, round(claim.quantity)),)
+    return (_command(claim, measure, claim.backend, None),)
+
+
+def _sizes(claim: Claim, seen: Crossing | None) -> tuple[int, ...]:
+    """The middle of a crossing that was seen; else the claimed size, and a tenth of it."""
+    assert claim.quantity is not None
+    if seen is not None and seen.outcome is Outcome.CROSSING and seen.low is not None and seen.high is not None:
+        return (round(math.sqrt(seen.low * seen.high)),)
+    measured = {records for records, _ in seen.leads} if seen is not None else set()
+    wanted = (round(claim.quantity / 10), round(claim.quantity))
+    return tuple(size for size in wanted if size not in measured) or wanted
+
+
+def _command(claim: Claim, measure: Measure, backend: str, size: int | None) -> str:
+    settings = dict(measure.settings) | ({claim.setting: size} if size is not None else {})
+    several = len(find_scenario(measure.scenario).concerns) > 1
+    what = f"--stack {claim.stack}" if claim.stack and (several or not backend) else f"--backend {backend}"
+    words = ["stackproof bench", what, f"--scenario {measure.scenario}"]
+    words += [f"--set {name}={value}" for name, value in settings.items()]
+    return " ".join([*words, "--find-max", *([PROMISE] if claim.judged_by is Method.CROSSING else [])])

@@ -1,0 +1,239 @@
+"""Measured ceilings: what kept runs of load say about how much a backend carries, and why some of them are not used. Pure.
+
+Two kinds of runs say something. A search (``bench --find-max``) gives a bracket: what holds, and what does not. Windows at a
+fixed rate that was held give a lower bound. A run never gives more than it can: where the generator was the limit, the upper end
+is unknown; an emulator, an invalid run, or one of a backend without a certificate gives nothing, and says so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from stackproof.measurement.ceiling_record import CeilingRecord
+from stackproof.measurement.promises import Promise
+from stackproof.measurement.record import Measurement, from_json
+from stackproof.measurement.search_journal import Limiter
+from stackproof.measurement.search_words import a_rate
+from stackproof.scenarios.orders import CLOSED
+
+EMULATOR = "emulator"
+FIDELITIES = ("native", "compatible-engine", EMULATOR)
+"""From the best to the worst; a run that used several is as good as the worst of them."""
+LEAST_WINDOWS = 3
+"""Windows that must have held at a fixed rate before it counts as one that holds, as many as confirm the end of a search."""
+HELD = "none"
+"""The limiter of a rate that was held."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredCeiling:
+    """What one run says about how much its backends carry of its scenario."""
+
+    backends: tuple[str, ...]
+    """Such as ``interactions=postgres``, sorted."""
+    scenario: str
+    settings: Mapping[str, Any]
+    low: float
+    """Items a second that held."""
+    high: float | None
+    """Items a second that did not hold any more; None where that is not known: `low` is a lower bound then."""
+    unit: str
+    """What is counted a second, such as decisions/s."""
+    limiter: str
+    """server, client, quota, slo or error; none where a fixed rate was held."""
+    fidelity: str
+    origin: str
+    run: str
+    date: str
+    """When the run began: ISO 8601."""
+    searched: bool
+    """Whether it comes from a search; else from windows at a fixed rate."""
+    promises: tuple[str, ...]
+    """What had to be kept, such as p99 within 20 ms; empty for a rate that only had to be held."""
+    machine: tuple[tuple[str, str], ...] = ()
+    """Where it was measured, as the record describes it."""
+    warnings: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    """Why it must not be used."""
+
+    @property
+    def valid(self) -> bool:
+        return not self.refused
+
+    @property
+    def backend(self) -> str:
+        return ", ".join(self.backends)
+
+    @property
+    def when(self) -> float:
+        """`date` in seconds since 1970."""
+        return _seconds(self.date)
+
+    @property
+    def sentence(self) -> str:
+        """What it says, with its limiter and where it comes from."""
+        settings = "".join(f" {name}={value}" for name, value in self.settings.items())
+        above = (
+            f"holds {a_rate(self.low)}, and more was not offered"
+            if self.limiter == HELD
+            else f"holds at least {a_rate(self.low)} (limiter: {self.limiter})"
+            if self.high is None
+            else f"holds {a_rate(self.low)} and fails at {a_rate(self.high)} (limiter: {self.limiter})"
+        )
+        promised = f" with {' and '.join(self.promises)}" if self.promises else " without a promise of latency"
+        return (
+            f"{self.scenario}{settings} on {self.backend} {above}{promised}; {self.fidelity}, {self.origin}, "
+            f"run {self.run} of {self.date[:10]}."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A kept record that is none of a run of load."""
+
+    name: str
+    reason: str
+
+
+def read_ceilings(records: Mapping[str, str]) -> tuple[tuple[MeasuredCeiling, ...], tuple[Unreadable, ...]]:
+    """The ceilings of kept runs, given as the text of each ``run.json`` by a name for it; and what could not be read.
+
+    Raises nothing for what a file holds: one damaged run must not hide the others.
+    """
+    found: list[MeasuredCeiling] = []
+    unreadable: list[Unreadable] = []
+    for name, text in records.items():
+        try:
+            found.append(ceiling_of(from_json(text)))
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            unreadable.append(Unreadable(name, f"{name} cannot be read as a run of load: {error}"))
+    return tuple(found), tuple(unreadable)
+
+
+def ceiling_of(run: Measurement) -> MeasuredCeiling:
+    """What a run says. Raises nothing for a run that must not be used (`MeasuredCeiling.refused`), but ValueError, KeyError or
+    TypeError for one that is no record."""
+    low, high, limiter, doubts = _from_search(run.ceiling) if run.ceiling is not None else _from_windows(run)
+    if not _is_interval(low, high):
+        doubts, low, high = [*doubts, "its figures are no rates"], 0.0, None
+    _seconds(run.created)
+    return MeasuredCeiling(
+        backends=tuple(sorted(backend.target for backend in run.backends)),
+        scenario=str(run.scenario["name"]),
+        settings=dict(run.scenario["settings"]),
+        low=low,
+        high=high,
+        unit=_unit(str(run.scenario["unit"])),
+        limiter=limiter,
+        fidelity=_fidelity(run),
+        origin=run.origin,
+        run=run.id,
+        date=run.created,
+        searched=run.ceiling is not None,
+        promises=_promises(run),
+        machine=tuple(sorted((str(name), str(value)) for name, value in run.environment.items())),
+        warnings=run.warnings,
+        refused=tuple(dict.fromkeys([*_about_the_run(run), *doubts])),
+    )
+
+
+def latest(ceilings: Iterable[MeasuredCeiling]) -> MeasuredCeiling | None:
+    """Of runs that measured the same thing, the one that counts: the last search; without any, the highest rate that was held.
+
+    Never chosen by what suits: an older search does not count because it found more, or less.
+    """
+    usable = [ceiling for ceiling in ceilings if ceiling.valid]
+    searched = [ceiling for ceiling in usable if ceiling.searched]
+    if searched:
+        return max(searched, key=lambda ceiling: (ceiling.when, ceiling.run))
+    return max(usable, key=lambda ceiling: (ceiling.low, ceiling.when, ceiling.run), default=None)
+
+
+# -- what a run gives -----------------------------------------------------------------------------------------------
+
+_Given = tuple[float, float | None, str, list[str]]
+"""Low, high, limiter, and why it must not be used."""
+
+
+def _from_search(found: CeilingRecord) -> _Given:
+    doubts = []
+    if found.limiter not in set(Limiter):
+        doubts.append(f"its limiter {found.limiter!r} is not known")
+    if found.limiter == Limiter.NOT_CONVERGED:
+        doubts.append("its search did not converge: " + "; ".join(found.reasons))
+    elif not found.confirmed:
+        doubts.append("the ends of its bracket were not confirmed in fresh windows")
+    if found.invalid:
+        doubts.append(f"it is invalid: {found.invalid[0]}")
+    # Where the client is the limit, `fails` is the rate at which the generator failed, and says nothing about the server.
+    high = None if found.limiter == Limiter.CLIENT else found.fails
+    return found.holds, high, found.limiter, doubts
+
+
+def _from_windows(run: Measurement) -> _Given:
+    windows, doubts = run.measured, []
+    if run.load["arrivals"] == CLOSED:
+        doubts.append("its callers waited for their answers (closed loop), so that no rate was offered to them")
+    elif len(windows) < LEAST_WINDOWS:
+        doubts.append(f"{len(windows)} windows at a fixed rate are too few to rest on: {LEAST_WINDOWS} are needed")
+    if any(window.limiter != HELD for window in windows):
+        reason = next(window.limiter_reason for window in windows if window.limiter != HELD)
+        doubts.append(f"its fixed rate was not held ({reason}), and only a search shows where holding ends")
+    if any(result.verdict != "held" for result in run.slo):
+        doubts.append("its promise of latency was not shown to be kept")
+    low = min((float(window.rates["achieved"]) for window in windows), default=0.0)
+    return low, None, HELD, doubts
+
+
+def _is_interval(low: object, high: object) -> bool:
+    rates = [low] if high is None else [low, high]
+    numbers = [
+        rate for rate in rates if isinstance(rate, int | float) and not isinstance(rate, bool) and math.isfinite(rate)
+    ]
+    return len(numbers) == len(rates) and numbers[0] >= 0 and numbers == sorted(numbers)
+
+
+def _about_the_run(run: Measurement) -> Iterable[str]:
+    """Why nothing that this run shows may be used."""
+    if not run.complete or run.interrupted:
+        yield "it was cut short"
+    yield from (f"it is invalid: {reason}" for reason in run.invalid)
+    if not run.backends:
+        yield "it names no backend"
+    for backend in run.backends:
+        if not backend.certificate:
+            yield f"there is no certificate that {backend.target} keeps its contract"
+    fidelity = _fidelity(run)
+    if fidelity == EMULATOR:
+        yield "it was measured on an emulator, whose speed is no evidence"
+    elif fidelity not in FIDELITIES:
+        yield f"its fidelity {fidelity!r} is not known"
+
+
+def _fidelity(run: Measurement) -> str:
+    """The worst that took part. An emulator beside the backend's own server counts, too: the backend waited for it."""
+    seen = [backend.fidelity for backend in run.backends]
+    if any(server.get("fidelity") == EMULATOR for server in run.servers):
+        seen.append(EMULATOR)
+    unknown = [fidelity for fidelity in seen if fidelity not in FIDELITIES]
+    return unknown[0] if unknown else max(seen, key=FIDELITIES.index, default="")
+
+
+def _promises(run: Measurement) -> tuple[str, ...]:
+    if run.ceiling is not None:
+        return run.ceiling.promises
+    return tuple(Promise(result.percentile, result.limit_ms).name for result in run.slo)
+
+
+def _unit(item: str) -> str:
+    return f"{item}es/s" if item.endswith(("ch", "sh", "s", "x")) else f"{item}s/s"
+
+
+def _seconds(created: str) -> float:
+    """A time without a zone is one of UTC, which is what runs keep."""
+    when = datetime.fromisoformat(created)
+    return (when if when.tzinfo is not None else when.replace(tzinfo=UTC)).timestamp()
