@@ -1,0 +1,246 @@
+"""Kept runs as measured ceilings: what each kind of run gives, and what is never used."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from bench_samples import judged, recorded
+from hypothesis import given
+from hypothesis import strategies as st
+from planning_samples import ceiling
+
+from stackproof.measurement.ceiling_record import CeilingRecord
+from stackproof.measurement.promises import PromiseResult
+from stackproof.measurement.record import BackendRecord, Measurement, to_json
+from stackproof.measurement.search_journal import Limiter
+from stackproof.planning.ceilings import MeasuredCeiling, ceiling_of, latest, read_ceilings
+
+BACKENDS = tuple(
+    BackendRecord(f"{concern}=redis", concern, "x.Y", "digest", "redis", "native", "certificate-1")
+    for concern in ("events", "cache")
+)
+SERVER = {"name": "redis", "origin": "embedded", "fidelity": "native", "version": "1", "facts": {}, "technology": "redis"}
+FOUND = CeilingRecord(
+    holds=400.0,
+    fails=420.0,
+    limiter="slo",
+    reasons=("latency is the limit",),
+    confirmed=True,
+    promises=("p99 within 20 ms",),
+    recovery_seconds=None,
+    generator_rate=20_000.0,
+    service_p50_ms=1.0,
+    confirming_windows=3,
+    achieved=(398.0, 401.0),
+    p99_ms=(9.0, 11.0),
+    invalid=(),
+    notes=(),
+    steps=(),
+)
+
+
+def fixed(windows: int = 3, **changes: Any) -> Measurement:
+    """A run at a fixed rate that was held."""
+    run = judged(recorded(1000))
+    return replace(run, backends=BACKENDS, servers=(SERVER,), windows=run.windows * windows, **changes)
+
+
+def searched(found: CeilingRecord = FOUND, **changes: Any) -> Measurement:
+    return replace(fixed(), ceiling=found, limiter=found.limiter, **changes)
+
+
+def with_backend(**changes: Any) -> Measurement:
+    return searched(backends=(replace(BACKENDS[0], **changes), BACKENDS[1]))
+
+
+# -- what a run gives -----------------------------------------------------------------------------------------------
+
+
+def test_a_search_gives_its_bracket() -> None:
+    found = ceiling_of(searched())
+    assert found.valid, found.refused
+    assert (found.low, found.high, found.limiter, found.searched) == (400.0, 420.0, "slo", True)
+    assert found.backends == ("cache=redis", "events=redis")
+    assert (found.scenario, found.unit, found.origin, found.run) == ("decision", "decisions/s", "embedded", "id")
+    assert found.promises == ("p99 within 20 ms",)
+    assert (found.fidelity, found.date) == ("native", "2026-01-02T03:04:05+00:00")
+
+
+def test_where_the_client_is_the_limit_the_upper_end_is_unknown() -> None:
+    found = ceiling_of(searched(replace(FOUND, limiter="client")))
+    assert (found.low, found.high, found.valid) == (400.0, None, True)
+    assert "at least" in found.sentence
+
+
+@pytest.mark.parametrize("limiter", ["server", "slo", "quota", "error"])
+def test_whatever_else_limits_bounds_from_above(limiter: str) -> None:
+    assert ceiling_of(searched(replace(FOUND, limiter=limiter))).high == 420.0
+
+
+def test_where_nothing_failed_the_upper_end_is_unknown() -> None:
+    assert ceiling_of(searched(replace(FOUND, fails=None, limiter="client"))).high is None
+
+
+def test_windows_at_a_fixed_rate_that_was_held_give_a_lower_bound_only() -> None:
+    run = fixed()
+    slowest = replace(run.windows[0], rates={"offered": 100.0, "achieved": 99.0})
+    found = ceiling_of(replace(run, windows=(run.windows[0], slowest, run.windows[0])))
+    assert found.valid, found.refused
+    assert (found.low, found.high, found.limiter, found.searched) == (99.0, None, "none", False)
+    assert found.promises == ("p99 within 20 ms",)
+    assert "more was not offered" in found.sentence
+
+
+def test_every_backend_and_the_worst_fidelity_are_told() -> None:
+    assert ceiling_of(with_backend(fidelity="compatible-engine")).fidelity == "compatible-engine"
+    assert ceiling_of(with_backend(fidelity="compatible-engine")).valid
+
+
+def test_the_warnings_of_the_run_come_along() -> None:
+    warning = "The generator was not checked: these figures are not to be published."
+    assert ceiling_of(searched(warnings=(warning,))).warnings == (warning,)
+
+
+# -- what is never used ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("run", "because"),
+    [
+        (with_backend(fidelity="emulator"), "it was measured on an emulator, whose speed is no evidence"),
+        (
+            searched(servers=(SERVER, {**SERVER, "name": "aws", "fidelity": "emulator"})),
+            "it was measured on an emulator, whose speed is no evidence",
+        ),
+        (with_backend(fidelity="simulated"), "its fidelity 'simulated' is not known"),
+        (with_backend(certificate=""), "there is no certificate that events=redis keeps its contract"),
+        (searched(backends=()), "it names no backend"),
+        (searched(invalid=("3 answers of backends were wrong.",)), "it is invalid: 3 answers of backends were wrong."),
+        (searched(complete=False), "it was cut short"),
+        (searched(interrupted=True), "it was cut short"),
+        (searched(replace(FOUND, invalid=("wrong answers",))), "it is invalid: wrong answers"),
+        (searched(replace(FOUND, limiter="not-converged")), "its search did not converge: latency is the limit"),
+        (searched(replace(FOUND, limiter="fate")), "its limiter 'fate' is not known"),
+        (searched(replace(FOUND, confirmed=False)), "the ends of its bracket were not confirmed in fresh windows"),
+        (searched(replace(FOUND, holds=math.nan)), "its figures are no rates"),
+        (searched(replace(FOUND, holds=math.inf, fails=None)), "its figures are no rates"),
+        (searched(replace(FOUND, holds=-1.0)), "its figures are no rates"),
+        (searched(replace(FOUND, fails=399.0)), "its figures are no rates"),
+        (searched(replace(FOUND, fails=math.nan)), "its figures are no rates"),
+        (fixed(windows=2), "2 windows at a fixed rate are too few to rest on: 3 are needed"),
+        (fixed(load={"arrivals": "closed"}), "its callers waited for their answers (closed loop), so that no rate was"),
+        (
+            replace(fixed(), windows=tuple(replace(w, limiter="server") for w in fixed().windows)),
+            "its fixed rate was not held",
+        ),
+        (fixed(slo=(PromiseResult(99.0, 20.0, 30.0, "missed"),)), "its promise of latency was not shown to be kept"),
+        (fixed(slo=(PromiseResult(99.0, 20.0, None, "unknown"),)), "its promise of latency was not shown to be kept"),
+    ],
+)
+def test_what_must_not_be_used_says_why(run: Measurement, because: str) -> None:
+    found = ceiling_of(run)
+    assert not found.valid
+    assert [reason for reason in found.refused if reason.startswith(because)], found.refused
+
+
+def test_a_run_that_must_not_be_used_is_still_named() -> None:
+    assert ceiling_of(with_backend(certificate="")).run == "id"
+
+
+@given(
+    limiter=st.sampled_from([*Limiter]),
+    confirmed=st.booleans(),
+    complete=st.booleans(),
+    certificate=st.sampled_from(["", "c"]),
+    fidelity=st.sampled_from(["native", "compatible-engine", "emulator"]),
+    invalid=st.sampled_from([(), ("wrong",)]),
+)
+def test_only_a_sound_run_is_valid(
+    limiter: Limiter, confirmed: bool, complete: bool, certificate: str, fidelity: str, invalid: tuple[str, ...]
+) -> None:
+    run = replace(
+        SOUND,
+        ceiling=replace(FOUND, limiter=str(limiter), confirmed=confirmed),
+        complete=complete,
+        invalid=invalid,
+        backends=(replace(BACKENDS[0], certificate=certificate, fidelity=fidelity),),
+    )
+    sound = (
+        limiter is not Limiter.NOT_CONVERGED
+        and confirmed
+        and complete
+        and certificate
+        and fidelity != "emulator"
+        and not invalid
+    )
+    assert ceiling_of(run).valid is bool(sound)
+
+
+SOUND = searched()
+
+
+# -- records on disk ------------------------------------------------------------------------------------------------
+
+
+def test_records_are_read_and_damaged_ones_are_told_apart() -> None:
+    good = to_json(searched())
+    no_date = json.dumps({**json.loads(good), "created": "yesterday"})
+    no_unit = json.dumps({**json.loads(good), "scenario": {"name": "x"}})
+    found, unreadable = read_ceilings(
+        {"a": good, "b": "{", "c": '{"schema": "else"}', "d": "[]", "e": no_date, "f": no_unit, "g": good[:-20]}
+    )
+    assert [one.run for one in found] == ["id"]
+    assert [one.name for one in unreadable] == ["b", "c", "d", "e", "f", "g"]
+    assert all(one.reason.startswith(f"{one.name} cannot be read as a run of load: ") for one in unreadable)
+
+
+@pytest.mark.parametrize("field", sorted(json.loads(to_json(SOUND))))
+@pytest.mark.parametrize("value", [None, 5, "text", [], {}, [5]])
+def test_no_damage_ends_the_reader(field: str, value: object) -> None:
+    damaged = json.dumps({**json.loads(to_json(SOUND)), field: value})
+    found, unreadable = read_ceilings({"a": damaged, "b": to_json(SOUND)})
+    assert len(found) + len(unreadable) == 2
+    assert found[-1] == ceiling_of(SOUND)
+
+
+# -- which one counts -----------------------------------------------------------------------------------------------
+
+
+def test_the_last_search_counts_whatever_it_found() -> None:
+    old = ceiling(500, 520, run="old", date="2026-01-01T00:00:00+00:00")
+    new = ceiling(100, 105, run="new", date="2026-01-02T00:00:00+00:00")
+    assert latest([new, old]) is new
+    assert latest([old, new]) is new
+
+
+def test_the_last_one_is_told_by_the_moment_not_by_the_text() -> None:
+    early = ceiling(1, 2, run="early", date="2026-01-01T23:00:00-01:00")  # midnight UTC
+    late = ceiling(1, 2, run="late", date="2026-01-02T00:30:00+00:00")
+    later = ceiling(1, 2, run="later", date="2026-01-02T01:00:00")
+    assert latest([late, early]) is late
+    assert latest([later, late]) is later
+
+
+def test_a_fixed_rate_counts_where_nothing_was_searched() -> None:
+    low, high = (ceiling(rate, None, searched=False, limiter="none", run=f"{rate}") for rate in (100, 200))
+    search = ceiling(50, 55)
+    assert latest([low, high]) is high
+    assert latest([high, low, search]) is search
+
+
+def test_what_is_refused_never_counts() -> None:
+    refused = ceiling(500, 520, refused=("it was cut short",))
+    assert latest([refused]) is None
+    assert latest([]) is None
+    assert latest([refused, (good := ceiling(1, 2, date="2020-01-01T00:00:00+00:00"))]) is good
+
+
+def test_a_sentence_has_the_rate_the_limiter_the_promise_and_the_run() -> None:
+    found: MeasuredCeiling = ceiling(412, 433)
+    for part in ("412/s", "433/s", "slo", "p99 within 20 ms", found.run, "2026-01-02", "native", "embedded", "ingest"):
+        assert part in found.sentence
+    assert "without a promise of latency" in ceiling(1, 2, promises=()).sentence
