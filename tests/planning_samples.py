@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from stackproof.planning.ceilings import MeasuredCeiling
-from stackproof.planning.claims import Claim, built_in_claims
+from stackproof.planning.claims import built_in_claims
 from stackproof.scenarios.catalogue import find_scenario
 from stackproof.targets import find_stack
 
@@ -40,7 +40,7 @@ def ceiling(
         limiter="client" if high is None else "slo",
         fidelity="native",
         origin="embedded",
-        run=f"run-{low:g}-{backends[0]}",
+        run=f"run-{low:g}-{next(iter(backends), None)}",
         date="2026-01-02T03:04:05+00:00",
         searched=True,
         promises=("p99 within 20 ms",),
@@ -54,7 +54,9 @@ def decisions(low: float, high: float | None, **changes: Any) -> MeasuredCeiling
     return ceiling(low, high, scenario="decision", backends=names, **changes)
 
 
-def searches(kind: str, postgres: dict[int, tuple[float, float | None]], opensearch: dict[int, tuple[float, float | None]]):
+def searches(
+    kind: str, postgres: dict[int, tuple[float, float | None]], opensearch: dict[int, tuple[float, float | None]]
+):
     """Ceilings of both search backends by the number of records."""
     return [
         ceiling(
@@ -68,5 +70,3 @@ def searches(kind: str, postgres: dict[int, tuple[float, float | None]], opensea
         for backend, found in (("search=postgres", postgres), ("search=opensearch", opensearch))
         for records, (low, high) in found.items()
     ]
-
-

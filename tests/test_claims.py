@@ -73,7 +73,10 @@ def test_there_is_no_other_claim() -> None:
 def test_ten_thousand_a_day_are_a_little_more_than_a_tenth_of_one_a_second() -> None:
     assert CLAIMS["postgres-decisions"].rate == pytest.approx(0.1157, abs=1e-4)
     assert CLAIMS["postgres-writes"].rate == 1_000
-    assert [claim.id for claim in CLAIMS.values() if claim.rate is not None] == ["postgres-decisions", "postgres-writes"]
+    assert [claim.id for claim in CLAIMS.values() if claim.rate is not None] == [
+        "postgres-decisions",
+        "postgres-writes",
+    ]
 
 
 @pytest.mark.parametrize(("unit", "rate"), [("x/s", 7_200), ("x/min", 120), ("x/hour", 2), ("x/day", 1 / 12)])
@@ -190,7 +193,13 @@ def test_the_smallest_claim_is_read() -> None:
         ({"binds": '"storage"'}, "needs a list of texts as 'binds'"),
         ({"binds": '["storage", 1]'}, "needs a list of texts as 'binds'"),
         (
-            {"judged_by": '"size"', "dimension": '"customers"', "unit": '"customers"', "setting": '"customers"', "at_rate": "1"},
+            {
+                "judged_by": '"size"',
+                "dimension": '"customers"',
+                "unit": '"customers"',
+                "setting": '"customers"',
+                "at_rate": "1",
+            },
             "is about the setting 'customers', which ingest does not have",
         ),
         (

@@ -23,7 +23,14 @@ BACKENDS = tuple(
     BackendRecord(f"{concern}=redis", concern, "x.Y", "digest", "redis", "native", "certificate-1")
     for concern in ("events", "cache")
 )
-SERVER = {"name": "redis", "origin": "embedded", "fidelity": "native", "version": "1", "facts": {}, "technology": "redis"}
+SERVER = {
+    "name": "redis",
+    "origin": "embedded",
+    "fidelity": "native",
+    "version": "1",
+    "facts": {},
+    "technology": "redis",
+}
 FOUND = CeilingRecord(
     holds=400.0,
     fails=420.0,

@@ -1,0 +1,129 @@
+"""Claims about a monthly cost, against costs that were computed at one or more volumes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from planning_samples import CLAIMS, WRITES, ceiling
+
+from stackproof.planning.audit import judge
+from stackproof.planning.claims import Claim
+from stackproof.planning.cost_claims import CostFigure, judged_cost
+from stackproof.planning.judging import Verdict
+
+STARTUP, ENTERPRISE, DEVELOPMENT = CLAIMS["startup-aws-cost"], CLAIMS["enterprise-cost"], CLAIMS["development-cost"]
+"""Between 50 and 100; at least 2,000; 0 USD a month."""
+
+
+def cost(
+    low: float, high: float | None, at: str = "10,000 decisions/day", *, unknown: tuple[str, ...] = ()
+) -> CostFigure:
+    return CostFigure(at, low, high, "price book of 2026-01-02", unknown, "Upstash Redis")
+
+
+@pytest.mark.parametrize(
+    ("claim", "figures", "verdict"),
+    [
+        # there is a volume at which it lies within the range
+        (STARTUP, [cost(60, 70)], "supported"),
+        (STARTUP, [cost(50, 100)], "supported"),
+        (STARTUP, [cost(49.99, 100)], "not-measured"),
+        (STARTUP, [cost(50, 100.01)], "not-measured"),
+        (STARTUP, [cost(10, 49.99)], "unsupported"),
+        (STARTUP, [cost(10, 50)], "not-measured"),
+        (STARTUP, [cost(100.01, 200)], "unsupported"),
+        (STARTUP, [cost(100, 200)], "not-measured"),
+        (STARTUP, [cost(10, 20), cost(60, 70), cost(200, 300)], "supported"),
+        (STARTUP, [cost(10, 20), cost(30, 40)], "unsupported"),
+        (STARTUP, [cost(110, 120), cost(200, 300)], "unsupported"),
+        (STARTUP, [cost(10, 20), cost(200, 300)], "not-measured"),  # the volume may lie between
+        (STARTUP, [cost(60, None)], "not-measured"),
+        (STARTUP, [cost(60, 70, unknown=("Upstash",))], "not-measured"),
+        (STARTUP, [cost(101, None)], "unsupported"),  # what is unknown only adds to it
+        (STARTUP, [cost(0, None)], "not-measured"),
+        # at least
+        (ENTERPRISE, [cost(2_000, 2_500)], "supported"),
+        (ENTERPRISE, [cost(2_000, None)], "supported"),
+        (ENTERPRISE, [cost(1_999, 2_500)], "not-measured"),
+        (ENTERPRISE, [cost(1_000, 1_999)], "unsupported"),
+        (ENTERPRISE, [cost(1_000, None)], "not-measured"),
+        (ENTERPRISE, [cost(20_000, 30_000)], "supported"),
+        (ENTERPRISE, [cost(20_001, 30_000)], "loose"),
+        (ENTERPRISE, [cost(20_001, 30_000), cost(5_000, 6_000)], "supported"),
+        (ENTERPRISE, [cost(20_001, 30_000), cost(500, 600)], "not-measured"),
+        # nothing must be nothing at every volume
+        (DEVELOPMENT, [cost(0, 0)], "supported"),
+        (DEVELOPMENT, [cost(0, 0), cost(0, 0.01)], "not-measured"),
+        (DEVELOPMENT, [cost(0, 0), cost(0.01, 0.02)], "unsupported"),
+        (DEVELOPMENT, [cost(0, 0, unknown=("power",))], "not-measured"),
+        (DEVELOPMENT, [], "not-measured"),
+    ],
+)
+def test_a_cost(claim: Claim, figures: list[CostFigure], verdict: str) -> None:
+    assert judged_cost(claim, figures).verdict == verdict
+    assert judge(claim, [], figures).verdict == verdict
+
+
+def test_the_ratio_is_of_what_is_computed_to_the_upper_end() -> None:
+    found = judged_cost(STARTUP, [cost(60, 70), cost(200, 300)]).headroom
+    assert found is not None
+    assert (found.low, found.high) == (0.6, 3.0)
+    found = judged_cost(ENTERPRISE, [cost(1_000, 1_500), cost(2_000, None)]).headroom
+    assert found is not None
+    assert (found.low, found.high) == (0.5, None)
+    assert judged_cost(DEVELOPMENT, [cost(0, 0)]).headroom is None
+
+
+def test_an_unknown_price_is_named_and_would_settle_it() -> None:
+    found = judge(STARTUP, [], [cost(60, 70, unknown=("Upstash bandwidth",))])
+    assert "the price of Upstash bandwidth" in found.settled_by
+    assert any("at least $60.00, without Upstash bandwidth, whose price is unknown" in line for line in found.sentences)
+    assert found.binds == "not known"
+
+
+def test_the_volume_the_source_and_the_largest_part_are_told() -> None:
+    found = judge(STARTUP, [], [cost(60, 70)])
+    assert any("At 10,000 decisions/day a month costs $60.00 to $70.00" in line for line in found.sentences)
+    assert any("price book of 2026-01-02" in line for line in found.sentences)
+    assert found.binds == "cost of Upstash Redis"
+    assert any("none are published" in line for line in found.settled_by)
+
+
+def test_the_cost_at_the_claim_stands_beside_a_claim_about_something_else() -> None:
+    found = judge(WRITES, [ceiling(1_000, 1_050)], [cost(20, 20, "86,400,000 writes/day")])
+    assert found.verdict is Verdict.SUPPORTED
+    assert any("At 86,400,000 writes/day a month costs $20.00 (" in line for line in found.sentences)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(-1, 1), (2, 1), (float("nan"), 1), (1, float("nan")), (float("inf"), None), (1, float("inf"))]
+)
+def test_what_is_no_cost_is_refused(low: float, high: float | None) -> None:
+    with pytest.raises(ValueError, match="no cost of a month"):
+        cost(low, high)
+
+
+figures = st.lists(
+    st.tuples(
+        st.sampled_from([0.0, 49.0, 50.0, 75.0, 100.0, 101.0, 2_000.0, 30_000.0]), st.sampled_from([0.0, 10.0, 1e6])
+    )
+    .map(lambda ends: cost(ends[0], ends[0] + ends[1]))
+    .filter(lambda figure: figure.high is not None),
+    max_size=4,
+)
+
+
+@given(st.sampled_from([STARTUP, DEVELOPMENT, CLAIMS["growth-aws-cost"], CLAIMS["postgres-store-cost"]]), figures)
+def test_an_unknown_part_never_supports_a_bounded_cost(claim: Claim, known: list[CostFigure]) -> None:
+    unknown = [CostFigure(one.at, one.low, one.high, one.source, ("a part",)) for one in known]
+    assert judged_cost(claim, unknown).verdict in (Verdict.NOT_MEASURED, Verdict.UNSUPPORTED)
+    if judged_cost(claim, known).verdict is Verdict.SUPPORTED:
+        assert judged_cost(claim, unknown).verdict is not Verdict.SUPPORTED
+
+
+@given(st.sampled_from([STARTUP, DEVELOPMENT, ENTERPRISE]), figures)
+def test_making_a_part_unknown_never_turns_a_verdict_around(claim: Claim, known: list[CostFigure]) -> None:
+    unknown = [CostFigure(one.at, one.low, one.high, one.source, ("a part",)) for one in known]
+    with_all, without = judged_cost(claim, known).verdict, judged_cost(claim, unknown).verdict
+    assert without in (with_all, Verdict.NOT_MEASURED)
