@@ -104,6 +104,15 @@ def test_a_claim_about_a_stack_is_held_against_that_stack() -> None:
     assert judge(DECISIONS, [without]).verdict is Verdict.NOT_MEASURED
 
 
+def test_a_run_of_all_five_backends_of_the_stack_is_one_of_the_stack() -> None:
+    whole = replace(decisions(400, 420), backends=(*decisions(400, 420).backends, "search=postgres"))
+    assert judge(DECISIONS, [whole]).verdict is Verdict.LOOSE
+    claim = CLAIMS["growth-aws-throughput"]
+    assert judge(claim, [replace(whole, backends=())]).runs == ()
+    assert judge(claim, [whole]).runs == ()
+    assert judge(claim, [replace(whole, backends=("cache=elasticache", "events=msk"))]).runs == (whole.run,)
+
+
 def test_other_settings_are_another_workload() -> None:
     shallow = ceiling(5 * K, 6 * K, scenario="summaries", settings={"customers": 500_000, "depth": 1})
     assert judge(CUSTOMERS, [shallow]).verdict is Verdict.NOT_MEASURED
@@ -127,8 +136,17 @@ def test_another_run_that_disagrees_is_named() -> None:
     found = judge(WRITES, [old, new])
     assert found.runs == ("new",)
     assert any(sentence.startswith("Run old says something else") for sentence in found.sentences)
-    agrees = judge(WRITES, [replace(old, low=1_020, high=1_060), new])
-    assert not any("says something else" in sentence for sentence in agrees.sentences)
+    for low, high, disagrees in (
+        (1_020, 1_060, False),
+        (1_050, 1_100, False),
+        (900, 1_000, False),
+        (1_051, 1_100, True),
+        (900, 999, True),
+        (900, None, False),
+        (1_051, None, True),
+    ):
+        found = judge(WRITES, [replace(old, low=low, high=high), new])
+        assert any("says something else" in sentence for sentence in found.sentences) is disagrees, (low, high)
 
 
 # -- by size --------------------------------------------------------------------------------------------------------
@@ -166,6 +184,41 @@ def test_a_size(found: dict[int, tuple[float, float | None]], verdict: str, room
     assert finding.headroom is not None
     assert (finding.headroom.low, finding.headroom.high) == (pytest.approx(room[0]), room[1])
     assert set(finding.runs) == {f"r{size}" for size in found}
+
+
+def test_the_last_size_that_holds_before_the_first_that_fails_counts() -> None:
+    good, bad = (5_000.0, 5_100.0), (900.0, 950.0)
+    found = judge(CUSTOMERS, at_customers({100 * K: good, 200 * K: good, 400 * K: bad, 450 * K: bad}))
+    assert found.headroom is not None
+    assert (found.headroom.low, found.headroom.high) == (0.4, 0.8)
+    kept = [
+        replace(one, limiter=f"l{one.settings['customers']}")
+        for one in at_customers({600 * K: good, 700 * K: bad, 800 * K: bad})
+    ]
+    assert judge(CUSTOMERS, kept).binds == "customers (l700000)"
+    assert judge(CUSTOMERS, kept[:1]).binds == "customers (l600000)"
+    held = [
+        replace(one, limiter=f"l{one.settings['customers']}") for one in at_customers({500 * K: good, 600 * K: good})
+    ]
+    assert judge(CUSTOMERS, held).binds == "customers (l600000)"
+
+
+def test_a_size_needs_the_rate_in_items_of_the_scenario() -> None:
+    twice = replace(CUSTOMERS, scenarios=(replace(CUSTOMERS.scenarios[0], per_unit=2.0),))
+    assert judge(twice, at_customers({600 * K: (2_000, 2_100)})).verdict is Verdict.SUPPORTED
+    assert judge(twice, at_customers({600 * K: (1_999, 2_100)})).verdict is Verdict.NOT_MEASURED
+
+
+def test_an_undecided_size_says_what_to_type_and_a_decided_one_does_not() -> None:
+    assert judge(CUSTOMERS, at_customers({600 * K: (999, 1_100)})).settled_by[0].startswith("stackproof bench")
+    assert judge(CUSTOMERS, at_customers({600 * K: (2_000, 2_100)})).settled_by == CUSTOMERS.settles
+
+
+@pytest.mark.parametrize("size", [0, "many", None])
+def test_what_is_no_size_is_left_out(size: object) -> None:
+    (one,) = at_customers({600 * K: (2_000, 2_100)})
+    found = judge(CUSTOMERS, [replace(one, settings={**one.settings, "customers": size})])
+    assert (found.verdict, found.headroom) == (Verdict.NOT_MEASURED, None)
 
 
 # -- by crossing ----------------------------------------------------------------------------------------------------
@@ -215,6 +268,14 @@ def test_the_crossing_is_told_with_its_estimate_and_the_next_size_to_measure() -
     lines = [line for line in found.settled_by if "search-term" in line]
     assert len(lines) == 2
     assert all("--set records=316228" in line for line in lines)
+
+
+def test_the_warnings_of_the_runs_of_a_crossing_are_told_and_those_of_others_are_not() -> None:
+    runs = [replace(one, warnings=(f"warning of {one.run}.",)) for one in compared()]
+    other = replace(runs[0], settings={"records": 5 * K}, run="alone", warnings=("warning of alone.",))
+    found = judge(RECORDS, [*runs, other])
+    assert f"warning of {runs[0].run}." in found.caveats
+    assert "warning of alone." not in found.caveats
 
 
 def test_ahead_up_to_more_than_ten_million_is_loose() -> None:
@@ -335,6 +396,7 @@ def test_ratios_read_as_people_write_them() -> None:
     assert [factor(ratio) for ratio in (3_456.4, 100, 12.34, 0.456)] == ["3,456", "100", "12.3", "0.456"]
     assert Headroom("a", 2, None).text == "at least 2 times"
     assert Headroom("a", 2, 2.001).text == "2 times"
+    assert Headroom("a", 2, 2).text == "2 times"
 
 
 def test_the_worst_of_parts() -> None:

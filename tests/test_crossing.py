@@ -149,6 +149,13 @@ def test_points_under_other_promises_are_not_compared() -> None:
     assert "different promises" not in crossing([ours, replace(theirs, terms=ours.terms)], "pg", "os", "q").sentence
 
 
+def test_one_point_under_another_promise_is_enough_to_say_so() -> None:
+    points = [Point("pg", "q", 10, *FAST), Point("os", "q", 10, *SLOW), Point("pg", "q", 20, *FAST)]
+    found = crossing([*points, Point("os", "q", 20, *SLOW, terms=("else",))], "pg", "os", "q")
+    assert found.leads == ((10, "pg"), (20, ""))
+    assert "different promises" in found.sentence
+
+
 def test_other_kinds_and_backends_are_left_out() -> None:
     points = [Point("pg", "q", 10, *FAST), Point("os", "q", 10, *SLOW)]
     others = [Point("pg", "r", 10, *SLOW), Point("x", "q", 10, 1e6, 2e6)]
@@ -272,6 +279,19 @@ def test_what_has_no_size_or_another_scenario_is_no_point() -> None:
     assert points_of([replace(good, settings={"records": 0})], "search-term") == ()
     assert points_of([replace(good, low=0.0)], "search-term") == ()
     assert points_of([replace(good, backends=("search=postgres", "cache=redis"))], "search-term") == ()
+
+
+def test_one_record_is_a_number_of_records() -> None:
+    (good,) = searches("search-term", {10 * K: FAST}, {})
+    assert [point.records for point in points_of([replace(good, settings={"records": 1})], "search-term")] == [1]
+
+
+def test_other_settings_are_other_terms() -> None:
+    (one,) = searches("search-term", {10 * K: FAST}, {})
+    (two,) = searches("search-term", {}, {10 * K: SLOW})
+    deeper = replace(two, settings={**two.settings, "depth": 5})
+    assert points_of([one], "search-term")[0].terms == points_of([two], "search-term")[0].terms
+    assert points_of([deeper], "search-term")[0].terms != points_of([two], "search-term")[0].terms
 
 
 def test_other_machines_and_other_promises_are_other_terms() -> None:
