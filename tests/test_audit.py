@@ -360,6 +360,7 @@ def test_another_dimension_binds_where_a_claim_is_loose() -> None:
     assert binds(20_000, 21_000, Headroom("storage", 1.1, 1.2)) == "storage"
     assert binds(20_000, 21_000, Headroom("storage", 500, 600)).startswith("none that was measured")
     assert "storage: 1,000 interactions" in binds(20_000, 21_000)
+    assert binds(20_000, 21_000, Headroom("storage", 20.5, 30)).startswith("none that was measured")
 
 
 def test_an_unknown_dimension_decides_no_verdict() -> None:

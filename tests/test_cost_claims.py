@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,6 +90,13 @@ def test_the_volume_the_source_and_the_largest_part_are_told() -> None:
     assert any("price book of 2026-01-02" in line for line in found.sentences)
     assert found.binds == "cost of Upstash Redis"
     assert any("none are published" in line for line in found.settled_by)
+
+
+def test_why_it_cannot_be_tested_is_told_where_nobody_computed_it() -> None:
+    claim = replace(STARTUP, testable=False, why="It has no price.")
+    nothing, something = judge(claim, []), judge(claim, [], [cost(60, 70)])
+    assert (nothing.verdict, something.verdict) == (Verdict.NOT_TESTABLE, Verdict.SUPPORTED)
+    assert (claim.why in nothing.sentences, claim.why in something.sentences) == (True, False)
 
 
 def test_the_cost_at_the_claim_stands_beside_a_claim_about_something_else() -> None:
