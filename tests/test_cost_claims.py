@@ -11,8 +11,12 @@ from planning_samples import CLAIMS, WRITES, ceiling
 
 from stackproof.planning.audit import judge
 from stackproof.planning.claims import Claim
-from stackproof.planning.cost_claims import CostFigure, judged_cost
+from stackproof.planning.cost import StackCost, cost_of_stack
+from stackproof.planning.cost_claims import CostFigure, figure_of, judged_cost
+from stackproof.planning.demand import Demand, Workload
 from stackproof.planning.judging import Verdict
+from stackproof.planning.price_book import load_prices
+from stackproof.planning.stacks import find_planned_stack, reference_stacks
 
 STARTUP, ENTERPRISE, DEVELOPMENT = CLAIMS["startup-aws-cost"], CLAIMS["enterprise-cost"], CLAIMS["development-cost"]
 """Between 50 and 100; at least 2,000; 0 USD a month."""
@@ -78,9 +82,9 @@ def test_the_ratio_is_of_what_is_computed_to_the_upper_end() -> None:
 
 
 def test_an_unknown_price_is_named_and_would_settle_it() -> None:
-    found = judge(STARTUP, [], [cost(60, 70, unknown=("Upstash bandwidth",))])
-    assert "the price of Upstash bandwidth" in found.settled_by
-    assert any("at least $60.00, without Upstash bandwidth, whose price is unknown" in line for line in found.sentences)
+    found = judge(STARTUP, [], [cost(60, 70, unknown=("the price of bandwidth is not known",))])
+    assert "to know what is not: the price of bandwidth is not known" in found.settled_by
+    assert any("at least $60.00" in line and "not in it: the price of bandwidth is" in line for line in found.sentences)
     assert found.binds == "not known"
 
 
@@ -103,6 +107,50 @@ def test_the_cost_at_the_claim_stands_beside_a_claim_about_something_else() -> N
     found = judge(WRITES, [ceiling(1_000, 1_050)], [cost(20, 20, "86,400,000 writes/day")])
     assert found.verdict is Verdict.SUPPORTED
     assert any("At 86,400,000 writes/day a month costs $20.00 (" in line for line in found.sentences)
+
+
+# -- with the cost model --------------------------------------------------------------------------------------------
+
+
+def at(decisions_per_day: int, name: str) -> CostFigure:
+    planned = find_planned_stack(name)
+    demand = Demand.of(Workload(decisions_per_day))
+    return figure_of(
+        cost_of_stack(planned.choices(), demand, load_prices()), f"{decisions_per_day:,} decisions/day", "ours"
+    )
+
+
+def test_the_development_stack_costs_nothing_by_the_model() -> None:
+    figures = [at(decisions, "development") for decisions in (10_000, 10_000_000)]
+    found = judge(DEVELOPMENT, [], figures)
+    assert (found.verdict, found.binds) == (Verdict.SUPPORTED, "cost")
+
+
+def test_a_stack_becomes_a_figure_with_its_sum_its_unknowns_and_its_largest_part() -> None:
+    cost = cost_of_stack(find_planned_stack("startup-aws").choices(), Demand.of(Workload(10_000)), load_prices())
+    found = figure_of(cost, "10,000 decisions/day", "ours")
+    assert (found.low, found.high, found.unknown) == (float(cost.total.low), float(cost.total.high), cost.total.unknown)
+    assert (found.upper is None) is bool(cost.total.unknown)
+    (largest,) = [one for one in cost.backends if f"{one.concern}={one.backend}" == found.largest]
+    assert all(largest.total.high >= one.total.high for one in cost.backends)
+    one = figure_of(largest, "10,000 decisions/day", "ours")
+    assert one.largest in {line.item for line in largest.lines}
+
+
+def test_another_currency_is_refused() -> None:
+    with pytest.raises(ValueError, match="a cost in EUR cannot be held against a claim in USD/month"):
+        figure_of(StackCost("EUR", ()), "any", "ours")
+
+
+def test_what_stacks_and_claims_say_was_published_is_the_same() -> None:
+    for stack in reference_stacks():
+        claim, published = CLAIMS[f"{stack.name}-cost"], stack.published_cost
+        assert published is not None
+        assert published.text in claim.sentence
+        assert (claim.quantity, claim.upto or claim.quantity) == (published.low, published.high or published.low)
+        for threshold in stack.thresholds:
+            claim = CLAIMS[threshold.id]
+            assert (claim.concern, claim.quantity) == (threshold.concern, threshold.below)
 
 
 @pytest.mark.parametrize(

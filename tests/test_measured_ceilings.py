@@ -88,6 +88,11 @@ def test_whatever_else_limits_bounds_from_above(limiter: str) -> None:
     assert ceiling_of(searched(replace(FOUND, limiter=limiter))).high == 420.0
 
 
+def test_a_search_that_held_nothing_and_refuted_a_rate_is_an_interval_from_nothing() -> None:
+    found = ceiling_of(searched(replace(FOUND, holds=0.0)))
+    assert (found.low, found.high, found.valid) == (0.0, 420.0, True)
+
+
 def test_where_nothing_failed_the_upper_end_is_unknown() -> None:
     assert ceiling_of(searched(replace(FOUND, fails=None, limiter="client"))).high is None
 
@@ -143,6 +148,14 @@ def test_the_warnings_of_the_run_come_along() -> None:
         (
             replace(fixed(), windows=tuple(replace(w, limiter="server") for w in fixed().windows)),
             "its fixed rate was not held",
+        ),
+        (
+            fixed(slo=(PromiseResult(99.0, 20.0, 9.0, "held"), PromiseResult(50.0, 2.0, 3.0, "missed"))),
+            "its promise of latency was not shown to be kept",
+        ),
+        (
+            replace(fixed(), windows=(*fixed().windows, replace(fixed().windows[0], limiter="error"))),
+            "its fixed rate was not",
         ),
         (fixed(slo=(PromiseResult(99.0, 20.0, 30.0, "missed"),)), "its promise of latency was not shown to be kept"),
         (fixed(slo=(PromiseResult(99.0, 20.0, None, "unknown"),)), "its promise of latency was not shown to be kept"),

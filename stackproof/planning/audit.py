@@ -126,7 +126,7 @@ def _of_cost(claim: Claim, costs: Sequence[CostFigure]) -> Finding:
     largest = _unique(figure.largest for figure in costs if figure.largest)
     decided = verdict in (Verdict.SUPPORTED, Verdict.UNSUPPORTED, Verdict.LOOSE)
     binds = f"cost of {' or '.join(largest)}" if decided and largest else "cost" if decided else _not_known(claim)
-    unknown = _unique(part for figure in costs for part in figure.unknown)
+    unknown = _unique(reason for figure in costs for reason in figure.unknown)
     return Finding(
         claim,
         verdict,
@@ -140,7 +140,7 @@ def _of_cost(claim: Claim, costs: Sequence[CostFigure]) -> Finding:
             f"So it is {verdict}.",
         ),
         claim.not_shown,
-        (*(f"the price of {part}" for part in unknown), *claim.settles),
+        (*(f"to know what is not: {reason}" for reason in unknown), *claim.settles),
         (),
     )
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from .audit_words import number
-from .claims import Claim, Comparison
+from .bill import BackendCost
+from .claims import COST_UNIT, Claim, Comparison
+from .cost import StackCost
 from .headroom import Headroom
 from .judging import LOOSE, Verdict
 
@@ -30,7 +32,7 @@ class CostFigure:
     source: str
     """The price book and its date, or a bill."""
     unknown: tuple[str, ...] = ()
-    """Parts without a price."""
+    """Why it is not all of it, a sentence each, as `amount.Amount` has them."""
     largest: str = ""
     """The part that costs most."""
 
@@ -49,8 +51,21 @@ class CostFigure:
         known = f"at least ${self.low:,.2f}" if self.upper is None else f"${self.low:,.2f} to ${self.upper:,.2f}"
         if self.upper == self.low:
             known = f"${self.low:,.2f}"
-        without = f", without {' and '.join(self.unknown)}, whose price is unknown" if self.unknown else ""
-        return f"At {self.at} a month costs {known}{without} (by a model: {self.source})."
+        without = f"; not in it: {'; '.join(self.unknown)}" if self.unknown else ""
+        return f"At {self.at} a month costs {known} (by a model: {self.source}){without}."
+
+
+def figure_of(cost: BackendCost | StackCost, at: str, source: str) -> CostFigure:
+    """The figure of a computed cost. ``at`` is its volume. ValueError where it is in another currency than claims are."""
+    total = cost.total
+    if f"{total.currency}/month" != COST_UNIT:
+        raise ValueError(f"a cost in {total.currency} cannot be held against a claim in {COST_UNIT}")
+    if isinstance(cost, StackCost):
+        parts = [(f"{one.concern}={one.backend}", one.total) for one in cost.backends]
+    else:
+        parts = [(line.item, line.amount) for line in cost.lines]
+    name, most = max(parts, key=lambda part: part[1].high, default=("", total))
+    return CostFigure(at, float(total.low), float(total.high), source, total.unknown, name if most.high else "")
 
 
 class _Side(StrEnum):
