@@ -36,23 +36,27 @@ def cost(
         (STARTUP, [cost(50, 100)], "supported"),
         (STARTUP, [cost(49.99, 100)], "not-measured"),
         (STARTUP, [cost(50, 100.01)], "not-measured"),
-        (STARTUP, [cost(10, 49.99)], "unsupported"),
+        (STARTUP, [cost(10, 24.99)], "unsupported"),
+        (STARTUP, [cost(10, 25)], "not-measured"),  # a model may be wrong by a factor of two
         (STARTUP, [cost(10, 50)], "not-measured"),
-        (STARTUP, [cost(100.01, 200)], "unsupported"),
+        (STARTUP, [cost(200.01, 300)], "unsupported"),
+        (STARTUP, [cost(200, 300)], "not-measured"),
+        (STARTUP, [cost(109.94, 120)], "not-measured"),
         (STARTUP, [cost(100, 200)], "not-measured"),
         (STARTUP, [cost(10, 20), cost(60, 70), cost(200, 300)], "supported"),
-        (STARTUP, [cost(10, 20), cost(30, 40)], "unsupported"),
-        (STARTUP, [cost(110, 120), cost(200, 300)], "unsupported"),
-        (STARTUP, [cost(10, 20), cost(200, 300)], "not-measured"),  # the volume may lie between
+        (STARTUP, [cost(10, 20), cost(20, 24)], "unsupported"),
+        (STARTUP, [cost(210, 220), cost(400, 500)], "unsupported"),
+        (STARTUP, [cost(10, 20), cost(300, 400)], "not-measured"),  # the volume may lie between
         (STARTUP, [cost(60, None)], "not-measured"),
         (STARTUP, [cost(60, 70, unknown=("Upstash",))], "not-measured"),
-        (STARTUP, [cost(101, None)], "unsupported"),  # what is unknown only adds to it
+        (STARTUP, [cost(201, None)], "unsupported"),  # what is unknown only adds to it
         (STARTUP, [cost(0, None)], "not-measured"),
         # at least
         (ENTERPRISE, [cost(2_000, 2_500)], "supported"),
         (ENTERPRISE, [cost(2_000, None)], "supported"),
         (ENTERPRISE, [cost(1_999, 2_500)], "not-measured"),
-        (ENTERPRISE, [cost(1_000, 1_999)], "unsupported"),
+        (ENTERPRISE, [cost(500, 999)], "unsupported"),
+        (ENTERPRISE, [cost(500, 1_000)], "not-measured"),
         (ENTERPRISE, [cost(1_000, None)], "not-measured"),
         (ENTERPRISE, [cost(20_000, 30_000)], "supported"),
         (ENTERPRISE, [cost(20_001, 30_000)], "loose"),
@@ -60,8 +64,11 @@ def cost(
         (ENTERPRISE, [cost(20_001, 30_000), cost(500, 600)], "not-measured"),
         # nothing must be nothing at every volume
         (DEVELOPMENT, [cost(0, 0)], "supported"),
-        (DEVELOPMENT, [cost(0, 0), cost(0, 0.01)], "not-measured"),
-        (DEVELOPMENT, [cost(0, 0), cost(0.01, 0.02)], "unsupported"),
+        (DEVELOPMENT, [cost(0, 0), cost(0, 0.01)], "supported"),  # less than a dollar is nothing
+        (DEVELOPMENT, [cost(0, 1)], "supported"),
+        (DEVELOPMENT, [cost(0, 1.01)], "not-measured"),
+        (DEVELOPMENT, [cost(2, 2)], "not-measured"),
+        (DEVELOPMENT, [cost(0, 0), cost(2.01, 3)], "unsupported"),
         (DEVELOPMENT, [cost(0, 0, unknown=("power",))], "not-measured"),
         (DEVELOPMENT, [], "not-measured"),
     ],

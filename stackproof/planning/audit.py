@@ -137,7 +137,7 @@ def _of_cost(claim: Claim, costs: Sequence[CostFigure]) -> Finding:
             claim.reading,
             *found.sentences,
             *([claim.why] if verdict is Verdict.NOT_TESTABLE else []),
-            f"So it is {verdict}.",
+            f"So it is {verdict}{' at the volumes that were computed' if costs else ''}.",
         ),
         claim.not_shown,
         (*(f"to know what is not: {reason}" for reason in unknown), *claim.settles),

@@ -1,7 +1,7 @@
 """Claims about a monthly cost, held against what a cost model says at one or more volumes. Pure.
 
 A published cost without a volume says that there is one at which it is right: it is supported where a computed cost lies within
-it, unsupported where every computed one lies on one side of it. A cost of nothing must be right at every volume computed.
+it, unsupported where every computed one lies far on one side of it. A cost of nothing must be right at every volume computed.
 """
 
 from __future__ import annotations
@@ -17,6 +17,12 @@ from .claims import COST_UNIT, Claim, Comparison
 from .cost import StackCost
 from .headroom import Headroom
 from .judging import LOOSE, Verdict
+
+MODEL_ERROR = 2.0
+"""Only a cost that is this many times too high, or too low, refutes a claim. A choice: a model has list prices, and sizes of
+machines that somebody else would choose smaller or larger."""
+NOTHING = 1.0
+"""USD a month that are as good as nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +76,10 @@ def figure_of(cost: BackendCost | StackCost, at: str, source: str) -> CostFigure
 
 class _Side(StrEnum):
     WITHIN = "within"
-    BELOW = "below"
-    ABOVE = "above"
+    BELOW = "below by more than the model may be wrong"
+    ABOVE = "above by more than the model may be wrong"
     FAR = "far above"
-    UNKNOWN = "unknown"
+    UNKNOWN = "not clear enough to tell"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,7 @@ def judged_cost(claim: Claim, figures: Sequence[CostFigure]) -> CostVerdict:
     verdict = _for_all(sides) if every else _for_any(sides)
     sentences = [figure.sentence for figure in figures]
     sentences += [
-        f"{number(claim).capitalize()}: the cost at {figure.at} is {side}."
+        f"Claimed is {number(claim)}: the cost at {figure.at} is {side}."
         for figure, side in zip(figures, sides, strict=True)
     ]
     return CostVerdict(verdict, _headroom(claim, figures), tuple(sentences))
@@ -104,19 +110,19 @@ def judged_cost(claim: Claim, figures: Sequence[CostFigure]) -> CostVerdict:
 def _side(claim: Claim, figure: CostFigure) -> _Side:
     assert claim.quantity is not None
     least, most = {
-        Comparison.EQUALS: (claim.quantity, claim.quantity),
+        Comparison.EQUALS: (claim.quantity, claim.quantity + NOTHING),
         Comparison.AT_MOST: (0.0, claim.quantity),
         Comparison.AT_LEAST: (claim.quantity, math.inf),
         Comparison.BETWEEN: (claim.quantity, claim.upto or math.inf),
     }[claim.comparison]
-    if figure.low > most:
+    if figure.low > most * MODEL_ERROR:
         return _Side.ABOVE
     if figure.low >= least and math.isinf(most):
         # An unknown part only adds to it.
         return _Side.FAR if figure.low > LOOSE * least else _Side.WITHIN
     if figure.upper is None:
         return _Side.UNKNOWN
-    if figure.upper < least:
+    if figure.upper < least / MODEL_ERROR:
         return _Side.BELOW
     return _Side.WITHIN if figure.low >= least and figure.upper <= most else _Side.UNKNOWN
 
