@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from planning_samples import CLAIMS, CUSTOMERS, DECISIONS, RECORDS, WRITES, ceiling, decisions, searches
 
@@ -453,6 +453,7 @@ def rank(claim: Claim, ceilings: Sequence[MeasuredCeiling]) -> int:
     return RANK.index(judge(claim, ceilings).verdict)
 
 
+@settings(deadline=None)
 @given(evidence(), st.data())
 def test_a_higher_ceiling_never_worsens_a_verdict(runs: list[MeasuredCeiling], data: st.DataObject) -> None:
     claim = data.draw(st.sampled_from(JUDGED))
@@ -467,6 +468,7 @@ def test_a_higher_ceiling_never_worsens_a_verdict(runs: list[MeasuredCeiling], d
     assert rank(claim, [*runs[:which], higher, *runs[which + 1 :]]) >= rank(claim, runs)
 
 
+@settings(deadline=None)
 @given(evidence(), st.data())
 def test_a_faster_rival_never_betters_a_verdict(runs: list[MeasuredCeiling], data: st.DataObject) -> None:
     theirs = [number for number, run in enumerate(runs) if run.backends == ("search=opensearch",) and run.low > 0]
@@ -479,6 +481,7 @@ def test_a_faster_rival_never_betters_a_verdict(runs: list[MeasuredCeiling], dat
     assert rank(RECORDS, [*runs[:which], faster, *runs[which + 1 :]]) <= rank(RECORDS, runs)
 
 
+@settings(deadline=None)
 @given(evidence(), st.sampled_from([*CLAIMS.values()]))
 def test_unknown_never_supports_and_never_refutes(runs: list[MeasuredCeiling], claim: Claim) -> None:
     """Without one usable run there is no verdict; with lower bounds alone there is no refutation."""
@@ -488,6 +491,7 @@ def test_unknown_never_supports_and_never_refutes(runs: list[MeasuredCeiling], c
     assert judge(claim, bounds).verdict is not Verdict.UNSUPPORTED
 
 
+@settings(deadline=None)
 @given(evidence(), st.sampled_from(JUDGED))
 def test_a_verdict_rests_on_runs_that_are_valid_and_about_the_claim(runs: list[MeasuredCeiling], claim: Claim) -> None:
     found = judge(claim, runs)
@@ -515,6 +519,7 @@ def assert_follows(found: Finding) -> None:
         assert room.high <= 1
 
 
+@settings(deadline=None)
 @given(evidence(), st.sampled_from([*CLAIMS.values()]))
 def test_the_order_of_runs_does_not_matter_and_texts_are_whole(runs: list[MeasuredCeiling], claim: Claim) -> None:
     found, turned = judge(claim, runs), judge(claim, list(reversed(runs)))

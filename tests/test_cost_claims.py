@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from planning_samples import CLAIMS, WRITES, ceiling
 
@@ -178,6 +178,7 @@ figures = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from([STARTUP, DEVELOPMENT, CLAIMS["growth-aws-cost"], CLAIMS["postgres-store-cost"]]), figures)
 def test_an_unknown_part_never_supports_a_bounded_cost(claim: Claim, known: list[CostFigure]) -> None:
     unknown = [CostFigure(one.at, one.low, one.high, one.source, ("a part",)) for one in known]
@@ -186,6 +187,7 @@ def test_an_unknown_part_never_supports_a_bounded_cost(claim: Claim, known: list
         assert judged_cost(claim, unknown).verdict is not Verdict.SUPPORTED
 
 
+@settings(deadline=None)
 @given(st.sampled_from([STARTUP, DEVELOPMENT, ENTERPRISE]), figures)
 def test_making_a_part_unknown_never_turns_a_verdict_around(claim: Claim, known: list[CostFigure]) -> None:
     unknown = [CostFigure(one.at, one.low, one.high, one.source, ("a part",)) for one in known]

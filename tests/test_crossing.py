@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from planning_samples import ceiling, searches
 
@@ -220,6 +220,7 @@ intervals = st.tuples(rates, st.sampled_from([1.0, 1.5, 2.0, 8.0, None])).map(la
 sides = st.dictionaries(st.sampled_from([10, 100, K, 10 * K, 100 * K]), intervals)
 
 
+@settings(deadline=None)
 @given(sides, sides)
 def test_the_answer_is_about_what_was_measured_and_the_same_from_both_sides(ours: Intervals, theirs: Intervals) -> None:
     found, turned = compared(ours, theirs), compared(theirs, ours)
@@ -237,6 +238,7 @@ def test_the_answer_is_about_what_was_measured_and_the_same_from_both_sides(ours
         assert dict(found.leads)[found.low] != dict(found.leads)[found.high] != ""
 
 
+@settings(deadline=None)
 @given(sides, sides)
 def test_latencies_are_compared_as_their_inverse_would_be(ours: Intervals, theirs: Intervals) -> None:
     def closed(side: Intervals) -> Intervals:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from bench_samples import judged, recorded
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from planning_samples import ceiling
 
@@ -171,6 +171,7 @@ def test_a_run_that_must_not_be_used_is_still_named() -> None:
     assert ceiling_of(with_backend(certificate="")).run == "id"
 
 
+@settings(deadline=None)
 @given(
     limiter=st.sampled_from([*Limiter]),
     confirmed=st.booleans(),
