@@ -368,7 +368,15 @@ class Started:
         return found
 
     def left(self) -> list[psutil.Process]:
-        return psutil.wait_procs(self.family, timeout=10)[1]
+        """Those of its processes that still run; one that is dead and that nobody has buried yet runs no more."""
+        return [each for each in psutil.wait_procs(self.family, timeout=10)[1] if not _is_dead(each)]
+
+
+def _is_dead(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> None:

@@ -20,6 +20,13 @@ NEW_PARTITIONS_SECONDS = 5.0
 """How often a subscription without a group looks whether its topic has more partitions now."""
 FIRST_SHARE_SECONDS = 3.0
 """How long a new member of a group waits until others leave it a partition: where there are enough of them, there is none."""
+COORDINATOR_SECONDS = 0.1
+"""Between two questions to a group's coordinator that is just moving or starting."""
+_COORDINATOR_MOVES = (
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+)
 JOIN_SECONDS = 15.0
 """How long a group may need to form: brokers wait three seconds for further members, unless they are configured otherwise."""
 COMMON = {
@@ -156,12 +163,16 @@ class GroupPositions(Positions):
 
     def _has_position(self, consumer: Any, numbers: Iterable[int]) -> bool:
         places = [TopicPartition(self._topic, number) for number in numbers]
-        seconds = self._client.connection.operation_timeout
-        try:
-            found = consumer.committed(places, timeout=seconds)
-        except KafkaException as error:
-            raise self._translated(error) from error
-        return any(place.offset != OFFSET_INVALID for place in found)
+        deadline = time.monotonic() + self._client.connection.operation_timeout
+        while True:
+            try:
+                found = consumer.committed(places, timeout=max(0.1, deadline - time.monotonic()))
+            except KafkaException as error:
+                if error.args[0].code() not in _COORDINATOR_MOVES or time.monotonic() > deadline:
+                    raise self._translated(error) from error
+                time.sleep(COORDINATOR_SECONDS)  # a broker that has just started: asking again harms nobody
+            else:
+                return any(place.offset != OFFSET_INVALID for place in found)
 
     def _await_share(self, consumer: Any) -> list[Any]:
         """Wait until the group has taken us in, and left us a partition where it has one to spare; what came meanwhile.
