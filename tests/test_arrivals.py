@@ -24,7 +24,9 @@ from stackproof.scenarios.catalogue import DECISION, find_scenario
 from stackproof.scenarios.distributions import Sizes, Zipf
 from stackproof.scenarios.histogram import Histogram, supported
 from stackproof.scenarios.item import text_of
+from stackproof.scenarios.orders import Order
 from stackproof.scenarios.recorder import Recorder
+from stackproof.scenarios.window import Nothing, Window
 
 
 class SimulatedClock:
@@ -92,6 +94,28 @@ class TestSchedules:
     def test_an_unknown_process_names_the_known_ones(self) -> None:
         with pytest.raises(ConfigurationError, match="constant, poisson"):
             schedule_of("bursty", 1.0, 0)
+
+
+class StillWindow(Window):
+    """A window in which nothing moves."""
+
+    def run(self, begin: float) -> None:
+        self._began = begin
+
+    def close(self, drain: float) -> None:
+        """Nothing runs."""
+
+
+class TestParts:
+    @pytest.mark.parametrize("uptime", [1.0, 40_000.123456789, 9_876_543.21])
+    def test_what_is_due_with_the_beginning_of_the_measured_part_is_measured_however_long_the_machine_runs(
+        self, uptime: float
+    ) -> None:
+        window = StillWindow(Order(100.0, 1.0, 0.2), Nothing(int))
+        window.run(uptime)
+        parts = [window.offset_of(uptime + number / 100.0) for number in range(120)]
+        assert sum(offset < 0 for offset in parts) == 20
+        assert [int(offset) for offset in parts[20:]] == [0] * 100
 
 
 class TestScenario:

@@ -57,7 +57,7 @@ class GreenWindow(Window):
             self._end()
 
     def _start(self, number: int, due: float) -> None:
-        offset = due - self._began - self.order.warmup
+        offset = self.offset_of(due)
         recorder = self.part(offset)
         recorder.offer(offset)
         if len(self._open) >= self._places:
@@ -103,7 +103,7 @@ class GreenWindow(Window):
         gevent.killall(callers)
 
     def _operate_now(self, number: int, now: float) -> None:
-        offset = now - self._began - self.order.warmup
+        offset = self.offset_of(now)
         recorder = self.part(offset)
         recorder.offer(offset)
         self._open[number] = (offset, recorder)

@@ -95,7 +95,8 @@ class NativeWindow(Window):
 
     def run(self, begin: float) -> None:
         self._began = begin
-        self._operations.first = begin + self.order.warmup
+        # A trifle early: see `Window.offset_of`.
+        self._operations.first = begin + self.order.warmup - 1e-7
         with sleep_precisely() as sleep:
             sleep(max(0.0, begin - time.perf_counter()))
             if self.closed_loop:

@@ -95,6 +95,14 @@ class Window(ABC):
         """Seconds of the measured part that have passed; negative during the warm-up."""
         return time.perf_counter() - self._began - self.order.warmup
 
+    def offset_of(self, moment: float) -> float:
+        """Seconds into the measured part at which something is due; negative during the warm-up.
+
+        To 0.1 us: `time.perf_counter` grows for as long as the machine runs, and after some months its last digits are
+        nanoseconds. Without rounding, what is due with the beginning of the measured part would fall before it.
+        """
+        return round(moment - self._began - self.order.warmup, 7)
+
     @property
     def planned_seconds(self) -> float:
         """Length of the measured part."""
