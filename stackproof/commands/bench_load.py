@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +27,8 @@ from stackproof.reports.measurement_terminal import LoadView
 from stackproof.scenarios.catalogue import find_scenario
 from stackproof.scenarios.deferred import NATIVE, engine_name
 from stackproof.scenarios.orders import CLOSED, NULL, Offered, Order, Setup
-from stackproof.scenarios.session import Session, new_namespace
+from stackproof.scenarios.scenario import Scenario
+from stackproof.scenarios.session import Observer, Session, new_namespace
 from stackproof.scenarios.steps.base import Value
 from stackproof.scenarios.stub import StubServer
 from stackproof.scenarios.work import drop_namespace
@@ -62,13 +63,17 @@ class Load:
     """Where workers of other machines are waited for."""
     calibrated: bool = True
     """Whether the generator must first show that it sees what a stub server really does."""
-
     search: tuple[str, ...] = ()
     """The options of a search for the highest rate that holds, where one was asked for."""
     against: tuple[str, ...] = ()
     """Backends of a second run that is measured in turns with this one."""
     sweep: str = ""
     """The concurrencies of a closed-loop sweep, as typed."""
+
+    @property
+    def workload(self) -> Scenario:
+        """The scenario, with its settings."""
+        return find_scenario(self.scenario, self.settings)
 
     @property
     def on_stub(self) -> bool:
@@ -151,6 +156,23 @@ class Run:
         """Remove what a generator left behind that could not do it itself; what went wrong, as sentences."""
         return tuple(drop_namespace(self.backends, Settings({**os.environ, **self.variables}), namespace))
 
+    @contextmanager
+    def session(self, stub: StubServer | None, observer: Observer) -> Iterator[Session]:
+        """The generator of this run. Where it ends in trouble, what it stored is removed from here."""
+        load = self.load
+        setup = load.setup(self.backends, stub)
+        session = Session(setup, self.variables, self.directory, observer, workers=load.workers, bind=load.bind)
+        try:
+            with session:
+                yield session
+        except BaseException:
+            self.remove(setup.namespace)
+            raise
+
+    def left_behind_by(self, session: Session) -> tuple[str, ...]:
+        """What neither the generator nor we could remove after it ended."""
+        return self.remove(session.namespace) if session.left_behind else ()
+
     def gather_evidence(self, namespace: str) -> None:
         """Ask the servers for their settings, and keep them beside the record."""
         gather_and_keep(self.directory, self.targets, self.servers, namespace, self.environment)
@@ -164,29 +186,23 @@ def offer(run: Run, console: Console) -> Measurement:
     kept = log.begin()
     with ExitStack() as stack:
         stub = stack.enter_context(StubServer()) if load.on_stub else None
-        setup = load.setup(run.backends, stub)
         view = stack.enter_context(LoadView(console, load.repeat - len(kept)))
-        session = Session(setup, run.variables, run.directory, view, workers=load.workers, bind=load.bind)
+        session = stack.enter_context(run.session(stub, view))
 
         def connect() -> None:
             session.connect()
             view({"phase": "asking the servers for their settings"})
-            run.gather_evidence(setup.namespace)
+            run.gather_evidence(session.namespace)
 
-        try:
-            with session:
-                done = windows(connect, session.offer, log.keep, load, len(kept), stub)
-        except BaseException:
-            run.remove(setup.namespace)
-            raise
+        done = windows(connect, session.offer, log.keep, load, len(kept), stub)
     return measurement_of(
-        find_scenario(load.scenario, load.settings),
+        load.workload,
         done.calibration,
         [*kept, *done.windows],
         facts_of(run, load),
         load.promises,
         interrupted=done.interrupted,
-        left_behind=run.remove(setup.namespace) if session.left_behind else (),
+        left_behind=run.left_behind_by(session),
         planned=load.repeat,
     )
 
@@ -262,7 +278,7 @@ def facts_of(run: Run, load: Load) -> Facts:
         command=load.command(),
         stack=load.stack,
         origin=load.origin,
-        scenario=find_scenario(load.scenario, load.settings).describe(),
+        scenario=load.workload.describe(),
         load={
             "rate": None if order.arrivals == CLOSED else order.rate,
             "arrivals": order.arrivals,

@@ -7,8 +7,8 @@ keeps a run of its own, and `stackproof compare` knows by the pairs that they be
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,9 +19,7 @@ from stackproof.measurement.record import Measurement, WindowRecord
 from stackproof.measurement.record_names import MEASURED
 from stackproof.measurement.window_log import WindowLog
 from stackproof.reports.measurement_terminal import LoadView
-from stackproof.scenarios.catalogue import find_scenario
 from stackproof.scenarios.orders import Offered, Order
-from stackproof.scenarios.session import Session
 from stackproof.scenarios.stub import StubServer
 
 from .bench_load import Load, Run, facts_of, self_check
@@ -38,7 +36,7 @@ def offer_pairs(one: Run, two: Run, console: Console) -> tuple[Measurement, Meas
     with ExitStack() as stack:
         stub = stack.enter_context(StubServer()) if load.on_stub else None
         view = stack.enter_context(LoadView(console, 2 * load.repeat))
-        sessions = [stack.enter_context(_session(run, stub, view)) for run in runs]
+        sessions = [stack.enter_context(run.session(stub, view)) for run in runs]
         checks = [self_check(session.offer, load.order, stub) for session in sessions]
         for run, session in zip(runs, sessions, strict=True):
             session.connect()
@@ -46,31 +44,18 @@ def offer_pairs(one: Run, two: Run, console: Console) -> tuple[Measurement, Meas
         done = interleaved([session.offer for session in sessions], logs, load, checks)
     first, second = (
         measurement_of(
-            find_scenario(run.load.scenario, run.load.settings),
+            run.load.workload,
             check,
             windows,
             facts_of(run, run.load),
             run.load.promises,
             interrupted=done.interrupted,
-            left_behind=run.remove(session.namespace) if session.left_behind else (),
+            left_behind=run.left_behind_by(session),
             planned=run.load.repeat,
         )
         for run, session, check, windows in zip(runs, sessions, checks, done.windows, strict=True)
     )
     return first, second
-
-
-@contextmanager
-def _session(run: Run, stub: StubServer | None, view: LoadView) -> Iterator[Session]:
-    """The generator of one side. Where it ends in trouble, what it stored is removed from here."""
-    setup = run.load.setup(run.backends, stub)
-    session = Session(setup, run.variables, run.directory, view, workers=run.load.workers)
-    try:
-        with session:
-            yield session
-    except BaseException:
-        run.remove(setup.namespace)
-        raise
 
 
 @dataclass(frozen=True, slots=True)

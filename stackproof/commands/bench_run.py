@@ -39,8 +39,8 @@ DEFAULT_RATE = 100.0
 def run(asked: Asked) -> Exit:
     """Measure what was asked for, keep the record, and show it."""
     load = load_of(asked)
-    targets = _targets(asked, asked.backends)
-    others = _targets(asked, (*_kept(asked), *asked.against)) if asked.against else []
+    targets = _targets(load, asked.backends)
+    others = _targets(load, (*_kept(asked), *asked.against)) if asked.against else []
     levels = levels_of(asked.sweep) if asked.sweep is not None else ()
     kept = reopen_run(asked.resume, kept=WINDOWS) if asked.resume is not None else None
     wanted = asked.find.settings(load.order, load.promises) if asked.find is not None else None
@@ -177,11 +177,11 @@ def _kept_and_shown(done: Run, result: Measurement, console: Console) -> list[st
     return troubles
 
 
-def _targets(asked: Asked, backends: Sequence[str]) -> list[Target]:
+def _targets(load: Load, backends: Sequence[str]) -> list[Target]:
     """One target for each concern that the scenario uses: the named one, else the stack's."""
-    scenario = find_scenario(asked.scenario, settings_of(asked.settings))
+    scenario = load.workload
     concerns = scenario.concerns
-    chosen = {target.concern: target for target in find_stack(asked.stack).targets()}
+    chosen = {target.concern: target for target in find_stack(load.stack).targets()}
     named = [parse_target(text) for text in backends]
     for target in named:
         if target.concern not in concerns:

@@ -22,9 +22,7 @@ from stackproof.measurement.record_names import MEASURED
 from stackproof.measurement.search_journal import Ceiling, Entry, Limiter, Role, Search, SearchSettings, Step, Verdict
 from stackproof.measurement.window_log import WindowLog
 from stackproof.reports.ceiling_terminal import SearchView
-from stackproof.scenarios.catalogue import find_scenario
 from stackproof.scenarios.orders import NULL, Offered, Order
-from stackproof.scenarios.session import Session
 from stackproof.scenarios.stub import StubServer
 
 from .bench_load import Load, Run, facts_of, say_waiting, self_check
@@ -39,28 +37,22 @@ def search(run: Run, settings: SearchSettings, console: Console) -> Measurement:
     windows = list(log.begin())
     with ExitStack() as stack:
         stub = stack.enter_context(StubServer()) if load.on_stub else None
-        setup = load.setup(run.backends, stub)
         view = stack.enter_context(SearchView(console, settings))
-        session = Session(setup, run.variables, run.directory, view.progress, workers=load.workers, bind=load.bind)
+        session = stack.enter_context(run.session(stub, view.progress))
 
         def connect() -> None:
             session.connect()
             view.progress({"phase": "asking the servers for their settings"})
-            run.gather_evidence(setup.namespace)
+            run.gather_evidence(session.namespace)
 
         def keep(step: Step, offered: Offered) -> None:
             windows.append(window_of(str(step.role), offered, check))
             log.keep(windows[-1])
 
-        try:
-            with session:
-                check = self_check(session.offer, replace(load.order, rate=settings.idle_rate), stub)
-                offer = _connecting(connect, session.offer)
-                found = find_ceiling(offer, settings, run.directory / JOURNAL, identity, view.step, keep=keep)
-        except BaseException:
-            run.remove(setup.namespace)
-            raise
-    left = run.remove(setup.namespace) if session.left_behind else ()
+        check = self_check(session.offer, replace(load.order, rate=settings.idle_rate), stub)
+        offer = _connecting(connect, session.offer)
+        found = find_ceiling(offer, settings, run.directory / JOURNAL, identity, view.step, keep=keep)
+    left = run.left_behind_by(session)
     return measured(found, settings, load, windows, check, facts_of(run, _as_found(load, found)), left)
 
 
@@ -95,7 +87,7 @@ def measured(
     confirming = confirming_of(found)
     roles = {entry.step.number: MEASURED if entry in confirming else str(entry.step.role) for entry in found.journal}
     result = measurement_of(
-        find_scenario(load.scenario, load.settings),
+        load.workload,
         calibration,
         [
             replace(kept[seed], role=role)

@@ -15,9 +15,7 @@ from stackproof.measurement.record import Measurement, WindowRecord
 from stackproof.measurement.record_names import MEASURED, SWEEP
 from stackproof.measurement.sweep import sweep_of
 from stackproof.reports.measurement_terminal import LoadView
-from stackproof.scenarios.catalogue import find_scenario
 from stackproof.scenarios.orders import CLOSED, Offered, Order
-from stackproof.scenarios.session import Session
 from stackproof.scenarios.stub import StubServer
 
 from .bench_load import Load, Run, facts_of, say_waiting, self_check
@@ -44,28 +42,22 @@ def sweep(run: Run, levels: Sequence[int], console: Console) -> Measurement:
     say_waiting(load, run.backends, console)
     with ExitStack() as stack:
         stub = stack.enter_context(StubServer()) if load.on_stub else None
-        setup = load.setup(run.backends, stub)
         view = stack.enter_context(LoadView(console, len(levels) * load.repeat))
-        session = Session(setup, run.variables, run.directory, view, workers=load.workers, bind=load.bind)
-        try:
-            with session:
-                check = self_check(session.offer, load.order, stub)
-                session.connect()
-                run.gather_evidence(setup.namespace)
-                windows, interrupted = offered(session.offer, load, levels)
-        except BaseException:
-            run.remove(setup.namespace)
-            raise
+        session = stack.enter_context(run.session(stub, view))
+        check = self_check(session.offer, load.order, stub)
+        session.connect()
+        run.gather_evidence(session.namespace)
+        windows, interrupted = offered(session.offer, load, levels)
     found = sweep_of(windows)
     best = 0 if found is None else found.best
     result = measurement_of(
-        find_scenario(load.scenario, load.settings),
+        load.workload,
         check,
         [replace(window, role=MEASURED) if window.order["in_flight"] == best else window for window in windows],
         facts_of(run, replace(load, order=replace(load.order, arrivals=CLOSED, in_flight=best))),
         load.promises,
         interrupted=interrupted,
-        left_behind=run.remove(setup.namespace) if session.left_behind else (),
+        left_behind=run.left_behind_by(session),
         planned=load.repeat,
     )
     whole = len(windows) == len(levels) * load.repeat

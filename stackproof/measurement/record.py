@@ -93,8 +93,8 @@ class WindowRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Measurement:
-    """The record of one run of load."""
+class Facts:
+    """What is known about a run beside what the generator recorded."""
 
     id: str
     created: str
@@ -108,6 +108,12 @@ class Measurement:
     servers: tuple[Mapping[str, Any], ...]
     environment: Mapping[str, str]
     suite_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement(Facts):
+    """The record of one run of load."""
+
     interrupted: bool
     """Whether somebody cut it short."""
     complete: bool
@@ -163,24 +169,6 @@ class Measurement:
             first = 1 + rows[-1]["second"] if rows else 0
             rows += [{**row, "second": first + row["second"]} for row in window.series]
         return tuple(rows)
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known about a run beside what the generator recorded."""
-
-    id: str
-    created: str
-    version: str
-    command: str
-    stack: str
-    origin: str
-    scenario: Mapping[str, Any]
-    load: Mapping[str, Any]
-    backends: tuple[BackendRecord, ...]
-    servers: tuple[Mapping[str, Any], ...]
-    environment: Mapping[str, str]
-    suite_digest: str
 
 
 def from_json(text: str) -> Measurement:

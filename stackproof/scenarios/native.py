@@ -23,7 +23,6 @@ from .work import StepFailedError
 
 TICK_SECONDS = 0.000_25
 """The dispatcher sleeps at least so long, and then starts all that is due: at high rates several at once."""
-_NEVER = float("nan")
 
 Ended = Callable[[BaseException | None], None]
 
