@@ -27,10 +27,11 @@ STEP = 0.05
 def rounds(least: int, evidence: Evidence, needed: Mapping[str, int] | None = None) -> Iterator[int]:
     """The numbers of rounds: so many at least, and on until enough was seen, which is luck on a fast backend.
 
-    ``needed`` is what the clause must see besides operations that overlap: names and counts.
+    ``needed`` is what the clause must see besides operations that overlap and as many decided histories: names and counts.
+    A history that decides nothing (on a busy machine no search may have met a document) is followed by another one.
     """
     until = time.monotonic() + LONGEST
-    minimums = {OVERLAPPING: ENOUGH, **(needed or {})}
+    minimums = {OVERLAPPING: ENOUGH, DECIDED: least, **(needed or {})}
     for number in itertools.count():
         seen = evidence.counts()
         enough = all(seen.get(name, 0) >= count for name, count in minimums.items())
