@@ -27,6 +27,7 @@ initialise() {
   # shellcheck disable=SC2086 - the arguments are several words on purpose
   initdb --username="$user" --pwfile=<(printf '%s\n' "$password") ${POSTGRES_INITDB_ARGS:-}
   printf '\nhost all all all scram-sha-256\n' >> "$PGDATA/pg_hba.conf"
+  printf "\nlisten_addresses = '*'\n" >> "$PGDATA/postgresql.conf"
 
   # Only on its unix socket, so that nobody takes it for the real one.
   pg_ctl --wait --options="-c listen_addresses='' -p 5432" start

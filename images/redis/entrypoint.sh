@@ -5,6 +5,13 @@ set -e
 case "${1:-}" in
   -* | *.conf) set -- redis-server "$@" ;;
 esac
+# As in the official image: whoever publishes no port needs no protection from other containers. A file or an option decides otherwise.
+if [ "$1" = redis-server ]; then
+  case "$*" in
+    *.conf* | *--protected-mode*) ;;
+    *) set -- "$@" --protected-mode no ;;
+  esac
+fi
 if [ "$1" = redis-server ] && [ "$(id -u)" = 0 ]; then
   exec setpriv --reuid=redis --regid=redis --init-groups "$@"
 fi

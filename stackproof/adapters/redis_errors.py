@@ -65,7 +65,10 @@ def not_sent(error: Exception, *, tls: bool) -> NotSentError:
         if isinstance(cause, ssl.SSLError):
             return NotSentError(f"no TLS connection: {cause.reason or cause} (redis:// is without TLS)", lasting=True)
     if not tls and _hung_up(error):
-        return NotSentError(f"{error} It hung up on the first words; where it listens for TLS, write rediss://")
+        return NotSentError(
+            f"{error} It hung up on the first words: either it listens for TLS "
+            "(write rediss://), or it is in protected mode (it has no password, and talks to its own machine only)"
+        )
     return NotSentError(str(error))
 
 

@@ -1,0 +1,244 @@
+"""The folder of published results: certificates, ceilings, audit and plans of one machine, each with its limits in plain words.
+
+python -m stackproof.reports.results RUNS docs/results
+
+RUNS is a folder of run directories. For each backend the newest certificate is published, whatever it says; of searches that
+measured the same thing, the newest. Nothing is chosen because it suits.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stackproof.measurement.evidence import kept_evidence
+from stackproof.measurement.record import Measurement
+from stackproof.measurement.record import from_json as measurement_from
+from stackproof.planning.ceilings import MeasuredCeiling, ceiling_of, latest
+from stackproof.verification.certificate import Certificate
+from stackproof.verification.certificate import from_json as certificate_from
+from stackproof.verification.latest import Shown, shown_in
+from stackproof.verification.runs import keep
+
+from . import certificate_page, measurement
+from .limits import not_shown
+from .text import one_line
+
+COMMAND = "python -m stackproof.reports.results RUNS docs/results"
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A backend, and the newest certificate that is about it."""
+
+    shown: Shown
+    certificate: Certificate
+    run: str
+    """Name of the run's directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A ceiling, and the run that found it."""
+
+    ceiling: MeasuredCeiling
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What is published, in the order in which it is told."""
+
+    verified: tuple[Verified, ...]
+    measured: tuple[Measured, ...]
+    refused: tuple[tuple[str, str], ...]
+    """Runs whose figures are not published: name and reason."""
+    environment: Mapping[str, str]
+    """Where the newest of them was made."""
+
+
+# -- choosing -------------------------------------------------------------------------------------------------------
+
+
+def results_of(certificates: Mapping[str, Certificate], measurements: Mapping[str, Measurement]) -> Results:
+    """What is published of these runs, given by the names of their directories. Pure."""
+    records: list[Certificate | Measurement] = [*certificates.values(), *measurements.values()]
+    newest = max(records, key=lambda record: record.created)
+    ceilings = {name: ceiling_of(record) for name, record in measurements.items()}
+    return Results(
+        tuple(_verified(certificates)),
+        tuple(_measured(ceilings)),
+        tuple((name, "; ".join(ceiling.refused)) for name, ceiling in sorted(ceilings.items()) if not ceiling.valid),
+        newest.environment,
+    )
+
+
+def _verified(certificates: Mapping[str, Certificate]) -> Iterator[Verified]:
+    found: dict[str, Verified] = {}
+    whole = {name: certificate for name, certificate in certificates.items() if not certificate.selected}
+    for name, certificate in sorted(whole.items(), key=lambda pair: pair[1].created):
+        found.update((shown.target, Verified(shown, certificate, name)) for shown in shown_in(certificate))
+    return (found[target] for target in sorted(found))
+
+
+def _measured(ceilings: Mapping[str, MeasuredCeiling]) -> Iterator[Measured]:
+    alike: dict[tuple[str, ...], list[MeasuredCeiling]] = {}
+    names = {id(ceiling): name for name, ceiling in ceilings.items()}
+    for ceiling in ceilings.values():
+        alike.setdefault(_what(ceiling), []).append(ceiling)
+    for key in sorted(alike):
+        if (chosen := latest(alike[key])) is not None:
+            yield Measured(chosen, names[id(chosen)])
+
+
+def _what(ceiling: MeasuredCeiling) -> tuple[str, ...]:
+    settings = sorted(f"{name}={value}" for name, value in ceiling.settings.items())
+    return (ceiling.scenario, ceiling.backend, " ".join(settings), ceiling.origin, *ceiling.promises)
+
+
+# -- telling --------------------------------------------------------------------------------------------------------
+
+
+def index(results: Results, pages: Iterable[tuple[str, str]] = ()) -> str:
+    """The page that leads to all of them, as Markdown. ``pages``: title and file name of audits and plans."""
+    lines = [
+        "# Results",
+        "",
+        "What was shown on one machine, with its limits. This folder is written by",
+        f"`{COMMAND}`, from the records of runs; each page has its record beside it.",
+        "",
+        *_machine(results.environment),
+    ]
+    if listed := [f"- [{_text(title)}]({file})" for title, file in pages]:
+        lines += ["## Audit and plans", "", *listed, ""]
+    lines += [*_contracts(results.verified), *_ceilings(results.measured, results.refused)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _machine(environment: Mapping[str, str]) -> Iterator[str]:
+    rows = [(_text(name), _text(value)) for name, value in sorted(environment.items())]
+    yield from ("## The machine", "", *_table(("what", "value"), rows), "")
+    yield (
+        "One machine, shared by the generator, the servers and everything else on it: its rates are lower than those of servers "
+        "with cores of their own, and nothing of them can be carried over to other hardware. What can be carried over are ratios "
+        "of figures of one run, verdicts, and the method."
+    )
+    yield ""
+
+
+def _contracts(verified: Sequence[Verified]) -> Iterator[str]:
+    yield from ("## Contracts", "")
+    if not verified:
+        yield from ("Nothing was verified.", "")
+        return
+    rows = [
+        (
+            _code(each.shown.target),
+            f"[{each.shown.level}](certificates/{each.run}.html)",
+            each.shown.profile,
+            _text(each.shown.server or "no server"),
+            _text(each.shown.fidelity),
+            _text(each.certificate.origin),
+            each.shown.created[:10],
+        )
+        for each in verified
+    ]
+    yield from _table(("backend", "verdict", "profile", "server", "fidelity", "origin", "date"), rows)
+    yield from ("", "What these certificates do not show:", "")
+    limits = dict.fromkeys(text for each in verified for text in not_shown(each.certificate) if _general(text))
+    yield from (f"- {_text(text)}" for text in limits)
+    yield ""
+
+
+def _general(text: str) -> bool:
+    """Whether a limit is about more than the one run that it was found in: the others stand on its page."""
+    return not text.startswith(("Concerns that", "Time:", "Nothing is known about", "Other versions"))
+
+
+def _ceilings(measured: Sequence[Measured], refused: Sequence[tuple[str, str]]) -> Iterator[str]:
+    yield from ("## Load", "")
+    if measured:
+        yield (
+            "The rate that held, and the one that did not, each confirmed in fresh windows. Where the limiter is the client, "
+            "the server carries at least what held."
+        )
+        yield ""
+        head = ("scenario", "backends", "holds", "fails", "limiter", "promise", "fidelity", "origin", "date")
+        yield from _table(head, [_ceiling_row(each) for each in measured])
+    else:
+        yield "No ceiling was measured."
+    yield ""
+    if refused:
+        yield from ("Measured, and not published:", "")
+        yield from (f"- run {name}: {_text(reason)}" for name, reason in refused)
+        yield ""
+
+
+def _ceiling_row(each: Measured) -> tuple[str, ...]:
+    found = each.ceiling
+    settings = "".join(f" {name}={value}" for name, value in found.settings.items())
+    return (
+        f"[{_text(found.scenario + settings)}](measurements/{each.run}.html)",
+        ", ".join(_code(backend) for backend in found.backends),
+        _text(f"{found.low:,.0f} {found.unit}"),
+        "not known" if found.high is None else _text(f"{found.high:,.0f} {found.unit}"),
+        _text(found.limiter),
+        _text(", ".join(found.promises) or "none"),
+        _text(found.fidelity),
+        _text(found.origin),
+        found.date[:10],
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Lines of a table whose cells are Markdown already."""
+    yield f"| {' | '.join(head)} |"
+    yield f"| {' | '.join('---' for _ in head)} |"
+    yield from (f"| {' | '.join(row)} |" for row in rows)
+
+
+def _code(text: str) -> str:
+    """A name as it is typed; no backtick can end it early."""
+    return f"`{one_line(text).replace('`', chr(39)).replace('|', chr(92) + '|')}`"
+
+
+_ESCAPED = {"<": "&lt;", ">": "&gt;", "|": "&#124;", **{character: f"\\{character}" for character in "\\`*_[]#"}}
+
+
+def _text(text: str) -> str:
+    """Free text in a line of Markdown."""
+    return "".join(_ESCAPED.get(character, character) for character in one_line(text))
+
+
+# -- reading and writing --------------------------------------------------------------------------------------------
+
+
+def write(runs: Path, out: Path) -> list[Path]:
+    """Publish a folder of runs; the files that were written. ValueError for a record that cannot be read."""
+    certificates = {path.parent.name: certificate_from(_read(path)) for path in runs.glob("*/certificate.json")}
+    measurements = {path.parent.name: measurement_from(_read(path)) for path in runs.glob("*/run.json")}
+    if not certificates and not measurements:
+        raise ValueError(f"{runs} holds no run")
+    results = results_of(certificates, measurements)
+    files: dict[str, str] = {}
+    for name in dict.fromkeys(each.run for each in results.verified):
+        files[f"certificates/{name}.html"] = certificate_page.render(certificates[name])
+        files[f"certificates/{name}.json"] = _read(runs / name / "certificate.json")
+    for name in dict.fromkeys(each.run for each in results.measured):
+        files[f"measurements/{name}.html"] = measurement.render(measurements[name], kept_evidence(runs / name))
+    files["index.md"] = index(results)
+    for name, text in files.items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        keep(out / name, text)
+    return [out / name for name in files]
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+if __name__ == "__main__":
+    for written in write(Path(sys.argv[1]), Path(sys.argv[2])):
+        print(written)
