@@ -9,6 +9,7 @@ class Exit(IntEnum):
     """What a command's end means to the shell, and to a CI matrix."""
 
     HOLDS = 0
+    """Everything that was asked for holds."""
     BROKEN = 1
     """A clause failed, or a regression was found."""
     USAGE = 2

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -30,9 +29,10 @@ from stackproof.contracts import (
 from stackproof.contracts.clauses import Clause, absence_proof, planned_clauses
 from stackproof.contracts.mutants import Mutant, all_mutants
 
+from .markdown_text import escaped, table, wrapped
+
 COMMAND = "python -m stackproof.reports.contract_pages docs/contracts"
 """What writes the pages anew."""
-WIDTH = 130
 
 CAPABILITIES: Mapping[str, type[Any]] = MappingProxyType(
     {
@@ -50,6 +50,8 @@ class Capability:
     """One field of a capabilities class."""
 
     name: str
+    kind: str
+    """Its type, as the source has it."""
     default: str
     meaning: str
 
@@ -67,7 +69,8 @@ def capabilities_of(declared: type[Any]) -> Iterator[Capability]:
     for field, text in pairwise(statements):
         if isinstance(field, ast.AnnAssign) and field.value is not None and isinstance(text, ast.Expr):
             meaning = ast.literal_eval(text.value)
-            yield Capability(ast.unparse(field.target), ast.unparse(field.value), " ".join(meaning.split()))
+            name, kind, default = map(ast.unparse, (field.target, field.annotation, field.value))
+            yield Capability(name, kind, default, " ".join(meaning.split()))
 
 
 def _page(concern: str, mutants: list[Mutant]) -> str:
@@ -76,22 +79,22 @@ def _page(concern: str, mutants: list[Mutant]) -> str:
     parts = [
         f"# Contract: {concern}",
         f"<!-- Generated. Do not edit: change the code, then run {COMMAND} -->",
-        _wrapped(
+        wrapped(
             f"{len(clauses)} clauses, held by `stackproof.contracts.{contract.__name__}` on any `{_interface(contract)}`. "
             f"A clause that did not see its evidence in time is INCONCLUSIVE, never a PASS; "
             "one that passes on one of its mutants fails `stackproof selftest`."
         ),
         "## What a backend declares",
-        _wrapped(
+        wrapped(
             f"`{CAPABILITIES[concern].__name__}`, in `stackproof.interfaces`. Test data stay at or under the limits. "
             "A clause that applies to a capability runs where that is declared; elsewhere its absence is proven."
         ),
-        _table(
+        table(
             ("capability", "default", "what it means"),
             [(f"`{c.name}`", f"`{c.default}`", c.meaning) for c in capabilities_of(CAPABILITIES[concern])],
         ),
         "## Clauses",
-        _table(
+        table(
             ("clause", "rule", "applies to"),
             [(f"[{c.id}](#{c.id.lower()})", c.rule, f"`{c.needs}`" if c.needs else "all") for c in clauses],
         ),
@@ -114,15 +117,15 @@ def _killed(clause: Clause, concern: str, mutants: list[Mutant]) -> list[Mutant]
 def _section(contract: type[Any], clause: Clause, killed: list[Mutant]) -> str:
     evidence = ", ".join(f"{name} (at least {minimum})" for name, minimum in clause.sees)
     items = [
-        f"Why: {_escaped(clause.because)}.",
+        f"Why: {escaped(clause.because)}.",
         f"Learnt from: {_rows(clause.learnt_from) or 'the interface itself'}.",
-        f"Must see, within {clause.seconds:g} s: {_escaped(evidence)}.",
+        f"Must see, within {clause.seconds:g} s: {escaped(evidence)}.",
         _applies(contract, clause),
         f"Fails on {'these mutants' if len(killed) > 1 else 'this mutant'}:",
     ]
-    lines = [_wrapped(f"- {item}", indent="  ") for item in items]
-    lines += [_wrapped(f"    - {_mutant(mutant)}", indent="      ") for mutant in killed]
-    return "\n\n".join([f"### {clause.id}", _wrapped(f"**{_escaped(clause.rule)}**"), "\n".join(lines)])
+    lines = [wrapped(f"- {item}", indent="  ") for item in items]
+    lines += [wrapped(f"    - {_mutant(mutant)}", indent="      ") for mutant in killed]
+    return "\n\n".join([f"### {clause.id}", wrapped(f"**{escaped(clause.rule)}**"), "\n".join(lines)])
 
 
 def _applies(contract: type[Any], clause: Clause) -> str:
@@ -139,32 +142,12 @@ def _applies(contract: type[Any], clause: Clause) -> str:
 
 def _mutant(mutant: Mutant) -> str:
     imitates = f" ({_rows(tuple(mutant.imitates.replace(',', ' ').split()))})" if mutant.imitates else ""
-    return f"`{mutant.name}`: {_escaped(mutant.defect)}{imitates}"
+    return f"`{mutant.name}`: {escaped(mutant.defect)}{imitates}"
 
 
 def _rows(ids: tuple[str, ...]) -> str:
     """Links to rows of the bug catalogue."""
     return ", ".join(f"[{row}](../learnt-from.md#{row.lower()})" for row in ids)
-
-
-def _escaped(text: str) -> str:
-    """Text for Markdown; what stands between backticks is code already. Underscores within a name need no escape."""
-    parts = text.replace("``", "`").split("`")
-    parts[::2] = [re.sub(r"[\\*<|\[\]]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", part) for part in parts[::2]]
-    return "`".join(parts)
-
-
-def _wrapped(text: str, indent: str = "") -> str:
-    return textwrap.fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *((a, *map(_cell, rest)) for a, *rest in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return text if text.startswith("`") and text.endswith("`") else _escaped(text)
 
 
 @click.command()
