@@ -35,6 +35,6 @@ def pytest_testnodedown(node: Any) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if SUMMARY:
-        terminalreporter.section("backends on servers")
+        terminalreporter.section("what tests tell: backends on servers, blocks of documents")
         for line in SUMMARY:
             terminalreporter.write_line(line)
