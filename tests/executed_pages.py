@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import json
 import os
 import queue
@@ -13,7 +14,7 @@ import sys
 import textwrap
 import threading
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -206,7 +207,12 @@ class Page:
             raise BlockError(f"$ {command}\nended with {done.code}:\n{done.output}")
 
 
-PARSERS = {"toml": tomllib.loads, "json": json.loads, "yaml": yaml.safe_load}
+PARSERS: dict[str, Callable[[str], object]] = {
+    "toml": tomllib.loads,
+    "json": json.loads,
+    "yaml": yaml.safe_load,
+    "ini": lambda text: configparser.ConfigParser(interpolation=None).read_string(text),
+}
 LANGUAGES = {"python", "text", *SHELL, *PARSERS}
 
 
