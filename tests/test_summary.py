@@ -76,7 +76,7 @@ def read(markdown: str) -> Read:
 def hostile(text: str) -> Certificate:
     """A certificate in which a third party chose everything that it can choose."""
     target = "cache=" + text
-    record = replace(samples.holds().targets[1], target=target, trouble="backend", trouble_sentence=text)
+    record = replace(samples.holds().targets[1], target=target, trouble="backend", trouble_sentence=f"first {text}")
     failure = Failure(text, (text,), text, text, text, text)
     clauses = [
         samples.clause(
@@ -131,6 +131,15 @@ def test_what_was_not_decided_is_told_with_its_reason_and_is_no_pass() -> None:
     assert "Not decided" not in summary.render(samples.holds())
     assert "test_delete_tells was overridden in TestMine" in page.text
     assert ", interrupted; certificate" in page.text
+
+
+def test_trouble_before_the_first_clause_is_told_once() -> None:
+    target = replace(samples.holds().targets[1], trouble="harness", trouble_sentence="there is no factory")
+    alone = replace(samples.holds(), targets=(target,), clauses=())
+    assert "The harness of cache=redis is in trouble: there is no factory" in read(summary.render(alone)).text
+    reason = "the harness does not work: there is no factory"
+    undecided = samples.clause("CACHE-01", "x", verdict=Verdict.INCONCLUSIVE, reason=reason)
+    assert read(summary.render(replace(alone, clauses=(undecided,)))).text.count("there is no factory") == 1
 
 
 @pytest.mark.parametrize("text", [samples.HOSTILE, MARKUP, "|", "\n", "```", "</pre><script>", "<" * 3000])

@@ -92,8 +92,10 @@ def _table(certificate: Certificate) -> Iterator[str]:
 
 
 def _trouble(certificate: Certificate) -> Iterator[str]:
+    """What the first use found, unless it is told below as the reason of clauses that could not be decided."""
+    reasons = [record.result.reason for record in certificate.clauses]
     for target in certificate.targets:
-        if target.trouble != "none":
+        if target.trouble != "none" and not any(target.trouble_sentence in reason for reason in reasons):
             what = f"The {escaped(target.trouble)} of {escaped(target.target)} is in trouble:"
             yield from (f"- **{what}** {escaped(target.trouble_sentence)}", "")
 
