@@ -236,6 +236,47 @@ def test_a_backend_without_a_verdict_is_not_carried_by_another() -> None:
     assert replace(holds(), clauses=rows).level is Level.INCONCLUSIVE
 
 
+_JUNIT = {
+    "testsuites": ({"name", "time", "tests", "failures", "errors"}, {"testsuite"}),
+    "testsuite": (
+        {"name", "time", "timestamp", "tests", "failures", "errors", "skipped"},
+        {"properties", "testcase"},
+    ),
+    "testcase": ({"classname", "name", "time"}, {"properties", "failure", "error", "skipped"}),
+    "failure": ({"message", "type"}, set()),
+    "error": ({"message", "type"}, set()),
+    "skipped": ({"message", "type"}, set()),
+    "properties": (set(), {"property"}),
+    "property": ({"name", "value"}, set()),
+}
+"""Element -> the attributes that it must have, and no others, and the elements that it may hold: what pytest's xunit2 form, and
+with it the schemas of Ant and Jenkins, have in common, and properties of a case."""
+
+
+@pytest.mark.parametrize("sample", [holds, with_all_verdicts, empty], ids=["holds", "all verdicts", "empty"])
+def test_junit_has_the_form_and_the_sums_that_readers_rely_on(sample: Any) -> None:
+    root = ET.fromstring(junit.render(sample()))
+    for element in root.iter():
+        attributes, below = _JUNIT[element.tag]
+        assert set(element.attrib) == attributes, element.tag
+        assert {child.tag for child in element} <= below
+        tags = [child.tag for child in element]
+        assert "properties" not in tags[1:]  # the schemas have it first
+        if "time" in attributes:
+            assert re.fullmatch(r"\d+\.\d{3}", element.attrib["time"])
+    for suite in root.iter("testsuite"):
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", suite.attrib["timestamp"])
+        cases = suite.findall("testcase")
+        assert int(suite.attrib["tests"]) == len(cases) > 0
+        for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+            assert int(suite.attrib[attribute]) == sum(case.find(tag) is not None for case in cases)
+        assert all(sum(case.find(tag) is not None for tag in ("failure", "error", "skipped")) <= 1 for case in cases)
+    for attribute in ("tests", "failures", "errors"):
+        assert int(root.attrib[attribute]) == sum(int(suite.attrib[attribute]) for suite in root)
+    named = [(case.get("classname"), case.get("name")) for case in root.iter("testcase")]
+    assert len(set(named)) == len(named)  # GitLab takes two of one name for one
+
+
 def test_junit_of_nothing_is_an_error() -> None:
     root = ET.fromstring(junit.render(empty()))
     assert (root.attrib["tests"], root.attrib["errors"]) == ("1", "1")

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -30,13 +32,21 @@ DRIVERS = {
 }
 
 
-def run(*command: str | Path, cwd: Path, code: int = 0, seconds: float = 240) -> str:
+def run(
+    *command: str | Path, cwd: Path, code: int = 0, seconds: float = 240, environment: Mapping[str, str] | None = None
+) -> str:
     """Run a command that must end with this code; what it printed."""
     clean = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "PYTHON", "STACKPROOF_"))
     }
     done = subprocess.run(
-        command, cwd=cwd, env={**clean, "COLUMNS": "160"}, capture_output=True, text=True, timeout=seconds, check=False
+        command,
+        cwd=cwd,
+        env={**clean, "COLUMNS": "160", **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
     )
     assert done.returncode == code, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     assert "Traceback" not in done.stdout + done.stderr
@@ -98,3 +108,33 @@ def test_verify_finds_the_backend_by_name(binaries: Path, project: Path) -> None
     assert certificate["targets"][0]["backend"] == "acme_cache.SqliteCache"
     assert certificate["targets"][0]["digest"]
     assert "acme" in run(binaries / "stackproof", "backends", cwd=project)
+
+
+def test_what_changed_drives_tox(binaries: Path, tmp_path: Path) -> None:
+    """`stackproof matrix --tox` names the command of each job; tox runs it, and its end is that of the verification."""
+    project = shutil.copytree(PROJECT, tmp_path / "project", ignore=shutil.ignore_patterns("__pycache__", ".tox"))
+    run(binaries / "python", "-m", "pip", "install", "-q", "-c", REPOSITORY / "constraints.txt", "tox", cwd=project)
+    assert run(binaries / "stackproof", "matrix", "README.md", "--tox", "verify", cwd=project) == ""
+    changed = ("matrix", "acme_cache/__init__.py", "--tox", "verify")
+    (line,) = run(binaries / "stackproof", *changed, cwd=project).splitlines()
+    tox, *arguments = shlex.split(line)
+    assert (tox, arguments[:2]) == ("tox", ["run", "-e"])
+    # The wheels that were built for the other tests: nothing of this project is on any index.
+    environment = {
+        "PIP_FIND_LINKS": str(binaries.parent.parent / "dist"),
+        "PIP_CONSTRAINT": str(REPOSITORY / "constraints.txt"),
+    }
+
+    def ends(code: int, *more: str) -> None:
+        run(binaries / tox, *arguments, *more, cwd=project, code=code, environment=environment)
+
+    ends(0, "--out", "holds")
+    assert json.loads((project / "holds" / "certificate.json").read_text())["level"] == "HOLDS"
+    ends(3, "--clause", "CACHE-01")
+    ends(2, "--clause", "NONSENSE-01")
+    source = project / "acme_cache" / "__init__.py"
+    text = source.read_text(encoding="utf-8")
+    assert text.count("expires <= ?") >= 1
+    source.write_text(text.replace("expires <= ?", "expires < 0"), encoding="utf-8")
+    ends(1, "--out", "broken")
+    assert json.loads((project / "broken" / "certificate.json").read_text())["level"] == "BROKEN"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,9 @@ from stackproof.interfaces import ConfigurationError
 
 from .options import write_result
 
+if TYPE_CHECKING:
+    from stackproof.verification.soundness import Finding
+
 SCHEMA = "stackproof-check/1"
 
 
@@ -20,14 +24,11 @@ def check(name: str, json_file: str | None) -> int:
     """Say everything that is wrong with a certificate (a file, or the directory or id of a run)."""
     from stackproof.reports.text import one_line
     from stackproof.verification.certificate import Level
-    from stackproof.verification.installed import installed_for
     from stackproof.verification.soundness import Kind
-    from stackproof.verification.soundness import check as find_wrong
 
     path = _certificate_of(name)
     text = path.read_bytes().decode("utf-8", "replace")  # what is no UTF-8 cannot fit its seal
-    backends, level = _of_what(text)
-    findings = find_wrong(text, installed_for(backends))
+    findings, level = findings_of(text)
     forged = [finding for finding in findings if finding.kind is Kind.FORGED]
     if json_file is not None:
         told: dict[str, object] = {"schema": SCHEMA, "sound": not forged, "current": not findings, "level": level}
@@ -51,6 +52,15 @@ def check(name: str, json_file: str | None) -> int:
     # What is known about a backend does not become better by being written down.
     click.echo(f"{path} is sound, and what it says of what is installed is: {level}.", err=beside)
     return Exit.BROKEN if level == Level.BROKEN else Exit.INCONCLUSIVE
+
+
+def findings_of(text: str) -> tuple[list[Finding], str]:
+    """What is wrong with a certificate, for what is installed here, and the level that it names (empty: unreadable)."""
+    from stackproof.verification.installed import installed_for
+    from stackproof.verification.soundness import check as find_wrong
+
+    backends, level = _of_what(text)
+    return find_wrong(text, installed_for(backends)), level
 
 
 def _certificate_of(name: str) -> Path:

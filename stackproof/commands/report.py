@@ -13,6 +13,7 @@ from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
 
 from .options import check_targets, json_option, write_result
+from .publishing import badge_option, publish_kept, summary_option
 
 SCHEMA = "stackproof-report/1"
 
@@ -31,6 +32,8 @@ T = TypeVar("T")
     show_default=True,
     help="Which table: a row for each second, or a row for each window of load.",
 )
+@summary_option
+@badge_option
 @json_option
 def report(
     run: str,
@@ -38,27 +41,40 @@ def report(
     parquet_file: str | None,
     jsonl_file: str | None,
     table: str,
+    summary_file: str | None,
+    badge_file: Path | None,
     json_file: str | None,
 ) -> int:
     """Write the page of RUN (its id, or its directory) again, from the record that it kept.
 
     With --csv, --parquet or --jsonl, write the figures of a measurement as a tidy table instead; the unit of a number is in
     the name of its column. FILE may be - for standard output.
+
+    With --summary or --badge, write those of a verification instead: of a certificate that is sound, and a badge only where it
+    is complete and of what is installed.
     """
     from stackproof.verification.runs import find_run
 
     exports = {"csv": csv_file, "parquet": parquet_file, "jsonl": jsonl_file}
     wanted = {form: file for form, file in exports.items() if file is not None}
-    check_targets(*wanted.values(), json_file)
-    if [*wanted.values(), json_file].count("-") > 1:
-        raise ConfigurationError("only one of --csv, --parquet, --jsonl and --json can have standard output (-)")
+    published = summary_file is not None or badge_file is not None
+    if wanted and published:
+        raise ConfigurationError(
+            "tables are of a measurement, --summary and --badge of a verification: ask for one of them"
+        )
+    check_targets(*wanted.values(), json_file, summary_file, badge_file)
+    if [*wanted.values(), json_file, summary_file].count("-") > 1:
+        raise ConfigurationError(
+            "only one of --csv, --parquet, --jsonl, --summary and --json can have standard output (-)"
+        )
     directory = find_run(run)
+    code, told = publish_kept(directory, summary_file, badge_file) if published else (Exit.HOLDS, {})
     tables = _export(directory, table, wanted) if wanted else []
-    pages = [] if wanted else list(_pages(directory, quiet=json_file == "-"))
+    pages = [] if wanted or published else list(_pages(directory, quiet=json_file == "-"))
     if json_file is not None:
-        told = {"schema": SCHEMA, "run": str(directory), "pages": pages, "tables": tables}
+        told = {"schema": SCHEMA, "run": str(directory), "pages": pages, "tables": tables, **told}
         write_result(json_file, json.dumps(told, indent=2) + "\n")
-    return Exit.HOLDS
+    return code
 
 
 def _pages(directory: Path, *, quiet: bool) -> Iterable[dict[str, str]]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +27,47 @@ from .options import (
     stack_option,
     write_result,
 )
+from .publishing import append_summary, badge_option, prepare, summary_option, write_badge
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from stackproof.verification.certificate import Certificate
     from stackproof.verification.run import VerifyOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The files that were asked for beside the run."""
+
+    junit: Path | None
+    json: str | None
+    summary: str | None
+    badge: Path | None
+
+    @property
+    def names(self) -> list[str]:
+        return [str(file) for file in (self.junit, self.json, self.summary, self.badge) if file is not None]
+
+    def check(self) -> None:
+        """Refuse what cannot be written, and take an old badge away, before anything is verified."""
+        if self.names.count("-") > 1:
+            raise ConfigurationError("only one of --junit, --json and --summary can have standard output (-)")
+        prepare(self.summary, self.badge)
+        check_targets(*self.names)
+
+    def writers(self, certificate: Certificate) -> Iterator[Callable[[], object]]:
+        from stackproof.reports import junit
+        from stackproof.verification.certificate import to_json
+
+        if self.junit is not None:
+            yield partial(write_result, str(self.junit), junit.render(certificate))
+        if self.json is not None:
+            yield partial(write_result, self.json, to_json(certificate))
+        if self.summary is not None:
+            yield partial(append_summary, certificate, self.summary)
+        if self.badge is not None:
+            yield partial(write_badge, certificate, self.badge)
 
 
 @click.command()
@@ -46,6 +83,8 @@ if TYPE_CHECKING:
 @click.option(
     "--junit", "junit_file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write JUnit XML."
 )
+@summary_option
+@badge_option
 @click.option(
     "--check",
     "certificate_name",
@@ -62,6 +101,8 @@ def verify(
     seed: int,
     out: Path | None,
     junit_file: Path | None,
+    summary_file: str | None,
+    badge_file: Path | None,
     certificate_name: str | None,
     json_file: str | None,
 ) -> int:
@@ -83,15 +124,16 @@ def verify(
     from stackproof.verification.run import verify as run_verification
     from stackproof.verification.runs import StorageError, keep, new_run_id, open_run
 
+    results = Results(junit_file, json_file, summary_file, badge_file)
+    results.check()  # first of all: whatever is wrong below, no old badge outlives it
     targets = parse_targets(stack, backends)
     wanted = _known_clauses(clauses, targets)
     options = VerifyOptions(
         stack=stack or ("" if backends else "development"), profile=profile, seed=seed, origin=origin, clauses=wanted
     )
-    check_targets(json_file, junit_file)
     run_id = new_run_id()
     directory = open_run(out, run_id)
-    console = result_console(json_file if json_file == "-" else str(junit_file or ""))
+    console = result_console("-" if "-" in results.names else None)
     certificate: Certificate | None = None
     try:
         if profile == "full":
@@ -105,7 +147,7 @@ def verify(
             raise
         certificate = interrupted_before(targets, options, run_id)
         keep(directory / "certificate.json", to_json(certificate))
-    page, troubles = _write_all(certificate, directory, junit_file, json_file)
+    page, troubles = _write_all(certificate, directory, results)
     _tell(certificate, console, directory, page)
     if troubles:
         raise StorageError("; ".join(troubles))  # last, so that the result is on the screen all the same
@@ -123,15 +165,11 @@ def _refuse_beside_check() -> None:
             )
 
 
-def _write_all(
-    certificate: Certificate, directory: Path, junit_file: Path | None, json_file: str | None
-) -> tuple[str | None, list[str]]:
-    """Write page, JUnit and JSON, each though another one cannot be written. `_keep_page`'s answer, and what went wrong.
+def _write_all(certificate: Certificate, directory: Path, results: Results) -> tuple[str | None, list[str]]:
+    """Write the page and all results, each though another one cannot be written. `_keep_page`'s answer, and what went wrong.
 
     The answer is None where the page could not be written.
     """
-    from stackproof.reports import junit
-    from stackproof.verification.certificate import to_json
     from stackproof.verification.runs import StorageError
 
     troubles: list[str] = []
@@ -140,11 +178,9 @@ def _write_all(
         page = _keep_page(certificate, directory)
     except StorageError as error:
         troubles.append(str(error))
-    texts = {} if junit_file is None else {str(junit_file): junit.render(certificate)}
-    texts |= {} if json_file is None else {json_file: to_json(certificate)}
-    for target, text in texts.items():
+    for write in results.writers(certificate):
         try:
-            write_result(target, text)
+            write()
         except StorageError as error:
             troubles.append(str(error))
     return page, troubles

@@ -108,6 +108,16 @@ def keep(path: Path, text: str) -> None:
     keep_bytes(path, text.encode("utf-8", errors="backslashreplace"))
 
 
+def append(path: Path, text: str) -> None:
+    """Add a text, a section of its own, at the end of a file that others add to as well; `StorageError` where that fails."""
+    try:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            # Whatever was written before ends here: a section begins after an empty line.
+            file.write(f"\n{text}" if file.seekable() and file.tell() else text)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror}") from error
+
+
 def keep_bytes(path: Path, content: bytes) -> None:
     """Write a file whole or not at all; `StorageError` where the disk is full or read-only.
 
