@@ -124,7 +124,7 @@ class Asked:
 @out_option
 @click.option("--resume", metavar="RUN", help="Go on with a run that was cut short; the other options as they were.")
 @json_option
-def bench(find_max: bool, max_steps: int | None, max_minutes: float | None, **typed: Any) -> int:  # noqa: ARG001
+def bench(find_max: bool, short: bool, max_steps: int | None, max_minutes: float | None, **typed: Any) -> int:  # noqa: ARG001
     """Measure a stack under load: operations arrive at a fixed rate, whether or not it keeps up.
 
     With --find-max, windows of ever more load find the rate that holds and the one that does not. --slo is what has to
