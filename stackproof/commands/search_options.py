@@ -119,14 +119,14 @@ def asked_for(context: click.Context) -> Find | None:
                 raise ConfigurationError(f"--{name.replace('_', '-')} is about a search; give --find-max with it")
         return None
     for name in _MEANINGLESS:
-        if _is_given(context, name):
+        if is_given(context, name):
             raise ConfigurationError(f"--{name} has no meaning with --find-max, which chooses rates and windows itself")
-    lengths = {name: options[name] if _is_given(context, name) else None for name in _LENGTHS}
+    lengths = {name: options[name] if is_given(context, name) else None for name in _LENGTHS}
     return Find(
         options["max_steps"] or STEPS, options["max_minutes"] or MINUTES, **lengths, short=bool(options["short"])
     )
 
 
-def _is_given(context: click.Context, name: str) -> bool:
+def is_given(context: click.Context, name: str) -> bool:
     """Whether somebody typed this option."""
     return context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT

@@ -109,7 +109,6 @@ SHORT = SearchSettings(
     probe=3.0,
     confirming=4.0,
     recovery=False,
-    most_steps=40,
     most_seconds=120.0,
     drain=5.0,
 )
