@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import click
 import jsonschema
 import pytest
 from bench_samples import MEMORY, certificate, judged, keep_certificate, recorded
@@ -18,8 +19,12 @@ from rich.console import Console
 from shared_servers import postgres_url
 from simulated_load import SimulatedServer, searched
 
-from stackproof.commands import series, series_session
+from stackproof.cli import cli
+from stackproof.commands import bench_series, series, series_session
+from stackproof.commands.bench import Asked
 from stackproof.commands.bench_gate import Proof, Refusal
+from stackproof.commands.bench_series import run_series, wanted_of
+from stackproof.commands.search_options import asked_for
 from stackproof.commands.series import Series, Wanted, measure, task_of
 from stackproof.commands.series_session import sessions_of
 from stackproof.exits import Exit
@@ -281,6 +286,19 @@ def test_a_search_that_its_share_cut_short_is_kept_and_not_used(faked: Faked, tm
     assert found.measured[0].name in reason
 
 
+def test_a_session_that_comes_to_nothing_leaves_no_run_behind(faked: Faked, tmp_path: Path) -> None:
+    faked.fails[task_of(term(100), "embedded").title] = UnusableError("the load cannot be offered: no server")
+    assert measured_by([term(100)], 500.0, tmp_path).measured == ()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_generator_that_works_in_another_way_is_measured_by_itself() -> None:
+    usual, other = (task_of(Wanted(("cache=memory",), "cache-hot"), "embedded") for _ in range(2))
+    fewer = replace(other, load=replace(other.load, order=replace(other.load.order, in_flight=8)))
+    bursts = replace(other, load=replace(other.load, order=replace(other.load.order, arrivals="poisson")))
+    assert sessions_of([usual, fewer, bursts, fewer, usual]) == (0, 1, 2, 1, 0)
+
+
 def test_what_has_no_server_and_what_breaks_its_contract_is_named(faked: Faked, tmp_path: Path) -> None:
     wanted = [term(100, "search=opensearch"), term(100, "search=memory"), Wanted(("cache=redis",), "cache-hot")]
     found = measured_by(wanted, 500.0, tmp_path)
@@ -380,3 +398,64 @@ def test_runs_of_a_series_are_runs_as_all_others(tmp_path: Path, monkeypatch: py
         kept = {file.name for file in path.iterdir()}
         assert {"run.json", JOURNAL, "evidence.json"} <= kept
         assert len((path / JOURNAL).read_text(encoding="utf-8").splitlines()) > len(null[0])
+
+
+# -- the command line -----------------------------------------------------------------------------------------------
+
+
+def asked(*arguments: str) -> tuple[Any, click.Context]:
+    command = cli.get_command(click.Context(cli), "bench")
+    assert command is not None
+    context = command.make_context("bench", list(arguments))
+    searching = ("find_max", "short", "max_steps", "max_minutes")
+    typed = {name: value for name, value in context.params.items() if name not in searching}
+    return Asked(**typed, find=asked_for(context)), context
+
+
+def test_each_scenario_gets_the_backends_and_the_settings_that_it_knows() -> None:
+    options = ("--set", "keys=50", "--set", "records=300", "--backend", "cache=memory", "--slo", "p99=20ms")
+    scenarios = ("--scenario", "cache-hot", "--scenario", "search-or", "--scenario", "ingest")
+    assert wanted_of(asked("--find-max", *scenarios, *options)[0]) == [
+        Wanted(("cache=memory",), "cache-hot", {"keys": "50"}, (Promise.parse("p99=20ms"),)),
+        Wanted(("search=postgres",), "search-or", {"records": "300"}, (Promise.parse("p99=20ms"),)),
+        Wanted(("interactions=postgres",), "ingest", {}, (Promise.parse("p99=20ms"),)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "which only --find-max can do"),
+        (["--find-max", "--duration", "3"], "--duration is about a single run"),
+        (["--find-max", "--resume", "x"], "--resume is about a single run"),
+        (["--find-max", "--no-calibration"], "--no-calibration is about a single run"),
+        (["--find-max", "--json", "-"], "--json is about a single run"),
+        (["--find-max", "--backend", "search=memory"], "none of the scenarios uses search"),
+        (["--find-max", "--set", "records=5"], "none of the scenarios has such a setting"),
+    ],
+)
+def test_options_that_a_series_does_not_have_are_one_sentence(options: list[str], words: str) -> None:
+    typed, context = asked("--scenario", "cache-hot", "--scenario", "publish", *options)
+    with pytest.raises(ConfigurationError, match=words):
+        run_series(typed, context)
+
+
+def test_short_is_about_a_search() -> None:
+    with pytest.raises(ConfigurationError, match="--short is about a search"):
+        asked("--short")
+    typed, _ = asked("--short", "--find-max")
+    assert typed.find.settings(Order(1.0, 1.0), ()).resolution == search_journal.SHORT.resolution
+    assert "--short" in typed.find.words()
+
+
+def test_the_command_ends_with_what_came_of_it(
+    faked: Faked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bench_series, "_pages", lambda _runs: [])
+    options = ("--find-max", "--scenario", "cache-hot", "--scenario", "publish", "--max-minutes")
+    assert run_series(*asked(*options, "5")) is Exit.HOLDS
+    assert run_series(*asked(*options, "2")) is Exit.INCONCLUSIVE
+    assert "no ceiling of publish: no time" in capsys.readouterr().out
+    faked.fails[task_of(Wanted(("events=redis",), "publish"), "embedded").title] = KeyboardInterrupt()
+    assert run_series(*asked(*options, "5")) is Exit.INTERRUPTED

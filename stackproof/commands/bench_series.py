@@ -87,7 +87,7 @@ def wanted_of(asked: Asked) -> list[Wanted]:
 
 def _pages(runs: Sequence[Path]) -> list[str]:
     """The page of each run, after the measurements: making it takes a second of the processor."""
-    troubles = []
+    troubles: list[str] = []
     for run in runs:
         result = from_json((run / "run.json").read_text(encoding="utf-8"))
         troubles += keep_run(run, {"measurement.html": lambda: render(result, kept_evidence(run))})  # noqa: B023

@@ -32,7 +32,7 @@ from stackproof.servers import Server, ServerError
 from stackproof.servers.sets import servers_for
 from stackproof.targets import Target, load_object, parse_target
 from stackproof.verification.provision import provided_servers
-from stackproof.verification.runs import new_run_id, new_run_in
+from stackproof.verification.runs import forget_run, new_run_id, new_run_in
 
 from .bench_gate import Proof, prove_each
 from .bench_load import Load, Run
@@ -219,10 +219,13 @@ class _Measuring:
             tasks = [self._tasks[number] for number in able]
             first = self._run_of(tasks[0], servers, environment)
             whole = replace(first, targets=tuple(targets), servers=tuple(servers))
-            with shared_session(whole, tasks, self._console) as shared:
-                shared.measure_generator(tasks[0].load, find_for(MOST_MINUTES))
-                self._begun[session] = Begun()
-                self._searches(shared, able, whole)
+            try:
+                with shared_session(whole, tasks, self._console) as shared:
+                    shared.measure_generator(tasks[0].load, find_for(MOST_MINUTES))
+                    self._begun[session] = Begun()
+                    self._searches(shared, able, whole)
+            finally:
+                forget_run(whole.directory)
 
     def _searches(self, shared: SharedSession, able: list[int], whole: Run) -> None:
         """The next search that fits, until none does."""

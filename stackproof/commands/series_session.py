@@ -53,28 +53,35 @@ class Task:
 def sessions_of(tasks: Sequence[Task]) -> tuple[int, ...]:
     """The number of the session that each task belongs to. Pure.
 
-    Tasks share a session where no concern has two backends, the same engine drives them, and no server runs that is none of
-    either's: what is idle takes part in nothing, but one that is there for others only would take memory and processor.
+    Tasks share a session where no concern has two backends, the generator works in the same way for both (engine, arrivals,
+    places in flight), and the servers of one are among those of the other: nothing runs beside a search that would not run
+    beside another one of its session anyway.
     """
-    sessions: list[set[Target]] = []
+    sessions: list[list[Task]] = []
     found = []
     for task in tasks:
-        mine = set(task.targets)
-        number = next((n for n, others in enumerate(sessions) if _get_along(mine, others)), len(sessions))
+        number = next((n for n, others in enumerate(sessions) if _get_along(task, others)), len(sessions))
         if number == len(sessions):
-            sessions.append(set())
-        sessions[number] |= mine
+            sessions.append([])
+        sessions[number].append(task)
         found.append(number)
     return tuple(found)
 
 
-def _get_along(mine: set[Target], others: set[Target]) -> bool:
-    both = mine | others
-    if len({target.concern for target in both}) < len(both):
+def _get_along(task: Task, others: Sequence[Task]) -> bool:
+    mine, theirs = set(task.targets), {target for other in others for target in other.targets}
+    if len({target.concern for target in mine | theirs}) < len(mine | theirs):
         return False
-    engines = {engine_name({target.concern: target.spec for target in side}) for side in (mine, others)}
-    ours, theirs = ({server for target in side for server in target.servers} for side in (mine, others))
-    return len(engines) == 1 and (ours <= theirs or theirs <= ours)
+    if {_way(task)} != {_way(other) for other in others}:
+        return False
+    my_servers, their_servers = ({server for target in side for server in target.servers} for side in (mine, theirs))
+    return my_servers <= their_servers or their_servers <= my_servers
+
+
+def _way(task: Task) -> tuple[str, str, int]:
+    """How the generator works for a task."""
+    engine = engine_name({target.concern: target.spec for target in task.targets})
+    return engine, task.load.order.arrivals, task.load.order.in_flight
 
 
 @dataclass(frozen=True, slots=True)

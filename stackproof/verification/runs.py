@@ -60,6 +60,12 @@ def new_run_in(runs: Path, run_id: str) -> Path:
     return open_run(None if runs == RUNS else runs / run_id, run_id)
 
 
+def forget_run(directory: Path) -> None:
+    """Remove the directory of a run that came to nothing; one in which something was kept stays."""
+    if [path.name for path in directory.iterdir()] == ["run.lock"]:
+        shutil.rmtree(directory)
+
+
 def reopen_run(run: str, *, kept: str) -> Path:
     """The directory of a run that was cut short, to go on with it: ``kept`` is the file that it goes on from."""
     path = find_run(run)
