@@ -16,7 +16,9 @@ from documents import CONTRIBUTING, DISTRIBUTED, DOCUMENTS, MEASURING, ROOT, blo
 from stackproof.cli import cli
 from stackproof.commands.bench import Asked
 from stackproof.commands.bench_run import load_of
+from stackproof.commands.bench_series import wanted_of
 from stackproof.commands.search_options import asked_for
+from stackproof.commands.series import task_of
 from stackproof.interfaces import ConfigurationError
 from stackproof.scenarios.recorder import Recorder
 
@@ -27,7 +29,9 @@ def asked(arguments: list[str]) -> Asked:
     assert command is not None
     context = command.make_context("bench", arguments)
     ours = {
-        name: value for name, value in context.params.items() if name not in ("find_max", "max_steps", "max_minutes")
+        name: value
+        for name, value in context.params.items()
+        if name not in ("find_max", "short", "max_steps", "max_minutes")
     }
     return Asked(**ours, find=asked_for(context))
 
@@ -41,6 +45,8 @@ LOADS = sorted({line for page in PAGES for line in commands(page) if line.starts
 def test_every_line_that_is_shown_describes_a_load(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     typed = asked(shlex.split(line)[2:])
+    if len(typed.scenarios) > 1:
+        assert [task_of(each, typed.origin).load.scenario for each in wanted_of(typed)] == list(typed.scenarios)
     load = load_of(typed)
     if typed.find is not None:
         assert typed.find.settings(load.order, load.promises).promises == load.promises

@@ -11,12 +11,22 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from simulated_load import SimulatedServer, answered, bimodal, gaussian, searched
+from simulated_load import SimulatedServer, answered, bimodal, gaussian, quiet, searched
 
 from stackproof.measurement.promises import Promise, PromiseResult
 from stackproof.measurement.saturation import conclude, next_step, time_left
 from stackproof.measurement.search_evidence import CONCURRENCY, evidence_of
-from stackproof.measurement.search_journal import EVIDENCE_ROLES, Entry, Limiter, Role, SearchSettings, Seen, Verdict
+from stackproof.measurement.search_journal import (
+    EVIDENCE_ROLES,
+    SHORT,
+    Entry,
+    Limiter,
+    Role,
+    SearchSettings,
+    Seen,
+    Verdict,
+)
+from stackproof.measurement.search_judgement import LEAST_SECONDS
 from stackproof.measurement.search_steps import promises_of
 
 PROMISE = Promise.parse("p99=20ms")
@@ -66,6 +76,40 @@ def test_with_noise_of_the_windows_the_bracket_contains_the_knee(share: float) -
         ceiling, _ = searched(server, SETTINGS)
         good += right(ceiling.holds, ceiling.fails, server.knee(PROMISE)) and ceiling.limiter in ("server", "slo")
     assert good >= 0.95 * SEEDS
+
+
+@pytest.mark.parametrize(("noise", "least"), [(0.0, 0.98), (0.03, 0.95), (0.10, 0.90)])
+def test_the_short_form_brackets_the_knee_as_surely_and_less_closely(noise: float, least: float) -> None:
+    short = replace(SHORT, promises=(PROMISE,))
+    good, factors, times = 0, [], []
+    for seed in range(SEEDS):
+        capacity = 500.0 * 40 ** (seed / SEEDS)
+        server = SimulatedServer(capacity=capacity, noise=gaussian(noise) if noise else quiet, seed=seed)
+        ceiling, journal = searched(server, short)
+        good += right(ceiling.holds, ceiling.fails, server.knee(PROMISE)) and ceiling.limiter in ("server", "slo")
+        if ceiling.fails is not None and ceiling.limiter is not Limiter.NOT_CONVERGED:
+            assert ceiling.confirmed
+            assert len(evidence_of(journal).fresh(ceiling.holds, held=True)) >= 3
+            assert len(evidence_of(journal).fresh(ceiling.fails, held=False)) >= 3
+            factors.append(ceiling.fails / ceiling.holds)
+        times.append(sum(entry.took for entry in journal if entry.step.role is not Role.CALIBRATION))
+    assert good >= least * SEEDS
+    assert statistics.median(factors) <= (1.16 if not noise else 1.35)
+    assert statistics.median(times) < (75.0 if noise < 0.1 else 90.0)
+
+
+def test_the_windows_that_confirm_a_short_search_are_long_enough_to_show_whether_they_are_steady() -> None:
+    _, journal = searched(SimulatedServer(), replace(SHORT, promises=(PROMISE,)))
+    confirming = [entry.step.seconds for entry in journal if entry.step.role is Role.CONFIRM]
+    assert len(confirming) >= 6
+    assert min(confirming) >= LEAST_SECONDS
+    assert not {Role.OVERLOAD, Role.RECOVERY} & {entry.step.role for entry in journal}
+
+
+def test_a_short_search_without_time_has_no_answer() -> None:
+    ceiling, _ = searched(SimulatedServer(), replace(SHORT, promises=(PROMISE,), most_seconds=30.0))
+    assert ceiling.limiter is Limiter.NOT_CONVERGED
+    assert not ceiling.confirmed
 
 
 def test_five_searches_of_a_noisy_server_agree() -> None:

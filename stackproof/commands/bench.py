@@ -32,7 +32,8 @@ class Asked:
     backends: tuple[str, ...]
     against: tuple[str, ...]
     sweep: str | None
-    scenario: str
+    scenarios: tuple[str, ...]
+    """One, but for a series of searches."""
     settings: tuple[str, ...]
     rate: float | None
     duration: float
@@ -52,6 +53,10 @@ class Asked:
     find: Find | None
     """What was asked of a search for the highest rate; None for a fixed rate."""
 
+    @property
+    def scenario(self) -> str:
+        return self.scenarios[0]
+
 
 @click.command()
 @click.option("--stack", metavar="NAME", default="development", show_default=True, help="One backend for each concern.")
@@ -64,10 +69,13 @@ class Asked:
 )
 @click.option(
     "--scenario",
-    default="decision",
+    "scenarios",
+    multiple=True,
+    default=("decision",),
     show_default=True,
     metavar="NAME",
-    help="The workload: a name or package.module:NAME.",
+    help="The workload: a name or package.module:NAME. With --find-max it may be repeated: one short search for each, in one "
+    "session, within --max-minutes in all.",
 )
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of the scenario. May be repeated."
@@ -124,7 +132,7 @@ class Asked:
 @out_option
 @click.option("--resume", metavar="RUN", help="Go on with a run that was cut short; the other options as they were.")
 @json_option
-def bench(find_max: bool, max_steps: int | None, max_minutes: float | None, **typed: Any) -> int:  # noqa: ARG001
+def bench(find_max: bool, short: bool, max_steps: int | None, max_minutes: float | None, **typed: Any) -> int:  # noqa: ARG001
     """Measure a stack under load: operations arrive at a fixed rate, whether or not it keeps up.
 
     With --find-max, windows of ever more load find the rate that holds and the one that does not. --slo is what has to
@@ -134,9 +142,15 @@ def bench(find_max: bool, max_steps: int | None, max_minutes: float | None, **ty
     verified first.
     """
     require_packages()
+    context = click.get_current_context()
+    asked = Asked(**typed, find=asked_for(context))
+    if len(asked.scenarios) > 1:
+        from .bench_series import run_series
+
+        return run_series(asked, context)
     from .bench_run import run
 
-    return run(Asked(**typed, find=asked_for(click.get_current_context())))
+    return run(asked)
 
 
 def require_packages() -> None:

@@ -49,18 +49,45 @@ def ensure_proven(
     missing = [target for target in targets if target.name not in proofs]
     if not missing:
         return proofs
+    certificate, found = _verified(missing, servers, origin, runs, console)
+    return proofs | found if len(found) == len(missing) else _refusal(certificate, missing)
+
+
+def prove_each(
+    targets: Sequence[Target], servers: Sequence[Server], origin: str, runs: Path, console: Console
+) -> tuple[dict[str, Proof], dict[str, Refusal]]:
+    """As `ensure_proven`, but each target for itself: proofs, and refusals of those that have none, by their names."""
+    versions = {server.name: server.version() or "" for server in servers}
+    emulated = {server.name for server in servers if server.fidelity == "emulator"}
+    refused = {
+        target.name: Refusal((f"an emulator ({target.server}) says nothing about speed",), Exit.BROKEN)
+        for target in targets
+        if emulated & {*target.servers}
+    }
+    rest = [target for target in targets if target.name not in refused]
+    proofs = kept_proofs(rest, versions, origin, runs)
+    missing = [target for target in rest if target.name not in proofs]
+    if missing:
+        certificate, found = _verified(missing, servers, origin, runs, console)
+        proofs |= found
+        refused |= {target.name: _refusal(certificate, [target]) for target in missing if target.name not in found}
+    return proofs, refused
+
+
+def _verified(
+    missing: list[Target], servers: Sequence[Server], origin: str, runs: Path, console: Console
+) -> tuple[Certificate, dict[str, Proof]]:
+    """Verify these now: the certificate, and the proofs of those that keep their contract."""
     names = ", ".join(target.name for target in missing)
     console.print(
         f"No certificate of this build covers {names} on this server: verifying that first.", style="dim", markup=False
     )
-    certificate = _verify(missing, servers, origin, console)
-    for target in missing:
-        record = _holding(certificate, target)
-        if record is None:
-            return _refusal(certificate, missing)
-        proofs[target.name] = Proof(certificate.id, record)
-    console.print(f"Their contracts hold (certificate {certificate.id}).", style="dim", markup=False)
-    return proofs
+    certificate = _verify(missing, servers, origin, runs, console)
+    records = {target.name: _holding(certificate, target) for target in missing}
+    found = {name: Proof(certificate.id, record) for name, record in records.items() if record is not None}
+    if len(found) == len(missing):
+        console.print(f"Their contracts hold (certificate {certificate.id}).", style="dim", markup=False)
+    return certificate, found
 
 
 def kept_proofs(targets: Iterable[Target], versions: dict[str, str], origin: str, runs: Path) -> dict[str, Proof]:
@@ -102,16 +129,16 @@ def _holding(certificate: Certificate, target: Target) -> TargetRecord | None:
     return None
 
 
-def _verify(targets: list[Target], servers: Sequence[Server], origin: str, console: Console) -> Certificate:
+def _verify(targets: list[Target], servers: Sequence[Server], origin: str, runs: Path, console: Console) -> Certificate:
     """Verify, and keep the certificate where the next bench run finds it."""
     from stackproof.reports import certificate_page
     from stackproof.reports.terminal import LiveView
     from stackproof.verification.certificate import to_json
     from stackproof.verification.run import VerifyOptions, verify
-    from stackproof.verification.runs import keep, new_run_id, open_run
+    from stackproof.verification.runs import keep, new_run_id, new_run_in
 
     run_id = new_run_id()
-    directory = open_run(None, run_id)
+    directory = new_run_in(runs, run_id)
     with LiveView(console) as view:
         certificate = verify(targets, servers, VerifyOptions(origin=origin), directory, run_id, view)
     keep(directory / "certificate.json", to_json(certificate))
@@ -124,10 +151,12 @@ def _refusal(certificate: Certificate, targets: list[Target]) -> Refusal:
 
     if certificate.interrupted:
         raise KeyboardInterrupt
-    reasons = [
-        f"{target.target}: {target.trouble_sentence}" for target in certificate.targets if target.trouble != "none"
-    ]
     names = {target.name for target in targets}
+    reasons = [
+        f"{target.target}: {target.trouble_sentence}"
+        for target in certificate.targets
+        if target.trouble != "none" and target.target in names
+    ]
     for record in certificate.clauses:
         result = record.result
         if result.target in names and result.verdict not in GOOD:

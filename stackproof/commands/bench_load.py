@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ from stackproof.measurement.window_log import WindowLog
 from stackproof.reports.measurement_terminal import LoadView
 from stackproof.scenarios.catalogue import find_scenario
 from stackproof.scenarios.deferred import NATIVE, engine_name
-from stackproof.scenarios.orders import CLOSED, NULL, Offered, Order, Setup
+from stackproof.scenarios.orders import CLOSED, NULL, Offered, Order, Setup, Workload
 from stackproof.scenarios.scenario import Scenario
 from stackproof.scenarios.session import Observer, Session, new_namespace
 from stackproof.scenarios.steps.base import Value
@@ -157,10 +157,11 @@ class Run:
         return tuple(drop_namespace(self.backends, Settings({**os.environ, **self.variables}), namespace))
 
     @contextmanager
-    def session(self, stub: StubServer | None, observer: Observer) -> Iterator[Session]:
-        """The generator of this run. Where it ends in trouble, what it stored is removed from here."""
+    def session(self, stub: StubServer | None, observer: Observer, more: Sequence[Workload] = ()) -> Iterator[Session]:
+        """The generator of this run, and of more workloads than its own. Where it ends in trouble, what it stored is removed
+        from here."""
         load = self.load
-        setup = load.setup(self.backends, stub)
+        setup = replace(load.setup(self.backends, stub), more=tuple(more))
         session = Session(setup, self.variables, self.directory, observer, workers=load.workers, bind=load.bind)
         try:
             with session:

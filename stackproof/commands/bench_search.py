@@ -53,7 +53,7 @@ def search(run: Run, settings: SearchSettings, console: Console) -> Measurement:
         offer = _connecting(connect, session.offer)
         found = find_ceiling(offer, settings, run.directory / JOURNAL, identity, view.step, keep=keep)
     left = run.left_behind_by(session)
-    return measured(found, settings, load, windows, check, facts_of(run, _as_found(load, found)), left)
+    return measured(found, settings, load, windows, check, facts_of(run, as_found(load, found)), left)
 
 
 def _connecting(connect: Callable[[], None], offer: Callable[[Order], Offered]) -> Callable[[Order], Offered]:
@@ -122,7 +122,7 @@ def confirming_of(found: Search) -> list[Entry]:
     ]
 
 
-def _as_found(load: Load, found: Search) -> Load:
+def as_found(load: Load, found: Search) -> Load:
     """The load of the figures, as if somebody had asked for it."""
     ceiling: Ceiling = found.ceiling
     confirming = confirming_of(found)

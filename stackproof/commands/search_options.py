@@ -32,6 +32,11 @@ def search_options(command: Command) -> Command:
                 "--find-max", is_flag=True, help="Search for the highest rate that holds, instead of offering one rate."
             ),
             click.option(
+                "--short",
+                is_flag=True,
+                help="Search for about a minute: shorter windows, and a bracket of 15 % instead of 5 %.",
+            ),
+            click.option(
                 "--max-steps",
                 type=click.IntRange(1, 1000),
                 metavar="N",
@@ -58,17 +63,18 @@ class Find:
     duration: float | None
     warmup: float | None
     in_flight: int | None
+    short: bool = False
 
     def settings(self, order: Order, promises: tuple[Promise, ...]) -> SearchSettings:
         """The settings of the search for this load."""
-        from stackproof.measurement.search_journal import SearchSettings
+        from stackproof.measurement.search_journal import SHORT, SearchSettings
         from stackproof.scenarios.orders import CLOSED
 
         if order.arrivals == CLOSED:
             raise ConfigurationError(
                 "--find-max searches for a rate; in a closed loop (--arrivals closed) there is none"
             )
-        usual = SearchSettings()
+        usual = SHORT if self.short else SearchSettings()
         window = usual.window if self.duration is None else self.duration
         return replace(
             usual,
@@ -86,7 +92,14 @@ class Find:
 
     def words(self) -> tuple[str, ...]:
         """The options that repeat it."""
-        words = ["--find-max", "--max-steps", str(self.steps), "--max-minutes", f"{self.minutes:g}"]
+        words = [
+            "--find-max",
+            *(["--short"] if self.short else []),
+            "--max-steps",
+            str(self.steps),
+            "--max-minutes",
+            f"{self.minutes:g}",
+        ]
         for option, value in (
             ("--duration", self.duration),
             ("--warmup", self.warmup),
@@ -101,17 +114,19 @@ def asked_for(context: click.Context) -> Find | None:
     """What was asked of a search, None where none was; `ConfigurationError` for options that do not go together."""
     options = context.params
     if not options["find_max"]:
-        for name in ("max_steps", "max_minutes"):
-            if options[name] is not None:
+        for name in ("short", "max_steps", "max_minutes"):
+            if options[name]:
                 raise ConfigurationError(f"--{name.replace('_', '-')} is about a search; give --find-max with it")
         return None
     for name in _MEANINGLESS:
-        if _is_given(context, name):
+        if is_given(context, name):
             raise ConfigurationError(f"--{name} has no meaning with --find-max, which chooses rates and windows itself")
-    lengths = {name: options[name] if _is_given(context, name) else None for name in _LENGTHS}
-    return Find(options["max_steps"] or STEPS, options["max_minutes"] or MINUTES, **lengths)
+    lengths = {name: options[name] if is_given(context, name) else None for name in _LENGTHS}
+    return Find(
+        options["max_steps"] or STEPS, options["max_minutes"] or MINUTES, **lengths, short=bool(options["short"])
+    )
 
 
-def _is_given(context: click.Context, name: str) -> bool:
+def is_given(context: click.Context, name: str) -> bool:
     """Whether somebody typed this option."""
     return context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT

@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from .promises import Promise
 from .saturation import conclude, next_step
 from .search_journal import Entry, Role, Search, SearchSettings, Step
 from .search_judgement import judge, look
+from .search_start import calibrate
 from .search_steps import base_service, promises_of
 
 SCHEMA = "stackproof-search/1"
@@ -47,19 +48,24 @@ def find_ceiling(
     observe: Observer = lambda _journal, _step: None,
     *,
     keep: Keep = lambda _step, _offered: None,
+    known: Sequence[Entry] = (),
     clock: Callable[[], float] = time.monotonic,
 ) -> Search:
     """Search for the highest rate that holds, with the journal in ``path``; go on from it where it exists.
 
     ``identity`` names what is searched (scenario, backends, build): a journal of another identity or of other settings is
-    refused with `ConfigurationError`. Ctrl-C, or a generator that is gone, ends the search; what was measured is kept.
-    `GeneratorError` where the backends cannot be used at all.
+    refused with `ConfigurationError`. ``known`` is what a new journal begins with: the generator's own ceiling
+    (`find_generator_ceiling`), where it was measured before. Ctrl-C, or a generator that is gone, ends the search; what was
+    measured is kept. `GeneratorError` where the backends cannot be used at all.
     """
     interrupted, trouble = False, ""
     with _locked(path) as kept:
         journal, notes = load_journal(path, settings, identity)
         if not path.stat().st_size:
             _append(kept, json.dumps(_head(settings, identity), ensure_ascii=False))
+            for entry in known:
+                _append(kept, entry.to_json())
+            journal = tuple(known)
         try:
             while (step := next_step(journal, settings)) is not None:
                 observe(journal, step)
@@ -81,6 +87,31 @@ def find_ceiling(
             trouble = str(error)
     observe(journal, None)
     return Search(conclude(journal, settings), journal, interrupted, "" if interrupted else trouble, notes)
+
+
+def find_generator_ceiling(
+    offer: Offer, settings: SearchSettings, observe: Observer = lambda _journal, _step: None, *, keep: Keep
+) -> tuple[Entry, ...]:
+    """The first part of a search by itself: how fast the generator is with a step that does nothing. It is the same for all
+    searches of a session, as long as their seed, places in flight and lengths of null windows are; so its time is nobody's
+    (``took`` is 0).
+
+    `KeyboardInterrupt` where somebody cut it short; `GeneratorError` where the generator did.
+    """
+    journal: tuple[Entry, ...] = ()
+    while isinstance(step := calibrate(journal, settings), Step):
+        observe(journal, step)
+        offered = offer(order_of(step, settings))
+        if offered.interrupted:
+            raise KeyboardInterrupt
+        if not offered.complete:
+            raise GeneratorError(
+                f"the generator's own ceiling was not measured: {offered.trouble or 'it was cut short'}"
+            )
+        keep(step, offered)
+        journal = (*journal, judged_entry(step, offered, journal, settings, 0.0))
+    observe(journal, None)
+    return journal
 
 
 def order_of(step: Step, settings: SearchSettings) -> Order:

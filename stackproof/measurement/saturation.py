@@ -109,7 +109,7 @@ def _overload(journal: Journal, settings: SearchSettings) -> Decision:
     _, most = limits(journal, settings)
     if low is None or high is None or high >= most or found.cause(high) is Limiter.CLIENT:
         return None
-    if any(entry.step.role is Role.RECOVERY for entry in journal):
+    if not settings.recovery or any(entry.step.role is Role.RECOVERY for entry in journal):
         return None
     rate = min(most, rounded(high * OVERLOAD))
     why = (

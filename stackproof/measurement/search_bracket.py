@@ -8,7 +8,17 @@ import math
 
 from .search_evidence import CONCURRENCY, UNSTEADY_ROW, Evidence, evidence_of, unsteady_row
 from .search_journal import EVIDENCE_ROLES, Journal, Limiter, Role, SearchSettings, Seen, Step, Verdict
-from .search_steps import PROMISE_FACTOR, Decision, End, base_service, limits, make_step, promises_of, rounded
+from .search_steps import (
+    PROMISE_FACTOR,
+    Decision,
+    End,
+    base_service,
+    limits,
+    make_step,
+    promises_of,
+    rounded,
+    window_at,
+)
 from .search_words import a_rate, a_time
 
 MOST_RESAMPLES = 8
@@ -180,11 +190,16 @@ def confirm(journal: Journal, settings: SearchSettings) -> Decision:
     failed = settings.refutations if high is None else len(found.fresh(high, held=False))
     if low is not None and held < settings.confirmations and (held <= failed or failed >= settings.refutations):
         why = f"{a_rate(low)} must hold in {settings.confirmations} fresh windows: number {held + 1}."
-        return make_step(journal, settings, Role.CONFIRM, low, why, expects="holds")
+        return _confirming(journal, settings, low, why, "holds")
     if high is not None and failed < settings.refutations:
         why = f"{a_rate(high)} must fail in {settings.refutations} fresh windows: number {failed + 1}."
-        return make_step(journal, settings, Role.CONFIRM, high, why, expects="fails")
+        return _confirming(journal, settings, high, why, "fails")
     return None
+
+
+def _confirming(journal: Journal, settings: SearchSettings, rate: float, why: str, expects: str) -> Step:
+    seconds = max(settings.confirming, window_at(journal, settings, rate))
+    return make_step(journal, settings, Role.CONFIRM, rate, why, seconds=seconds, expects=expects)
 
 
 def is_confirmed(found: Evidence, settings: SearchSettings) -> bool:

@@ -78,8 +78,14 @@ class SearchSettings:
     """Largest share of a core that a worker of the generator may use."""
     reach: float = 0.80
     """Beyond this share of the generator's own ceiling, a figure is about the generator."""
+    probe: float = 4.0
+    """Length of the window in which the base service time is measured."""
     confirmations: int = 3
     refutations: int = 3
+    confirming: float = 0.0
+    """No window that confirms an end of the bracket is shorter."""
+    recovery: bool = True
+    """Whether the server is overloaded at the end, to see how it comes back."""
     in_flight: int = 64
     most_in_flight: int = 64
     """Up to here the search may raise `in_flight` by itself where the client's concurrency is what limits."""
@@ -92,6 +98,25 @@ class SearchSettings:
     arrivals: str = "constant"
     seed: int = 7
     drain: float = 10.0
+
+
+SHORT = SearchSettings(
+    window=2.0,
+    warmup=0.5,
+    longest=12.0,
+    growth=1.1,
+    resolution=1.15,
+    probe=3.0,
+    confirming=4.0,
+    recovery=False,
+    most_seconds=120.0,
+    drain=5.0,
+)
+"""A search that takes about a minute: its bracket is wider (15 % and not 5 %), and nothing is said about overload.
+
+What holds is judged in the same way, and both ends are confirmed as often. The confirming windows are as long as a judgement of
+their steadiness needs (`search_judgement.LEAST_SECONDS`).
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from .search_words import a_rate
 NULL_STEPS = 14
 NULL_RESOLUTION = 1.10
 NULL_LEAST = 20.0
-PROBE_SECONDS = 4.0
 PROBE_TRIES = 3
 
 
@@ -94,4 +93,4 @@ def probe(journal: Journal, settings: SearchSettings) -> Decision:
         else "The idle probe once more."
     )
     rate = min(settings.idle_rate, reach)
-    return make_step(journal, settings, Role.PROBE, rate, why, seconds=PROBE_SECONDS, in_flight=1)
+    return make_step(journal, settings, Role.PROBE, rate, why, seconds=settings.probe, in_flight=1)

@@ -27,10 +27,17 @@ class SearchView(Moving):
     """A line for each step that ended, and below them one that follows the step that runs, where somebody is looking."""
 
     def __init__(
-        self, console: Console, settings: SearchSettings, *, clock: Callable[[], float] = time.monotonic
+        self,
+        console: Console,
+        settings: SearchSettings,
+        *,
+        lines: bool = True,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """``lines``: whether steps that ended get theirs; where one search of many runs, its answer is enough."""
         self._console = console
         self._settings = settings
+        self._lines = lines
         self._clock = clock
         self._journal: tuple[Entry, ...] = ()
         self._printed = 0
@@ -45,7 +52,7 @@ class SearchView(Moving):
 
     def step(self, journal: tuple[Entry, ...], step: Step | None) -> None:
         """A step begins, or none any more; those that have ended get a line each."""
-        for entry in journal[self._printed :]:
+        for entry in journal[self._printed :] if self._lines else ():
             self._console.print(step_line(row_of(entry)))
         self._journal, self._printed = journal, len(journal)
         self._step, self._state, self._began = step, {}, self._clock()

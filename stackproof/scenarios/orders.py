@@ -28,6 +28,15 @@ CLOSED = "closed"
 
 
 @dataclass(frozen=True, slots=True)
+class Workload:
+    """A scenario with its settings."""
+
+    scenario: str
+    settings: Mapping[str, Value] = field(default_factory=dict)
+    """Those that differ from its own."""
+
+
+@dataclass(frozen=True, slots=True)
 class Setup:
     """What a session of the generator is about."""
 
@@ -42,13 +51,20 @@ class Setup:
     """Settings of the scenario that differ from its own."""
     stub: str = ""
     """URL of the stub server, where one runs."""
+    more: tuple[Workload, ...] = ()
+    """Workloads that follow the first one, on the same adapters and under the same namespace."""
+
+    @property
+    def workloads(self) -> tuple[Workload, ...]:
+        """All of them; an order says by number which one it is of."""
+        return (Workload(self.scenario, self.settings), *self.more)
 
     def to_data(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Self:
-        return cls(**data)
+        return cls(**{**data, "more": tuple(Workload(**workload) for workload in data["more"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +88,8 @@ class Order:
     """How long operations that are in flight at the end are waited for, in seconds."""
     number: int = 0
     """Which window of the session it is; no two windows use the same operations."""
+    workload: int = 0
+    """Which of the session's workloads it is of."""
 
     def to_data(self) -> dict[str, Any]:
         return asdict(self)

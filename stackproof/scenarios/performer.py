@@ -26,9 +26,10 @@ from .hang import CONNECT_SECONDS, ended_if_it_hangs
 from .locust_statistics import Fed, Statistics
 from .orders import BACKENDS, NULL, STUB, Order, Setup
 from .scenario import Scenario
+from .steps.base import Filled
 from .stub_work import StubWork
 from .window import Acts, Nothing, Window
-from .work import StepFailedError, Work
+from .work import Adapters, StepFailedError, Work
 
 PRIMING = 1 << 62
 """The number of the operation that is done once before any window: it connects, and creates the tables."""
@@ -45,7 +46,10 @@ class Performer:
     def __init__(self, send: Send, environment: Any) -> None:
         self._send = send
         self._environment = environment
+        self._adapters: Adapters | None = None
+        self._filled = Filled()
         self._work: Work | None = None
+        self._workload = 0
         self._stub: StubWork | None = None
         self._window: Window | None = None
         self._stopping = False
@@ -75,30 +79,37 @@ class Performer:
         self._send("answer", {"id": order["id"], "worker": self._worker, **answer})
 
     def _connect(self, order: Mapping[str, Any]) -> dict[str, Any]:
-        """Make the adapters, fill in what the scenario needs, and do one operation, which connects and creates the tables."""
+        """Make the adapters, fill in what the workload needs, and do one operation, which connects and creates the tables."""
         told = {"trouble": "", "version": stackproof.__version__}
         try:
-            self._work = self._engine.aside(lambda: self._made(order["workers"]))
+            self._engine.aside(lambda: self._begin(order["workload"], order["workers"], order["within"]))
         except Exception as error:  # noqa: BLE001 - a third party's factory may raise anything; the command reports it
             cause = error.__cause__ if isinstance(error, StepFailedError) and error.__cause__ else error
             told["trouble"] = f"{error}: {cause}" if cause is not error else f"{type(error).__name__}: {error}"
         return told
 
-    def _made(self, workers: int) -> Work:
-        """The work, once its adapters are connected and what it needs is filled in."""
+    def _begin(self, workload: int, workers: int, within: float) -> None:
+        """Go on to a workload: it is this worker's when its adapters are connected and what it needs is filled in."""
         setup, settings = self._setup, Settings.from_environment()
         patience = max(CONNECT_SECONDS, settings.connect_timeout + settings.operation_timeout + CONNECT_SECONDS / 3)
-        work = Work(self._scenario, setup.backends, settings, setup.namespace, worker=self._worker, workers=workers)
+        before, self._work = self._work, None
+        if before is not None and (troubles := before.end()):
+            raise RuntimeError("; ".join(troubles))
+        if self._adapters is None:
+            self._adapters = Adapters(setup.backends, settings, setup.namespace)
+        scenario, apart = self._scenario(workload), f"{workload}-" if setup.more else ""
+        adapters, worker = self._adapters.of(scenario.concerns), self._worker
+        work = Work.on(scenario, adapters, worker=worker, workers=workers, apart=apart, filled=self._filled)
         try:
             for concern, ping in work.pings():
                 with ended_if_it_hangs(f"connecting to {concern}={setup.backends[concern]}", patience):
                     ping()  # whether it answers is told, with the reason, by what comes next
-            work.prepare(self._say_what if setup.engine == GREEN else _say_nothing)
-            work.prime(PRIMING + self._worker)
+            work.prepare(self._say_what if setup.engine == GREEN else _say_nothing, within)
+            work.prime(PRIMING + workload * workers + self._worker)
         except BaseException:
-            self._work = work  # what it has stored is removed at the end
+            work.end()
             raise
-        return work
+        self._work, self._workload = work, workload
 
     def _say_what(self, what: str, share: float) -> None:
         done = f" {share:.0%}"
@@ -142,27 +153,28 @@ class Performer:
             "trouble": "",
         }
 
-    @property
-    def _scenario(self) -> Scenario:
-        return replace(find_scenario(self._setup.scenario, self._setup.settings), seed=self._setup.seed)
+    def _scenario(self, workload: int) -> Scenario:
+        found = self._setup.workloads[workload]
+        return replace(find_scenario(found.scenario, found.settings), seed=self._setup.seed)
 
     def _fed(self, window: Window, begin: float) -> list[Fed]:
         """What shows the window's figures in Locust's own statistics; the null step is no request."""
         if window.order.target == NULL:
             return []
-        statistics = Statistics(self._environment, "operation", self._setup.scenario)
+        name = self._setup.workloads[window.order.workload].scenario
+        statistics = Statistics(self._environment, "operation", name)
         measured = begin + window.order.warmup
         return [statistics.follow(part, measured) for part in (window.warm, window.measured)]
 
     def _acts(self, order: Order) -> Acts:
         if order.target == NULL:
-            return Nothing(self._scenario.item)
+            return Nothing(self._scenario(order.workload).item)
         if order.target == STUB:
             if self._stub is None:
                 self._stub = StubWork(self._setup.stub)
             return self._stub
-        if self._work is None:
-            raise RuntimeError("a window was ordered before the adapters were connected")
+        if self._work is None or self._workload != order.workload:
+            raise RuntimeError(f"a window of workload {order.workload} was ordered before it was connected")
         return self._work
 
     def _checked(self, order: Order) -> dict[str, Any]:
@@ -174,7 +186,10 @@ class Performer:
 
     def _finish(self, _order: Mapping[str, Any]) -> dict[str, Any]:
         work, self._work = self._work, None
-        left = self._engine.aside(work.close) if work is not None else []
+        adapters, self._adapters = self._adapters, None
+        self._filled = Filled()
+        left = self._engine.aside(work.end) if work is not None else []
+        left += self._engine.aside(adapters.close) if adapters is not None else []
         if self._stub is not None:
             self._stub.close()
         return {"trouble": "", "left_behind": left}

@@ -32,6 +32,10 @@ class GeneratorError(StackproofError):
     """The load-generating process ended, or does not answer, or cannot use the backends."""
 
 
+class UnusableError(GeneratorError):
+    """The generator cannot use the backends, and says why; it waits for other orders."""
+
+
 class Session:
     """The generator of one namespace: one process, or Locust's master with workers. Windows are offered one at a time.
 
@@ -86,12 +90,22 @@ class Session:
         """What everything that it stores is under."""
         return self._setup.namespace
 
-    def connect(self) -> None:
-        """Make the adapters, in every worker, and use them once. `GeneratorError` says why that cannot be."""
+    @property
+    def running(self) -> bool:
+        """Whether the process that takes orders lives."""
+        return self._processes.running
+
+    def connect(self, workload: int = 0, within: float = PREPARE_SECONDS) -> None:
+        """Make the adapters that a workload needs, in every worker, fill in what it needs (at most ``within`` seconds), and use
+        them once. What an earlier workload left running ends; what it has connected and filled in is used again.
+
+        `GeneratorError` says why that cannot be.
+        """
         self._observer({"phase": "connecting"})
-        answer = self._ask({"do": "connect"}, START_SECONDS + PREPARE_SECONDS)
+        message = {"do": "connect", "workload": workload, "within": within}
+        answer = self._ask(message, START_SECONDS + within)
         if trouble := self._trouble(answer):
-            raise GeneratorError(f"the load cannot be offered: {trouble}")
+            raise UnusableError(f"the load cannot be offered: {trouble}")
         versions = {part["version"] for part in answer["answers"]}
         if versions != {stackproof.__version__}:
             raise GeneratorError(f"workers run stackproof {', '.join(sorted(versions))}, not {stackproof.__version__}")

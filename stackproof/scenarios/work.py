@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
 from stackproof.adapters.settings import Settings
@@ -17,7 +17,7 @@ from stackproof.targets import parse_target
 
 from .item import Item
 from .scenario import Scenario
-from .steps.base import Action, Begin, Bench, Checks, Deferrable, Tell
+from .steps.base import Action, Begin, Bench, Checks, Deferrable, Filled, Tell
 from .steps.logs import dropped_by
 
 PREPARE_SECONDS = 600.0
@@ -45,6 +45,34 @@ Took = Callable[[str, float], None]
 Ended = Callable[[StepFailedError | None], None]
 
 
+class Adapters:
+    """The adapters of one worker, under one namespace: each made when a scenario first needs it, and used by all after that."""
+
+    def __init__(self, backends: Mapping[str, str], settings: Settings, namespace: str) -> None:
+        """``backends``: concern -> name or ``package.module:factory``; ``settings``: what the adapters read."""
+        self._backends, self._settings, self._namespace = backends, settings, namespace
+        self._made: dict[str, Any] = {}
+
+    def of(self, concerns: Iterable[str]) -> dict[str, Any]:
+        """Those of these concerns, by concern. Raises what a factory raises; those that were made before it stay."""
+        for concern in concerns:
+            if concern not in self._made:
+                self._made[concern] = _make(concern, self._backends[concern], self._settings, self._namespace)
+        return {concern: self._made[concern] for concern in concerns}
+
+    def disconnect(self) -> None:
+        """Leave what they stored where it is."""
+        while self._made:
+            _disconnect(self._made.popitem()[1])
+
+    def close(self) -> list[str]:
+        """Remove everything of the namespace and disconnect; what went wrong, as sentences."""
+        troubles = []
+        while self._made:
+            troubles += _end(*self._made.popitem())
+        return troubles
+
+
 class Work:
     """The adapters of one worker, under one namespace, and the steps of a scenario on them."""
 
@@ -59,24 +87,39 @@ class Work:
         workers: int = 1,
     ) -> None:
         """``backends``: concern -> name or ``package.module:factory``; ``settings``: what the adapters read."""
-        adapters = {}
+        made = Adapters(backends, settings, namespace)
         try:
-            for concern in scenario.concerns:
-                adapters[concern] = _make(concern, backends[concern], settings, namespace)
-            self._bind(scenario, adapters, worker, workers)
+            self._bind(scenario, made.of(scenario.concerns), worker, workers)
         except BaseException:
-            for adapter in adapters.values():
-                _disconnect(adapter)
+            made.disconnect()
             raise
 
     @classmethod
-    def on(cls, scenario: Scenario, adapters: Mapping[str, Any], *, worker: int = 0, workers: int = 1) -> Self:
-        """The work on adapters that are there already."""
+    def on(
+        cls,
+        scenario: Scenario,
+        adapters: Mapping[str, Any],
+        *,
+        worker: int = 0,
+        workers: int = 1,
+        apart: str = "",
+        filled: Filled | None = None,
+    ) -> Self:
+        """The work on adapters that are there already. Where several scenarios share them, ``apart`` keeps this one's keys from
+        those of others, and ``filled`` says what is there already."""
         work = cls.__new__(cls)
-        work._bind(scenario, dict(adapters), worker, workers)
+        work._bind(scenario, dict(adapters), worker, workers, apart, filled)
         return work
 
-    def _bind(self, scenario: Scenario, adapters: dict[str, Any], worker: int, workers: int) -> None:
+    def _bind(
+        self,
+        scenario: Scenario,
+        adapters: dict[str, Any],
+        worker: int,
+        workers: int,
+        apart: str = "",
+        filled: Filled | None = None,
+    ) -> None:
         self.scenario = scenario
         self._adapters = adapters
         self._slowest: tuple[float, str] = (0.0, "none")
@@ -89,6 +132,8 @@ class Work:
             settings=scenario.settings,
             worker=worker,
             workers=workers,
+            apart=apart,
+            filled=filled,
         )
         self._primed: list[_Turn] = []
         bound: list[list[_Turn]] = []
@@ -235,8 +280,8 @@ class Work:
         """Log records that the transport says it dropped, where it can say so."""
         return dropped_by(self._adapters.get("logs"))
 
-    def close(self) -> list[str]:
-        """End what steps left running, remove everything of the namespace and disconnect; what went wrong, as sentences."""
+    def end(self) -> list[str]:
+        """End what steps left running; what went wrong, as sentences."""
         troubles = []
         for end in self.bench.endings:
             try:
@@ -244,6 +289,11 @@ class Work:
             except Exception as error:  # noqa: BLE001 - reported; the others are ended all the same
                 troubles.append(f"{type(error).__name__}: {error}")
         self.bench.endings.clear()
+        return troubles
+
+    def close(self) -> list[str]:
+        """End what steps left running, remove everything of the namespace and disconnect; what went wrong, as sentences."""
+        troubles = self.end()
         for concern, adapter in reversed(self._adapters.items()):
             troubles += _end(concern, adapter)
         self._adapters.clear()

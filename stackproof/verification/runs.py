@@ -55,6 +55,17 @@ def open_run(out: Path | None, run_id: str) -> Path:
     return path
 
 
+def new_run_in(runs: Path, run_id: str) -> Path:
+    """Make the directory of a run among others, where those are not in the usual place; errors as of `open_run`."""
+    return open_run(None if runs == RUNS else runs / run_id, run_id)
+
+
+def forget_run(directory: Path) -> None:
+    """Remove the directory of a run that came to nothing; one in which something was kept stays."""
+    if [path.name for path in directory.iterdir()] == ["run.lock"]:
+        shutil.rmtree(directory)
+
+
 def reopen_run(run: str, *, kept: str) -> Path:
     """The directory of a run that was cut short, to go on with it: ``kept`` is the file that it goes on from."""
     path = find_run(run)

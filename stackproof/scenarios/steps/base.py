@@ -151,6 +151,21 @@ class Checks:
             self.examples.append(sentence)
 
 
+class Filled:
+    """How much a worker has filled in for its session so far, by name: what is there need not be filled in again."""
+
+    def __init__(self) -> None:
+        self._numbers: Counter[str] = Counter()
+
+    def of(self, what: str) -> int:
+        """Things number 0 to this one less one are there, as far as they are this worker's share."""
+        return self._numbers[what]
+
+    def up_to(self, what: str, number: int) -> None:
+        """So many are there now."""
+        self._numbers[what] = max(number, self._numbers[what])
+
+
 class Bench:
     """What the steps of one worker work with."""
 
@@ -164,6 +179,8 @@ class Bench:
         settings: Mapping[str, Value] | None = None,
         worker: int = 0,
         workers: int = 1,
+        apart: str = "",
+        filled: Filled | None = None,
     ) -> None:
         self.keys = keys
         self.sizes = sizes
@@ -173,8 +190,13 @@ class Bench:
         self.checks = Checks()
         self.worker, self.workers = worker, workers
         """This worker's number (from 0), and how many there are."""
-        self.tenant = SHARED_TENANT if workers == 1 else f"{SHARED_TENANT}{worker}"
-        """This worker's own tenant: what it reads there was written by itself, so it knows what must be there."""
+        self.apart = apart
+        """What keys and topics begin with that are not shared; empty where the session has one scenario only."""
+        self.tenant = apart + (SHARED_TENANT if workers == 1 else f"{SHARED_TENANT}{worker}")
+        """A tenant of this worker and this scenario alone: what is read there was written by it, so it knows what must be
+        there."""
+        self.filled = Filled() if filled is None else filled
+        """What scenarios of this session before this one have filled in already."""
         self.preparations: list[Callable[[Tell, float], None]] = []
         self.settlements: list[Callable[[float], None]] = []
         self.endings: list[Callable[[], None]] = []

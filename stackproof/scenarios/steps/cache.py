@@ -29,9 +29,10 @@ class CacheRead(Step):
         if self.times > 1 and bench.offers is None:
             raise ConfigurationError("a second cache read is one of an offer, and the scenario has no offers")
         read, checks, value_of = bench.cache.get_or_fetch, bench.checks, _values(bench)
+        customer, offer = f"{bench.apart}customer:", f"{bench.apart}offer:"
 
         def act(item: Item, turn: int) -> None:
-            key = f"customer:{item.key}" if turn == 0 else f"offer:{item.offers[turn % 2]}"
+            key = f"{customer}{item.key}" if turn == 0 else f"{offer}{item.offers[turn % 2]}"
             expected = value_of(key)
 
             def fetch() -> CacheValue:
@@ -54,19 +55,19 @@ class CacheGet(Step):
 
     def bind(self, bench: Bench) -> Action:
         cache, checks, value_of = bench.cache, bench.checks, _values(bench)
-        get = cache.get
+        get, prefix = cache.get, f"{bench.apart}key:"
 
         def prepare(tell: Tell, deadline: float) -> None:
             first, step = bench.share("cache")
             ranks = range(first + 1, bench.keys.size + 1, step)
 
             def put(rank: int) -> None:
-                cache.set(f"key:{rank}", value_of(f"key:{rank}"))
+                cache.set(f"{prefix}{rank}", value_of(f"{prefix}{rank}"))
 
             fill("filling the cache, keys", ranks, len(ranks), put, tell, deadline)
 
         def act(item: Item, _turn: int) -> None:
-            key = f"key:{item.key}"
+            key = f"{prefix}{item.key}"
             found = get(key)
             checks.saw("cache reads")
             if found != value_of(key):
@@ -96,7 +97,7 @@ class CacheStampede(Step):
     def bind(self, bench: Bench) -> Action:
         read, checks = bench.cache.get_or_fetch, bench.checks
         # One key for each worker: who fetches for whom is only known within one process.
-        prefix = f"stampede:{bench.worker}:"
+        prefix = f"{bench.apart}stampede:{bench.worker}:"
         fetches: dict[str, _Fetches] = {}
 
         def act(item: Item, _turn: int) -> None:

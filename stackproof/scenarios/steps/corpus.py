@@ -136,9 +136,13 @@ def _any_word(draw: random.Random, records: int) -> str:
 def matches(wanted: Sequence[Wanted], documents: Iterable[Document]) -> list[int]:
     """How many of the documents each query finds, up to one more than it asks for: the small model of an index."""
     found = [0] * len(wanted)
+    unsure = list(enumerate(wanted))
+    """Those that have not found as many yet: once there are none, nobody has to look at the other documents."""
     for candidate in documents:
         seen = Seen(candidate)
-        for number, each in enumerate(wanted):
-            if found[number] <= each.query.limit and each.finds(seen):
-                found[number] += 1
+        for number, each in unsure:
+            found[number] += each.finds(seen)
+        unsure = [(number, each) for number, each in unsure if found[number] <= each.query.limit]
+        if not unsure:
+            break
     return found

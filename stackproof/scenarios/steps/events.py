@@ -66,7 +66,7 @@ class PublishToHandled(Step):
         publish_deferred: Any = getattr(bench.events, "publish_deferred", None)
         publish = bench.events.publish
         # A topic for each worker: what others publish is not this one's to count.
-        topic = f"handled-{bench.worker}"
+        topic = f"{bench.apart}handled-{bench.worker}"
         running: list[Subscription] = []
 
         def prepare(tell: Tell, _deadline: float) -> None:

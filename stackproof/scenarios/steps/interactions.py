@@ -170,17 +170,22 @@ class HistoryRead(Step):
     def bind(self, bench: Bench) -> Action:
         read, checks, depth = bench.interactions.get_summaries, bench.checks, self.depth
         expected: dict[int, tuple[Summary, ...]] = {}
+        tenant = bench.apart + SHARED_TENANT
 
         def prepare(tell: Tell, deadline: float) -> None:
             first, step = bench.share("interactions")
             _record_histories(bench, range(first + 1, bench.keys.size + 1, step), depth, tell, deadline)
             # Before the load: a summary of thousands of interactions takes milliseconds, which would be seen in it.
             for customer in range(1, bench.keys.size + 1, CHECKED_CUSTOMERS):
-                rows = [row for row in summarise(history(customer, depth)) if row.period_type is PeriodType.ALLTIME]
+                rows = [
+                    row
+                    for row in summarise(history(customer, depth, bench.apart))
+                    if row.period_type is PeriodType.ALLTIME
+                ]
                 expected[customer] = tuple(rows)
 
         def act(item: Item, _turn: int) -> None:
-            query = _all_time(SHARED_TENANT, item.key)
+            query = _all_time(tenant, item.key)
             rows = read(query).rows
             known = expected.get(item.key)
             if known is None:
@@ -195,13 +200,13 @@ class HistoryRead(Step):
         return act
 
 
-def history(customer: int, depth: int) -> list[Interaction]:
-    """The interactions of a customer: the same in every process."""
+def history(customer: int, depth: int, apart: str = "") -> list[Interaction]:
+    """The interactions of a customer: the same in every process. ``apart`` keeps those of one scenario from those of another."""
     kinds = tuple(InteractionType)
     return [
         Interaction(
-            event_id=f"h{customer}-{number}",
-            tenant=SHARED_TENANT,
+            event_id=f"{apart}h{customer}-{number}",
+            tenant=apart + SHARED_TENANT,
             customer=f"c{customer}",
             offer=f"o{(customer + number * 7) % 20}",
             interaction_type=kinds[number % 11 % len(kinds)],
@@ -217,7 +222,7 @@ def _record_histories(bench: Bench, customers: Sequence[int], depth: int, tell: 
     """In batches where the store takes batches, and many at once."""
     store = bench.interactions
     what = f"recording histories of {depth:,}, interactions"
-    events = (event for customer in customers for event in history(customer, depth))
+    events = (event for customer in customers for event in history(customer, depth, bench.apart))
     total = len(customers) * depth
     if isinstance(store, BulkInteractionStore):
         batches = iter(lambda: list(islice(events, BATCH)), [])

@@ -43,7 +43,7 @@ class LogBurst(Step):
 
     def bind(self, bench: Bench) -> Action:
         handler, checks = bench.logs, bench.checks
-        error, known = logger_of(handler).error, 0
+        error, known = logger_of(handler).error, dropped_by(handler)
 
         def act(item: Item, _turn: int) -> None:
             text = text_of(f"log:{item.key}", item.size)

@@ -21,6 +21,8 @@ COUNTED = 24
 """Queries of which it is known how many documents they find."""
 DOCUMENTS_IN_CALL = 1_000
 CALLS_AT_ONCE = 2
+CORPUS = "corpus"
+"""How a session remembers that documents 0 to n are in its index. A larger corpus begins with all of a smaller one."""
 
 
 @dataclass(frozen=True)
@@ -96,13 +98,21 @@ def _finder(index: SearchIndex, kind: str) -> Callable[[SearchQuery], list[Hit]]
 
 def _index(bench: Bench, records: int, tell: Tell, deadline: float) -> None:
     """This worker's share of the corpus, then the time that the index needs to show it."""
+    there = bench.filled.of(CORPUS)
+    if there > records:
+        raise PreparationError(
+            f"the index holds {there:,} documents of this session already: searches among {records:,} have to come first"
+        )
+    if there == records:
+        return
     first, step = bench.share("search")
-    calls = range(first * DOCUMENTS_IN_CALL, records, step * DOCUMENTS_IN_CALL)
+    calls = range(there + first * DOCUMENTS_IN_CALL, records, step * DOCUMENTS_IN_CALL)
 
     def put(begin: int) -> None:
         bench.search.index(corpus.document(number) for number in range(begin, min(begin + DOCUMENTS_IN_CALL, records)))
 
-    fill(f"indexing {records:,} documents, calls", calls, len(calls), put, tell, deadline, CALLS_AT_ONCE)
+    fill(f"indexing {records - there:,} documents, calls", calls, len(calls), put, tell, deadline, CALLS_AT_ONCE)
+    bench.filled.up_to(CORPUS, records)
     time.sleep(getattr(getattr(bench.search, "capabilities", None), "visible_within", 0.0))
 
 
@@ -111,11 +121,12 @@ def _counted(queries: list[Wanted], records: int, tell: Tell, deadline: float) -
 
     def documents() -> Iterator[Document]:
         for number in range(records):
+            if number % 100 == 0:
+                time.sleep(0)  # others may run
             if number % 1000 == 0:
                 tell("working out what must be found", number / records)
                 if time.monotonic() > deadline:
                     raise PreparationError(f"counting in {records:,} documents took too long; ask for fewer records")
-                time.sleep(0)  # others may run
             yield corpus.document(number)
 
     return corpus.matches(queries, documents())
