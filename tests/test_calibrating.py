@@ -197,3 +197,16 @@ def test_a_gap_in_which_the_generator_computed_is_its_own() -> None:
     computing = replace(STARVED, cpu_seconds=0.39)
     assert starved_seconds(offered(Recorder(), gaps=(computing,))) == 0.0
     assert starved_seconds(offered(Recorder(), gaps=(computing, STARVED))) == STARVED.seconds
+
+
+def test_the_expectation_is_that_of_the_arrivals_that_were_really_drawn() -> None:
+    class Numbered(Simulated):
+        """As a session does: each window has a number, which its arrivals are drawn from."""
+
+        def offer(self, order: Order) -> Offered:
+            number = len(self.orders) + 3
+            drawn = super().offer(replace(order, seed=order.seed + number))
+            return replace(drawn, order=replace(order, number=number))
+
+    done = run(Numbered(), FULL)
+    assert done.verdict.reasons == ()

@@ -61,6 +61,31 @@ def test_what_is_due_has_begun_before_the_dispatcher_goes_on() -> None:
     assert window.most_in_flight >= 1
 
 
+def test_nothing_begins_early_though_it_was_made_ready_before() -> None:
+    class Clocked(Waits):
+        def __init__(self) -> None:
+            super().__init__()
+            self.made: list[float] = []
+            self.began: list[float] = []
+
+        def item(self, number: int) -> int:
+            self.made.append(time.perf_counter())
+            return number
+
+        def decide(self, item: Any, took: Took) -> None:
+            self.began.append(time.perf_counter())
+
+    acts = Clocked()
+    window = Noted(Order(200.0, 0.5, in_flight=64), acts)
+    window.acts, window.noted = acts, []
+    begin = time.perf_counter() + 0.02
+    window.run(begin)
+    due = [begin + number / 200 for number in range(100)]
+    assert all(began >= at - 1e-7 for began, at in zip(acts.began, due, strict=True))
+    ready = sum(made < at for made, at in zip(acts.made, due, strict=True))
+    assert ready > 20, "most items are made before they are due, where the machine allows it"
+
+
 def test_what_is_overdue_is_only_spawned() -> None:
     acts = Waits(0.0)
     window = Noted.over(Order(200.0, 0.5, in_flight=64), acts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from stackproof.scenarios.orders import CLOSED, STUB, Offered, Order
@@ -148,4 +148,6 @@ class _Windows:
             )
         )
         self.kept.append(offered)
+        # Windows of a session have arrivals of their own, as drawn from the seed and from which window it is.
+        trial = replace(trial, seed=trial.seed + offered.order.number)
         return Shown(trial, Observed.of(offered.recorder, starved_seconds(offered), pressure), self._stub.truth())
