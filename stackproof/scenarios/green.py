@@ -23,6 +23,8 @@ together on the loop's next turn, which costs less for each."""
 
 EARLY_SECONDS = 0.000_025
 """The dispatcher comes to an operation so much early: what has to be done before one can begin is no part of its latency."""
+EARLY_SHARE = 0.05
+"""But for no more than this share of a core: what is left of it is spun, and processor time is scarce at high rates."""
 
 
 class GreenWindow(Window):
@@ -42,11 +44,12 @@ class GreenWindow(Window):
         self.close(self.order.drain)
 
     def _dispatch(self, sleeper: PreciseSleeper) -> None:
+        early = min(EARLY_SECONDS, EARLY_SHARE * self._workers / self.order.rate)
         dispatch(
             self.schedule(),
             self.order.warmup + self.order.seconds,
             began=self._began,
-            clock=lambda: time.perf_counter() + EARLY_SECONDS,
+            clock=lambda: time.perf_counter() + early,
             sleep=sleeper.sleep,
             start=self._start,
             # What was started must be able to end before the places run out, or it would be dropped for our own haste.
