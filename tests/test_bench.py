@@ -23,17 +23,21 @@ from bench_samples import GAP, MEMORY, certificate, judged, keep_certificate, re
 import stackproof.commands.bench_gate as gate
 from stackproof.adapters.cache.memory import MemoryCache
 from stackproof.adapters.settings import Settings
+from stackproof.commands.bench_workers import machines_of
 from stackproof.contracts.verdicts import Verdict
 from stackproof.exits import Exit
 from stackproof.interfaces import CacheValue, ConfigurationError
+from stackproof.measurement.environment import read_environment
 from stackproof.measurement.judgement import window_of
 from stackproof.measurement.record import Measurement
 from stackproof.reports.measurement import render
+from stackproof.scenarios.alone import Alone
 from stackproof.scenarios.catalogue import DECISION
-from stackproof.scenarios.orders import NULL, Offered, Order, Setup
+from stackproof.scenarios.orders import NULL, STUB, Offered, Order, Setup
 from stackproof.scenarios.recorder import OUTCOMES
 from stackproof.scenarios.session import GeneratorError, Session
 from stackproof.scenarios.steps.interactions import Impressions
+from stackproof.scenarios.stub import Injection, Truth
 from stackproof.scenarios.work import StepFailedError, Work
 from stackproof.servers.ports import free_port
 from stackproof.targets import parse_target
@@ -49,6 +53,12 @@ SHORT = Order(100.0, 1.0, 0.2, seed=1, drain=5.0)
 
 def silent(_state: Mapping[str, Any]) -> None:
     """An observer that looks away."""
+
+
+def shown_by(alone: Alone) -> tuple[Offered, Truth]:
+    """A short window of one worker on the stub server of its own machine."""
+    alone.inject(Injection(0.002))
+    return alone.offer(Order(80.0, 0.5, in_flight=64, target=STUB)), alone.truth()
 
 
 def offer(
@@ -172,8 +182,17 @@ class TestWindows:
                 stack.callback(process.kill)
                 workers.append(process)
             with Session(SETUP, {}, tmp_path, silent, workers=2, bind=("127.0.0.1", port)) as session:
+                machines = machines_of(session.introduced, SETUP.engine)
+                with pytest.raises(ConfigurationError, match="was started without --native"):
+                    machines_of(session.introduced, "native")
+                seen = [shown_by(alone) for alone in session.each()]
                 session.connect()
                 window = session.offer(SHORT)
+            assert [machine.environment.cores for machine in machines] == [read_environment().cores] * 2
+            for offered_alone, truth in seen:
+                assert (offered_alone.workers, offered_alone.complete) == (1, True)
+                assert (offered_alone.recorder.ok, truth.answers, truth.troubles) == (40, 40, ())
+                assert offered_alone.recorder.intended.percentiles([50.0])[50.0] >= 0.00199
             assert (window.workers, window.complete, window.recorder.offered) == (2, True, 100)
             assert session.left_behind == ()
             assert [process.wait(timeout=30) for process in workers] == [Exit.HOLDS, Exit.HOLDS]

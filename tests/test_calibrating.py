@@ -12,7 +12,6 @@ import pytest
 from bench_samples import offered
 from calibration_samples import OWN, STUB_LATE, Generator, closed, opened, truth_of
 
-from stackproof.measurement import calibrating
 from stackproof.measurement.calibrating import (
     ATTEMPTS,
     REHEARSALS,
@@ -23,6 +22,7 @@ from stackproof.measurement.calibrating import (
     waited_seconds,
 )
 from stackproof.measurement.calibration import FULL, Form, Trial, quick_form
+from stackproof.scenarios import pressure
 from stackproof.scenarios.orders import CLOSED, NULL, STUB, Gap, Offered, Order
 from stackproof.scenarios.recorder import Recorder
 from stackproof.scenarios.stub import Injection, Truth
@@ -97,7 +97,8 @@ def test_a_true_generator_is_trusted_at_once() -> None:
     assert done.verdict.trusted
     assert done.attempts == 1
     assert [(order.rate, order.arrivals) for order in simulated.orders] == [
-        (rate, arrivals) for rate in FULL.rates for arrivals in (CLOSED, "constant", "constant")
+        *((200.0, arrivals) for arrivals in (CLOSED, "constant", "constant")),
+        *((2000.0, arrivals) for arrivals in (CLOSED, "poisson", "poisson")),
     ]
     assert [window.order.seconds for window in done.windows] == [FULL.base_seconds, FULL.stall_seconds] * 2
 
@@ -155,7 +156,7 @@ def test_a_machine_under_pressure_is_starved() -> None:
 
 def test_the_kernel_is_asked_where_it_tells(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     told = tmp_path / "cpu"
-    monkeypatch.setattr(calibrating, "PRESSURE", told)
+    monkeypatch.setattr(pressure, "PRESSURE", told)
     assert waited_seconds() == 0.0
     told.write_text("some avg10=29.02 avg60=65.53 avg300=79.55 total=2500000\nfull avg10=0.00 total=0\n")
     assert waited_seconds() == 2.5
@@ -196,3 +197,16 @@ def test_a_gap_in_which_the_generator_computed_is_its_own() -> None:
     computing = replace(STARVED, cpu_seconds=0.39)
     assert starved_seconds(offered(Recorder(), gaps=(computing,))) == 0.0
     assert starved_seconds(offered(Recorder(), gaps=(computing, STARVED))) == STARVED.seconds
+
+
+def test_the_expectation_is_that_of_the_arrivals_that_were_really_drawn() -> None:
+    class Numbered(Simulated):
+        """As a session does: each window has a number, which its arrivals are drawn from."""
+
+        def offer(self, order: Order) -> Offered:
+            number = len(self.orders) + 3
+            drawn = super().offer(replace(order, seed=order.seed + number))
+            return replace(drawn, order=replace(order, number=number))
+
+    done = run(Numbered(), FULL)
+    assert done.verdict.reasons == ()

@@ -19,10 +19,15 @@ from rich.console import Console
 
 from stackproof.cli import _run
 from stackproof.exits import Exit
+from stackproof.measurement.ceiling_record import CeilingRecord
 from stackproof.measurement.comparable import NEVER_MS, Unusable, comparable, run_of
 from stackproof.measurement.comparison import Outcome, compare
 from stackproof.measurement.comparison_json import to_json as comparison_json
+from stackproof.measurement.environment import read_environment
+from stackproof.measurement.evidence import Evidence
+from stackproof.measurement.evidence import to_json as evidence_json
 from stackproof.measurement.record import BackendRecord, Measurement, to_json
+from stackproof.measurement.server_settings.records import ServerSettings, Setting
 from stackproof.reports.comparison_terminal import print_comparison
 from stackproof.reports.json_page import FORMS
 from stackproof.verification.shape import misshapen
@@ -270,6 +275,134 @@ def test_sets_that_share_a_run_are_no_two_runs() -> None:
     assert result.outcome is Outcome.INVALID
     assert result.reasons == ("The run b is on both sides: a run compared with itself shows nothing.",)
     assert compare(one, run_of(record("a", 0))).outcome is Outcome.INVALID
+
+
+# Evidence beside a record
+
+SERVER = {"name": "redis", "origin": "embedded", "fidelity": "native", "version": "6.2", "technology": "redis"}
+
+
+def evidence(value: str = "no", unknown: str = "", **machine: Any) -> Evidence:
+    settings = (Setting("appendonly", value, "Whether each write is logged.", unknown),)
+    redis = ServerSettings("redis", "embedded", "redis", "it", ("cache=redis",), settings, ())
+    return Evidence(replace(read_environment(), unknown={}, **machine), (redis,), ())
+
+
+def keep_both(directory: Path, made: Measurement, found: Evidence | None) -> None:
+    keep(directory, replace(made, servers=(SERVER,)))
+    if found is not None:
+        (directory / "evidence.json").write_text(evidence_json(found), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("other", "accept", "said"),
+    [
+        (evidence("yes"), "backend", "backend appendonly of redis: no in the first run, yes in the second"),
+        (evidence("", unknown="CONFIG is forbidden"), "backend", "not known: CONFIG is forbidden in the second"),
+        (None, "backend", "backend settings of redis: known in the first run, not known: no evidence was kept"),
+        (evidence(governor="powersave"), "environment", "environment governor: "),
+    ],
+)
+def test_other_settings_of_a_server_are_another_environment(
+    other: Evidence | None, accept: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep_both(tmp_path / "base", record("base", 0), evidence(governor="performance"))
+    if other is not None and accept == "backend":
+        other = replace(other, environment=evidence(governor="performance").environment)
+    keep_both(tmp_path / "other", record("other", 1), other)
+    code, data = answer(tmp_path / "base", tmp_path / "other", capsys=capsys)
+    assert code == Exit.OTHER
+    assert any(said in reason for reason in data["reasons"]), data["reasons"]
+    accepted = [word for kind in ("environment", accept) for word in ("--accept", kind)]
+    assert answer(tmp_path / "base", tmp_path / "other", *accepted, capsys=capsys)[0] == Exit.INCONCLUSIVE
+
+
+def test_equal_settings_are_no_difference_and_a_damaged_file_is_invalid(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep_both(tmp_path / "base", record("base", 0), evidence())
+    keep_both(tmp_path / "same", record("same", 1), evidence())
+    keep_both(tmp_path / "none", record("none", 2), None)
+    code, data = answer(tmp_path / "base", tmp_path / "same", capsys=capsys)
+    assert (code, data["differences"]) == (Exit.INCONCLUSIVE, [])  # one window each cannot be told
+    (tmp_path / "none" / "evidence.json").write_text("{}", encoding="utf-8")
+    assert run(tmp_path / "base", tmp_path / "none", capsys=capsys)[0] == Exit.INVALID
+
+
+def test_what_no_window_of_a_set_knows_does_not_break_the_set() -> None:
+    records = {
+        "1": to_json(replace(record("a", 0), servers=(SERVER,))),
+        "2": to_json(replace(record("b", 9), servers=(SERVER,))),
+    }
+    found = comparable("set", records)
+    assert found.unknown == {"settings of redis"}
+    known = dict.fromkeys(records, evidence_json(evidence()))
+    assert comparable("set", records, known).settings == {"redis": {"appendonly": "no"}}
+    with pytest.raises(Unusable, match="backend appendonly of redis is no in one window, and yes in another"):
+        comparable("set", records, known | {"2": evidence_json(evidence("yes"))})
+
+
+# Searches
+
+
+def searched(name: str, at: float, holds: float, fails: float | None, **changes: Any) -> Measurement:
+    made = record(name, at)
+    found: dict[str, Any] = {
+        "holds": holds,
+        "fails": fails,
+        "limiter": "server",
+        "reasons": (),
+        "confirmed": True,
+        "promises": ("p99=20ms",),
+        "recovery_seconds": None,
+        "generator_rate": 9000.0,
+        "service_p50_ms": 1.0,
+        "confirming_windows": 3,
+        "achieved": (holds, holds),
+        "p99_ms": None,
+        "invalid": (),
+        "notes": (),
+        "steps": (),
+    }
+    load = {**made.load, "rate": holds, "duration": 8.0 + at}
+    return replace(made, load=load, ceiling=CeilingRecord(**(found | changes)))
+
+
+def test_two_searches_are_compared_by_their_brackets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keep(tmp_path / "base", searched("base", 0, 1000, 1050))
+    keep(tmp_path / "slow", searched("slow", 1, 900, 945))
+    keep(tmp_path / "near", searched("near", 2, 1020, 1070))
+    code, data = answer(tmp_path / "base", tmp_path / "slow", capsys=capsys)
+    assert (code, [row["metric"] for row in data["metrics"]]) == (Exit.BROKEN, ["ceiling"])
+    assert "the brackets lie apart" in data["metrics"][0]["sentence"]
+    assert answer(tmp_path / "base", tmp_path / "near", capsys=capsys)[0] == Exit.INCONCLUSIVE
+    assert answer(tmp_path / "base", tmp_path / "near", "--threshold", "15%", capsys=capsys)[0] == Exit.HOLDS
+    assert answer(tmp_path / "slow", tmp_path / "base", capsys=capsys)[0] == Exit.HOLDS  # an improvement
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"fails": None}, "no rate was found that fails"),
+        ({"holds": 0.0}, "no rate held"),
+        ({"limiter": "client"}, "the load generator was the limit"),
+        ({"limiter": "not-converged"}, "it did not converge"),
+        ({"confirmed": False}, "not confirmed"),
+    ],
+)
+def test_a_search_without_an_answer_cannot_be_told(changes: dict[str, Any], said: str) -> None:
+    base = searched("base", 0, 1000, 1050)
+    other = searched("other", 1, **({"holds": 900, "fails": 945} | changes))
+    result = compare(run_of(base), run_of(other))
+    assert result.outcome is Outcome.CANNOT_TELL
+    assert said in result.metrics[0].sentence
+
+
+def test_a_search_is_not_compared_with_another_promise_nor_with_a_fixed_rate() -> None:
+    base = run_of(searched("base", 0, 1000, 1050))
+    other = run_of(searched("other", 1, 1000, 1050, promises=("p99=50ms",)))
+    assert compare(base, other).outcome is Outcome.OTHER
+    assert compare(base, run_of(record("fixed", 1))).outcome is Outcome.OTHER
 
 
 # What is said

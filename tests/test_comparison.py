@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from comparison_corpus import PAIRED, two_runs
 
 from stackproof.measurement.comparison import (
     RECOMMENDED_PAIRS,
+    SETTINGS,
     Comparison,
     MetricResult,
     Outcome,
@@ -341,11 +342,92 @@ def test_a_search_on_a_grid_finds_the_same_bracket_each_time_and_that_is_no_zero
     assert of_ceilings(ceilings(1000, 1010), ceilings(1000, 1010)).verdict is Verdict.NO_DIFFERENCE
 
 
-def test_one_ceiling_each_is_no_comparison() -> None:
-    assert of_ceilings(ceilings(1000, 1050, count=1), ceilings(500, 525, count=1)).verdict is Verdict.CANNOT_TELL
+@pytest.mark.parametrize(
+    ("holds", "fails", "verdict", "said"),
+    [
+        (500, 525, Verdict.REGRESSION, "the brackets lie apart, by more than 5 %"),
+        (900, 945, Verdict.REGRESSION, "the brackets lie apart, by more than 5 %"),
+        (1150, 1200, Verdict.IMPROVEMENT, "the brackets lie apart, by more than 5 %"),
+        (960, 990, Verdict.CANNOT_TELL, "lower, for the brackets lie apart, but whether by more than 5 % stays open"),
+        (1060, 1100, Verdict.CANNOT_TELL, "higher, for the brackets lie apart"),
+        (1030, 1080, Verdict.CANNOT_TELL, "the brackets overlap, and allow more than 5 %"),
+    ],
+)
+def test_one_search_each_is_judged_by_the_brackets(holds: float, fails: float, verdict: Verdict, said: str) -> None:
+    row = of_ceilings(ceilings(1000, 1050, count=1), ceilings(holds, fails, count=1))
+    assert row.verdict is verdict
+    assert said in row.sentence
+    assert row.effect is not None
+    assert row.effect.low == pytest.approx(holds / 1050)
+    assert row.effect.high == pytest.approx(fails / 1000)
+    assert (row.effect.p, row.effect.confidence) == (None, None)  # a bracket is no sample
+
+
+def test_narrow_brackets_of_one_search_each_are_equal() -> None:
+    row = of_ceilings(ceilings(1000, 1020, count=1), ceilings(1010, 1030, count=1))
+    assert row.verdict is Verdict.NO_DIFFERENCE
+
+
+def test_a_few_searches_count_as_the_bracket_that_holds_all_of_them() -> None:
+    apart = (*ceilings(1000, 1050, count=1), replace(ceilings(800, 840, count=1)[0], pair="1", started=1.0))
+    row = of_ceilings(apart, ceilings(790, 830, count=2))
+    assert row.verdict is Verdict.CANNOT_TELL
+    assert row.effect is not None
+    assert row.effect.low == pytest.approx(790 / 1050)
+
+
+def test_a_search_without_a_bracket_says_why() -> None:
+    (found,) = ceilings(1000, 1050, count=1)
+    none = replace(found, figures={"ceiling": None}, bracket=None, missing="no rate held")
+    for sides in (((found,), (none,)), ((none,), (none,))):
+        row = of_ceilings(*sides)
+        assert row.verdict is Verdict.CANNOT_TELL
+        assert "gave no bracket: no rate held" in row.sentence
 
 
 def test_a_bracket_that_is_none_makes_the_run_invalid() -> None:
     first, second = pair_of_runs(p50(), p50())
     wrong = replace(second.windows[0], bracket=(1050.0, 1000.0))
     assert compare(first, replace(second, windows=(wrong, *second.windows[1:]))).outcome is Outcome.INVALID
+
+
+# Settings of servers
+
+
+def with_settings(run: Run, settings: dict[str, dict[str, str]], unknown: Sequence[str] = ()) -> Run:
+    return replace(run, settings=settings, unknown=frozenset(unknown))
+
+
+def test_a_setting_that_differs_is_another_backend_and_is_named() -> None:
+    one, two = pair_of_runs(p50(), p50())
+    first = with_settings(one, {"postgres": {"fsync": "on", "jit": "off"}})
+    second = with_settings(two, {"postgres": {"fsync": "off", "jit": "off"}})
+    result = compare(first, second)
+    assert result.outcome is Outcome.OTHER
+    assert result.reasons == ("backend fsync of postgres: on in the first run, off in the second (--accept backend).",)
+    accepted = compare(first, second, accepted=["backend"])
+    assert accepted.outcome is Outcome.NO_REGRESSION
+    assert any("fsync of postgres" in note for note in accepted.notes)
+
+
+def test_a_setting_that_is_not_known_is_equal_to_nothing() -> None:
+    one, two = pair_of_runs(p50(), p50())
+    settings = {"redis": {"appendonly": "not known: CONFIG is forbidden"}}
+    first, second = (with_settings(run, settings, ["appendonly of redis"]) for run in (one, two))
+    assert compare(first, second).outcome is Outcome.OTHER
+    assert compare(with_settings(one, settings), with_settings(two, settings)).outcome is Outcome.NO_REGRESSION
+
+
+def test_a_server_that_one_run_did_not_use_is_told_by_its_backends() -> None:
+    one, two = pair_of_runs(p50(), p50())
+    first = with_settings(one, {"redis": {"appendonly": "no"}})
+    second = replace(two, backends={"cache=local": "no server of its own"})
+    assert {difference.name for difference in compare(first, second).differences} == {"cache=local", "cache=redis"}
+
+
+def test_settings_that_were_not_kept_are_one_difference() -> None:
+    one, two = pair_of_runs(p50(), p50())
+    nothing = with_settings(one, {"redis": {SETTINGS: "not known: no evidence"}}, [f"{SETTINGS} of redis"])
+    full = with_settings(two, {"redis": {"appendonly": "no", "save": ""}})
+    (difference,) = compare(nothing, full).differences
+    assert (difference.kind, difference.name) == ("backend", "settings of redis")

@@ -18,6 +18,7 @@ from stackproof.scenarios import precise_sleep
 from stackproof.scenarios.precise_sleep import (
     LONGEST_LEAD_SECONDS,
     CoarseSleeper,
+    Lead,
     PreciseSleeper,
     SpinningSleeper,
     TimerSleeper,
@@ -43,6 +44,22 @@ def lateness(sleeper: PreciseSleeper, times: int) -> list[float]:
         sleeper.until(due)
         found.append(time.perf_counter() - due)
     return found
+
+
+class TestLead:
+    def test_it_learns_what_waking_up_takes_and_a_little_more_where_that_varies(self) -> None:
+        steady, restless = Lead(), Lead()
+        for turn in range(300):
+            steady.learn(0.00003)
+            restless.learn(0.00002 if turn % 2 else 0.00004)
+        assert steady.seconds == pytest.approx(0.00003, rel=0.01)
+        assert 0.000035 < restless.seconds < 0.00005
+
+    def test_a_hiccup_makes_nobody_spin_for_long(self) -> None:
+        lead = Lead()
+        for _ in range(300):
+            lead.learn(0.01)
+        assert lead.seconds == LONGEST_LEAD_SECONDS
 
 
 class TestEverySleeper:
@@ -82,7 +99,7 @@ class TestTheTimer:
 
     def test_what_waking_up_takes_is_learnt(self, timer: TimerSleeper) -> None:
         lateness(timer, 100)
-        assert 0.0 < timer._lead <= LONGEST_LEAD_SECONDS
+        assert 0.0 < timer._lead.seconds <= LONGEST_LEAD_SECONDS
 
     def test_others_run_between_waits_that_are_shorter_than_waking_up(self, timer: TimerSleeper) -> None:
         turns = 0
@@ -98,7 +115,7 @@ class TestTheTimer:
             lateness(timer, 100)
             turns = 0
             for _ in range(100):
-                timer.sleep(timer._lead / 2)
+                timer.sleep(timer._lead.seconds / 2)
         finally:
             counter.kill()
         assert turns >= 90

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stackproof.adapters.search.memory import MemorySearchIndex
 from stackproof.contracts import SearchContract
-from stackproof.interfaces import ConfigurationError, Document, Hit, SearchCapabilities, SearchQuery, words_of
+from stackproof.interfaces import ConfigurationError, Document, Hit, Match, SearchCapabilities, SearchQuery, words_of
 
 any_text = st.text(st.characters(codec=None, exclude_categories=()))
 
@@ -24,10 +24,16 @@ class TestMemorySearchIndex(SearchContract):
 class RefreshingIndex(MemorySearchIndex):
     """Searches a copy that is renewed every 40 ms, as near-real-time search engines do."""
 
-    capabilities = SearchCapabilities(delete=True, visible_within=0.05)
+    capabilities = SearchCapabilities(delete=True, matching=True, visible_within=0.05)
     _made = -1.0
 
     def search(self, query: SearchQuery) -> list[Hit]:
+        return self._renewed().search(query)
+
+    def search_for(self, match: Match, query: SearchQuery) -> list[Hit]:
+        return self._renewed().search_for(match, query)
+
+    def _renewed(self) -> MemorySearchIndex:
         self._must_be_open()
         if time.monotonic() - self._made > 0.04:
             self._copy = MemorySearchIndex()
@@ -35,7 +41,7 @@ class RefreshingIndex(MemorySearchIndex):
                 for entry in self._space.entries.values():
                     self._copy._space.put(entry)
             self._made = time.monotonic()
-        return self._copy.search(query)
+        return self._copy
 
 
 class TestRefreshingIndex(SearchContract):
@@ -48,7 +54,7 @@ class TestRefreshingIndex(SearchContract):
 class TinyIndex(MemorySearchIndex):
     """The reference with limits that are hardly of use, and that it enforces."""
 
-    capabilities = SearchCapabilities(delete=True, max_document_bytes=1000, batch_size=10)
+    capabilities = SearchCapabilities(delete=True, matching=True, max_document_bytes=1000, batch_size=10)
 
 
 class TestTinyIndex(SearchContract):

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from bench_samples import ORDER, judged, offered, recorded
 
 from stackproof.commands.bench_load import Load
-from stackproof.commands.bench_sweep import levels_of
+from stackproof.commands.bench_sweep import levels_of, plan
 from stackproof.commands.bench_sweep import offered as offered_levels
 from stackproof.interfaces import ConfigurationError
 from stackproof.measurement.record import WindowRecord, from_json, to_json
 from stackproof.measurement.record_names import SWEEP
 from stackproof.measurement.sweep import sweep_of
+from stackproof.measurement.window_log import WindowLog
 from stackproof.reports.measurement import render
 from stackproof.scenarios.orders import CLOSED, Offered, Order
 
@@ -82,6 +84,52 @@ def test_an_interruption_keeps_what_was_offered_before() -> None:
     load = Load("memory", (), "decision", {}, ORDER, 3, 1, (), "embedded")
     windows, interrupted = offered_levels(lambda _order: next(answers), load, (1, 2))
     assert (len(windows), interrupted) == (1, True)
+
+
+def test_each_window_is_kept_before_the_next_one_and_only_missing_ones_are_offered_again(tmp_path: Path) -> None:
+    load, levels = Load("memory", (), "decision", {}, ORDER, 2, 1, (), "embedded"), (1, 2, 4)
+    seen: list[Order] = []
+    log = WindowLog(tmp_path, load.identity())
+    assert log.begin() == ()
+
+    def offer(order: Order) -> Offered:
+        assert len(WindowLog(tmp_path, load.identity()).begin()) == len(seen), "the last one is not on disk yet"
+        seen.append(order)
+        return offered(recorded(100), order=order, interrupted=len(seen) == 3, complete=len(seen) != 3)
+
+    before, interrupted = offered_levels(offer, load, levels, (), log.keep)
+    assert (len(before), interrupted) == (2, True)
+    kept = WindowLog(tmp_path, load.identity()).begin()
+    assert kept == tuple(before)
+    again: list[Order] = []
+
+    def go_on(order: Order) -> Offered:
+        again.append(order)
+        return offered(recorded(100), order=order)
+
+    windows, interrupted = offered_levels(go_on, load, levels, kept, log.keep)
+    assert (len(windows), interrupted) == (6, False)
+    assert windows[:2] == list(kept)
+    assert [order.seed for order in again] == [seen[2].seed, *range(seen[2].seed + 1, seen[2].seed + 4)]
+    assert sorted(one.order["in_flight"] for one in windows) == [1, 1, 2, 2, 4, 4]
+    assert len(WindowLog(tmp_path, load.identity()).begin()) == 6
+
+
+def test_more_rounds_begin_with_the_same_windows() -> None:
+    levels = (1, 2, 4, 8)
+    few, many = plan(levels, 2, seed=3), plan(levels, 5, seed=3)
+    assert many[: len(few)] == few
+    assert [sorted(many[at : at + 4]) for at in range(0, 20, 4)] == [list(levels)] * 5
+    assert plan(levels, 5, seed=4) != many
+
+
+def test_a_sweep_is_not_gone_on_with_as_another_one(tmp_path: Path) -> None:
+    load = Load("memory", (), "decision", {}, ORDER, 2, 1, (), "embedded")
+    WindowLog(tmp_path, load.identity() | {"sweep": [1, 2]}).begin()
+    with pytest.raises(ConfigurationError, match="differs in sweep; repeat its command"):
+        WindowLog(tmp_path, load.identity() | {"sweep": [1, 4]}).begin()
+    with pytest.raises(ConfigurationError, match="differs in sweep"):
+        WindowLog(tmp_path, load.identity()).begin()
 
 
 @pytest.mark.parametrize("text", ["", "1", "1,1", "0,1", "1,x", "1,20000", "1.5,2"])

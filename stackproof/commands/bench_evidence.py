@@ -9,19 +9,24 @@ from pathlib import Path
 from stackproof.adapters.settings import Settings
 from stackproof.interfaces import ConfigurationError
 from stackproof.measurement.environment import Environment
-from stackproof.measurement.evidence import FILE, Evidence, gather, kept_evidence, same_evidence, to_json
+from stackproof.measurement.evidence import FILE, Evidence, WorkerMachine, gather, kept_evidence, same_evidence, to_json
 from stackproof.servers import Server
 from stackproof.targets import Target
 from stackproof.verification.runs import keep
 
 
 def gather_and_keep(
-    directory: Path, targets: Sequence[Target], servers: Sequence[Server], namespace: str, environment: Environment
+    directory: Path,
+    targets: Sequence[Target],
+    servers: Sequence[Server],
+    namespace: str,
+    environment: Environment,
+    workers: Sequence[WorkerMachine] = (),
 ) -> None:
     """Ask the servers, and keep what they say in the directory of the run; see `keep_evidence`."""
     variables = {name: value for server in servers for name, value in server.variables().items()}
     settings = Settings({**os.environ, **variables})
-    keep_evidence(directory, gather(targets, servers, settings, namespace, environment))
+    keep_evidence(directory, gather(targets, servers, settings, namespace, environment, workers))
 
 
 def keep_evidence(directory: Path, found: Evidence) -> None:

@@ -15,8 +15,8 @@ from rich.console import Console
 
 import stackproof
 from stackproof.adapters.settings import Settings
-from stackproof.measurement.calibrating import Witness, calibrate
-from stackproof.measurement.calibration import quick_form
+from stackproof.measurement.calibrating import Witness, calibrate, calibrate_each
+from stackproof.measurement.calibration import of_workers, quick_form
 from stackproof.measurement.environment import Environment
 from stackproof.measurement.judgement import calibration_of, measurement_of, window_of
 from stackproof.measurement.promises import Promise
@@ -24,8 +24,9 @@ from stackproof.measurement.record import BackendRecord, Facts, Measurement, Win
 from stackproof.measurement.record_names import MEASURED
 from stackproof.measurement.window_log import WindowLog
 from stackproof.reports.measurement_terminal import LoadView
+from stackproof.scenarios.alone import Alone
 from stackproof.scenarios.catalogue import find_scenario
-from stackproof.scenarios.deferred import NATIVE, engine_name
+from stackproof.scenarios.deferred import engine_name
 from stackproof.scenarios.orders import CLOSED, NULL, Offered, Order, Setup, Workload
 from stackproof.scenarios.scenario import Scenario
 from stackproof.scenarios.session import Observer, Session, new_namespace
@@ -40,6 +41,8 @@ from stackproof.verification.run import describe_server
 
 from .bench_evidence import gather_and_keep
 from .bench_gate import Proof
+from .bench_workers import machines_of
+from .bench_workers import say_waiting as say_waiting_for_workers
 
 CALIBRATION_SECONDS = 2.0
 """Of the null step, at the rate of the run, before anything else."""
@@ -165,6 +168,7 @@ class Run:
         session = Session(setup, self.variables, self.directory, observer, workers=load.workers, bind=load.bind)
         try:
             with session:
+                machines_of(session.introduced, setup.engine)  # before anything is offered: who must not take part
                 yield session
         except BaseException:
             self.remove(setup.namespace)
@@ -174,9 +178,10 @@ class Run:
         """What neither the generator nor we could remove after it ended."""
         return self.remove(session.namespace) if session.left_behind else ()
 
-    def gather_evidence(self, namespace: str) -> None:
-        """Ask the servers for their settings, and keep them beside the record."""
-        gather_and_keep(self.directory, self.targets, self.servers, namespace, self.environment)
+    def gather_evidence(self, session: Session) -> None:
+        """Ask the servers for their settings, and keep them beside the record, with what other machines say of themselves."""
+        machines = machines_of(session.introduced, engine_name(self.backends))
+        gather_and_keep(self.directory, self.targets, self.servers, session.namespace, self.environment, machines)
 
 
 def offer(run: Run, console: Console) -> Measurement:
@@ -193,9 +198,9 @@ def offer(run: Run, console: Console) -> Measurement:
         def connect() -> None:
             session.connect()
             view({"phase": "asking the servers for their settings"})
-            run.gather_evidence(session.namespace)
+            run.gather_evidence(session)
 
-        done = windows(connect, session.offer, log.keep, load, len(kept), stub)
+        done = windows(connect, session.offer, log.keep, load, len(kept), stub, alone_in(session, load))
     return measurement_of(
         load.workload,
         done.calibration,
@@ -211,12 +216,7 @@ def offer(run: Run, console: Console) -> Measurement:
 def say_waiting(load: Load, backends: Mapping[str, str], console: Console) -> None:
     """Where workers are started on other machines, what has to be typed there."""
     if load.bind:
-        host, port = load.bind
-        wanted = "a worker" if load.workers == 1 else f"{load.workers} workers"
-        native = " --native" if engine_name(backends) == NATIVE else ""
-        console.print(
-            f"Waiting for {wanted}; type there: stackproof worker --master {host}:{port}{native}", markup=False
-        )
+        say_waiting_for_workers(load.bind, load.workers, engine_name(backends), console)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,12 +235,13 @@ def windows(
     load: Load,
     before: int = 0,
     stub: Witness | None = None,
+    alone: Sequence[Alone] = (),
 ) -> Done:
     """The null step and the stub server, then each measured window beyond those from before; an interruption ends it.
 
     `KeyboardInterrupt` if nothing was measured at all.
     """
-    calibration = self_check(offer, load.order, stub)
+    calibration = self_check(offer, load.order, stub, alone)
     connect()
     done: list[WindowRecord] = []
     for number in range(before, load.repeat):
@@ -253,15 +254,29 @@ def windows(
     return Done(calibration, tuple(done), interrupted=False)
 
 
-def self_check(offer: Callable[[Order], Offered], order: Order, stub: Witness | None) -> dict[str, Any]:
-    """What a step that does nothing shows of the generator at this rate, and the stub server, where there is one."""
+def alone_in(session: Session, load: Load) -> tuple[Alone, ...]:
+    """The workers that have to be calibrated by themselves: those of other machines, where anything is to be calibrated."""
+    return session.each() if load.calibrated else ()
+
+
+def self_check(
+    offer: Callable[[Order], Offered], order: Order, stub: Witness | None, alone: Sequence[Alone] = ()
+) -> dict[str, Any]:
+    """What a step that does nothing shows of the generator at this rate, and the stub server, where there is one.
+
+    Workers of other machines have one of their own each (``alone``); then the step that does nothing is offered by all together.
+    """
+    verdicts = None
+    if alone:
+        share = replace(order, rate=order.rate / len(alone))
+        verdicts = calibrate_each(alone, quick_form(share.rate), null_order(share))
     if stub is not None:
         done = calibrate(offer, stub, quick_form(order.rate), null_order(order))
         return calibration_of(done.null) | {"stub": done.verdict.to_data()}
     null = offer(null_order(order))
     if null.interrupted:
         raise KeyboardInterrupt
-    return calibration_of(null)
+    return calibration_of(null) | ({"stub": of_workers(verdicts)} if verdicts else {})
 
 
 def null_order(order: Order) -> Order:
@@ -291,10 +306,15 @@ def facts_of(run: Run, load: Load) -> Facts:
             "seed": order.seed,
         },
         backends=tuple(_backend(target, run.proofs[target.name]) for target in run.targets),
-        servers=tuple(asdict(describe_server(server)) for server in run.servers),
+        servers=tuple(_server(server) for server in run.servers),
         environment=describe_environment(),
         suite_digest=suite_digest(),
     )
+
+
+def _server(server: Server) -> dict[str, Any]:
+    """Who it is. What it is set to is told by the evidence, and in one place only."""
+    return {name: value for name, value in asdict(describe_server(server)).items() if name != "facts"}
 
 
 def _backend(target: Target, proof: Proof) -> BackendRecord:

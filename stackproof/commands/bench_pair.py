@@ -40,7 +40,7 @@ def offer_pairs(one: Run, two: Run, console: Console) -> tuple[Measurement, Meas
         checks = [self_check(session.offer, load.order, stub) for session in sessions]
         for run, session in zip(runs, sessions, strict=True):
             session.connect()
-            run.gather_evidence(session.namespace)
+            run.gather_evidence(session)
         done = interleaved([session.offer for session in sessions], logs, load, checks)
     first, second = (
         measurement_of(

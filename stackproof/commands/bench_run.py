@@ -139,7 +139,6 @@ def _check_pairs(asked: Asked) -> None:
 def _check_sweep(asked: Asked) -> None:
     others = (
         ("--find-max", asked.find),
-        ("--resume", asked.resume),
         ("--rate", asked.rate),
         ("--in-flight", asked.in_flight),
     )

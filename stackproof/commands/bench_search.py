@@ -25,7 +25,7 @@ from stackproof.reports.ceiling_terminal import SearchView
 from stackproof.scenarios.orders import NULL, Offered, Order
 from stackproof.scenarios.stub import StubServer
 
-from .bench_load import Load, Run, facts_of, say_waiting, self_check
+from .bench_load import Load, Run, alone_in, facts_of, say_waiting, self_check
 
 
 def search(run: Run, settings: SearchSettings, console: Console) -> Measurement:
@@ -43,13 +43,14 @@ def search(run: Run, settings: SearchSettings, console: Console) -> Measurement:
         def connect() -> None:
             session.connect()
             view.progress({"phase": "asking the servers for their settings"})
-            run.gather_evidence(session.namespace)
+            run.gather_evidence(session)
 
         def keep(step: Step, offered: Offered) -> None:
             windows.append(window_of(str(step.role), offered, check))
             log.keep(windows[-1])
 
-        check = self_check(session.offer, replace(load.order, rate=settings.idle_rate), stub)
+        idle = replace(load.order, rate=settings.idle_rate)
+        check = self_check(session.offer, idle, stub, alone_in(session, load))
         offer = _connecting(connect, session.offer)
         found = find_ceiling(offer, settings, run.directory / JOURNAL, identity, view.step, keep=keep)
     left = run.left_behind_by(session)

@@ -1,4 +1,7 @@
-"""`stackproof bench --sweep`: a closed loop at several concurrencies, in random order, and the law that explains them."""
+"""`stackproof bench --sweep`: a closed loop at several concurrencies, in random order, and the law that explains them.
+
+Each window is on disk before the next one begins: a sweep that was cut short goes on with those that are missing (``--resume``).
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,12 @@ from stackproof.measurement.judgement import measurement_of, window_of
 from stackproof.measurement.record import Measurement, WindowRecord
 from stackproof.measurement.record_names import MEASURED, SWEEP
 from stackproof.measurement.sweep import sweep_of
+from stackproof.measurement.window_log import WindowLog
 from stackproof.reports.measurement_terminal import LoadView
 from stackproof.scenarios.orders import CLOSED, Offered, Order
 from stackproof.scenarios.stub import StubServer
 
-from .bench_load import Load, Run, facts_of, say_waiting, self_check
+from .bench_load import Load, Run, alone_in, facts_of, say_waiting, self_check
 
 MOST = 10_000
 
@@ -40,14 +44,18 @@ def sweep(run: Run, levels: Sequence[int], console: Console) -> Measurement:
     """Offer each concurrency ``repeat`` times; afterwards nothing of the run is left on the servers."""
     load = run.load
     say_waiting(load, run.backends, console)
+    log = WindowLog(run.directory, load.identity() | {"sweep": list(levels)})
+    kept = log.begin()
     with ExitStack() as stack:
         stub = stack.enter_context(StubServer()) if load.on_stub else None
-        view = stack.enter_context(LoadView(console, len(levels) * load.repeat))
+        view = stack.enter_context(LoadView(console, max(0, len(levels) * load.repeat - len(kept))))
         session = stack.enter_context(run.session(stub, view))
-        check = self_check(session.offer, load.order, stub)
+        check = self_check(session.offer, load.order, stub, alone_in(session, load))
         session.connect()
-        run.gather_evidence(session.namespace)
-        windows, interrupted = offered(session.offer, load, levels)
+        run.gather_evidence(session)
+        windows, interrupted = offered(session.offer, load, levels, kept, log.keep)
+        if interrupted and not windows:
+            raise KeyboardInterrupt
     found = sweep_of(windows)
     best = 0 if found is None else found.best
     result = measurement_of(
@@ -64,15 +72,32 @@ def sweep(run: Run, levels: Sequence[int], console: Console) -> Measurement:
     return replace(result, sweep=found, complete=result.complete and whole and not interrupted)
 
 
-def offered(offer: Callable[[Order], Offered], load: Load, levels: Sequence[int]) -> tuple[list[WindowRecord], bool]:
-    """Every window of the sweep, and whether somebody cut it short. The order is drawn: what the machine does meets all alike."""
-    plan = [level for level in levels for _ in range(load.repeat)]
-    random.Random(load.order.seed).shuffle(plan)  # noqa: S311 - an order, no secret
-    windows: list[WindowRecord] = []
-    for number, level in enumerate(plan):
+def offered(
+    offer: Callable[[Order], Offered],
+    load: Load,
+    levels: Sequence[int],
+    kept: Sequence[WindowRecord] = (),
+    keep: Callable[[WindowRecord], None] = lambda _window: None,
+) -> tuple[list[WindowRecord], bool]:
+    """Every window of the sweep, those that were ``kept`` before first, and whether somebody cut it short."""
+    windows = list(kept)
+    done = {int(window.order["seed"]) for window in kept}
+    for number, level in enumerate(plan(levels, load.repeat, load.order.seed)):
         order = replace(load.order, arrivals=CLOSED, in_flight=level, seed=load.order.seed + number)
+        if order.seed in done:
+            continue
         one = offer(order)
         if one.interrupted or not one.complete:
             return windows, one.interrupted
         windows.append(window_of(SWEEP, one))
+        keep(windows[-1])
     return windows, False
+
+
+def plan(levels: Sequence[int], repeat: int, seed: int) -> list[int]:
+    """The concurrency of each window: all of them once a round, in an order that is drawn: what the machine does meets all alike.
+
+    More rounds begin with the same ones: a sweep can be gone on with for longer than was first asked.
+    """
+    draw = random.Random(seed)  # noqa: S311 - an order, no secret
+    return [level for _ in range(repeat) for level in draw.sample(levels, len(levels))]

@@ -103,10 +103,25 @@ def _read(run: str) -> Run:
 
     directory = find_run(run)
     if (directory / RECORD).exists():
-        return comparable(run, {"": _text(directory / RECORD)})
+        return comparable(run, {"": _text(directory / RECORD)}, {"": _evidence(directory)})
     below = sorted(path for path in directory.iterdir() if path.is_dir() and not path.name.startswith("."))
     records = {path.name: _text(path / RECORD) if (path / RECORD).exists() else None for path in below}
-    return comparable(run, records)
+    return comparable(run, records, {path.name: _evidence(path) for path in below})
+
+
+def _evidence(directory: Path) -> str | None:
+    """What a run kept beside its record: machine and settings."""
+    from stackproof.measurement.comparable import Unusable
+    from stackproof.measurement.comparison import Outcome
+    from stackproof.measurement.evidence import FILE
+
+    path = directory / FILE
+    if not path.exists():
+        return None
+    try:
+        return path.read_text(encoding="utf-8")
+    except (ValueError, OSError) as error:
+        raise Unusable(Outcome.INVALID, f"{path} cannot be read: {error}.") from error
 
 
 def _text(path: Path) -> str:

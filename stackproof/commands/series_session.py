@@ -155,7 +155,7 @@ class SharedSession:
 
         with SearchView(self._console, settings, lines=False) as view:
             self._shown.view = view
-            run.gather_evidence(self.session.namespace)
+            run.gather_evidence(self.session)
             path = run.directory / JOURNAL
             found = find_ceiling(offer, settings, path, identity, view.step, keep=keep, known=self._known)
         found = replace(found, notes=(*found.notes, *self._notes()))

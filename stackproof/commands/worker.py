@@ -32,14 +32,23 @@ def worker(master: str, native: bool, json_file: str | None) -> int:
     from .bench import require_packages
 
     require_packages()
-    from stackproof.scenarios.orders import SETUP_VARIABLE
+    from stackproof.measurement.environment import read_environment
+    from stackproof.scenarios.orders import SETUP_VARIABLE, WORKER_VARIABLE
     from stackproof.scenarios.processes import UNPATCHED, locust_command, worker_options
+    from stackproof.verification.digests import package_digest
 
     host, port = address("--master", master)
     if SETUP_VARIABLE in os.environ:
         raise ConfigurationError(f"{SETUP_VARIABLE} belongs to a process that `stackproof bench` has started; unset it")
     command = [*locust_command(), *worker_options(host, port)]
-    environ = {**os.environ, "LOG_STREAM": "stdout", "LOG_LEVEL": "INFO", **(UNPATCHED if native else {})}
+    about = {"build": package_digest(), "environment": read_environment().to_data()}
+    environ = {
+        **os.environ,
+        WORKER_VARIABLE: json.dumps(about),
+        "LOG_STREAM": "stdout",
+        "LOG_LEVEL": "INFO",
+        **(UNPATCHED if native else {}),
+    }
     with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) as process:  # noqa: S603 - our own interpreter
         try:
             code = process.wait()

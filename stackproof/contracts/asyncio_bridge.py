@@ -31,6 +31,8 @@ from stackproof.interfaces import (
     Hit,
     Interaction,
     InteractionStore,
+    Match,
+    MatchingIndex,
     Missing,
     ReplayableEvents,
     SearchIndex,
@@ -70,8 +72,8 @@ def bridged(interface: type[B], make: Callable[[], Any], *, seconds: float = CAL
             f"what was made for the bridge is a {type(backend).__name__} and no {interface.__name__}: "
             f"it has no {', '.join(absent)}"
         )
-    method, richer = _OPTIONAL.get(interface, ("", _Bridge))
-    kind = richer if method and hasattr(backend, method) else _BRIDGES[interface]
+    richer = (kind for methods, kind in _OPTIONAL.get(interface, ()) if all(hasattr(backend, name) for name in methods))
+    kind = next(richer, _BRIDGES[interface])
     return cast("B", kind(backend, loop, seconds))
 
 
@@ -241,15 +243,30 @@ class BridgedDeletableSearch(BridgedSearch, DeletableIndex):
         return cast("int", self._call("delete", tenant, list(ids)))
 
 
+class BridgedMatchingSearch(BridgedSearch, MatchingIndex):
+    """The same for one that has other kinds of match."""
+
+    def search_for(self, match: Match, query: SearchQuery) -> list[Hit]:
+        return cast("list[Hit]", self._call("search_for", match, query))
+
+
+class BridgedDeletableMatchingSearch(BridgedDeletableSearch, BridgedMatchingSearch):
+    """The same for one that has both."""
+
+
 _BRIDGES: dict[type[Any], type[_Bridge]] = {
     CacheStore: BridgedCache,
     EventPublisher: BridgedEvents,
     SearchIndex: BridgedSearch,
     InteractionStore: BridgedInteractions,
 }
-_OPTIONAL: dict[type[Any], tuple[str, type[_Bridge]]] = {
-    EventPublisher: ("replay", BridgedReplayableEvents),
-    InteractionStore: ("record_events", BridgedBulkInteractions),
-    SearchIndex: ("delete", BridgedDeletableSearch),
+_OPTIONAL: dict[type[Any], tuple[tuple[tuple[str, ...], type[_Bridge]], ...]] = {
+    EventPublisher: ((("replay",), BridgedReplayableEvents),),
+    InteractionStore: ((("record_events",), BridgedBulkInteractions),),
+    SearchIndex: (
+        (("delete", "search_for"), BridgedDeletableMatchingSearch),
+        (("delete",), BridgedDeletableSearch),
+        (("search_for",), BridgedMatchingSearch),
+    ),
 }
-"""Where the backend has this method, this bridge."""
+"""Where the backend has all of these methods, this bridge: the first that fits."""

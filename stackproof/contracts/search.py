@@ -25,7 +25,7 @@ from .evidence import Evidence
 from .expectations import expect, expect_error
 from .hostile import HOSTILE_TEXTS
 from .instances import JOINS
-from .search_sequences import SearchSequenceClauses
+from .search_matching import SearchMatchingClauses
 from .search_text import TENANT, document_of, ids, search
 
 LARGEST_BATCH = 20_000
@@ -40,7 +40,7 @@ OVERLAP_SECONDS = 0.2
 """How long concurrent callers go on at least: a fast backend would be done with one call before the next one starts."""
 
 
-class SearchContract(SearchSequenceClauses):
+class SearchContract(SearchMatchingClauses):
     """Every rule of `SearchIndex`. Subclass it, and return your index from `make_backend`."""
 
     @clause(

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from stackproof.interfaces import MAX_HITS, Document, Hit, RejectedError, SearchIndex, SearchQuery, words_of
+from stackproof.interfaces import MAX_HITS, Document, Hit, Match, RejectedError, SearchIndex, SearchQuery, words_of
 
 from .clauses import clause
 from .evidence import Evidence
@@ -92,6 +92,9 @@ class SearchTextContract(SearchBatchContract):
         }
         if self.declared(backend).delete:
             found["delete"] = lambda: backend.delete(TENANT, ["a"])  # type: ignore[attr-defined]
+        if self.declared(backend).matching:
+            query = SearchQuery(tenant=TENANT, text="gold")
+            found["search_for"] = lambda: backend.search_for(Match.ANY, query)  # type: ignore[attr-defined]
         return found
 
     def write_number(self, backend: SearchIndex, number: int) -> None:

@@ -149,6 +149,8 @@ class SearchCapabilities(_Checked):
     """The backend's own largest batch; `index` takes any number of documents nevertheless."""
     delete: bool = False
     """`delete` removes documents from the index."""
+    matching: bool = False
+    """`search_for` finds any of the words of a query, phrases, and words that begin with those of a query."""
     durable: bool = True
     """Indexed documents are seen by every other instance of the same namespace."""
     remote: bool = False

@@ -70,7 +70,7 @@ class Match(StrEnum):
 
 
 class MatchingIndex(ABC):
-    """Optional: queries that mean something else than every word."""
+    """Optional (``capabilities.matching``): queries that mean something else than every word."""
 
     @abstractmethod
     def search_for(self, match: Match, query: SearchQuery) -> list[Hit]:

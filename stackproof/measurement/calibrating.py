@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from stackproof.scenarios.orders import CLOSED, STUB, Offered, Order
+from stackproof.scenarios.pressure import waited_seconds
 from stackproof.scenarios.stub import Injection, Truth
 
 from .calibration import (
@@ -32,8 +32,6 @@ REHEARSAL_SECONDS = 0.3
 CONNECTION_SECONDS = 0.001
 """What opening a connection may take of the client's time. It costs more than a request, and belongs to no figure."""
 
-PRESSURE = Path("/proc/pressure/cpu")
-
 Offer = Callable[[Order], Offered]
 Waited = Callable[[], float]
 
@@ -46,6 +44,12 @@ class Witness(Protocol):
     def truth(self) -> Truth: ...
 
 
+class Apart(Witness, Protocol):
+    """A worker that is calibrated by itself: `scenarios.alone.Alone`."""
+
+    def offer(self, order: Order) -> Offered: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Calibrated:
     """A verdict, and the windows that it is drawn from (of the last attempt)."""
@@ -54,15 +58,6 @@ class Calibrated:
     null: Offered
     windows: tuple[Offered, ...]
     attempts: int
-
-
-def waited_seconds() -> float:
-    """How long somebody on this machine waited for a processor, since it runs; 0 where the kernel does not tell (PSI)."""
-    try:
-        some = PRESSURE.read_text(encoding="ascii").splitlines()[0]
-    except OSError:
-        return 0.0
-    return int(some.partition("total=")[2]) / 1e6
 
 
 def calibrate(offer: Offer, stub: Witness, form: Form, null: Order, waited: Waited = waited_seconds) -> Calibrated:
@@ -81,6 +76,14 @@ def calibrate(offer: Offer, stub: Witness, form: Form, null: Order, waited: Wait
         verdict = judge(form.name, figures, pairs)
         if verdict.trusted or not verdict.starved or attempt == ATTEMPTS:
             return Calibrated(verdict, offered, tuple(ordered.kept), attempt)
+
+
+def calibrate_each(workers: Sequence[Apart], form: Form, null: Order) -> tuple[CalibrationVerdict, ...]:
+    """One form of calibration for each worker of another machine, one after the other, each against a stub server of its own.
+
+    What this machine is busy with does not matter: who waited for a processor is told by the machine of the worker.
+    """
+    return tuple(calibrate(worker.offer, worker, form, null, waited=lambda: 0.0).verdict for worker in workers)
 
 
 def null_figures(null: Offered, pressure: float = 0.0) -> NullFigures:
@@ -113,12 +116,13 @@ class _Windows:
         self.kept: list[Offered] = []
 
     def offer(self, order: Order) -> tuple[Offered, float]:
-        """What came of it, and the share of the time in which somebody waited for a processor."""
+        """What came of it, and the share of the time in which somebody waited for a processor, here or where it was offered."""
         before, began = self._waited(), time.monotonic()
         offered = self._offer(order)
         if offered.interrupted:
             raise KeyboardInterrupt
-        return offered, (self._waited() - before) / max(time.monotonic() - began, order.seconds)
+        here = (self._waited() - before) / max(time.monotonic() - began, order.seconds)
+        return offered, max(here, offered.pressure)
 
     def rehearse(self, trial: Trial) -> None:
         """Open as many connections as will be needed: nobody gets an answer before everybody has sent a request."""
@@ -144,4 +148,6 @@ class _Windows:
             )
         )
         self.kept.append(offered)
+        # Windows of a session have arrivals of their own, as drawn from the seed and from which window it is.
+        trial = replace(trial, seed=trial.seed + offered.order.number)
         return Shown(trial, Observed.of(offered.recorder, starved_seconds(offered), pressure), self._stub.truth())

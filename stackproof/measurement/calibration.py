@@ -66,6 +66,15 @@ class Trial:
         return math.ceil(self.rate * (self.injection.stall + self.injection.service + LEEWAY_SECONDS)) + 64
 
 
+def arrivals_at(rate: float) -> str:
+    """How requests arrive in the windows on the stub.
+
+    Where several are in flight at once, equal gaps make every answer meet the next request in step, as the service time is a
+    multiple of the gap: each latency would hold what the client does for another request. Random gaps let them meet by chance.
+    """
+    return "poisson" if rate * SERVICE_SECONDS >= 1 else "constant"
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
     """How thoroughly a calibration is done. Times are seconds."""
@@ -80,11 +89,11 @@ class Form:
     stall: float
 
     def base(self, rate: float) -> Trial:
-        return Trial(rate, self.base_seconds, Injection(BASE_SECONDS))
+        return Trial(rate, self.base_seconds, Injection(BASE_SECONDS), arrivals_at(rate))
 
     def stalled(self, rate: float) -> Trial:
         begins = (self.stall_seconds - self.stall) / 2
-        trial = Trial(rate, self.stall_seconds, Injection(SERVICE_SECONDS, begins, self.stall))
+        trial = Trial(rate, self.stall_seconds, Injection(SERVICE_SECONDS, begins, self.stall), arrivals_at(rate))
         if not supported(len(trial.intended()), 99.0):
             raise ConfigurationError(f"{rate:g}/s for {self.stall_seconds:g} s is too short for a p99")
         return trial
@@ -263,6 +272,22 @@ class CalibrationVerdict:
                 for rate, own in self.own.items()
             ],
         }
+
+
+def of_workers(verdicts: Sequence[CalibrationVerdict]) -> dict[str, Any]:
+    """As `CalibrationVerdict.to_data`, where each worker was calibrated by itself: that of the worst, for no figure is better
+    than its worst witness, with the reasons of all and a row for each of them under ``by_worker``."""
+    worst = max(verdicts, key=lambda verdict: (not verdict.trusted, max(verdict.own.values(), default=math.inf)))
+    rows = [
+        {
+            "trusted": one.trusted,
+            "starved": one.starved,
+            "own_ms": _milliseconds(max(one.own.values(), default=math.nan)),
+        }
+        for one in verdicts
+    ]
+    reasons = [f"worker {number}: {reason}" for number, one in enumerate(verdicts, 1) for reason in one.reasons]
+    return {**worst.to_data(), "reasons": reasons, "by_worker": rows}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
-"""What was kept of a run, as the values that the gate compares. Pure: the records come as text.
+"""What was kept of a run, as the values that the gate compares. Pure: records and evidence come as text.
 
-Here, and nowhere else, is known what a record looks like.
+Here, and nowhere else, is known what a record looks like. A run of a search is one window with a bracket; any other one has the
+windows that were measured. Settings of servers come from the evidence, and from nowhere else.
 """
 
 from __future__ import annotations
@@ -10,19 +11,27 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from stackproof.scenarios.histogram import LONGEST, supported
 from stackproof.scenarios.orders import CLOSED
 
-from .comparison import Outcome, Run, Window, differences
+from .brackets import is_bracket, middle
+from .ceiling_record import CeilingRecord
+from .comparison import SETTINGS, Outcome, Run, Window, differences
+from .evidence import Evidence, Terms, terms
+from .evidence import from_json as evidence_from_json
 from .figures import PERCENTILES
 from .record import Measurement, WindowRecord, from_json
+from .search_journal import Limiter
 
 NEVER_MS = LONGEST / 1000
 """A share of operations that was never answered counts as the longest latency that is recorded: an hour."""
 _NO_WORKLOAD = {"seed", "repeat"}
 """Fields of a record's load that are told apart, or that only say how many windows there are."""
+_FOUND = {"rate", "duration", "warmup"}
+"""Fields of a search's load that are what it found, and not what it was asked."""
 
 
 class Unusable(Exception):  # noqa: N818 - it is an answer of the gate, and ends no program
@@ -33,18 +42,27 @@ class Unusable(Exception):  # noqa: N818 - it is an answer of the gate, and ends
         self.outcome = outcome
 
 
-def comparable(name: str, records: Mapping[str, str | None]) -> Run:
+def comparable(
+    name: str, records: Mapping[str, str | None], evidence: Mapping[str, str | None] = MappingProxyType({})
+) -> Run:
     """The run that one record describes, or a set of records.
 
     ``records`` is JSON text by the name of its window, which is empty where there is one record only; windows of the same
-    name in two runs are a pair. None stands for a window that kept no record. Raises `Unusable`.
+    name in two runs are a pair. None stands for a window that kept no record. ``evidence`` is what was kept beside each, in the
+    same way: without it, the settings of servers are unknown, and unknown is never equal. Raises `Unusable`.
     """
-    runs = {window: _run(f"{name}/{window}".rstrip("/"), text) for window, text in records.items() if text is not None}
+    runs = {
+        window: _run(f"{name}/{window}".rstrip("/"), text, evidence.get(window))
+        for window, text in records.items()
+        if text is not None
+    }
     if not runs:
         raise Unusable(Outcome.NO_DATA, f"{name} holds no record of a run of load.")
     first, *others = runs.values()
     for other in others:
         for difference in differences(first, other):
+            if difference.first == difference.second:
+                continue  # not known in either: nothing to hold against the set, and much against comparing it
             raise Unusable(
                 Outcome.INVALID,
                 f"{name} is no one run: {difference.kind} {difference.name} is {difference.first} in one window, and "
@@ -72,38 +90,86 @@ def _parts(run: Run, name: str) -> tuple[Window, ...]:
     return tuple(replace(window, pair=name) for window in run.windows) if len(run.windows) == 1 else run.windows
 
 
-def _run(name: str, text: str) -> Run:
+def _run(name: str, text: str, evidence: str | None) -> Run:
     if not text.strip():
         raise Unusable(Outcome.NO_DATA, f"The record of {name} is empty.")
     try:
-        return run_of(from_json(text))
+        record = from_json(text)
+        return run_of(record, None if evidence is None else evidence_from_json(evidence))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Unusable(Outcome.INVALID, f"The record of {name} cannot be read: {error}.") from error
 
 
-def run_of(record: Measurement) -> Run:
-    """A record of measured windows."""
+def run_of(record: Measurement, evidence: Evidence | None = None) -> Run:
+    """A record of measured windows, or of a search, and the evidence that was kept beside it."""
     servers = {str(server["name"]): _server(server) for server in record.servers}
     measured = [window for window in record.measured if window.counts["offered"]]
     of_windows = {sentence for window in measured for sentence in window.invalid}
+    windows = tuple(_window(window, _seconds(record.created) + at * 1e-3) for at, window in enumerate(measured))
+    if record.ceiling is not None:
+        windows, of_windows = (_searched(record, record.ceiling),), set()
+    known = _terms(record, evidence)
     return Run(
         id=record.id,
-        environment=dict(record.environment),
-        workload={
-            **{f"scenario.{name}": _plain(value) for name, value in record.scenario.items()},
-            **{name: _plain(value) for name, value in record.load.items() if name not in _NO_WORKLOAD},
-        },
+        environment={**record.environment, **known.machine},
+        workload=_workload(record),
         backends={
             backend.target: f"{servers.get(backend.server, 'no server of its own')} ({record.origin}, {backend.fidelity})"
             for backend in record.backends
         },
-        windows=tuple(_window(window, _seconds(record.created) + at * 1e-3) for at, window in enumerate(measured)),
+        windows=windows,
         seed=str(record.load["seed"]),
         subject={
             "stackproof": record.version,
             **{f"the adapter of {backend.target}": backend.digest[:12] for backend in record.backends},
         },
         invalid=(*(sentence for sentence in record.invalid if sentence not in of_windows), *_untrue(measured)),
+        settings=known.servers,
+        unknown=known.unknown,
+    )
+
+
+def _workload(record: Measurement) -> dict[str, str]:
+    """What was asked. Of a search that is the promise, and not the rate that it found."""
+    without = _NO_WORKLOAD | (_FOUND if record.ceiling is not None else set())
+    asked = {name: _plain(value) for name, value in record.load.items() if name not in without}
+    if record.ceiling is not None:
+        asked["highest rate with"] = ", ".join(record.ceiling.promises)
+    return {**{f"scenario.{name}": _plain(value) for name, value in record.scenario.items()}, **asked}
+
+
+def _terms(record: Measurement, evidence: Evidence | None) -> Terms:
+    """Machine and settings; where no evidence was kept beside the record, those of its servers are not known."""
+    if evidence is not None:
+        return terms(evidence)
+    servers = [str(server["name"]) for server in record.servers]
+    return Terms(
+        {},
+        {server: {SETTINGS: "not known: no evidence was kept beside the record"} for server in servers},
+        frozenset(f"{SETTINGS} of {server}" for server in servers),
+    )
+
+
+def _searched(record: Measurement, ceiling: CeilingRecord) -> Window:
+    """A search as one window: its bracket, or why it has none."""
+    why, bracket = "", (ceiling.holds, ceiling.fails or 0.0)
+    if ceiling.limiter == Limiter.NOT_CONVERGED:
+        why = "it did not converge"
+    elif ceiling.limiter == Limiter.CLIENT:
+        why = "the load generator was the limit, so that it says nothing about the backend"
+    elif not ceiling.holds:
+        why = "no rate held"
+    elif ceiling.fails is None:
+        why = "no rate was found that fails"
+    elif not ceiling.confirmed:
+        why = "its ends were not confirmed in fresh windows"
+    usable = not why and is_bracket(bracket)
+    return Window(
+        figures={"ceiling": middle(bracket) if usable else None},
+        started=_seconds(record.created),
+        bracket=None if why else bracket,  # one that is none makes the run invalid
+        missing=why,
+        invalid=() if record.complete else ("It was cut short.",),
     )
 
 
@@ -141,15 +207,7 @@ def _seconds(created: str) -> float:
 
 
 def _server(server: Mapping[str, Any]) -> str:
-    facts = " ".join(f"{name}={value}" for name, value in sorted(server["facts"].items()))
-    words = (
-        server["name"],
-        server.get("technology", ""),
-        server["version"],
-        server["origin"],
-        server["fidelity"],
-        facts,
-    )
+    words = (server["name"], server.get("technology", ""), server["version"], server["origin"], server["fidelity"])
     return " ".join(str(word) for word in words if word)
 
 

@@ -21,6 +21,11 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from . import statistics
+from .brackets import Bracket, effect_of_brackets, half_width, is_bracket
+from .ratio_verdicts import Verdict as Verdict
+from .ratio_verdicts import change as change
+from .ratio_verdicts import judged, judged_by_brackets
+from .ratio_verdicts import percent as percent
 from .statistics import Effect, Estimate, NoEffect
 
 THRESHOLD = 0.05
@@ -35,8 +40,6 @@ MOST_MISSING = 0.2
 """Up to this share of windows may be invalid, or lack a figure: beyond it, those that are left are a choice and no sample."""
 DRIFT = 0.02
 """A run that is not paired may move by this share from its first window to its last."""
-ENDLESS = 10_000
-"""More windows than this are not worth a recommendation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +80,10 @@ class Window:
     """The window of the other run with the same text here was taken just before or after this one; empty for none."""
     started: float | None = None
     """Seconds on a clock that both runs share: without it, nobody knows that two windows belong together."""
-    bracket: tuple[float, float] | None = None
+    bracket: Bracket | None = None
     """Of a search: the highest rate that held, and the lowest that failed."""
+    missing: str = ""
+    """Why a figure is None, where it is not for the size of the sample."""
     invalid: tuple[str, ...] = ()
     """Why its figures must not be used."""
 
@@ -102,15 +107,10 @@ class Run:
     """Why no figure of this run must be used."""
     members: tuple[str, ...] = ()
     """Ids of the runs that it was put together from; empty where it is one."""
-
-
-class Verdict(StrEnum):
-    """About one metric."""
-
-    REGRESSION = "regression"
-    IMPROVEMENT = "improvement"
-    NO_DIFFERENCE = "no difference"
-    CANNOT_TELL = "cannot tell"
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Server -> setting -> value: fsync, acks, replication. Of a server that both used, they must be equal, too."""
+    unknown: frozenset[str] = frozenset()
+    """Names in `environment`, or ``fsync of postgres``, whose value is not known, but why: never equal to anything."""
 
 
 class Outcome(StrEnum):
@@ -136,6 +136,8 @@ class Difference:
 
 
 ACCEPTABLE = ("environment", "backend", "seed")
+SETTINGS = "settings"
+"""Stands for all settings of a server, where none was kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,19 +228,33 @@ def no_answer(outcome: Outcome, reasons: Sequence[str], runs: tuple[str, str], t
 
 
 def differences(first: Run, second: Run) -> tuple[Difference, ...]:
-    """What is not equal in two runs and should be, the gravest first."""
-    pairs = (
+    """What is not equal in two runs and should be, the gravest first. What is not known of one of them is not equal."""
+    pairs: tuple[tuple[str, Mapping[str, str], Mapping[str, str]], ...] = (
         ("workload", first.workload, second.workload),
         ("backend", first.backends, second.backends),
+        # A server that one of them did not use is in the difference of the backends already.
+        *(
+            ("backend", *_named(server, first.settings[server], second.settings[server]))
+            for server in sorted(first.settings.keys() & second.settings.keys())
+        ),
         ("environment", first.environment, second.environment),
         ("seed", {"seed": first.seed}, {"seed": second.seed}),
     )
+    unknown = first.unknown | second.unknown
     return tuple(
         Difference(kind, name, one.get(name, "absent"), two.get(name, "absent"))
         for kind, one, two in pairs
         for name in sorted({*one, *two})
-        if one.get(name) != two.get(name)
+        if one.get(name) != two.get(name) or (name in unknown and kind in ("environment", "backend"))
     )
+
+
+def _named(server: str, one: Mapping[str, str], two: Mapping[str, str]) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """The settings of one server with its name to them; where one side kept none at all, that is the only difference."""
+    if SETTINGS in one or SETTINGS in two:
+        one, two = ({SETTINGS: side.get(SETTINGS, "known")} for side in (one, two))
+    first, second = ({f"{name} of {server}": value for name, value in side.items()} for side in (one, two))
+    return first, second
 
 
 def _outcome(verdicts: Collection[Verdict]) -> Outcome:
@@ -275,7 +291,7 @@ def _wrong(window: Window) -> list[str]:
         for name, value in window.figures.items()
         if value is not None and not 0 < value < math.inf
     ]
-    if window.bracket is not None and not 0 < window.bracket[0] <= window.bracket[1] < math.inf:
+    if window.bracket is not None and not is_bracket(window.bracket):
         wrong.append(f"its bracket {list(window.bracket)} is none")
     return wrong
 
@@ -327,7 +343,12 @@ def _interleaved(pairs: Sequence[tuple[Window, Window]]) -> bool:
 
 
 def _either_has(name: str, windows: _Windows) -> bool:
-    return any(window.figures.get(name) is not None for run in windows for window in run)
+    """Whether there is a figure, or a reason why there is none."""
+    return any(
+        window.figures.get(name) is not None or (window.missing and name in window.figures)
+        for run in windows
+        for window in run
+    )
 
 
 def _held(metric: Metric, windows: _Windows) -> bool:
@@ -347,15 +368,21 @@ def _result(metric: Metric, windows: _Windows, paired: bool, threshold: float, c
     found = _effect(metric, windows, paired, confidence)
     if isinstance(found, NoEffect):
         return MetricResult(metric, Verdict.CANNOT_TELL, _about_none(found), None, *sides)
-    verdict, sentence = _judged(metric, found, paired, threshold)
+    verdict, sentence = (
+        judged_by_brackets(found, threshold)
+        if found.p is None
+        else judged(found, paired, threshold, more_is_better=metric.more_is_better)
+    )
     return MetricResult(metric, verdict, sentence, found, *sides)
 
 
 def _effect(metric: Metric, windows: _Windows, paired: bool, confidence: float) -> Effect | NoEffect:
     for run, which in zip(windows, ("first", "second"), strict=True):
-        missing = sum(window.figures.get(metric.name) is None for window in run)
-        if missing > MOST_MISSING * len(run):
-            return NoEffect(f"{missing} of {len(run)} windows of the {which} run have too small a sample for it")
+        missing = [window for window in run if window.figures.get(metric.name) is None]
+        if len(missing) > MOST_MISSING * len(run):
+            return NoEffect(_about_missing(missing, len(run), which))
+    if metric.name == "ceiling" and (found := _few_brackets(windows, paired, confidence)) is not None:
+        return found
     if paired:
         both = [
             pair for pair in zip(*windows, strict=True) if all(w.figures.get(metric.name) is not None for w in pair)
@@ -374,6 +401,20 @@ def _effect(metric: Metric, windows: _Windows, paired: bool, confidence: float) 
     return _drifted(one, two) or statistics.unpaired_effect(one, two, confidence, resolution)
 
 
+def _about_missing(missing: Sequence[Window], of: int, which: str) -> str:
+    if reasons := list(dict.fromkeys(window.missing for window in missing if window.missing)):
+        searches = "the search" if of == 1 else f"{len(missing)} of {of} searches"
+        return f"{searches} of the {which} run gave no bracket: {reasons[0]}"
+    return f"{len(missing)} of {of} windows of the {which} run have too small a sample for it"
+
+
+def _few_brackets(windows: _Windows, paired: bool, confidence: float) -> Effect | None:
+    """What the brackets themselves say where there are too few searches for an interval over them."""
+    least = statistics.least_pairs(confidence) if paired else statistics.least_windows(confidence)
+    one, two = ([window.bracket for window in run if window.bracket] for run in windows)
+    return effect_of_brackets(one, two) if one and two and min(len(one), len(two)) < least else None
+
+
 def _drifted(first: Sequence[float], second: Sequence[float]) -> NoEffect | None:
     """Why runs that moved while they were measured cannot be told from runs that differ, unless their windows are pairs."""
     for run, which in ((first, "first"), (second, "second")):
@@ -388,54 +429,7 @@ def _drifted(first: Sequence[float], second: Sequence[float]) -> NoEffect | None
 
 def _half_bracket(run: Sequence[Window]) -> float:
     """How far the true ceiling may be from the mid-point of its bracket, on the log scale, at most."""
-    return max((math.log(window.bracket[1] / window.bracket[0]) / 2 for window in run if window.bracket), default=0.0)
-
-
-def _judged(metric: Metric, effect: Effect, paired: bool, threshold: float) -> tuple[Verdict, str]:
-    """Verdict and sentence from the effect, turned so that more is worse."""
-    worse, low, high = (math.log(value) for value in (effect.ratio, effect.low, effect.high))
-    if metric.more_is_better:
-        worse, low, high = -worse, -high, -low
-    bound = math.log1p(threshold)
-    least = 0.0 if paired else bound
-    if low > least and worse > bound:
-        return Verdict.REGRESSION, f"{_told(effect)}: worse by more than {percent(threshold)}, and not by chance."
-    if high < -least and worse < -bound:
-        return Verdict.IMPROVEMENT, f"{_told(effect)}: better by more than {percent(threshold)}, and not by chance."
-    if -bound < low and high < bound:
-        return Verdict.NO_DIFFERENCE, f"{_told(effect)}: all of it is within {percent(threshold)}."
-    return Verdict.CANNOT_TELL, _undecided(effect, worse, low, high, bound, paired)
-
-
-def _undecided(effect: Effect, worse: float, low: float, high: float, bound: float, paired: bool) -> str:
-    """What an interval that allows both leaves open, and how many windows would settle it."""
-    far = abs(worse)
-    aim = bound - far if far < bound else far if paired else far - bound
-    half, count = (high - low) / 2, min(effect.windows)
-    needed = count * (half / aim) ** 2 if aim > 0 else math.inf
-    what = "pairs of windows" if paired else "windows of each run"
-    threshold = percent(math.expm1(bound))
-    open_ = f"{_told(effect)}: that reaches across the threshold of {threshold}."
-    if low > 0 or high < 0:
-        which = "worse" if low > 0 else "better"
-        open_ = f"{_told(effect)}: {which}, but whether by more than {threshold} stays open."
-    if needed > ENDLESS:
-        return f"{open_} More windows will hardly settle it."
-    return f"{open_} About {max(count + 1, math.ceil(needed))} {what} would settle it; {count} were compared."
-
-
-def _told(effect: Effect) -> str:
-    return f"{change(effect.ratio)} ({change(effect.low)} to {change(effect.high)})"
-
-
-def change(ratio: float) -> str:
-    """A ratio as people read it: +10.2 %."""
-    return f"{100 * (ratio - 1):+.1f} %"
-
-
-def percent(share: float) -> str:
-    """A share as people read it: 5 %."""
-    return f"{100 * share:.3g} %"
+    return max((half_width(window.bracket) for window in run if window.bracket), default=0.0)
 
 
 def _about_none(found: NoEffect) -> str:

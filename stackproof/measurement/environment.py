@@ -99,6 +99,11 @@ def same_environment(a: Environment, b: Environment) -> tuple[str, ...]:
     return tuple(reasons)
 
 
+def properties(environment: Environment) -> dict[str, str]:
+    """What must be equal before figures may be compared, by the name of its field or package."""
+    return {name: _shown(getattr(environment, name)) for name in _SAME} | dict(environment.packages)
+
+
 def disturbance(environment: Environment) -> str:
     """A sentence where the machine was busy before the run began; empty where it was not, or where that is not known."""
     cores = min(environment.cores, environment.cpu_limit or environment.cores)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stackproof.adapters.settings import Settings
@@ -12,7 +12,7 @@ from stackproof.kept_json import read
 from stackproof.servers import Server
 from stackproof.targets import Target
 
-from .environment import Environment, read_environment, same_environment
+from .environment import Environment, properties, read_environment, same_environment
 from .server_settings.asking import ask_servers
 from .server_settings.durability import Survival, durability
 from .server_settings.records import ServerSettings
@@ -23,12 +23,25 @@ FILE = "evidence.json"
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerMachine:
+    """A worker of another machine, which offered a part of the load."""
+
+    version: str
+    """Of stackproof."""
+    build: str
+    """Digest of the package there."""
+    environment: Environment
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What a figure rests on beside the load itself. The JSON form is ``evidence.schema.json`` beside this file."""
 
     environment: Environment
     servers: tuple[ServerSettings, ...]
     durability: tuple[Survival, ...]
+    workers: tuple[WorkerMachine, ...] = ()
+    """Of other machines, in an order that does not depend on who came first; then `environment` is that of who directed them."""
 
 
 def gather(
@@ -37,6 +50,7 @@ def gather(
     settings: Settings,
     namespace: str | None = None,
     environment: Environment | None = None,
+    workers: Sequence[WorkerMachine] = (),
 ) -> Evidence:
     """Ask this machine and each server; reads only, and raises nothing for what cannot be asked.
 
@@ -46,13 +60,52 @@ def gather(
     server that does not answer.
     """
     asked = ask_servers(targets, servers, settings, namespace)
-    return Evidence(environment or read_environment(), asked, durability(targets, asked))
+    ordered = tuple(sorted(workers, key=lambda worker: json.dumps(properties(worker.environment), sort_keys=True)))
+    return Evidence(environment or read_environment(), asked, durability(targets, asked), ordered)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What must be equal before figures may be compared, by name."""
+
+    machine: Mapping[str, str]
+    servers: Mapping[str, Mapping[str, str]]
+    """Server -> setting -> its value."""
+    unknown: frozenset[str]
+    """Names (``governor``, ``fsync of postgres``) whose value says why it is not known: it equals nothing."""
+
+
+def terms(evidence: Evidence) -> Terms:
+    """The evidence as names and values."""
+    environment = evidence.environment
+    machine = {name: _told(value, environment.unknown.get(name, "")) for name, value in properties(environment).items()}
+    servers, unknown = {}, set(environment.unknown) & set(machine)
+    for number, worker in enumerate(evidence.workers, 1):
+        lacking = worker.environment.unknown
+        for name, value in properties(worker.environment).items():
+            machine[f"{name} of worker {number}"] = _told(value, lacking.get(name, ""))
+            unknown |= {f"{name} of worker {number}"} if name in lacking else set()
+    for server in evidence.servers:
+        settings = (*server.settings, *server.client, *server.container)
+        servers[server.server] = {
+            setting.name: _told(setting.value or "empty", setting.unknown) for setting in settings
+        }
+        unknown |= {f"{setting.name} of {server.server}" for setting in settings if setting.unknown}
+    return Terms(machine, servers, frozenset(unknown))
+
+
+def _told(value: str, unknown: str) -> str:
+    return f"not known: {unknown}" if unknown else value
 
 
 def same_evidence(a: Evidence, b: Evidence) -> tuple[str, ...]:
     """Why figures that rest on these two must not be compared, a sentence each: other machines, or other settings of the servers
     of one kind. Empty where they may. Servers are compared by their names; one that is there on one side only is a reason."""
     reasons = list(same_environment(a.environment, b.environment))
+    if len(a.workers) != len(b.workers):
+        reasons.append(f"{len(a.workers)} and {len(b.workers)} workers of other machines took part")
+    for number, (one, other) in enumerate(zip(a.workers, b.workers, strict=False), 1):
+        reasons += [f"worker {number}: {reason}" for reason in same_environment(one.environment, other.environment)]
     first, second = ({server.server: server for server in evidence.servers} for evidence in (a, b))
     for name in sorted({*first, *second}):
         if name not in first or name not in second:
@@ -83,6 +136,7 @@ def to_json(evidence: Evidence) -> str:
         "environment": evidence.environment.to_data(),
         "servers": [server.to_data() for server in evidence.servers],
         "durability": [row.to_data() for row in evidence.durability],
+        "workers": [{**asdict(worker), "environment": worker.environment.to_data()} for worker in evidence.workers],
     }
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
@@ -97,6 +151,10 @@ def from_json(text: str) -> Evidence:
             Environment.from_data(data["environment"]),
             tuple(ServerSettings.from_data(row) for row in data["servers"]),
             tuple(Survival.from_data(row) for row in data["durability"]),
+            tuple(
+                WorkerMachine(row["version"], row["build"], Environment.from_data(row["environment"]))
+                for row in data.get("workers", ())  # earlier builds wrote none
+            ),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"this is no evidence of schema {SCHEMA}: {error}") from error

@@ -229,12 +229,13 @@ class Effect:
     ratio: float
     low: float
     high: float
-    confidence: float
+    confidence: float | None
+    """Of the interval; None for brackets of ceilings, which are no samples."""
     windows: tuple[int, int]
     effective: float
     """How many windows, or pairs, count after autocorrelation."""
-    p: float
-    """Of no difference at all, two-sided: Wilcoxon's signed ranks for pairs, Mann and Whitney's U otherwise."""
+    p: float | None
+    """Of no difference at all, two-sided: Wilcoxon's signed ranks for pairs, else Mann and Whitney's U; None for brackets."""
     method: str
 
 

@@ -72,6 +72,8 @@ class EvidenceSection:
     servers: tuple[ShownServer, ...]
     facts: tuple[tuple[str, str], ...]
     """Names and values of the machine."""
+    workers: tuple[tuple[tuple[str, str], ...], ...]
+    """The same of each worker of another machine."""
     disturbance: str
     unknown: int
     """How many settings of servers could not be asked."""
@@ -83,7 +85,8 @@ def evidence_section(evidence: Evidence) -> EvidenceSection:
         rows=tuple(_row(row) for row in evidence.durability),
         servers=tuple(_server(server) for server in evidence.servers),
         facts=tuple(machine_facts(evidence.environment)),
-        disturbance=disturbance(evidence.environment),
+        workers=tuple(tuple(machine_facts(worker.environment)) for worker in evidence.workers),
+        disturbance=" ".join(disturbances(evidence)),
         unknown=sum(1 for server in evidence.servers for setting in server.settings if setting.unknown),
     )
 
@@ -105,8 +108,19 @@ def print_evidence(evidence: Evidence, console: Console) -> None:
         if missing:
             names = ", ".join(missing)
             console.print(f"not known of {server.server}: {names}", style="dim", markup=False, highlight=False)
-    if busy := disturbance(evidence.environment):
+    for busy in disturbances(evidence):
         console.print(f"note: {busy}", style="yellow", markup=False, highlight=False)
+
+
+def disturbances(evidence: Evidence) -> list[str]:
+    """A sentence for each machine that was busy before the run began."""
+    here = disturbance(evidence.environment)
+    there = [
+        f"Worker {number}: {sentence}"
+        for number, worker in enumerate(evidence.workers, 1)
+        if (sentence := disturbance(worker.environment))
+    ]
+    return [*([here] if here else []), *there]
 
 
 def machine_facts(environment: Environment) -> list[tuple[str, str]]:

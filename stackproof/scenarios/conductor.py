@@ -47,13 +47,14 @@ class Conductor:
             return
         self._progress.clear()
         self._waiting[message["id"]] = {}
-        begin = time.time() + (LEAD_SECONDS if len(workers) > 1 else 0.0)
-        for number, client in enumerate(workers):
-            part = {**message, "worker": number, "workers": len(workers), "begin": begin, "setup": self._setup}
+        chosen = workers if message.get("only") is None else workers[message["only"] :][:1]
+        begin = time.time() + (LEAD_SECONDS if len(chosen) > 1 else 0.0)
+        for number, client in enumerate(chosen):
+            part = {**message, "worker": number, "workers": len(chosen), "begin": begin, "setup": self._setup}
             self._runner.send_message("order", part, client)
-        gevent.spawn(self._answer, message["id"], workers)
+        gevent.spawn(self._answer, message["id"], chosen, self._expected if chosen is workers else 1)
 
-    def _answer(self, number: int, workers: list[str]) -> None:
+    def _answer(self, number: int, workers: list[str], expected: int) -> None:
         """Wait for all; a worker that is gone is not waited for, and its absence is said."""
         answers = self._waiting[number]
         while missing := [client for client in workers if client not in answers]:
@@ -62,7 +63,7 @@ class Conductor:
                 break
             gevent.sleep(POLL_SECONDS if len(workers) > 1 else 0.002)
         del self._waiting[number]
-        lost = self._expected - len(workers) + len(missing)
+        lost = expected - len(workers) + len(missing)
         trouble = f"{lost} of {self._expected} workers were lost" if lost else ""
         self._write({"id": number, "answers": list(answers.values()), "trouble": trouble})
 

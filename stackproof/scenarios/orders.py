@@ -17,6 +17,9 @@ SETUP_VARIABLE = "STACKPROOF_BENCH_SETUP"
 ANSWERS_VARIABLE = "STACKPROOF_BENCH_ANSWERS"
 """The environment variable that holds the number of the descriptor which answers and progress are written to."""
 
+WORKER_VARIABLE = "STACKPROOF_WORKER"
+"""The environment variable in which a worker of another machine has what it says of itself."""
+
 IN_FLIGHT = 64
 """Operations that may run at the same time, unless told otherwise."""
 
@@ -142,6 +145,8 @@ class Offered:
     trouble: str = ""
     started: float = 0.0
     """When it was ordered, in seconds since 1970."""
+    pressure: float = 0.0
+    """The largest share of the time in which somebody on the machine of a worker waited for a processor."""
 
 
 def merged(
@@ -176,6 +181,7 @@ def merged(
         interrupted=any(answer["interrupted"] for answer in answers),
         trouble="; ".join(troubles),
         started=started,
+        pressure=max((answer.get("pressure", 0.0) for answer in answers), default=0.0),
     )
 
 

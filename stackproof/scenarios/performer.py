@@ -7,6 +7,8 @@ about comes with each order: a worker on another machine knows nothing else.
 from __future__ import annotations
 
 import gc
+import json
+import os
 import sys
 import time
 import traceback
@@ -15,6 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 import gevent
+from gevent import monkey
 
 import stackproof
 from stackproof.adapters.settings import Settings
@@ -24,9 +27,11 @@ from .deferred import GREEN
 from .engines import Engine, engine_for
 from .hang import CONNECT_SECONDS, ended_if_it_hangs
 from .locust_statistics import Fed, Statistics
-from .orders import BACKENDS, NULL, STUB, Order, Setup
+from .orders import BACKENDS, NULL, STUB, WORKER_VARIABLE, Order, Setup
+from .pressure import waited_seconds
 from .scenario import Scenario
 from .steps.base import Filled
+from .stub import Injection, StubServer
 from .stub_work import StubWork
 from .window import Acts, Nothing, Window
 from .work import Adapters, StepFailedError, Work
@@ -51,6 +56,8 @@ class Performer:
         self._work: Work | None = None
         self._workload = 0
         self._stub: StubWork | None = None
+        self._server: StubServer | None = None
+        """Of a worker on another machine, while it is calibrated: the command's own is out of its reach."""
         self._window: Window | None = None
         self._stopping = False
         self._engine: Engine = engine_for("green")
@@ -70,7 +77,14 @@ class Performer:
         self._worker = order["worker"]
         self._setup = Setup.from_data(order["setup"])
         self._engine = engine_for(self._setup.engine)
-        actions = {"connect": self._connect, "window": self._offer, "finish": self._finish}
+        actions = {
+            "introduce": self._introduce,
+            "inject": self._inject,
+            "truth": self._truth,
+            "connect": self._connect,
+            "window": self._offer,
+            "finish": self._finish,
+        }
         try:
             answer = actions[order["do"]](order)
         except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for an answer
@@ -78,9 +92,37 @@ class Performer:
             answer = {"trouble": f"{type(error).__name__}: {error}"}
         self._send("answer", {"id": order["id"], "worker": self._worker, **answer})
 
+    def _introduce(self, _order: Mapping[str, Any]) -> dict[str, Any]:
+        about = json.loads(os.environ.get(WORKER_VARIABLE) or "{}")
+        native = not monkey.is_module_patched("threading")
+        return {"trouble": "", "version": stackproof.__version__, "native": native, "about": about}
+
+    def _inject(self, order: Mapping[str, Any]) -> dict[str, Any]:
+        """Have the stub server of this machine do this from now on."""
+        if self._server is None:
+            self._server = self._engine.aside(StubServer)
+        server, injection = self._server, Injection.from_data(order["injection"])
+        self._engine.aside(lambda: server.inject(injection))
+        return {"trouble": ""}
+
+    def _truth(self, _order: Mapping[str, Any]) -> dict[str, Any]:
+        if self._server is None:
+            raise RuntimeError("there is no stub server whose truth could be told")
+        return {"trouble": "", "truth": self._engine.aside(self._server.truth).to_data()}
+
+    def _end_stub(self) -> None:
+        """Nothing more is calibrated: the stub server would only take processor time."""
+        stub, self._stub = self._stub, None
+        server, self._server = self._server, None
+        for each in (stub, server):
+            if each is not None:
+                each.close()
+
     def _connect(self, order: Mapping[str, Any]) -> dict[str, Any]:
         """Make the adapters, fill in what the workload needs, and do one operation, which connects and creates the tables."""
         told = {"trouble": "", "version": stackproof.__version__}
+        if self._server is not None:
+            self._end_stub()
         try:
             self._engine.aside(lambda: self._begin(order["workload"], order["workers"], order["within"]))
         except Exception as error:  # noqa: BLE001 - a third party's factory may raise anything; the command reports it
@@ -125,6 +167,7 @@ class Performer:
         gc.collect()
         gc.freeze()  # what exists by now lives to the end: no collection has to look at it again
         self._window = window
+        waited, ordered = waited_seconds(), time.monotonic()
         fed = self._fed(window, message["begin"])
         teller = gevent.spawn(self._tell, window, fed)
         watchdog.start()
@@ -148,6 +191,7 @@ class Performer:
             "checks": self._checked(order),
             "lost_log_lines": self._work.lost_log_lines - lost if self._work is not None else 0,
             "locust": {name: sum(getattr(part, name) for part in fed) for name in ("requests", "failures")},
+            "pressure": (waited_seconds() - waited) / max(time.monotonic() - ordered, order.seconds),
             "complete": not self._stopping,
             "interrupted": self._stopping,
             "trouble": "",
@@ -171,7 +215,7 @@ class Performer:
             return Nothing(self._scenario(order.workload).item)
         if order.target == STUB:
             if self._stub is None:
-                self._stub = StubWork(self._setup.stub)
+                self._stub = StubWork(self._setup.stub if self._server is None else self._server.url)
             return self._stub
         if self._work is None or self._workload != order.workload:
             raise RuntimeError(f"a window of workload {order.workload} was ordered before it was connected")
@@ -190,8 +234,7 @@ class Performer:
         self._filled = Filled()
         left = self._engine.aside(work.end) if work is not None else []
         left += self._engine.aside(adapters.close) if adapters is not None else []
-        if self._stub is not None:
-            self._stub.close()
+        self._end_stub()
         return {"trouble": "", "left_behind": left}
 
     def end(self) -> None:

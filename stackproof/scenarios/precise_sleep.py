@@ -18,10 +18,29 @@ NATIVE_SPIN_SECONDS = 0.00008
 """`time.sleep` may end so much late: it is asked to end this much early, and the rest is spun. Costs at most 8 % of a core
 at 1,000 waits a second."""
 
-LONGEST_LEAD_SECONDS = 0.00005
-"""A greenlet is woken at most so much early, to spin for the rest: waking up takes 5 to 30 us, which is learnt."""
+LONGEST_LEAD_SECONDS = 0.00012
+"""Nobody is woken earlier than this, to spin for the rest: waking up takes 5 to 30 us, and up to 100 us where the processor had
+fallen asleep. It is learnt."""
 LEARNT = 0.05
 """Share of the last lateness in the next lead."""
+
+
+class Lead:
+    """How much early to ask to be woken so as to be awake in time: what waking up usually takes, and by how much that varies."""
+
+    __slots__ = ("_mean", "_spread", "longest", "seconds")
+
+    def __init__(self, longest: float = LONGEST_LEAD_SECONDS) -> None:
+        self.longest = longest
+        self.seconds = 0.0
+        self._mean = self._spread = 0.0
+
+    def learn(self, late: float) -> None:
+        """It took so long after what was asked for."""
+        late = min(late, self.longest)
+        self._spread += LEARNT * (abs(late - self._mean) - self._spread)
+        self._mean += LEARNT * (late - self._mean)
+        self.seconds = min(self._mean + self._spread, self.longest)
 
 
 class PreciseSleeper(ABC):
@@ -158,8 +177,7 @@ class TimerSleeper(PreciseSleeper):
         self._yield = gevent.sleep
         self._hub: Any = gevent.get_hub()
         self._waiting: Any = None
-        self._lead = 0.0
-        """How late it is usually woken: it asks to be woken so much early."""
+        self._lead = Lead()
         self._timer = KernelTimer()
         # Watched all the time, since starting a watcher is a call of the kernel: a timer that is not set is not readable.
         self._watcher: Any = self._hub.loop.io(self._timer.fileno(), _READ)
@@ -169,13 +187,12 @@ class TimerSleeper(PreciseSleeper):
         if self._waiting is not None:
             raise RuntimeError("a sleeper serves one greenlet at a time")
         clock = time.perf_counter
-        aim = due - self._lead
+        aim = due - self._lead.seconds
         if clock() >= aim:
             self._yield(0)  # also for a wait that is hardly one: those who dispatch quickly must let others run, too
         else:
             self._wait(aim)
-            late = clock() - aim
-            self._lead += LEARNT * (min(late, LONGEST_LEAD_SECONDS) - self._lead)
+            self._lead.learn(clock() - aim)
         while clock() < due:
             pass
 

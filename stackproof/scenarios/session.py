@@ -15,6 +15,7 @@ from typing import Any, Self
 import stackproof
 from stackproof.interfaces import StackproofError
 
+from .alone import Alone, Introduced
 from .arrivals import schedule_of
 from .orders import CLOSED, Offered, Order, Setup, merged
 from .processes import JOIN_SECONDS, Processes
@@ -65,12 +66,15 @@ class Session:
         self._ids = 0
         self._pending = b""
         self._ended = False
+        self.introduced: tuple[Introduced, ...] = ()
+        """What the workers of other machines say of themselves; none where all are processes of ours, on this machine."""
         self.left_behind: tuple[str, ...] = ("the generator ended before it could remove anything",)
 
     def __enter__(self) -> Self:
         self._processes.start()
         try:
             self._receive(lambda message: "ready" in message, START_SECONDS + (JOIN_SECONDS if self._bind else 0.0))
+            self.introduced = self._introduction() if self._bind else ()
         except BaseException:
             self._processes.end()
             raise
@@ -89,6 +93,24 @@ class Session:
     def namespace(self) -> str:
         """What everything that it stores is under."""
         return self._setup.namespace
+
+    def _introduction(self) -> tuple[Introduced, ...]:
+        answer = self._ask({"do": "introduce"}, START_SECONDS)
+        if answer["trouble"]:
+            raise GeneratorError(answer["trouble"])
+        return tuple(map(Introduced.from_answer, answer["answers"]))
+
+    def each(self) -> tuple[Alone, ...]:
+        """The workers of other machines, one by one."""
+        return tuple(Alone(self, number) for number in range(self._workers)) if self._bind else ()
+
+    def ask_one(self, number: int, message: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer of one worker; `GeneratorError` where it has trouble, or none comes."""
+        answer = self._ask({**message, "only": number}, START_SECONDS)
+        if (trouble := self._trouble(answer)) or not answer["answers"]:
+            raise GeneratorError(f"worker {number + 1}: {trouble or 'it did not answer'}")
+        said: dict[str, Any] = answer["answers"][0]
+        return said
 
     @property
     def running(self) -> bool:
@@ -110,8 +132,8 @@ class Session:
         if versions != {stackproof.__version__}:
             raise GeneratorError(f"workers run stackproof {', '.join(sorted(versions))}, not {stackproof.__version__}")
 
-    def offer(self, order: Order) -> Offered:
-        """Offer one window. Where Ctrl-C cuts it short, what there is of it."""
+    def offer(self, order: Order, only: int | None = None) -> Offered:
+        """Offer one window, by one worker ``only`` where that is asked for. Where Ctrl-C cuts it short, what there is of it."""
         if order.arrivals != CLOSED:
             schedule_of(
                 order.arrivals, order.rate, order.seed
@@ -119,7 +141,7 @@ class Session:
         order = Order.from_data({**order.to_data(), "number": self._number})
         self._number += 1
         limit = order.warmup + order.seconds + order.drain + START_SECONDS
-        message = {"do": "window", "order": order.to_data()}
+        message = {"do": "window", "order": order.to_data(), "only": only}
         interrupted, started = False, time.time()
         number = self._send(message)
         try:
@@ -131,7 +153,8 @@ class Session:
         failed = [part for part in answer["answers"] if "recorder" not in part]
         if failed or not answer["answers"]:
             raise GeneratorError(f"the generator gave no figures: {self._trouble(answer) or 'no worker answered'}")
-        offered = merged(order, answer["answers"], workers=self._workers, trouble=answer["trouble"], started=started)
+        workers = self._workers if only is None else 1
+        offered = merged(order, answer["answers"], workers=workers, trouble=answer["trouble"], started=started)
         assert offered.interrupted or not interrupted or offered.complete
         return offered
 

@@ -5,7 +5,8 @@ cache adapter is its client: what a connection begins with is answered at once, 
 
 Requests do not wait for each other, as if there were any number of servers. To be exact while it shares a core with the
 generator that it is a witness of, an arrival counts from the kernel's own stamp of it, and the next answer wakes it by a
-kernel timer: epoll counts in milliseconds.
+kernel timer: epoll counts in milliseconds. What waking up takes is learnt, and so is what sending takes: an answer is there, at
+the client's socket, when it is due.
 """
 
 from __future__ import annotations
@@ -24,11 +25,14 @@ from collections import Counter
 from typing import Any
 
 from .histogram import Histogram
-from .precise_sleep import KernelTimer, has_timers
+from .precise_sleep import LEARNT, KernelTimer, Lead, has_timers
 from .stub import Injection, Truth
 
-LEAD_SECONDS = 0.000_040
-"""The timer wakes it this much early, and it spins for the rest: waking up takes some 25 us."""
+LEAST_LEAD_SECONDS = 0.000_020
+LONGEST_LEAD_SECONDS = 0.000_200
+"""The timer wakes it so much early, by what it has learnt of waking up, and it spins for the rest."""
+SENDING_SECONDS = 0.000_040
+"""Sending is never thought to take longer than this: an answer is at most half of it early."""
 LOOK_SECONDS = 0.5
 """How often it looks whether its parent is still there, should the pipe's other end have been inherited by somebody."""
 TROUBLES_KEPT = 5
@@ -159,12 +163,16 @@ class Stub:
         self._due: list[tuple[float, int, float, Client, bytes]] = []
         self._selector = selectors.DefaultSelector()
         self._timer = KernelTimer() if has_timers() else None
+        self._armed = 0.0
+        self._lead = Lead(LONGEST_LEAD_SECONDS)
+        self._sending = 0.0
+        """What the kernel usually takes to send an answer: half of that later it is at the other end."""
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
         self._listener.setblocking(False)
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
         self._selector.register(orders, selectors.EVENT_READ, self._obey)
         if self._timer is not None:
-            self._selector.register(self._timer, selectors.EVENT_READ, self._timer.take)
+            self._selector.register(self._timer, selectors.EVENT_READ, self._woken)
         self._inject(Injection(0.0))
 
     def run(self) -> None:
@@ -179,26 +187,41 @@ class Stub:
         """How long nothing is due; where there are timers, one is set for it."""
         if not self._due:
             return LOOK_SECONDS
-        left = self._due[0][0] - time.perf_counter() - LEAD_SECONDS
+        wake = self._due[0][0] - self._early()
+        left = wake - time.perf_counter()
         if left <= 0:
             return 0.0
         if self._timer is None:
             return min(left, LOOK_SECONDS)
-        self._timer.set(self._due[0][0] - LEAD_SECONDS)
+        self._armed = wake
+        self._timer.set(wake)
         return LOOK_SECONDS
+
+    def _early(self) -> float:
+        """How much before an answer is due it must be awake."""
+        return max(LEAST_LEAD_SECONDS, self._lead.seconds) + self._sending
+
+    def _woken(self) -> None:
+        if self._timer is not None and self._timer.take():
+            self._lead.learn(time.perf_counter() - self._armed)
 
     def _answer(self) -> None:
         """Send what is due, and what will be in a moment."""
-        due = self._due
-        while due and due[0][0] - LEAD_SECONDS <= time.perf_counter():
+        due, clock = self._due, time.perf_counter
+        while due and due[0][0] - self._early() <= clock():
             when, _, arrival, client, text = heapq.heappop(due)
-            while time.perf_counter() < when:
+            aim = when - self._sending / 2
+            while (began := clock()) < aim:
                 pass
             self._send(client, text)
-            now = time.perf_counter()
+            took = clock() - began
+            there = began + took / 2
+            took = min(took, SENDING_SECONDS)
+            # Rises slowly, so that a busy moment does not make answers early.
+            self._sending += LEARNT * (took - self._sending) / (4 if took > self._sending else 1)
             self._answers += 1
-            self._given.record(now - arrival)
-            self._late.record(now - when)
+            self._given.record(there - arrival)
+            self._late.record(max(0.0, there - when))
 
     def _accept(self) -> None:
         with contextlib.suppress(BlockingIOError):

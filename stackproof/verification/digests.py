@@ -31,6 +31,12 @@ def _sources(root: Path) -> Iterator[Path]:
 
 
 @cache
+def package_digest() -> str:
+    """The digest of the whole package: two machines with the same one run the same code."""
+    return tree_digest(PACKAGE)
+
+
+@cache
 def suite_digest() -> str:
     """The digest of the contracts and of the interfaces that they speak about."""
     return tree_digest(PACKAGE / "contracts", PACKAGE / "interfaces")

@@ -94,7 +94,7 @@ class MemorySearchIndex(SearchIndex, DeletableIndex, MatchingIndex):
     tests, development and as the reference, not for load from many threads.
     """
 
-    capabilities: ClassVar[SearchCapabilities] = SearchCapabilities(delete=True)
+    capabilities: ClassVar[SearchCapabilities] = SearchCapabilities(delete=True, matching=True)
 
     def __init__(self, *, namespace: str = "") -> None:
         self._namespace = namespace

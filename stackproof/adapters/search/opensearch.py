@@ -77,7 +77,7 @@ class OpenSearchSearchIndex(SearchIndex, DeletableIndex, MatchingIndex):
     """
 
     capabilities: ClassVar[SearchCapabilities] = SearchCapabilities(
-        delete=True, remote=True, throttles=True, partial_batches=True
+        delete=True, matching=True, remote=True, throttles=True, partial_batches=True
     )
 
     def __init__(

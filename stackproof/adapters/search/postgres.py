@@ -128,7 +128,7 @@ class PostgresSearchIndex(SearchIndex, DeletableIndex, MatchingIndex):
     among the first 16,383 words.
     """
 
-    capabilities: ClassVar[SearchCapabilities] = SearchCapabilities(delete=True, remote=True)
+    capabilities: ClassVar[SearchCapabilities] = SearchCapabilities(delete=True, matching=True, remote=True)
 
     def __init__(
         self,

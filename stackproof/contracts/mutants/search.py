@@ -20,10 +20,25 @@ from stackproof.interfaces import (
     SearchQuery,
 )
 
-from . import mutant, search_faults, search_histories, search_lifecycle, search_processes, search_sequences
+from . import (
+    mutant,
+    search_faults,
+    search_histories,
+    search_lifecycle,
+    search_matching,
+    search_processes,
+    search_sequences,
+)
 from .search_text import DefectiveIndex
 
-__all__ = ["search_faults", "search_histories", "search_lifecycle", "search_processes", "search_sequences"]
+__all__ = [
+    "search_faults",
+    "search_histories",
+    "search_lifecycle",
+    "search_matching",
+    "search_processes",
+    "search_sequences",
+]
 
 
 @mutant(of=MemorySearchIndex, killed_by="SEARCH-02", imitates="S1")

@@ -1,0 +1,139 @@
+"""The green engine's dispatcher: what is due begins at once, what is overdue begins together, and every arrival is counted."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import gevent
+
+from stackproof.scenarios.green import AT_ONCE_SECONDS, GreenWindow
+from stackproof.scenarios.orders import Order
+from stackproof.scenarios.window import Took
+
+
+class Waits:
+    """Each operation notes that it began, and waits a moment."""
+
+    def __init__(self, seconds: float = 0.003) -> None:
+        self.seconds = seconds
+        self.begun: list[int] = []
+
+    def item(self, number: int) -> int:
+        return number
+
+    def decide(self, item: Any, took: Took) -> None:
+        self.begun.append(item)
+        gevent.sleep(self.seconds)
+        took("wait", self.seconds)
+
+
+class Noted(GreenWindow):
+    """Notes of each arrival how late it was, and whether its operation had begun when the dispatcher went on."""
+
+    def _start(self, number: int, due: float) -> None:
+        late, before = time.perf_counter() - due, len(self.acts.begun)
+        super()._start(number, due)
+        self.noted.append((late, len(self.acts.begun) > before))
+
+    @classmethod
+    def over(cls, order: Order, acts: Waits) -> Noted:
+        window = cls(order, acts)
+        window.acts, window.noted = acts, []
+        return window
+
+    acts: Waits
+    noted: list[tuple[float, bool]]
+
+
+def run(window: Noted) -> Noted:
+    window.run(time.perf_counter() + 0.01)
+    return window
+
+
+def test_what_is_due_has_begun_before_the_dispatcher_goes_on() -> None:
+    window = run(Noted.over(Order(200.0, 0.5, in_flight=64), Waits()))
+    recorder = window.measured
+    assert (recorder.offered, recorder.ok, recorder.adds_up) == (100, 100, True)
+    in_time = [begun for late, begun in window.noted if late < AT_ONCE_SECONDS / 2]
+    assert len(in_time) > 50
+    assert all(in_time)
+    assert window.most_in_flight >= 1
+
+
+def test_nothing_begins_early_though_it_was_made_ready_before() -> None:
+    class Clocked(Waits):
+        def __init__(self) -> None:
+            super().__init__()
+            self.made: list[float] = []
+            self.began: list[float] = []
+
+        def item(self, number: int) -> int:
+            self.made.append(time.perf_counter())
+            return number
+
+        def decide(self, item: Any, took: Took) -> None:
+            self.began.append(time.perf_counter())
+
+    acts = Clocked()
+    window = Noted(Order(200.0, 0.5, in_flight=64), acts)
+    window.acts, window.noted = acts, []
+    begin = time.perf_counter() + 0.02
+    window.run(begin)
+    due = [begin + number / 200 for number in range(100)]
+    assert all(began >= at - 1e-7 for began, at in zip(acts.began, due, strict=True))
+    ready = sum(made < at for made, at in zip(acts.made, due, strict=True))
+    assert ready > 20, "most items are made before they are due, where the machine allows it"
+
+
+def test_what_is_overdue_is_only_spawned() -> None:
+    acts = Waits(0.0)
+    window = Noted.over(Order(200.0, 0.5, in_flight=64), acts)
+    window._began = time.perf_counter() - 0.1
+    window._hub = gevent.get_hub()
+    window._start(0, window._began)
+    assert window.noted[0][1] is False
+    assert acts.begun == []
+    window.close(1.0)
+    assert len(acts.begun) == 1
+    assert window.measured.adds_up
+
+
+def test_an_operation_that_needs_no_wait_is_counted_once() -> None:
+    class Nothing(Waits):
+        def decide(self, item: Any, took: Took) -> None:
+            self.begun.append(item)
+
+    window = run(Noted.over(Order(500.0, 0.4, in_flight=64), Nothing()))
+    assert (window.measured.offered, window.measured.ok, window.measured.adds_up) == (200, 200, True)
+
+
+def test_a_dispatcher_that_is_killed_loses_no_arrival_and_is_not_woken_again() -> None:
+    window = Noted.over(Order(400.0, 5.0, in_flight=64), Waits(0.002))
+    woken = []
+
+    def dispatcher() -> None:
+        try:
+            window.run(time.perf_counter())
+        finally:
+            gevent.sleep(0.05)  # a second wake-up would end this early, or break it
+            woken.append(time.perf_counter())
+
+    running = gevent.spawn(dispatcher)
+    gevent.sleep(0.2)
+    killed = time.perf_counter()
+    running.kill()
+    window.close(1.0)
+    assert woken[0] - killed >= 0.045
+    assert window.measured.offered > 20
+    assert window.measured.adds_up
+
+
+def test_a_failure_in_an_operation_does_not_reach_the_dispatcher() -> None:
+    class Fails(Waits):
+        def decide(self, item: Any, took: Took) -> None:
+            raise OSError("gone")
+
+    window = run(Noted.over(Order(200.0, 0.2, in_flight=8), Fails()))
+    assert (window.measured.offered, window.measured.failed) == (40, 40)
+    assert dict(window.measured.errors) == {"OSError": 40}
