@@ -21,7 +21,8 @@ from stackproof.measurement.record import to_json as measurement_json
 from stackproof.reports import index_page
 from stackproof.reports.components import percent_encoded
 from stackproof.reports.json_page import FORMS
-from stackproof.reports.runs_index import DEEPEST, RunRow, Standing, overall, rows_of, to_data
+from stackproof.reports.runs_index import DEEPEST, RunRow, overall, rows_of, to_data
+from stackproof.reports.standing import Standing
 from stackproof.verification.certificate import Certificate
 from stackproof.verification.certificate import to_json as certificate_json
 
@@ -74,8 +75,9 @@ def test_a_measurement_says_its_figure_where_it_may_be_used(tmp_path: Path) -> N
     for record, standing, verdict, figure in (
         (measured(), Standing.HOLDS, "VALID", "100.0/s, p99 4.5"),
         (measured(invalid=("Blocked.",)), Standing.UNKNOWN, "INVALID", ""),
+        (measured(complete=False, invalid=("Blocked.",)), Standing.UNKNOWN, "PARTIAL", ""),
         (measured(complete=False), Standing.PARTIAL, "PARTIAL", "100.0/s"),
-        (measured("emulator"), Standing.HOLDS, "VALID", ""),
+        (measured("emulator"), Standing.UNKNOWN, "DAMAGED", ""),
         (replace(measured(), slo=judged(recorded(900, failed=100)).slo), Standing.BROKEN, "MISSED", "100.0/s"),
     ):
         keep(tmp_path, "run.json", measurement_json(record))
@@ -97,7 +99,7 @@ def test_a_measurement_says_its_figure_where_it_may_be_used(tmp_path: Path) -> N
         "[]",
         '{"schema": "stackproof-certificate/99"}',
         certificate_json(holds()).replace('"PASS"', '"OK"'),
-        certificate_json(with_all_verdicts()).replace('"FAIL"', '"PASS"'),
+        certificate_json(with_all_verdicts()).replace('"verdict": "FAIL"', '"verdict": "PASS"'),
         certificate_json(holds()).replace('"seed": 1', '"seed": 2'),
     ],
 )

@@ -87,7 +87,7 @@ def _row(row: MetricResult) -> tuple[object, ...]:
     shown = [digits(side.median) if side.median is not None else "–" for side in (row.first, row.second)]
     tone, _, _ = _VERDICTS[row.verdict]
     return (
-        f"{row.metric.name} [{row.metric.unit}]",
+        f"{row.metric.name} [{_unit(row)}]",
         *shown,
         *effect_cells(row),
         Badge(tone, row.verdict.value, why=row.sentence),
@@ -105,9 +105,13 @@ def _interval_row(row: MetricResult) -> tuple[object, ...]:
 def _side_row(row: MetricResult, side: Side) -> tuple[object, ...]:
     found = side.interval
     interval = "–" if found is None else f"{digits(found.low)} to {digits(found.high)}"
-    varies = "–" if side.variation is None else percent(side.variation) + (" (noisy)" if side.noisy else "")
-    median = "–" if side.median is None else f"{digits(side.median)} {row.metric.unit}"
+    varies = "–" if side.variation is None else f"{100 * side.variation:.1f} %" + (" (noisy)" if side.noisy else "")
+    median = "–" if side.median is None else f"{digits(side.median)} {_unit(row)}"
     return (row.metric.name, f"{side.windows}", median, interval, varies)
+
+
+def _unit(row: MetricResult) -> str:
+    return row.metric.unit.replace("us", "µs")
 
 
 def _difference(one: Difference, accepted: tuple[str, ...]) -> tuple[object, ...]:

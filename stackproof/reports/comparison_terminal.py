@@ -46,7 +46,7 @@ def print_comparison(result: Comparison, console: Console) -> None:
         console.print(_table(result))
         for row in result.metrics:
             _line(console, f"{row.metric.name}: {row.sentence}")
-        _line(console, basis(result), "dim")
+        _line(console, f"{basis(result)} first, second: median, ± coefficient of variation.", "dim")
     for note in result.notes:
         _line(console, f"note: {note}", "yellow")
 
@@ -93,10 +93,7 @@ def basis(result: Comparison) -> str:
     how = "pairs of windows" if result.paired else "windows of each run, not paired"
     count = max(min(row.first.windows, row.second.windows) for row in result.metrics)
     confidence = "" if result.confidence is None else f", {percent(result.confidence)} intervals"
-    return (
-        f"{count} {how}{confidence}, threshold {percent(result.threshold)}. first, second: median, ± coefficient of variation. "
-        f"Recommended: {RECOMMENDED_PAIRS} pairs."
-    )
+    return f"{count} {how}{confidence}, threshold {percent(result.threshold)}. Recommended: {RECOMMENDED_PAIRS} pairs."
 
 
 def _line(console: Console, text: str, style: str = "") -> None:

@@ -47,4 +47,4 @@ def percent_encoded(path: str) -> str:
     """A relative path as an address: no name of a file can leave the attribute, or name a scheme or a host."""
     from urllib.parse import quote
 
-    return "./" + "/".join(quote(part, safe="") for part in path.split("/"))
+    return "./" + "/".join(quote(part, safe="", errors="surrogateescape") for part in path.split("/"))

@@ -6,21 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 
 from .components import Badge, Column, Link, percent_encoded
-from .dates import for_people
+from .dates import short
 from .pages import render_page
-from .runs_index import RunRow, Standing, overall
+from .runs_index import RunRow, overall
+from .standing import MARK, TONE, Standing
 from .words import counted
 
 GENERATOR = '<meta name="generator" content="stackproof">'
 """In every page of ours: what has it may be written again."""
 
-_TONE = {
-    Standing.HOLDS: "PASS",
-    Standing.BROKEN: "FAIL",
-    Standing.UNKNOWN: "INCONCLUSIVE",
-    Standing.PARTIAL: "SKIPPED",
-}
-_MARK = {Standing.HOLDS: "✓", Standing.BROKEN: "✗", Standing.UNKNOWN: "?", Standing.PARTIAL: "◐"}
 _MEANING = {
     Standing.HOLDS: "Each of these runs holds: no rule was broken, every figure may be used, and what was promised was kept.",
     Standing.BROKEN: "At least one of these runs shows something that is broken, missed or worse than before.",
@@ -46,12 +40,12 @@ def render(rows: Sequence[RunRow], folder: str, version: str) -> str:
     counts = Counter(row.standing for row in rows)
     return render_page(
         "index.html.j2",
-        tone=_TONE[standing],
-        mark=_MARK[standing],
+        tone=TONE[standing],
+        mark=MARK[standing],
         level=standing.value if rows else "NOTHING",
         title=f"{counted(len(rows), 'record')} in {folder}",
         meaning=_MEANING[standing] if rows else "There is no run in this folder, so nothing is known.",
-        counts=[(_TONE[each], _MARK[each], each.value, counts[each]) for each in Standing if counts[each]],
+        counts=[(TONE[each], MARK[each], each.value, counts[each]) for each in Standing if counts[each]],
         contents=[(anchor, heading) for anchor, heading, _, _ in parts],
         parts=[
             (anchor, heading, caption, _columns(found), [_cells(row, _columns(found)) for row in found])
@@ -78,10 +72,10 @@ def _cells(row: RunRow, columns: Sequence[Column]) -> tuple[object, ...]:
     name = row.what or row.directory
     cells: dict[str, object] = {
         "What": Link(percent_encoded(row.page), name) if row.page else name,
-        "Verdict": Badge(_TONE[row.standing], row.verdict, why=row.reason),
+        "Verdict": Badge(TONE[row.standing], row.verdict, why=row.reason),
         "Figure": row.figure or "–",
         "Fidelity": row.fidelity or None,
-        "Date": for_people(row.created) if row.created else None,
+        "Date": short(row.created) if row.created else None,
         "Folder": row.directory,
     }
     return tuple(cells[column.title] for column in columns)

@@ -24,31 +24,26 @@ from .evidence import evidence_section
 from .measurement_charts import Curve, percentile_curve, seconds_chart, throughput_over_callers
 from .measurement_terminal import cells, load_in_words, milliseconds, spread_cells, stub_in_words, title
 from .pages import render_page
+from .standing import MARK, TONE, Shown, standing_of
 from .text import one_line
 from .words import counted
 
 MOST_ROWS = 60
 """Rows of the table of seconds; a longer run shows the worst of several seconds in each."""
 
-_MEANING = {
-    "VALID": "The load was offered as planned, and every answer that was checked was right.",
-    "INVALID": "These figures must not be used: something other than the backends decided them, or answers were wrong.",
-    "PARTIAL": "The run was cut short: the figures cover only a part of what was planned.",
-}
 _OUTCOMES = ("offered", "ok", "late", "skipped", "dropped", "failed", "sent_late")
-_TONE = {"VALID": "PASS", "INVALID": "FAIL", "PARTIAL": "SKIPPED"}
-_MARK = {"VALID": "✓", "INVALID": "✗", "PARTIAL": "◐"}
 
 
 def render(result: Measurement, evidence: Evidence | None = None) -> str:
     """The page: the figures first, then what they cannot show, then what they rest on; ``evidence`` where the run kept some."""
-    curves = _curves(result)
+    curves, shown = _curves(result), standing_of(result)
     return render_page(
         "measurement.html.j2",
         m=result,
-        tone=_TONE[result.level],
-        mark=_MARK[result.level],
-        meaning=_MEANING[result.level],
+        tone=_tone(shown),
+        mark=_mark(shown),
+        level=shown.word,
+        meaning=shown.meaning,
         date=for_people(result.created),
         figures=_figures(result),
         facts=_facts(result),
@@ -94,7 +89,11 @@ def _figures(result: Measurement) -> list[tuple[str, object, str]]:
         confirmed = "both ends confirmed in fresh windows" if found.confirmed else "not confirmed in fresh windows"
         return [
             ("Ceiling", bracket(found), confirmed),
-            ("Limiter", found.limiter, "what stops the load there"),
+            (
+                "Limiter",
+                found.limiter,
+                "why is said below" if found.limiter == "not-converged" else "stops the load there",
+            ),
             ("p99 where it holds", span(found.p99_ms), f"in {counted(found.confirming_windows, 'confirming window')}"),
         ]
     if result.sweep is not None:
@@ -113,12 +112,21 @@ def _figures(result: Measurement) -> list[tuple[str, object, str]]:
     ]
 
 
+def _tone(shown: Shown) -> str:
+    """Figures that must not be used are marked like a failure: nobody must take them for a result."""
+    return "FAIL" if shown.word == "INVALID" else TONE[shown.standing]
+
+
+def _mark(shown: Shown) -> str:
+    return "✗" if shown.word == "INVALID" else MARK[shown.standing]
+
+
 def _facts(result: Measurement) -> list[tuple[str, object]]:
     load = result.load
     workers = f", by {load['workers']} workers" if load["workers"] > 1 else ""
     fidelity = ", ".join(dict.fromkeys(backend.fidelity for backend in result.backends)) or "unknown"
     return [
-        ("Limiter", f"{result.limiter}: {result.limiter_reason}"),
+        *([] if result.ceiling is not None else [("Limiter", f"{result.limiter}: {result.limiter_reason}")]),
         ("Load", f"{load_in_words(load)}, after {load['warmup']:g} s of warm-up{workers}"),
         ("Fidelity", f"{fidelity}; origin {result.origin}"),
         ("Date", for_people(result.created)),

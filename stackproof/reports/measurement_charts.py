@@ -83,7 +83,7 @@ def latency_over_rate(
     def draw(figure: Figure, narrow: bool) -> None:
         axes = figure.add_subplot()
         if holds is not None and fails is not None:
-            axes.axvspan(holds, fails, color=SECOND, alpha=0.3, linewidth=0, label="bracket of the ceiling")
+            axes.axvspan(holds, fails, color=SECOND, alpha=0.18, linewidth=0, label="bracket of the ceiling")
         elif holds is not None or fails is not None:
             at = holds or fails or 1.0
             axes.axvline(at, color=SECOND, linewidth=2, label="holds" if holds is not None else "fails")

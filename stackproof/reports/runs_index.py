@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,11 @@ from stackproof.kept_json import read
 from stackproof.verification.certificate import Level
 from stackproof.verification.shape import misshapen
 
+from .standing import Standing
+
 DEEPEST = 4
 """Folders below the one that is given, down to here: a set of runs holds one folder for each window."""
 UNFINISHED = "no record: it is still going on, or was cut short"
-
-
-class Standing(StrEnum):
-    """What a run says as a whole, and all of them together: levels, never a share."""
-
-    HOLDS = "HOLDS"
-    BROKEN = "BROKEN"
-    UNKNOWN = "INCONCLUSIVE"
-    PARTIAL = "PARTIAL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,15 +147,14 @@ def _measurement(text: str, _data: Any) -> dict[str, Any]:
     from stackproof.measurement.record import from_json
 
     from .measurement_terminal import load_in_words, milliseconds
+    from .standing import standing_of
 
     result = from_json(text)
     backends = ", ".join(backend.target for backend in result.backends)
-    standing, verdict, reason = _standing_of(result)
-    emulated = any(backend.fidelity == "emulator" for backend in result.backends)
-    if result.level == "INVALID":
+    shown = standing_of(result)
+    reason = "" if shown.standing is Standing.HOLDS else result.invalid[0] if result.invalid else shown.meaning
+    if result.invalid:
         figure = ""
-    elif emulated:
-        figure, reason = "", reason or "figures of an emulator are not shown"
     elif result.ceiling is not None:
         from .ceiling_words import bracket
 
@@ -172,30 +163,14 @@ def _measurement(text: str, _data: Any) -> dict[str, Any]:
         figure = f"{result.rates['achieved']:,.1f}/s, p99 {milliseconds(result.latency['intended'].p99)}"
     search = "search for the ceiling" if result.ceiling is not None else load_in_words(result.load)
     return {
-        "standing": standing,
-        "verdict": verdict,
+        "standing": shown.standing,
+        "verdict": shown.word,
         "what": f"{result.scenario['name']}, {search}, on {backends or 'no backend'}",
         "created": result.created,
         "fidelity": _joined(backend.fidelity for backend in result.backends),
         "figure": figure,
         "reason": reason,
     }
-
-
-def _standing_of(result: Any) -> tuple[Standing, str, str]:
-    """What a measurement shows: whether it may be used, then whether what was promised was kept."""
-    if result.level == "INVALID":
-        return Standing.UNKNOWN, "INVALID", result.invalid[0]
-    if result.level == "PARTIAL":
-        return Standing.PARTIAL, "PARTIAL", "the run was cut short"
-    if result.ceiling is not None and (result.ceiling.limiter == "not-converged" or not result.ceiling.confirmed):
-        return Standing.UNKNOWN, "NOT CONFIRMED", "the ceiling was not confirmed in fresh windows"
-    kept = {promise.verdict for promise in result.slo}
-    if "missed" in kept:
-        return Standing.BROKEN, "MISSED", "a promise was not kept"
-    if "unknown" in kept:
-        return Standing.UNKNOWN, "UNKNOWN", "whether a promise was kept is not known"
-    return Standing.HOLDS, "VALID", ""
 
 
 def _comparison(_text: str, data: Any) -> dict[str, Any]:

@@ -201,7 +201,10 @@ def keep_runs(folder: Path, prefix: str = "2026-") -> None:
     records = {
         "holds": ("certificate", certificate_json(holds())),
         "broken": ("certificate", certificate_json(with_all_verdicts())),
-        "changed": ("certificate", certificate_json(certificate(Verdict.FAIL)).replace('"FAIL"', '"PASS"')),
+        "changed": (
+            "certificate",
+            certificate_json(certificate(Verdict.FAIL)).replace('"verdict": "FAIL"', '"verdict": "PASS"'),
+        ),
         "rate": ("run", measurement_json(at_a_rate())),
         "ceiling": ("run", measurement_json(find_max())),
         "damaged": ("run", "{"),
