@@ -63,7 +63,7 @@ def _columns(rows: Sequence[RunRow]) -> list[Column]:
         Column("Verdict"),
         *figure,
         Column("Fidelity"),
-        Column("Date"),
+        Column("Date", "date"),
         Column("Folder", "mono small"),
     ]
 

@@ -82,11 +82,6 @@ def latency_over_rate(
 
     def draw(figure: Figure, narrow: bool) -> None:
         axes = figure.add_subplot()
-        if holds is not None and fails is not None:
-            axes.axvspan(holds, fails, color=SECOND, alpha=0.18, linewidth=0, label="bracket of the ceiling")
-        elif holds is not None or fails is not None:
-            at = holds or fails or 1.0
-            axes.axvline(at, color=SECOND, linewidth=2, label="holds" if holds is not None else "fails")
         if limit is not None:
             axes.axhline(limit, color=BAD, linestyle="--", linewidth=1.2, label="promised p99")
         if medians:
@@ -102,6 +97,12 @@ def latency_over_rate(
         log_rates(axes, [rate for rate, *_ in points], narrow=narrow)
         axes.set_xlabel("operations that were due each second")
         milliseconds(axes)
+        if holds is not None and fails is not None:
+            axes.axvspan(holds, fails, color=SECOND, alpha=0.22, linewidth=0, label="bracket of the ceiling")
+        for end in (holds, fails):
+            if end is not None:
+                alone = None if holds is not None and fails is not None else "holds" if end == holds else "fails"
+                axes.axvline(end, color=SECOND, linewidth=1, label=alone)
         legend(axes, 1 if narrow else 3)
 
     return drawn("ceiling", "Latency over the offered rate", draw, height=4.0, narrow_height=4.6)

@@ -82,6 +82,20 @@ def test_nothing_is_wider_than_the_screen(opened: Opened, width: int) -> None:
     assert opened.ask(_STICKING_OUT, width) == []
 
 
+@pytest.mark.parametrize("width", [PHONE, TABLET, DESK])
+def test_no_text_is_squeezed_into_a_column_of_letters(opened: Opened, width: int) -> None:
+    opened.resize(width)
+    assert opened.ask(_SQUEEZED) == []
+
+
+_SQUEEZED = """() => [...document.querySelectorAll('main td, main th, main td *, main dd, main p, main li')]
+  .filter(element => !element.closest('.hidden, svg') && element.checkVisibility())
+  .flatMap(element => [...element.childNodes])
+  .filter(node => node.nodeType === Node.TEXT_NODE && node.textContent.trim().length > 3)
+  .map(node => { const range = document.createRange(); range.selectNodeContents(node); return [node, range]; })
+  .filter(([_, range]) => range.getClientRects().length > 2 && range.getBoundingClientRect().width < 30)
+  .map(([node]) => `${node.parentElement.tagName}.${node.parentElement.className}: ${node.textContent.slice(0, 30)}`)
+  .slice(0, 5)"""
 _STICKING_OUT = """width => [...document.querySelectorAll('main *, body > header *, body > footer *')]
   .filter(element => !element.closest('.scroll, .hidden, .skip, svg, thead') && element.checkVisibility())
   .map(element => [element, element.getBoundingClientRect()])
