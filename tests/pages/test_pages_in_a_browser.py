@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from page_examples import EXAMPLES, Example, html_of
+from real_browser import browser as browser  # a fixture
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -131,7 +133,7 @@ _CHARTS = """() => [...document.querySelectorAll('svg.chart')].filter(svg => svg
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", [PHONE, DESK])
 def test_axe_finds_nothing_that_keeps_somebody_out(opened: Opened, scheme: str, width: int) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    axe = Axe()
     opened.resize(width)
     opened.page.emulate_media(color_scheme=scheme)
     # Folded parts are read too.
@@ -224,7 +226,7 @@ def test_the_browser_tests_would_see_a_page_that_does_all_this_wrong(browser: Br
     page.goto(file.as_uri(), wait_until="load")
     assert len(requests) == 2
     assert page.evaluate("document.documentElement.scrollWidth") > PHONE
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    axe = Axe()
     found = {violation["id"] for violation in axe.run(page).response["violations"]}
     assert {"image-alt", "html-has-lang", "document-title"} <= found
     page.close()

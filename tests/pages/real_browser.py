@@ -1,6 +1,7 @@
 """A real browser for the tests of pages: the distribution's Chromium, without a window, driven by Playwright.
 
-Where there is none the tests are skipped with that reason, unless STACKPROOF_BROWSER=required: then that is a failure.
+Where there is none the tests are skipped with that reason, unless STACKPROOF_BROWSER=required: then that is a failure. A test
+module imports the fixture (a second ``conftest`` would hide the one of all tests).
 """
 
 from __future__ import annotations
