@@ -196,7 +196,7 @@ def test_the_command_writes_the_page_and_tells_its_rows(tmp_path: Path, capsys: 
     ("arguments", "said"),
     [
         ((), "name a RUN"),
-        (("--index", "nowhere"), "does not exist"),
+        (("--index", "nowhere"), "there is no folder nowhere"),
         (("one", "--index", "."), "stands alone"),
         (("--index", ".", "--csv", "x.csv"), "stands alone"),
         (("--index", ""), "empty"),

@@ -24,7 +24,7 @@ T = TypeVar("T")
 @click.argument("run", required=False)
 @click.option(
     "--index",
-    type=Directory(exists=True, file_okay=False, path_type=Path),
+    type=Directory(file_okay=False, path_type=Path),
     metavar="DIR",
     help="Write DIR/index.html over all runs below DIR instead.",
 )
@@ -98,8 +98,10 @@ def _index(folder: Path, json_file: str | None) -> int:
     import stackproof
     from stackproof.reports import index_page
     from stackproof.reports.runs_index import overall, rows_of, to_data
-    from stackproof.verification.runs import keep
+    from stackproof.verification.runs import RUNS, keep
 
+    if not folder.is_dir():
+        raise ConfigurationError(f"there is no folder {folder}; runs are kept in {RUNS}")
     page = folder / "index.html"
     if page.exists() and index_page.GENERATOR not in page.read_text(encoding="utf-8", errors="replace"):
         raise ConfigurationError(f"{page} is not a page of stackproof, and is not overwritten; move it away")
