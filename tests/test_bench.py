@@ -619,9 +619,9 @@ class TestPage:
         assert f"{result.latency['intended'].p50:.2f} ms" in page
         assert "never" in page, "the row that counts every decision says that p99 was never answered"
         assert "publish: UnavailableError" in page
-        assert page.count('<svg class="chart"') == 2
+        assert page.count('<svg class="chart wide"') == page.count('<svg class="chart narrow"') == 2
         assert "var(--calm)" in page
 
     def test_an_invalid_run_says_so_first(self) -> None:
         _, page = self.page(gaps=(GAP,))
-        assert page.index("INVALID") < page.index("Not to be used") < page.index("<h2>Figures</h2>")
+        assert page.index("INVALID") < page.index("Not to be used") < page.index('<h2 id="figures">')

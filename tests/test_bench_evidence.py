@@ -60,7 +60,7 @@ class TestPage:
     def test_a_run_without_evidence_has_its_page_too(self) -> None:
         page = render(judged(recorded(1000)))
         assert "What an acknowledged write survives" not in page
-        assert "<h2>Environment</h2>" in page
+        assert '<h2 id="environment">Environment</h2>' in page
 
     def test_unknown_settings_are_counted(self, evidence: Evidence) -> None:
         assert evidence_section(evidence).unknown == 1

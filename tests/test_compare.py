@@ -106,6 +106,32 @@ def test_the_command_as_a_user_has_it(sets: Path) -> None:
     (sets / "out.json").unlink()
 
 
+def test_the_page_says_what_the_terminal_says(sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "difference.html"
+    code, out, _ = run(sets / "base", sets / "slow", "--metric", "p50", "--page", page, capsys=capsys)
+    html = page.read_text(encoding="utf-8")
+    assert code == Exit.BROKEN
+    assert ">REGRESSION</span>" in html
+    assert next(line for line in out.splitlines() if line.startswith("p50: "))[5:] in html
+    assert html.count('<svg class="chart wide"') == 1
+    assert "--metric p50" in html
+    code, out, err = run(sets / "base", sets / "slow", "--page", "-", capsys=capsys)
+    assert out.startswith("<!DOCTYPE html>")
+    assert "REGRESSION" in err
+    assert run(sets / "base", sets / "slow", "--page", "-", "--json", "-", capsys=capsys)[0] == Exit.USAGE
+
+
+def test_a_comparison_without_an_answer_has_a_page_too(
+    sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.html"
+    assert run(sets / "base", sets / "base", "--page", page, capsys=capsys)[0] == Exit.INVALID
+    html = page.read_text(encoding="utf-8")
+    assert ">INVALID</span>" in html
+    assert "is on both sides" in html
+    assert '<svg class="chart' not in html
+
+
 def test_a_missing_package_is_named(tmp_path: Path) -> None:
     done = stackproof("compare", "a", "b", cwd=tmp_path, env=without(tmp_path / "site", wheels=["scipy"]))
     assert done.returncode == Exit.USAGE

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+import stackproof
 from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
 
@@ -40,6 +42,7 @@ RECORD = "run.json"
     type=click.Choice(["environment", "backend", "seed"]),
     help="Compare although this differs; the result says so. May be repeated.",
 )
+@click.option("--page", metavar="FILE", help="Write the comparison as an HTML page; - for standard output.")
 @json_option
 def compare(
     run_a: str,
@@ -47,6 +50,7 @@ def compare(
     metrics: tuple[str, ...],
     threshold: str,
     accepted: tuple[str, ...],
+    page: str | None,
     json_file: str | None,
 ) -> int:
     """Whether RUN_B is worse than RUN_A: a run's id, its directory, or a directory that holds one run for each window.
@@ -66,11 +70,19 @@ def compare(
     for name in metrics:
         if name not in comparison.METRICS:
             raise ConfigurationError(f"there is no metric {name!r}, only {', '.join(comparison.METRICS)}")
-    check_targets(None if json_file is None else json_file)
+    if page is not None:
+        _require_pages()
+    check_targets(page, json_file)
+    if page == json_file == "-":
+        raise ConfigurationError("only one of --page and --json can have standard output (-)")
     result = _compared(run_a, run_b, tuple(dict.fromkeys(metrics)), share, accepted)
     if json_file is not None:
         write_result(json_file, to_json(result))
-    print_comparison(result, result_console(json_file))
+    if page is not None:
+        from stackproof.reports import comparison_page
+
+        write_result(page, comparison_page.render(result, stackproof.__version__, _command()))
+    print_comparison(result, result_console("-" if "-" in (page, json_file) else None))
     return _CODES[result.outcome.value]
 
 
@@ -82,6 +94,22 @@ _CODES = {
     "no data": Exit.NO_DATA,
     "other environment": Exit.OTHER,
 }
+
+
+def _require_pages() -> None:
+    """Told before any work is done."""
+    if any(importlib.util.find_spec(package) is None for package in ("jinja2", "matplotlib")):
+        raise ConfigurationError("--page needs more packages; type: pip install 'stackproof[report]'")
+
+
+def _command() -> str:
+    """What repeats this comparison."""
+    context = click.get_current_context()
+    given = context.params
+    words = ["stackproof", "compare", given["run_a"], given["run_b"], "--threshold", given["threshold"]]
+    for option, name in (("--metric", "metrics"), ("--accept", "accepted")):
+        words += [word for value in given[name] for word in (option, value)]
+    return shlex.join(words)
 
 
 def _compared(

@@ -1,4 +1,4 @@
-"""`stackproof report`: write the page of a run again, from its record; or its figures as tables, for other tools."""
+"""`stackproof report`: the page of a run again, from its record; its figures as tables; or an index over a folder of runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
 
-from .options import check_targets, json_option, write_result
+from .options import Directory, check_targets, json_option, write_result
 from .publishing import badge_option, publish_kept, summary_option
 
 SCHEMA = "stackproof-report/1"
@@ -21,7 +21,13 @@ T = TypeVar("T")
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", required=False)
+@click.option(
+    "--index",
+    type=Directory(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write DIR/index.html over all runs below DIR instead.",
+)
 @click.option("--csv", "csv_file", metavar="FILE", help="Write a table of the run as CSV (needs pandas).")
 @click.option("--parquet", "parquet_file", metavar="FILE", help="Write it as Parquet (needs pandas and pyarrow).")
 @click.option("--jsonl", "jsonl_file", metavar="FILE", help="Write it as JSON lines.")
@@ -36,7 +42,8 @@ T = TypeVar("T")
 @badge_option
 @json_option
 def report(
-    run: str,
+    run: str | None,
+    index: Path | None,
     csv_file: str | None,
     parquet_file: str | None,
     jsonl_file: str | None,
@@ -52,6 +59,9 @@ def report(
 
     With --summary or --badge, write those of a verification instead: of a certificate that is sound, and a badge only where it
     is complete and of what is installed.
+
+    With --index, write a page that lists each run below DIR with what it shows and a link to its page; a run that is damaged or
+    unfinished is listed as such. The exit code says whether the page was written, not what is on it.
     """
     from stackproof.verification.runs import find_run
 
@@ -67,6 +77,12 @@ def report(
         raise ConfigurationError(
             "only one of --csv, --parquet, --jsonl, --summary and --json can have standard output (-)"
         )
+    if index is not None:
+        if run is not None or wanted or published:
+            raise ConfigurationError("--index DIR stands alone: it takes neither a RUN nor anything else to write")
+        return _index(index, json_file)
+    if run is None:
+        raise ConfigurationError("name a RUN (its id, or its directory), or --index DIR for all runs in a folder")
     directory = find_run(run)
     code, told = publish_kept(directory, summary_file, badge_file) if published else (Exit.HOLDS, {})
     tables = _export(directory, table, wanted) if wanted else []
@@ -75,6 +91,33 @@ def report(
         told = {"schema": SCHEMA, "run": str(directory), "pages": pages, "tables": tables, **told}
         write_result(json_file, json.dumps(told, indent=2) + "\n")
     return code
+
+
+def _index(folder: Path, json_file: str | None) -> int:
+    """The page over a folder of runs."""
+    import stackproof
+    from stackproof.reports import index_page
+    from stackproof.reports.runs_index import overall, rows_of, to_data
+    from stackproof.verification.runs import RUNS, keep
+
+    if not folder.is_dir():
+        raise ConfigurationError(f"there is no folder {folder}; runs are kept in {RUNS}")
+    page = folder / "index.html"
+    if page.exists() and index_page.GENERATOR not in page.read_text(encoding="utf-8", errors="replace"):
+        raise ConfigurationError(f"{page} is not a page of stackproof, and is not overwritten; move it away")
+    rows = rows_of(folder)
+    keep(page, index_page.render(rows, folder.resolve().name or str(folder), stackproof.__version__))
+    click.echo(page, err=json_file == "-")
+    if json_file is not None:
+        told = {
+            "schema": SCHEMA,
+            "run": str(folder),
+            "pages": [],
+            "tables": [],
+            "index": {"page": str(page), "standing": overall(rows).value, "runs": to_data(rows)},
+        }
+        write_result(json_file, json.dumps(told, indent=2) + "\n")
+    return Exit.HOLDS
 
 
 def _pages(directory: Path, *, quiet: bool) -> Iterable[dict[str, str]]:

@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup
 
 from stackproof.measurement.ceiling_record import CeilingRecord, StepRow
+from stackproof.measurement.record import WindowRecord
 from stackproof.measurement.search_journal import EVIDENCE_ROLES
 from stackproof.measurement.search_words import a_rate, milliseconds
 
-from .ceiling_words import TONE, bracket, facts, headline
+from .ceiling_words import TONE, facts, headline
+from .components import Badge
 from .measurement_charts import latency_over_rate
 
+_DASH = "–"
 _MARK = {"holds": "✓", "fails": "✗", "client-limited": "◐", "not-steady": "?"}
 
 
 def section(ceiling: CeilingRecord) -> dict[str, Any]:
     """What the template ``ceiling.html.j2`` needs."""
     return {
-        "bracket": bracket(ceiling),
         "headline": headline(ceiling),
         "reasons": ceiling.reasons,
         "invalid": ceiling.invalid,
         "notes": ceiling.notes,
         "facts": facts(ceiling),
         "chart": chart(ceiling),
+        "points": [_point(row) for row in sorted(_drawn(ceiling), key=lambda row: row.rate)],
         "steps": [_row(row) for row in ceiling.steps],
     }
 
 
 def chart(ceiling: CeilingRecord) -> Markup:
     """Empty where no window has a p99."""
-    rows = [row for row in ceiling.steps if row.role in EVIDENCE_ROLES and row.p99_ms is not None]
+    rows = _drawn(ceiling)
     if not rows:
         return Markup("")
     limits = [
@@ -46,13 +50,34 @@ def chart(ceiling: CeilingRecord) -> Markup:
     )
 
 
+def failing_curve(windows: Sequence[WindowRecord], rate: float) -> list[tuple[float, float]]:
+    """Percentile and milliseconds, from the intended start, of the search at this rate; empty where nothing was answered."""
+    from stackproof.scenarios.histogram import Histogram
+
+    whole = Histogram()
+    for window in windows:
+        if window.role in EVIDENCE_ROLES and window.order["rate"] == rate:
+            whole.add(Histogram.decoded(window.histograms["intended"]))
+    return [(percentile, 1000 * seconds) for percentile, seconds in whole.curve()]
+
+
+def _drawn(ceiling: CeilingRecord) -> list[StepRow]:
+    """The windows that say whether a rate holds, and that have a p99."""
+    return [row for row in ceiling.steps if row.role in EVIDENCE_ROLES and row.p99_ms is not None]
+
+
+def _point(row: StepRow) -> tuple[object, ...]:
+    p50, p99 = (_DASH if value is None else milliseconds(value) for value in (row.p50_ms, row.p99_ms))
+    return (a_rate(row.rate), p50, p99, Badge(TONE[row.verdict], row.verdict, mark=_MARK[row.verdict]))
+
+
 def _row(row: StepRow) -> dict[str, str]:
     return {
         "number": str(row.number),
         "role": row.role,
         "rate": a_rate(row.rate),
         "achieved": a_rate(row.achieved),
-        "p99": "–" if row.p99_ms is None else milliseconds(row.p99_ms),
+        "p99": _DASH if row.p99_ms is None else milliseconds(row.p99_ms),
         "client": f"{row.cpu_share:.0%}",
         "verdict": row.verdict,
         "mark": _MARK[row.verdict],

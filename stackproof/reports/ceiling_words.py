@@ -52,7 +52,7 @@ def facts(ceiling: CeilingRecord) -> list[tuple[str, str]]:
         ("What has to hold", ", ".join(ceiling.promises) or unknown),
         ("Limiter", ceiling.limiter),
         ("Confirming windows", _confirming(ceiling)),
-        ("Their p99", _span(ceiling.p99_ms)),
+        ("Their p99", span(ceiling.p99_ms)),
         ("Base service time, p50", milliseconds(ceiling.service_p50_ms) if ceiling.service_p50_ms else unknown),
         ("Generator's own ceiling", a_rate(ceiling.generator_rate) if ceiling.generator_rate else unknown),
         ("Recovery after an overload", _recovery(ceiling)),
@@ -73,7 +73,8 @@ def _recovery(ceiling: CeilingRecord) -> str:
     return "at once" if ceiling.recovery_seconds == 0 else a_time(ceiling.recovery_seconds)
 
 
-def _span(values: tuple[float, float] | None) -> str:
+def span(values: tuple[float, float] | None) -> str:
+    """Such as ``4.10 ms to 4.32 ms``; a dash where there is none."""
     if values is None:
         return "–"
     low, high = map(milliseconds, values)

@@ -46,7 +46,7 @@ def print_comparison(result: Comparison, console: Console) -> None:
         console.print(_table(result))
         for row in result.metrics:
             _line(console, f"{row.metric.name}: {row.sentence}")
-        _line(console, _basis(result), "dim")
+        _line(console, f"{basis(result)} first, second: median, ± coefficient of variation.", "dim")
     for note in result.notes:
         _line(console, f"note: {note}", "yellow")
 
@@ -62,7 +62,7 @@ def _table(result: Comparison) -> Table:
             f"{row.metric.name} [{row.metric.unit}]".replace("[", "\\["),
             _side(row.first),
             _side(row.second),
-            *_effect(row),
+            *effect_cells(row),
             Text(row.verdict, style=_VERDICT[row.verdict]),
         )
     return table
@@ -72,29 +72,28 @@ def _side(side: Side) -> str:
     if side.median is None:
         return "–"
     spread = "" if side.variation is None else f" ±{100 * side.variation:.0f} %"
-    return f"{_number(side.median)}{spread}"
+    return f"{digits(side.median)}{spread}"
 
 
-def _number(value: float) -> str:
+def digits(value: float) -> str:
     """Three digits that mean something, without an exponent."""
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
-def _effect(row: MetricResult) -> tuple[str, str]:
+def effect_cells(row: MetricResult) -> tuple[str, str]:
+    """The change and its interval, or dashes."""
     if row.effect is None:
         return "–", "–"
     low, high = (change(bound).removesuffix(" %") for bound in (row.effect.low, row.effect.high))
     return change(row.effect.ratio), f"{low} … {high}"
 
 
-def _basis(result: Comparison) -> str:
+def basis(result: Comparison) -> str:
+    """How many windows the answer about metrics rests on, and what its intervals are."""
     how = "pairs of windows" if result.paired else "windows of each run, not paired"
     count = max(min(row.first.windows, row.second.windows) for row in result.metrics)
     confidence = "" if result.confidence is None else f", {percent(result.confidence)} intervals"
-    return (
-        f"{count} {how}{confidence}, threshold {percent(result.threshold)}. first, second: median, ± coefficient of variation. "
-        f"Recommended: {RECOMMENDED_PAIRS} pairs."
-    )
+    return f"{count} {how}{confidence}, threshold {percent(result.threshold)}. Recommended: {RECOMMENDED_PAIRS} pairs."
 
 
 def _line(console: Console, text: str, style: str = "") -> None:

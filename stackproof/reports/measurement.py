@@ -4,54 +4,69 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
-from stackproof.measurement.evidence import Evidence
-from stackproof.measurement.record import Measurement
-from stackproof.measurement.spread import LEAST_WINDOWS, spread_of
-from stackproof.scenarios.histogram import TAIL_SAMPLES
-from stackproof.scenarios.recorder import LATE_SECONDS, OUTCOMES
+from markupsafe import Markup
 
-from .ceiling_page import section
+from stackproof.measurement.evidence import Evidence
+from stackproof.measurement.record import Measurement, StepFigures
+from stackproof.measurement.search_words import a_rate
+from stackproof.measurement.spread import LEAST_WINDOWS, spread_of
+from stackproof.measurement.sweep import Level, SweepRecord
+from stackproof.scenarios.histogram import TAIL_SAMPLES
+from stackproof.scenarios.recorder import LATE_SECONDS
+
+from .ceiling_page import failing_curve, section
+from .ceiling_words import bracket, span
+from .components import Badge, number
+from .dates import for_people
 from .evidence import evidence_section
-from .measurement_charts import percentile_curve, seconds_chart
+from .measurement_charts import Curve, percentile_curve, seconds_chart, throughput_over_callers
 from .measurement_terminal import cells, load_in_words, milliseconds, spread_cells, stub_in_words, title
 from .pages import render_page
+from .standing import MARK, TONE, Shown, standing_of
 from .text import one_line
+from .words import counted
 
 MOST_ROWS = 60
 """Rows of the table of seconds; a longer run shows the worst of several seconds in each."""
 
-_MEANING = {
-    "VALID": "The load was offered as planned, and every answer that was checked was right.",
-    "INVALID": "These figures must not be used: something other than the backends decided them, or answers were wrong.",
-    "PARTIAL": "The run was cut short: the figures cover only a part of what was planned.",
-}
-_TONE = {"VALID": "PASS", "INVALID": "FAIL", "PARTIAL": "SKIPPED"}
-_MARK = {"VALID": "✓", "INVALID": "✗", "PARTIAL": "◐"}
+_OUTCOMES = ("offered", "ok", "late", "skipped", "dropped", "failed", "sent_late")
 
 
 def render(result: Measurement, evidence: Evidence | None = None) -> str:
     """The page: the figures first, then what they cannot show, then what they rest on; ``evidence`` where the run kept some."""
+    curves, shown = _curves(result), standing_of(result)
     return render_page(
         "measurement.html.j2",
         m=result,
-        tone=_TONE[result.level],
-        mark=_MARK[result.level],
-        meaning=_MEANING[result.level],
-        date=_date(result.created),
+        tone=_tone(shown),
+        mark=_mark(shown),
+        level=shown.word,
+        meaning=shown.meaning,
+        date=for_people(result.created),
+        figures=_figures(result),
+        facts=_facts(result),
+        contents=_contents(result, evidence),
+        number=number,
+        numbers=lambda titles: [number(title) for title in titles],
+        outcomes=[f"{result.counts[name]:,}" for name in _OUTCOMES],
+        errors=[(one_line(kind), f"{times:,}") for kind, times in result.errors.items()],
         rows=_latency_rows(result),
         promises=_promises(result),
-        steps=[(step, cells(step.figures)) for step in result.steps],
-        curve_rows=_curve_rows(result.curve),
-        curve_chart=percentile_curve(result.curve),
+        steps=[_step_row(step) for step in result.steps],
+        sweep_chart=_sweep_chart(result.sweep),
+        sweep_rows=[] if result.sweep is None else [_level_row(level) for level in result.sweep.levels],
+        gaps=[_gap_row(gap) for gap in result.gaps],
+        curve_columns=["Percentile", *(number(label.capitalize()) for label in curves)],
+        curve_rows=_curve_rows(curves),
+        curve_chart=percentile_curve(curves),
         second_rows=_second_rows(result.series),
         seconds_chart=seconds_chart(result.series) if result.series else "",
         spread=[spread_cells(row) for row in spread_of(result.measured)],
         calibration=[
-            ("Latency of a step that does nothing", cells(result.calibration["latency"])),
-            ("Its send lag", cells(result.calibration["lag"])),
+            ("Latency of a step that does nothing", *cells(result.calibration["latency"])),
+            ("Its send lag", *cells(result.calibration["lag"])),
         ],
         not_shown=_not_shown(result, evidence),
         evidence=None if evidence is None else evidence_section(evidence),
@@ -59,8 +74,6 @@ def render(result: Measurement, evidence: Evidence | None = None) -> str:
         late_ms=LATE_SECONDS * 1000,
         tail_samples=TAIL_SAMPLES,
         one_line=one_line,
-        milliseconds=milliseconds,
-        load_in_words=load_in_words,
         stub_in_words=stub_in_words,
         title=title(result),
         c=section(result.ceiling) if result.ceiling is not None else None,
@@ -68,55 +81,158 @@ def render(result: Measurement, evidence: Evidence | None = None) -> str:
     )
 
 
-def _date(created: str) -> str:
-    moment = datetime.fromisoformat(created).astimezone(UTC)
-    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
-
-
-def _latency_rows(result: Measurement) -> list[tuple[str, list[str]]]:
-    rows = [("Latency from the intended start", cells(result.latency["intended"]))]
-    if result.counts["ok"] + result.counts["late"] != result.counts["offered"]:
-        rows.append(("… every offered operation counted", cells(result.latency["counted"], unanswered=True)))
-    rows.append(("Latency from the real start", cells(result.latency["real"])))
-    rows.append(("Send lag (real minus intended start)", cells(result.latency["lag"])))
-    return rows
-
-
-def _promises(result: Measurement) -> list[tuple[str, str, str, str]]:
-    tones = {"held": "PASS", "missed": "FAIL", "unknown": "INCONCLUSIVE"}
-    rows = []
-    for promise in result.slo:
-        seen = (
-            "never reached"
-            if promise.seen_ms is None and promise.verdict == "missed"
-            else milliseconds(promise.seen_ms)
-        )
-        name = f"p{promise.percentile:g} within {promise.limit_ms:g} ms"
-        rows.append((name, promise.verdict, seen, tones[promise.verdict]))
-    return rows
-
-
-def _curve_rows(curve: Mapping[str, Sequence[tuple[float, float]]]) -> list[tuple[str, str, str]]:
-    real = dict(curve["real"])
+def _figures(result: Measurement) -> list[tuple[str, object, str]]:
+    """The few numbers that the page is read for: of a search its bracket, of a sweep its best, else the rate and its latency."""
+    p99 = ("p99 from the intended start", milliseconds(result.latency["intended"].p99), "of the answered operations")
+    if result.ceiling is not None:
+        found = result.ceiling
+        confirmed = "both ends confirmed in fresh windows" if found.confirmed else "not confirmed in fresh windows"
+        return [
+            ("Ceiling", bracket(found), confirmed),
+            (
+                "Limiter",
+                found.limiter,
+                "why is said below" if found.limiter == "not-converged" else "stops the load there",
+            ),
+            ("p99 where it holds", span(found.p99_ms), f"in {counted(found.confirming_windows, 'confirming window')}"),
+        ]
+    if result.sweep is not None:
+        best = next(level for level in result.sweep.levels if level.in_flight == result.sweep.best)
+        return [
+            ("Highest throughput", f"{best.throughput:,.0f}/s", f"with {counted(best.in_flight, 'caller')}"),
+            ("p50 there", milliseconds(best.p50), ""),
+            p99,
+        ]
+    counts, rates = result.counts, result.rates
     return [
-        ("longest" if percentile == 100.0 else f"p{percentile:g}", milliseconds(ms), milliseconds(real.get(percentile)))
-        for percentile, ms in curve["intended"]
-        if percentile > 0
+        ("Achieved", f"{rates['achieved']:,.1f}/s", f"of {rates['offered']:,.1f}/s offered"),
+        p99,
+        ("Failed", f"{counts['failed']:,}", f"of {counts['offered']:,} operations"),
+        ("Dropped", f"{counts['dropped']:,}", "found no place in flight"),
     ]
 
 
-def _second_rows(series: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+def _tone(shown: Shown) -> str:
+    """Figures that must not be used are marked like a failure: nobody must take them for a result."""
+    return "FAIL" if shown.word == "INVALID" else TONE[shown.standing]
+
+
+def _mark(shown: Shown) -> str:
+    return "✗" if shown.word == "INVALID" else MARK[shown.standing]
+
+
+def _facts(result: Measurement) -> list[tuple[str, object]]:
+    load = result.load
+    workers = f", by {load['workers']} workers" if load["workers"] > 1 else ""
+    fidelity = ", ".join(dict.fromkeys(backend.fidelity for backend in result.backends)) or "unknown"
+    return [
+        *([] if result.ceiling is not None else [("Limiter", f"{result.limiter}: {result.limiter_reason}")]),
+        ("Load", f"{load_in_words(load)}, after {load['warmup']:g} s of warm-up{workers}"),
+        ("Fidelity", f"{fidelity}; origin {result.origin}"),
+        ("Date", for_people(result.created)),
+    ]
+
+
+def _contents(result: Measurement, evidence: Evidence | None) -> list[tuple[str, str]]:
+    """(anchor, title) of the parts that this page has."""
+    parts = (
+        ("ceiling", "The ceiling", result.ceiling is not None),
+        ("promises", "Promises", bool(result.slo)),
+        ("figures", "Figures", True),
+        ("sweep", "Over concurrencies", result.sweep is not None),
+        ("percentiles", "Percentiles", True),
+        ("seconds", "Second by second", True),
+        ("steps", "Steps", True),
+        ("client", "The client", True),
+        ("not-shown", "What is not shown", True),
+        ("backends", "Backends", True),
+        ("evidence", "Evidence", evidence is not None),
+        ("repeat", "Repeat it", True),
+    )
+    return [(anchor, title) for anchor, title, there in parts if there]
+
+
+def _latency_rows(result: Measurement) -> list[tuple[str, ...]]:
+    rows = [("Latency from the intended start", *cells(result.latency["intended"]))]
+    if result.counts["ok"] + result.counts["late"] != result.counts["offered"]:
+        rows.append(("… every offered operation counted", *cells(result.latency["counted"], unanswered=True)))
+    rows.append(("Latency from the real start", *cells(result.latency["real"])))
+    rows.append(("Send lag (real minus intended start)", *cells(result.latency["lag"])))
+    return rows
+
+
+def _step_row(step: StepFigures) -> tuple[str, ...]:
+    times = f" × {step.times}" if step.times > 1 else ""
+    return (f"{step.step}{times} ({step.concern})", *cells(step.figures))
+
+
+def _promises(result: Measurement) -> list[tuple[object, ...]]:
+    tones = {"held": "PASS", "missed": "FAIL", "unknown": "INCONCLUSIVE"}
+    rows: list[tuple[object, ...]] = []
+    for promise in result.slo:
+        never = promise.seen_ms is None and promise.verdict == "missed"
+        seen = "never reached" if never else milliseconds(promise.seen_ms)
+        name = f"p{promise.percentile:g} within {promise.limit_ms:g} ms"
+        rows.append((name, Badge(tones[promise.verdict], promise.verdict), seen))
+    return rows
+
+
+def _sweep_chart(found: SweepRecord | None) -> Markup:
+    if found is None:
+        return Markup("")
+    return throughput_over_callers(
+        [(level.in_flight, level.throughput) for level in found.levels], found.best, found.peak
+    )
+
+
+def _level_row(level: Level) -> tuple[str, ...]:
+    return (f"{level.in_flight}", f"{level.throughput:,.0f}/s", milliseconds(level.p50), f"{level.windows}")
+
+
+def _gap_row(gap: Mapping[str, Any]) -> tuple[str, ...]:
+    """When the generator was blocked: at which second, for how long, how much of it computing, and what held it."""
+    return (f"{gap['at']:.1f}", f"{gap['seconds']:.2f} s", f"{gap['cpu_seconds']:.2f} s", one_line(gap["step"]))
+
+
+def _curves(result: Measurement) -> dict[str, Curve]:
+    """Latency by percentile from both starts; of a search also where the load does not hold."""
+    curves = {"from the intended start": result.curve["intended"], "from the real start": result.curve["real"]}
+    if result.ceiling is not None and result.ceiling.fails is not None:
+        failing = failing_curve(result.windows, result.ceiling.fails)
+        curves |= {f"at {a_rate(result.ceiling.fails)}, which fails": failing} if failing else {}
+    return curves
+
+
+def _curve_rows(curves: Mapping[str, Curve]) -> list[list[str]]:
+    """A row for each percentile that one of them has."""
+    tables = [dict(curve) for curve in curves.values()]
+    wanted = sorted({percentile for table in tables for percentile in table if percentile > 0})
+    return [
+        [
+            "longest" if percentile == 100.0 else f"p{percentile:g}",
+            *(milliseconds(table.get(percentile)) for table in tables),
+        ]
+        for percentile in wanted
+    ]
+
+
+def _second_rows(series: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     """One row a second; in a long run one row for several: counts are added, latencies are those of the worst second."""
     width = max(1, math.ceil(len(series) / MOST_ROWS))
     rows = []
     for start in range(0, len(series), width):
         part = series[start : start + width]
         first, last = part[0]["second"], part[-1]["second"]
-        row = {"second": f"{first}" if first == last else f"{first} to {last}"}
-        row |= {name: f"{sum(r[name] for r in part):,}" for name in ("offered", *OUTCOMES)}
-        for name in ("p50", "p99", "largest"):
-            row[name] = milliseconds(max((r[name] for r in part if r[name] is not None), default=None))
-        rows.append(row)
+        rows.append(
+            (
+                f"{first}" if first == last else f"{first} to {last}",
+                *(f"{sum(row[name] for row in part):,}" for name in ("offered", "ok", "failed", "dropped")),
+                *(
+                    milliseconds(max((row[name] for row in part if row[name] is not None), default=None))
+                    for name in ("p50", "p99", "largest")
+                ),
+            )
+        )
     return rows
 
 

@@ -1,102 +1,70 @@
-"""The charts of a measurement, as SVG that sits inside a page and takes its colours, so that dark mode works."""
+"""The charts of a measurement: percentiles, second by second, latency over rate, throughput over concurrency."""
 
 from __future__ import annotations
 
-import io
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from markupsafe import Markup
-from matplotlib import rc_context
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-# Colours that stand for a custom property of the page's style sheet; nothing else is drawn in them.
-INK, MUTED, LINE = "#010203", "#010204", "#010205"
-FIRST, SECOND, BAD = "#010206", "#010207", "#010208"
-_PROPERTIES = {
-    INK: "--ink",
-    MUTED: "--muted",
-    LINE: "--line",
-    FIRST: "--calm",
-    SECOND: "--warn",
-    BAD: "--bad",
-}
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "font.size": 10,
-    "text.color": INK,
-    "axes.labelcolor": MUTED,
-    "axes.edgecolor": LINE,
-    "axes.linewidth": 1.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": LINE,
-    "grid.linewidth": 0.7,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "legend.frameon": False,
-    "lines.linewidth": 1.8,
-}
+from .charts import BAD, FIRST, INK, LINE, MUTED, SECOND, drawn, legend, log_rates, milliseconds
+
+Curve = Sequence[tuple[float, float]]
+"""Percentile and milliseconds."""
+_LINES = ((FIRST, "-"), (SECOND, "--"), (BAD, "-."))
 _TICKS = (0.0, 50.0, 90.0, 99.0, 99.9, 99.99, 99.999)
 
 
-def percentile_curve(curve: Mapping[str, Sequence[tuple[float, float]]]) -> Markup:
-    """Latency by percentile, from the intended and from the real start. Each nine has the same width."""
-    with rc_context({**_STYLE, "svg.hashsalt": "percentiles"}):
-        figure = Figure(figsize=(9, 3.6), layout="constrained")
+def percentile_curve(curves: Mapping[str, Curve]) -> Markup:
+    """Latency by percentile, at most three curves by what they are of. Each nine has the same width."""
+    # The last point is the longest of all; it stands one sample after the last supported percentile.
+    points = {label: [(p, ms) for p, ms in curve if p < 100.0] for label, curve in curves.items()}
+    last = max((p for part in points.values() for p, _ in part), default=0.0)
+    if not last:
+        return Markup("")
+
+    def draw(figure: Figure, narrow: bool) -> None:
         axes = figure.add_subplot()
-        lines = (("intended", "from the intended start", FIRST, "-"), ("real", "from the real start", SECOND, "--"))
-        for name, label, colour, dash in lines:
-            # The last point is the longest of all; it stands one sample after the last supported percentile.
-            points = [(p, ms) for p, ms in curve[name] if p < 100.0]
-            axes.plot([_nines(p) for p, _ in points], [ms for _, ms in points], dash, color=colour, label=label)
-        last = max((p for points in curve.values() for p, _ in points if p < 100.0), default=90.0)
+        for (label, part), (colour, dash) in zip(points.items(), _LINES, strict=False):
+            axes.plot([_nines(p) for p, _ in part], [ms for _, ms in part], dash, color=colour, label=label)
         ticks = [p for p in _TICKS if p <= max(last, 90.0)]
         axes.set_xticks([_nines(p) for p in ticks], [f"p{p:g}" for p in ticks])
         axes.xaxis.set_minor_locator(NullLocator())
-        _milliseconds(axes)
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
-        return _svg(figure, "Latency by percentile", "percentiles")
+        milliseconds(axes)
+        legend(axes, 1 if narrow else 3)
+
+    return drawn("percentiles", "Latency by percentile", draw)
 
 
 def seconds_chart(series: Sequence[Mapping[str, Any]]) -> Markup:
     """Latency and outcome of the operations that were due in each second."""
-    with rc_context({**_STYLE, "svg.hashsalt": "seconds"}):
-        figure = Figure(figsize=(9, 4.6), layout="constrained")
+    numbers = [row["second"] for row in series]
+
+    def draw(figure: Figure, narrow: bool) -> None:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
-        numbers = [row["second"] for row in series]
+        marker = {"marker": "o", "markersize": 3} if len(series) <= 120 else {}
         for name, label, colour, dash in (("p99", "p99", FIRST, "-"), ("p50", "p50", SECOND, "--")):
             values = [math.nan if row[name] is None else row[name] for row in series]
-            above.plot(numbers, values, dash, color=colour, label=label, marker="o", markersize=3)
-        _milliseconds(above)
-        above.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
+            above.plot(numbers, values, dash, color=colour, label=label, **marker)
+        milliseconds(above)
+        legend(above, 2)
         bottom = [0] * len(series)
-        for name, label, colour in (
-            ("ok", "ok", FIRST),
-            ("late", "late", MUTED),
-            ("skipped", "skipped", LINE),
-            ("failed", "failed", SECOND),
-            ("dropped", "dropped", BAD),
-        ):
+        for name, colour in (("ok", FIRST), ("late", MUTED), ("skipped", LINE), ("failed", SECOND), ("dropped", BAD)):
             counts = [row[name] for row in series]
             if name == "ok" or any(counts):
-                below.bar(numbers, counts, bottom=bottom, color=colour, width=0.8, label=label)
+                below.bar(numbers, counts, bottom=bottom, color=colour, width=0.8, label=name)
             bottom = [b + c for b, c in zip(bottom, counts, strict=True)]
         below.set_ylabel("operations")
-        below.set_xlabel("second of the run, by the intended start")
-        below.xaxis.set_major_locator(MaxNLocator(integer=True))
+        below.set_xlabel("second of the run" + ("" if narrow else ", by the intended start"))
+        below.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6 if narrow else 12))
+        below.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
         below.set_ylim(0, max([*bottom, 1]) * 1.05)
-        below.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=5, borderaxespad=0.2)
-        return _svg(figure, "Latency and outcome by the second", "seconds")
+        legend(below, 3 if narrow else 5)
+
+    return drawn("seconds", "Latency and outcome by the second", draw, height=4.6, narrow_height=4.6)
 
 
 def latency_over_rate(
@@ -110,11 +78,14 @@ def latency_over_rate(
 
     Each point is a rate, its p50, its p99 and the verdict of the window.
     """
-    with rc_context({**_STYLE, "svg.hashsalt": "ceiling"}):
-        figure = Figure(figsize=(9, 4.0), layout="constrained")
+    medians = [(rate, p50) for rate, p50, _, _ in points if p50 is not None]
+
+    def draw(figure: Figure, narrow: bool) -> None:
         axes = figure.add_subplot()
-        medians = [(rate, p50) for rate, p50, _, _ in points if p50 is not None]
-        axes.plot(*zip(*medians, strict=True), "x", color=MUTED, label="p50", markersize=5) if medians else None
+        if limit is not None:
+            axes.axhline(limit, color=BAD, linestyle="--", linewidth=1.2, label="promised p99")
+        if medians:
+            axes.plot(*zip(*medians, strict=True), "x", color=MUTED, label="p50", markersize=5)
         for label, marker, colour, verdicts in (
             ("p99, holds", "o", FIRST, ("holds",)),
             ("p99, fails", "s", BAD, ("fails",)),
@@ -123,56 +94,49 @@ def latency_over_rate(
             found = [(rate, p99) for rate, _, p99, verdict in points if verdict in verdicts]
             if found:
                 axes.plot(*zip(*found, strict=True), marker, color=colour, label=label, markersize=6)
-        if holds is not None and fails is not None:
-            axes.axvspan(holds, fails, color=SECOND, alpha=0.25, linewidth=0, label="bracket of the ceiling")
-        elif holds is not None or fails is not None:
-            at = holds or fails or 1.0
-            axes.axvspan(at, at * 1.02, color=SECOND, linewidth=0, label="holds" if holds is not None else "fails")
-        if limit is not None:
-            axes.axhline(limit, color=BAD, linestyle="--", linewidth=1.2, label="promised p99")
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        log_rates(axes, [rate for rate, *_ in points], narrow=narrow)
         axes.set_xlabel("operations that were due each second")
-        _milliseconds(axes)
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
-        return _svg(figure, "Latency over the offered rate", "ceiling")
+        milliseconds(axes)
+        if holds is not None and fails is not None:
+            axes.axvspan(holds, fails, color=SECOND, alpha=0.22, linewidth=0, label="bracket of the ceiling")
+        for end in (holds, fails):
+            if end is not None:
+                alone = None if holds is not None and fails is not None else "holds" if end == holds else "fails"
+                axes.axvline(end, color=SECOND, linewidth=1, label=alone)
+        legend(axes, 1 if narrow else 3)
+
+    return drawn("ceiling", "Latency over the offered rate", draw, height=4.0, narrow_height=4.6)
+
+
+def throughput_over_callers(levels: Sequence[tuple[int, float]], best: int, peak: float | None) -> Markup:
+    """Throughput (1/s) of a closed loop over its callers; ``peak`` is where it is greatest by the fitted law."""
+
+    def draw(figure: Figure, narrow: bool) -> None:
+        axes = figure.add_subplot()
+        callers = [number for number, _ in levels]
+        axes.plot(*zip(*levels, strict=True), "-o", color=FIRST, markersize=5, label="measured")
+        axes.plot(
+            [n for n, _ in levels if n == best],
+            [t for n, t in levels if n == best],
+            "D",
+            color=INK,
+            markersize=8,
+            fillstyle="none",
+            label="the best",
+        )
+        if peak is not None and min(callers) <= peak <= max(callers):
+            axes.axvline(peak, color=SECOND, linestyle="--", linewidth=1.2, label="peak by the law")
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(callers, [str(number) for number in callers])
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.set_xlabel("callers, each with one operation in flight")
+        axes.set_ylabel("operations a second")
+        legend(axes, 2 if narrow else 3)
+
+    return drawn("sweep", "Throughput over the number of callers", draw)
 
 
 def _nines(percentile: float) -> float:
     return -math.log10(1.0 - percentile / 100.0)
-
-
-def _milliseconds(axes: Axes) -> None:
-    values = [float(value) for line in axes.get_lines() for value in np.asarray(line.get_ydata()) if value > 0]
-    if values and max(values) / min(values) > 20:
-        axes.set_yscale("log")
-        axes.yaxis.set_minor_formatter(NullFormatter())
-    else:
-        axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.set_ylabel("ms")
-
-
-def _svg(figure: Figure, title: str, name: str) -> Markup:
-    """The figure as an SVG element without prologue, metadata or fixed size, coloured by the page."""
-    buffer = io.StringIO()
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(
-        r'<svg [^>]*?viewBox="([^"]+)"[^>]*>',
-        rf'<svg class="chart" viewBox="\1" role="img" aria-label="{title}">',
-        text,
-    )
-    text = text.replace("xlink:href=", "href=")
-    # Two drawings on one page must not share ids.
-    text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
-    text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
-    text = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', text)
-    for colour, variable in _PROPERTIES.items():
-        text = text.replace(colour, f"var({variable})")
-    return Markup(text)  # noqa: S704 - drawn here from numbers; no text of others is in it

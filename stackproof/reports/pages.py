@@ -6,7 +6,7 @@ from typing import Any
 
 from stackproof.interfaces import ConfigurationError
 
-from .text import visible
+from .text import one_line, visible
 
 
 def render_page(template: str, **values: object) -> str:
@@ -34,7 +34,7 @@ def _environment() -> Any:
         """Runs on every value just before it is written."""
         return value if isinstance(value, Markup) else visible(str(value))
 
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("stackproof.reports"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -42,3 +42,5 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["one_line"] = one_line
+    return environment

@@ -1,0 +1,62 @@
+"""What a measurement shows as a whole, on its page and in an index: may it be used, and was kept what was promised. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from stackproof.measurement.record import Measurement
+
+
+class Standing(StrEnum):
+    """What a run says as a whole, and all of them together: levels, never a share."""
+
+    HOLDS = "HOLDS"
+    BROKEN = "BROKEN"
+    UNKNOWN = "INCONCLUSIVE"
+    PARTIAL = "PARTIAL"
+
+
+TONE = {
+    Standing.HOLDS: "PASS",
+    Standing.BROKEN: "FAIL",
+    Standing.UNKNOWN: "INCONCLUSIVE",
+    Standing.PARTIAL: "SKIPPED",
+}
+"""The verdict of a clause that each is coloured like."""
+MARK = {Standing.HOLDS: "✓", Standing.BROKEN: "✗", Standing.UNKNOWN: "?", Standing.PARTIAL: "◐"}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The answer of a measurement."""
+
+    standing: Standing
+    word: str
+    meaning: str
+    """What the word says, in a sentence."""
+
+
+def standing_of(result: Measurement) -> Shown:
+    """First whether the figures may be used, then whether there is an answer, then whether what was promised was kept."""
+    if result.level == "INVALID":
+        meaning = (
+            "These figures must not be used: something other than the backends decided them, or answers were wrong."
+        )
+        return Shown(Standing.UNKNOWN, "INVALID", meaning)
+    if result.level == "PARTIAL":
+        meaning = "The run was cut short: the figures cover only a part of what was planned."
+        # Cut short and invalid as well: what there is proves nothing.
+        return Shown(Standing.UNKNOWN if result.invalid else Standing.PARTIAL, "PARTIAL", meaning)
+    if result.ceiling is not None and (result.ceiling.limiter == "not-converged" or not result.ceiling.confirmed):
+        meaning = "The load was offered as planned, but the search has no answer that fresh windows confirmed."
+        return Shown(Standing.UNKNOWN, "NO ANSWER", meaning)
+    kept = {promise.verdict for promise in result.slo}
+    if "missed" in kept:
+        return Shown(Standing.BROKEN, "MISSED", "The load was offered as planned, and a promise was not kept.")
+    if "unknown" in kept:
+        meaning = "The load was offered as planned, but whether a promise was kept is not known."
+        return Shown(Standing.UNKNOWN, "NOT KNOWN", meaning)
+    return Shown(
+        Standing.HOLDS, "VALID", "The load was offered as planned, and every answer that was checked was right."
+    )
