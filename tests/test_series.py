@@ -70,6 +70,9 @@ def test_what_needs_no_other_server_and_no_other_engine_shares_a_session() -> No
         Wanted(("cache=redis",), "cache-hot"),
     ]
     assert sessions_of([task_of(each, "embedded") for each in wanted]) == (0, 0, 0, 1, 1, 2, 0)
+    apart = [wanted[6], wanted[1]]
+    assert sessions_of([task_of(each, "embedded") for each in apart]) == (0, 1)
+    assert sessions_of([task_of(each, "embedded") for each in (*apart, wanted[0])]) == (0, 0, 0), "in any order"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -58,14 +58,20 @@ def sessions_of(tasks: Sequence[Task]) -> tuple[int, ...]:
     beside another one of its session anyway.
     """
     sessions: list[list[Task]] = []
-    found = []
-    for task in tasks:
+    found: dict[int, int] = {}
+    # Those with most servers first, for the others to join them, whatever the order in which they were named.
+    for index in sorted(range(len(tasks)), key=lambda index: -len(_servers(tasks[index].targets))):
+        task = tasks[index]
         number = next((n for n, others in enumerate(sessions) if _get_along(task, others)), len(sessions))
         if number == len(sessions):
             sessions.append([])
         sessions[number].append(task)
-        found.append(number)
-    return tuple(found)
+        found[index] = number
+    return tuple(found[index] for index in range(len(tasks)))
+
+
+def _servers(targets: Iterable[Target]) -> set[str]:
+    return {server for target in targets for server in target.servers}
 
 
 def _get_along(task: Task, others: Sequence[Task]) -> bool:
@@ -74,8 +80,7 @@ def _get_along(task: Task, others: Sequence[Task]) -> bool:
         return False
     if {_way(task)} != {_way(other) for other in others}:
         return False
-    my_servers, their_servers = ({server for target in side for server in target.servers} for side in (mine, theirs))
-    return my_servers <= their_servers or their_servers <= my_servers
+    return _servers(mine) <= _servers(theirs) or _servers(theirs) <= _servers(mine)
 
 
 def _way(task: Task) -> tuple[str, str, int]:
