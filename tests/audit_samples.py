@@ -10,7 +10,7 @@ from planning_samples import CLAIMS, ceiling, decisions, searches
 
 from stackproof.planning.audit import audit
 from stackproof.planning.audit_making import beside_rows, finding_row, run_rows
-from stackproof.planning.audit_record import Audit, NotMeasured, RunLeftOut
+from stackproof.planning.audit_record import Audit, CostAt, NotMeasured, RunLeftOut
 from stackproof.planning.ceilings import MeasuredCeiling
 from stackproof.planning.claim_costs import costs_of
 from stackproof.planning.crossing_table import Cell, Row, crossing_tables
@@ -19,7 +19,7 @@ from stackproof.planning.price_book import load_prices
 
 K = 1_000
 CEILINGS: tuple[MeasuredCeiling, ...] = (
-    decisions(400, 420),
+    decisions(400, 420, unit="decisions/s"),
     ceiling(2_000, 2_100),
     ceiling(9 * K, None, scenario="publish", backends=("events=redis",)),
     *searches(
@@ -47,7 +47,7 @@ def audited(ceilings: tuple[MeasuredCeiling, ...] = CEILINGS) -> Audit:
         machine={"cores": "2", "processor": "a processor"},
         interrupted=False,
         trouble="",
-        findings=tuple(map(finding_row, audit(claims, ceilings, costs))),
+        findings=tuple(finding_row(one, costs.get(one.claim.id, ())) for one in audit(claims, ceilings, costs)),
         beside=beside_rows(claims, ceilings),
         tables=crossing_tables(claims, ceilings),
         runs=run_rows(ceilings, {one.run for one in ceilings}, {"run-400-cache=redis"}),
@@ -77,6 +77,7 @@ def hostile() -> Audit:
         **dict.fromkeys(("claim", "sentence", "where", "subject", "number", "binds"), h),
         **dict.fromkeys(("argument", "caveats", "settled_by", "runs"), (h, f"stackproof bench {h}")),
         headroom=room,
+        costs=(CostAt(h, 1.0, None, (h,)),),
     )
     cell = Cell(1.0, 2.0, h, h, h, h)
     beside = replace(

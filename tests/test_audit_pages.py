@@ -87,13 +87,13 @@ def test_hostile_names_neither_steer_the_terminal_nor_are_taken_for_markup() -> 
 
 def test_the_measured_rate_stands_beside_the_claimed_one_with_an_interval() -> None:
     for text in (Page(render(HONEST)).text, shown(HONEST)):
-        assert "the stack development" in text
+        assert "stack development" in text
         assert "400 to 420 decisions/s" in text
         assert "0.12/s" in text
         assert "10,000 decisions/day" in text
         assert "3,456 to 3,629 times" in text
     lines = shown(HONEST).splitlines()
-    assert "the stack development" in next(line for line in lines if line.strip())
+    assert "The stack development" in next(line for line in lines if line.strip())
 
 
 def test_each_claim_has_a_verdict_on_the_page_and_in_the_terminal() -> None:
@@ -105,6 +105,14 @@ def test_each_claim_has_a_verdict_on_the_page_and_in_the_terminal() -> None:
             assert re.sub(r"\s+", " ", sentence) in page.text
     verdicts = [a for tag, a in page.elements if tag == "section" and a.get("id", "").startswith("claim-")]
     assert len(verdicts) == len(HONEST.findings)
+
+
+def test_a_cost_of_nothing_shows_what_is_added_at_each_volume() -> None:
+    assert "$0.00 to $417.53 (cost)" in shown(HONEST)
+    text = Page(render(HONEST)).text
+    assert "$39.76" in text
+    assert "at least $109.94" in text
+    assert "whether one PostgreSQL carries" in text
 
 
 def test_what_was_not_measured_says_what_to_type_and_why() -> None:

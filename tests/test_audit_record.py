@@ -58,6 +58,8 @@ def _changed(change: Callable[[dict[str, Any]], object]) -> str:
         lambda data: data["findings"][0]["headroom"].update(low=-1),
         lambda data: data["findings"][0]["headroom"].update(low=1e9),
         lambda data: data["findings"][0].update(headroom=7),
+        lambda data: data["findings"][1]["costs"][0].update(low=5.0),
+        lambda data: data["findings"][1]["costs"][0].update(unknown=["something"]),
         lambda data: data["beside"][0].update(high=1.0),
         lambda data: data["beside"][0].update(claimed=0),
         lambda data: data["tables"][0]["rows"][0]["first"].update(high=1.0),

@@ -153,14 +153,15 @@ def _judged(
             *([f"--origin {here.origin}"] if here.origin != "embedded" else []),
         ]
     )
-    findings = audit_claims(claims, kept.ceilings, costs_of(claims, book, began.date()), how=how)
+    costs = costs_of(claims, book, began.date())
+    findings = audit_claims(claims, kept.ceilings, costs, how=how)
     tables = crossing_tables(claims, kept.ceilings)
     beside = beside_rows(claims, kept.ceilings)
     cells = [cell for table in tables for row in table.rows for cell in (row.first, row.second) if cell is not None]
     named = {run for found in findings for run in found.runs} | {one.run for one in (*cells, *beside)}
     new = {one.run for one in kept.ceilings} - before
     return {
-        "findings": tuple(map(finding_row, findings)),
+        "findings": tuple(finding_row(found, costs.get(found.claim.id, ())) for found in findings),
         "beside": beside,
         "tables": tables,
         "runs": run_rows(kept.ceilings, named, new),

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence, Set
 
 from .audit import Finding
-from .audit_record import ClaimFinding, MeasuredBeside, RunUsed
+from .audit_record import ClaimFinding, CostAt, MeasuredBeside, RunUsed
 from .audit_words import number
 from .ceilings import MeasuredCeiling, latest
 from .claims import Claim, Method
+from .cost_claims import CostFigure
 from .judging import about
 
 
-def finding_row(found: Finding) -> ClaimFinding:
-    """A finding as it is told."""
+def finding_row(found: Finding, costs: Iterable[CostFigure] = ()) -> ClaimFinding:
+    """A finding as it is told, with the costs of its subject."""
     claim = found.claim
     return ClaimFinding(
         claim=claim.id,
@@ -25,6 +26,7 @@ def finding_row(found: Finding) -> ClaimFinding:
         judged_by=str(claim.judged_by),
         verdict=found.verdict,
         headroom=found.headroom,
+        costs=tuple(CostAt(figure.at, figure.low, figure.upper, figure.unknown) for figure in costs),
         binds=found.binds,
         argument=found.sentences,
         caveats=found.caveats,

@@ -27,6 +27,19 @@ AUDIT = "audit.json"
 
 
 @dataclass(frozen=True, slots=True)
+class CostAt:
+    """What a month of a claim's subject costs at one volume, by the model; what it adds, where it is said to be included."""
+
+    at: str
+    low: float
+    """USD."""
+    high: float | None
+    """None: something of it is not known."""
+    unknown: tuple[str, ...]
+    """What is not in it."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimFinding:
     """One claim and what follows, as it is told."""
 
@@ -41,6 +54,7 @@ class ClaimFinding:
     judged_by: str
     verdict: Verdict
     headroom: Headroom | None
+    costs: tuple[CostAt, ...]
     binds: str
     argument: tuple[str, ...]
     caveats: tuple[str, ...]
@@ -198,7 +212,14 @@ def _tuples(row: Mapping[str, Any], *names: str) -> dict[str, Any]:
 def _finding(row: Mapping[str, Any]) -> ClaimFinding:
     room = None if row["headroom"] is None else Headroom(**row["headroom"])
     texts = _tuples(row, "argument", "caveats", "settled_by", "runs")
-    return ClaimFinding(**{**texts, "verdict": Verdict(row["verdict"]), "headroom": room})
+    costs = tuple(_cost(each) for each in row["costs"])
+    return ClaimFinding(**{**texts, "verdict": Verdict(row["verdict"]), "headroom": room, "costs": costs})
+
+
+def _cost(row: Mapping[str, Any]) -> CostAt:
+    if row["high"] is not None and (row["high"] < row["low"] or row["unknown"]):
+        raise ValueError(f"[{row['low']}, {row['high']}] is no interval of costs, or not all of it is known")
+    return CostAt(**_tuples(row, "unknown"))
 
 
 def _beside(row: Mapping[str, Any]) -> MeasuredBeside:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from stackproof.planning.audit_record import Audit, ClaimFinding, MeasuredBeside
+from collections.abc import Sequence
+
+from stackproof.planning.audit_record import Audit, ClaimFinding, CostAt, MeasuredBeside
 from stackproof.planning.crossing_table import Cell, Table
 from stackproof.planning.headroom import Headroom
 from stackproof.planning.judging import LOOSE, Verdict
@@ -51,9 +53,25 @@ def room_text(room: Headroom | None) -> str:
 
 
 def headroom_of(finding: ClaimFinding) -> str:
-    """The same with its dimension."""
+    """The same with its dimension; where nothing can be a multiple of what is claimed (a cost of 0), the costs."""
     text = room_text(finding.headroom)
+    if finding.headroom is None and finding.judged_by == "cost" and finding.costs:
+        return f"{costs_text(finding.costs)} (cost)"
     return text if text == NOT_KNOWN or finding.headroom is None else f"{text} ({finding.headroom.dimension})"
+
+
+def cost_text(cost: CostAt) -> str:
+    """Such as ``$39.76``, or ``at least $109.94``."""
+    if cost.high is None:
+        return f"at least ${cost.low:,.2f}"
+    return f"${cost.low:,.2f}" if cost.low == cost.high else f"${cost.low:,.2f} to ${cost.high:,.2f}"
+
+
+def costs_text(costs: Sequence[CostAt]) -> str:
+    """The span of several volumes."""
+    highs = [cost.high for cost in costs if cost.high is not None]
+    high = max(highs) if len(highs) == len(costs) else None
+    return cost_text(CostAt("", min(cost.low for cost in costs), high, ()))
 
 
 def cell_text(cell: Cell | None, unit: bool = False) -> str:
@@ -78,9 +96,15 @@ def counts(audit: Audit) -> str:
 def headline(row: MeasuredBeside) -> str:
     """The measured rate beside the claimed one, as one sentence."""
     promised = f" with {' and '.join(row.promises)}" if row.promises else ""
+    claimed = (
+        f"claimed are {row.published}"
+        if row.published.endswith("/s")
+        else f"claimed are {row.published}, which are {rate(row.claimed)}/s in the mean"
+    )
+    subject = row.subject[:1].upper() + row.subject[1:] if row.subject.startswith("the ") else row.subject
     return (
-        f"{row.subject} carries {interval(row.low, row.high, row.unit)}{promised} here (limiter: {row.limiter}); "
-        f"{row.published} are {rate(row.claimed)}/s in the mean of a day: a head-room of {room_text(row.headroom)}."
+        f"{subject} carries {interval(row.low, row.high, row.unit)}{promised} here (limiter: {row.limiter}); "
+        f"{claimed}: a head-room of {room_text(row.headroom)}."
     )
 
 
