@@ -12,7 +12,7 @@ from stackproof.measurement.promises import Promise
 from stackproof.measurement.record import to_json
 from stackproof.planning.kept_runs import Here, sift
 
-RUN = searched()
+RUN = searched(environment={"cores": "2", "python": "CPython 3.11.0"})
 HERE = Here(RUN.version, RUN.suite_digest, RUN.environment, "container", (Promise(99, 20),))
 
 
@@ -33,7 +33,8 @@ def test_a_run_of_this_build_machine_and_promise_counts_from_wheels_and_from_con
         ({"version": "0.0.1"}, "stackproof 0.0.1"),
         ({"suite_digest": "other"}, "another build"),
         ({"environment": {**RUN.environment, "cores": "999"}}, "cores was 999"),
-        ({"environment": {}}, "was not there"),
+        ({"environment": {"cores": "2"}}, "python was not there"),
+        ({"environment": {}}, "does not say where it was made"),
         ({"environment": {**RUN.environment, "hypervisor": "x"}}, "hypervisor was x, and is not there"),
         ({"origin": "external"}, "of the origin external"),
         ({"ceiling": replace(FOUND, promises=("p99 within 50 ms",))}, "with p99 within 50 ms, and the question is"),

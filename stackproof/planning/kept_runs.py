@@ -78,6 +78,8 @@ def _foreign(run: Measurement, here: Here) -> Iterable[str]:
         yield f"it was made by stackproof {run.version}, and this is {here.version}"
     if run.suite_digest != here.build:
         yield "it was made by another build: its contracts are not those of this one"
+    if not run.environment:
+        yield "it does not say where it was made"
     differing = sorted(
         name
         for name in {*run.environment, *here.machine}
