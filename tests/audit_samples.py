@@ -67,9 +67,8 @@ HONEST = audited()
 NOTHING = replace(audited(()), left_out=(), not_measured=HONEST.not_measured[:1])
 
 
-def hostile() -> Audit:
+def hostile(h: str = HOSTILE) -> Audit:
     """Every text that a third party can have a say in is an attack."""
-    h = HOSTILE
     room = Headroom(h, 2.0, 3.0, h)
     (first, *_), (table, *_) = HONEST.findings, HONEST.tables
     finding = replace(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 from stackproof.planning.audit_record import Audit, ClaimFinding, MeasuredBeside
@@ -28,6 +27,7 @@ from .audit_text import (
     room_text,
 )
 from .components import Badge, Column, Link, number
+from .dates import for_people
 from .pages import render_page
 
 _COMMAND = "stackproof "
@@ -40,7 +40,7 @@ def render(audit: Audit) -> str:
         "audit.html.j2",
         a=audit,
         counts=counts(audit),
-        date=_date(audit.created),
+        date=for_people(audit.created),
         heads=[_head(row) for row in audit.beside],
         nothing="" if audit.beside else nothing_beside(audit),
         claim_columns=["Claim", "Verdict", "Claimed", "Measured or computed, of what is claimed", "What binds"],
@@ -67,16 +67,14 @@ def render(audit: Audit) -> str:
         cost_columns=["At", number("A month costs"), "Not in it"],
         meanings=[(Badge(TONE[v], str(v), mark=MARK[v]), MEANING[v]) for v in Verdict],
         run_columns=[Column("Run", "mono"), "What it says", "When", "Measured now"],
-        run_rows=[(run.run, run.sentence, run.when, "yes" if run.new else "no, it was there") for run in audit.runs],
+        run_rows=[
+            (run.run, run.sentence, for_people(run.when), "yes" if run.new else "no, it was there")
+            for run in audit.runs
+        ],
         left_out_rows=[(one.run, one.reason) for one in audit.left_out],
         not_measured=audit.not_measured,
         facts=_facts(audit),
     )
-
-
-def _date(created: str) -> str:
-    moment = datetime.fromisoformat(created).astimezone(UTC)
-    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
 
 
 def _head(row: MeasuredBeside) -> dict[str, Any]:
@@ -167,7 +165,7 @@ def _is_command(text: str) -> bool:
 
 def _facts(audit: Audit) -> Iterable[tuple[str, str]]:
     return [
-        ("Date", _date(audit.created)),
+        ("Date", for_people(audit.created)),
         ("Took", f"{audit.seconds / 60:.1f} minutes"),
         ("Servers", audit.origin),
         ("Promise", " and ".join(audit.promises) or "none of latency"),
