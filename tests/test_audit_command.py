@@ -51,7 +51,8 @@ why = "It runs here."
 
 def keep(runs: Path, wanted: Wanted, holds: float, fails: float, origin: str = "embedded", **changes: Any) -> Path:
     """A run of this build and machine, as a series keeps it."""
-    directory = runs / f"2026-{wanted.scenario}-{'-'.join(wanted.backends)}"
+    sizes = "".join(f"-{name}-{value}" for name, value in wanted.settings.items())
+    directory = runs / f"2026-{wanted.scenario}{sizes}-{'-'.join(wanted.backends)}"
     directory.mkdir(parents=True)
     backends = tuple(
         BackendRecord(name, name.partition("=")[0], "x.Y", "digest", "", "native", "certificate-1")
@@ -106,8 +107,8 @@ def everything(wanted: Sequence[Wanted], *, origin: str, runs: Path, **_: Any) -
     )
 
 
-def refuse(*_: object, **__: object) -> Series:
-    raise AssertionError("nothing was to be measured")
+def refuse(wanted: Sequence[Wanted], **_: object) -> Series:
+    raise AssertionError(f"nothing was to be measured, and these were wanted: {wanted}")
 
 
 def kept(out: str = "out") -> Audit:

@@ -158,7 +158,9 @@ def _judged(
     tables = crossing_tables(claims, kept.ceilings)
     beside = beside_rows(claims, kept.ceilings)
     cells = [cell for table in tables for row in table.rows for cell in (row.first, row.second) if cell is not None]
-    named = {run for found in findings for run in found.runs} | {one.run for one in (*cells, *beside)}
+    named = (
+        {run for found in findings for run in found.runs} | {row.run for row in beside} | {cell.run for cell in cells}
+    )
     new = {one.run for one in kept.ceilings} - before
     return {
         "findings": tuple(finding_row(found, costs.get(found.claim.id, ())) for found in findings),
