@@ -54,10 +54,14 @@ def audited(ceilings: tuple[MeasuredCeiling, ...] = CEILINGS) -> Audit:
         left_out=(RunLeftOut("20250101-000000-0000", "it was cut short"),),
         not_measured=(
             NotMeasured(
-                "stackproof bench --scenario summaries --find-max", ("postgres-customers",), True, "no time was left"
+                "stackproof bench --scenario summaries --find-max",
+                ("postgres-customers",),
+                True,
+                False,
+                "no time was left",
             ),
             NotMeasured(
-                "stackproof bench --backend search=opensearch", ("postgres-search-records",), False, "no wheel"
+                "stackproof bench --backend search=opensearch", ("postgres-search-records",), False, False, "no wheel"
             ),
         ),
     )
@@ -103,5 +107,5 @@ def hostile(h: str = HOSTILE) -> Audit:
         ),
         runs=(replace(HONEST.runs[0], run=h, sentence=h, when=h, origin=h, fidelity=h),),
         left_out=(RunLeftOut(h, h),),
-        not_measured=(NotMeasured(h, (h,), True, h),),
+        not_measured=(NotMeasured(h, (h,), True, False, h),),
     )

@@ -107,6 +107,8 @@ def test_partial_is_what_could_have_been_measured_here() -> None:
     assert HONEST.partial
     assert not replace(HONEST, not_measured=HONEST.not_measured[1:]).partial
     assert replace(HONEST, not_measured=(), interrupted=True).partial
+    half = replace(HONEST.not_measured[0], alone=True)
+    assert not replace(HONEST, not_measured=(half,)).partial  # no verdict waits for it
 
 
 def test_runs_name_those_that_were_measured_now() -> None:

@@ -40,6 +40,7 @@ def test_what_decides_comes_first_and_what_cannot_run_here_last() -> None:
     assert names(here)[:5] == ["decision", "ingest", "summaries", "publish", "end-to-end"]
     assert {need.backends for need in here[5:]} == {("search=postgres",)}
     assert len(here[5:]) == 4 * 3
+    assert [need.alone for need in here] == [False] * 5 + [True] * 12
     beyond = found[len(here) :]
     assert all(need.unreachable for need in beyond)
     assert {need.unreachable for need in beyond} == {"no wheel carries opensearch", "emulated"}

@@ -173,7 +173,7 @@ def _judged(
 
 def _not_measured(need: Need, reason: str, origin: str) -> NotMeasured:
     command = need.command + (f" --origin {origin}" if origin != "embedded" else "")
-    return NotMeasured(command, need.claims, not need.unreachable, reason)
+    return NotMeasured(command, need.claims, not need.unreachable, need.alone, reason)
 
 
 def _command(asked: Asked) -> str:

@@ -120,6 +120,8 @@ class NotMeasured:
     claims: tuple[str, ...]
     reachable: bool
     """Whether its servers can be had from the origin that was asked for: then another hour would do."""
+    alone: bool
+    """Whether it is the half of a comparison whose other half cannot be had from there: it decides nothing yet."""
     reason: str
 
 
@@ -160,8 +162,8 @@ class Audit:
 
     @property
     def partial(self) -> bool:
-        """Whether something could have been measured here and was not."""
-        return self.interrupted or any(one.reachable for one in self.not_measured)
+        """Whether something that decides could have been measured here and was not."""
+        return self.interrupted or any(one.reachable and not one.alone for one in self.not_measured)
 
 
 def to_json(audit: Audit) -> str:

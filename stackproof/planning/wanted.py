@@ -8,7 +8,7 @@ and decides nothing while the other backend cannot run here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stackproof.interfaces import ConfigurationError
 from stackproof.measurement.promises import Promise
@@ -38,6 +38,8 @@ class Need:
     """The ids of those that ask for it."""
     unreachable: str = field(default="", compare=False)
     """Why it cannot be measured here; empty where it can."""
+    alone: bool = field(default=False, compare=False)
+    """Whether it is the half of a comparison whose other half cannot be had here: it decides nothing yet."""
 
     @property
     def command(self) -> str:
@@ -62,8 +64,8 @@ def needs(
     # Sorting is stable: within a rank, the order in which claims and their sizes came.
     order = sorted(ranked.items(), key=lambda item: (bool(item[1][3]), item[1][0]))
     return tuple(
-        Need(need.backends, need.scenario, need.settings, need.promises, tuple(ids), missing)
-        for need, (_, _, ids, missing) in order
+        replace(need, claims=tuple(ids), unreachable=missing, alone=rank == _HALF)
+        for need, (rank, _, ids, missing) in order
     )
 
 
