@@ -72,7 +72,13 @@ def render(audit: Audit) -> str:
             for run in audit.runs
         ],
         left_out_rows=[(one.run, one.reason) for one in audit.left_out],
-        not_measured=audit.not_measured,
+        first=[one for one in audit.not_measured if one.reachable and not one.alone],
+        other_columns=["For", "Why", Column("Command", "mono small")],
+        other_rows=[
+            (", ".join(one.claims), one.reason, one.command)
+            for one in audit.not_measured
+            if one.alone or not one.reachable
+        ],
         facts=_facts(audit),
     )
 

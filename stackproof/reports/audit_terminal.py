@@ -71,11 +71,15 @@ def _tables(audit: Audit) -> Iterable[str]:
 
 
 def _open(audit: Audit) -> Iterable[str]:
-    if audit.not_measured:
+    first = [one for one in audit.not_measured if one.reachable and not one.alone]
+    others = len(audit.not_measured) - len(first)
+    if first:
         yield "\nNot measured:"
-    for one in audit.not_measured:
+    for one in first:
         yield one_line(f"  {one.command}")
         yield one_line(f"    for {', '.join(one.claims)}: {one.reason}")
+    if others:
+        yield f"\nBeyond this origin, or half of a comparison that is: {others} searches; the page names them all"
     if audit.left_out:
         yield f"\nKept runs that are not used: {len(audit.left_out)}"
     for out in audit.left_out[:5]:
