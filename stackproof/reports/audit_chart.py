@@ -45,7 +45,7 @@ def _draw(figure: Figure, rows: Sequence[tuple[str, Headroom]], narrow: bool) ->
     axes.set_yticks([-place for place in range(len(rows))])
     axes.set_yticklabels([_name(name) for name, _ in rows], parse_math=False)
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel(f"times what is claimed; dashed: 1, dotted: {LOOSE:g}")
+    axes.set_xlabel("times what is claimed")
 
 
 def _interval(axes: Axes, place: float, room: Headroom, left: float, right: float) -> None:

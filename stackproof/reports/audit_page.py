@@ -25,6 +25,7 @@ from .audit_text import (
     nothing_beside,
     rate,
     room_text,
+    subject_text,
 )
 from .components import Badge, Column, Link, number
 from .dates import for_people
@@ -51,16 +52,7 @@ def render(audit: Audit) -> str:
             for f in audit.findings
             if f.headroom
         ],
-        beside_columns=[
-            "Claim",
-            "Of",
-            "Scenario",
-            number("Claimed"),
-            number("Measured"),
-            number("Head-room"),
-            "Limiter",
-            "Run",
-        ],
+        beside_columns=["Claim", "Of", "Scenario", "Claimed", "Measured", "Head-room", "Limiter", "Run"],
         beside_rows=[_beside_row(row) for row in audit.beside],
         tables=[_table(table) for table in audit.tables],
         findings=[_finding(finding, anchors[finding.claim]) for finding in audit.findings],
@@ -87,7 +79,7 @@ def _head(row: MeasuredBeside) -> dict[str, Any]:
     """The big figures of one rate: measured, claimed, and how many times the one is of the other."""
     promised = f"with {' and '.join(row.promises)}; " if row.promises else ""
     return {
-        "subject": row.subject,
+        "subject": subject_text(row),
         "figures": [
             (f"Measured: {row.scenario}", interval(row.low, row.high, row.unit), f"{promised}limiter: {row.limiter}"),
             ("Claimed", f"{rate(row.claimed)}/s", row.published),
@@ -135,7 +127,7 @@ def _table(table: Table) -> dict[str, Any]:
         "kind": table.kind,
         "caption": crossing_title(table),
         "sentences": [text for text in (table.sentence, estimate, table.caveat) if text],
-        "columns": [number(table.setting), number(table.first), number(table.second), "Ahead for certain", "Runs"],
+        "columns": [Column(table.setting), table.first, table.second, "Ahead for certain", "Runs"],
         "rows": [
             (
                 f"{row.size:,}",

@@ -93,6 +93,11 @@ def counts(audit: Audit) -> str:
     return f"{claims}: {told}" if told else claims
 
 
+def subject_text(row: MeasuredBeside) -> str:
+    """As a sentence begins: ``The stack development``; the name of a backend stays as it is typed."""
+    return f"The {row.subject.removeprefix('the ')}" if row.subject.startswith("the ") else row.subject
+
+
 def headline(row: MeasuredBeside) -> str:
     """The measured rate beside the claimed one, as one sentence."""
     promised = f" with {' and '.join(row.promises)}" if row.promises else ""
@@ -101,9 +106,8 @@ def headline(row: MeasuredBeside) -> str:
         if row.published.endswith("/s")
         else f"claimed are {row.published}, which are {rate(row.claimed)}/s in the mean"
     )
-    subject = row.subject[:1].upper() + row.subject[1:] if row.subject.startswith("the ") else row.subject
     return (
-        f"{subject} carries {interval(row.low, row.high, row.unit)}{promised} here (limiter: {row.limiter}); "
+        f"{subject_text(row)} carries {interval(row.low, row.high, row.unit)}{promised} here (limiter: {row.limiter}); "
         f"{claimed}: a head-room of {room_text(row.headroom)}."
     )
 
