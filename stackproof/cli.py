@@ -24,6 +24,7 @@ COMMANDS = {
     "tax": ("tax", "Measure what adapters cost beside their own drivers."),
     "compare": ("compare", "Say whether one run is worse than another: the regression gate."),
     "yardsticks": ("yardsticks", "Run the field's own load tools beside ours: the ratio, and why."),
+    "audit": ("audit", "Hold published thresholds and costs against what is measured here."),
     "backends": ("backends", "List the backends, their servers and last verdicts."),
     "clauses": ("listings", "List the clauses of the contracts."),
     "stacks": ("listings", "List the stacks."),

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from stackproof.planning.ceilings import MeasuredCeiling
-from stackproof.planning.claims import built_in_claims
+from stackproof.planning.claims import Measure, built_in_claims
 from stackproof.scenarios.catalogue import find_scenario
 from stackproof.targets import find_stack
 
@@ -15,8 +15,8 @@ WRITES = CLAIMS["postgres-writes"]
 """At most 1,000/s, by rate."""
 DECISIONS = CLAIMS["postgres-decisions"]
 """Less than 10,000 a day, by rate."""
-CUSTOMERS = CLAIMS["postgres-customers"]
-"""Less than 500,000, by size, at 1,000/s."""
+CUSTOMERS = replace(CLAIMS["postgres-customers"], scenarios=(Measure("summaries"),))
+"""Less than 500,000, by size, at 1,000/s; with histories of the usual depth."""
 RECORDS = CLAIMS["postgres-search-records"]
 """Less than 1,000,000, by crossing."""
 

@@ -307,8 +307,13 @@ def test_a_claim_that_cannot_run_here_is_judged_all_the_same_where_somebody_meas
 
 def test_what_was_not_measured_says_what_to_type() -> None:
     found = judge(WRITES, [])
-    assert found.settled_by[0] == "stackproof bench --backend interactions=postgres --scenario ingest --find-max"
-    assert judge(DECISIONS, []).settled_by[0] == "stackproof bench --stack development --scenario decision --find-max"
+    assert (
+        found.settled_by[0]
+        == "stackproof bench --backend interactions=postgres --scenario ingest --find-max --slo p99=20ms"
+    )
+    how = "--slo p99=50ms --origin container"
+    (command, *_) = judge(DECISIONS, [], how=how).settled_by
+    assert command == f"stackproof bench --stack development --scenario decision --find-max {how}"
     decided = judge(WRITES, [ceiling(1_000, 1_050)])
     assert decided.settled_by == WRITES.settles
 

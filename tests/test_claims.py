@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
+import tomllib
+from dataclasses import fields
+from importlib.resources import files
 
+import jsonschema
 import pytest
 from planning_samples import CLAIMS
 
+from stackproof.adapters.registry import CONCERNS
 from stackproof.interfaces import ConfigurationError
 from stackproof.planning.audit_words import commands, number, says
-from stackproof.planning.claims import Comparison, Dimension, Method, read_claims
+from stackproof.planning.claims import Claim, Comparison, Dimension, Method, read_claims
 from stackproof.targets import STACKS
+from stackproof.verification.shape import misshapen
 
 SMALLEST = {
     "id": '"a"',
@@ -137,6 +144,20 @@ def test_the_command_for_a_size_names_it_and_the_one_for_a_crossing_both_backend
     }
     assert all("--slo" in line for line in lines)
     assert {re.findall(r"records=(\d+)", line)[0] for line in lines} == {"100000", "1000000"}
+
+
+def test_the_file_keeps_its_json_schema_which_knows_the_fields_that_the_reader_knows() -> None:
+    schema = json.loads((files("stackproof.planning") / "claims.schema.json").read_text(encoding="utf-8"))
+    data = tomllib.loads((files("stackproof.planning") / "claims.toml").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(data, schema)
+    assert misshapen(data, schema) == []
+    described = schema["properties"]["claim"]["items"]["properties"]
+    assert set(described) == {field.name for field in fields(Claim)}
+    assert set(described["dimension"]["enum"]) == set(Dimension)
+    assert set(described["comparison"]["enum"]) == set(Comparison)
+    assert set(described["judged_by"]["enum"]) == set(Method)
+    assert set(described["concern"]["enum"]) == set(CONCERNS)
 
 
 # -- the reader -----------------------------------------------------------------------------------------------------

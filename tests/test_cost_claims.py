@@ -22,6 +22,12 @@ STARTUP, ENTERPRISE, DEVELOPMENT = CLAIMS["startup-aws-cost"], CLAIMS["enterpris
 """Between 50 and 100; at least 2,000; 0 USD a month."""
 
 
+def test_what_is_wrong_at_some_volumes_says_at_which_it_is_right() -> None:
+    figures = [cost(0, 0.5, at="A"), cost(1, 1.5, at="B"), cost(40, 40, at="C")]
+    assert "So it is right at A, and wrong at C." in judged_cost(DEVELOPMENT, figures).sentences
+    assert not any("wrong at" in text for text in judged_cost(DEVELOPMENT, figures[2:]).sentences)
+
+
 def cost(
     low: float, high: float | None, at: str = "10,000 decisions/day", *, unknown: tuple[str, ...] = ()
 ) -> CostFigure:

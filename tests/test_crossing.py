@@ -171,7 +171,8 @@ def test_two_points_at_one_number_must_be_chosen_from_before() -> None:
     ("records", "low", "high"),
     [
         (0, 1, 2),
-        (10, 0, 2),
+        (10, 0, 0),
+        (10, 0, None),
         (10, -1, 2),
         (10, 3, 2),
         (10, math.nan, 2),
@@ -213,6 +214,17 @@ def test_an_estimate_with_an_open_end_reaches_to_the_bracket() -> None:
     assert found.estimate is not None
     assert found.estimate[0] == 10
     assert 10 < found.estimate[1] < 100
+
+
+def test_where_no_rate_keeps_the_promise_the_other_backend_is_ahead() -> None:
+    """At 100 records pg was shown to fail at 2/s, and to hold nothing."""
+    found = compared({10: (40, 44), 100: (0, 2)}, {10: (10, 20), 100: (50, 60)})
+    assert (found.outcome, found.low, found.high) == (Outcome.CROSSING, 10, 100)
+    assert found.estimate is not None
+    assert found.estimate[0] == 10  # it may have fallen at once
+    assert 10 < found.estimate[1] < 100
+    behind = compared({10: (0, 2), 100: (50, 60)}, {10: (10, 20), 100: (1, 2)})
+    assert behind.outcome is Outcome.CROSSING
 
 
 rates = st.integers(1, 1_000_000).map(float)  # whole, so that the inverses of different ones differ
@@ -279,7 +291,7 @@ def test_what_has_no_size_or_another_scenario_is_no_point() -> None:
     assert points_of([good], "search-or") == ()
     assert points_of([ceiling(5, 6)], "ingest") == ()
     assert points_of([replace(good, settings={"records": 0})], "search-term") == ()
-    assert points_of([replace(good, low=0.0)], "search-term") == ()
+    assert points_of([replace(good, low=0.0, high=None)], "search-term") == ()
     assert points_of([replace(good, backends=("search=postgres", "cache=redis"))], "search-term") == ()
 
 

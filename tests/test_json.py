@@ -120,8 +120,7 @@ def test_every_command_and_every_schema_is_on_the_page() -> None:
     sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "stackproof").rglob("*.py"))
     named = set(re.findall(r'"(stackproof-\w+/\d+)"', sources))
     working = {"stackproof-search/1", "stackproof-windows/1"}  # heads of files that only an unfinished run reads
-    by_hand = {"stackproof-claims/1"}  # written by people, read by `planning.claims`, described on docs/audit.md
-    assert named == {schema["properties"]["schema"]["const"] for schema in SCHEMAS.values()} | working | by_hand
+    assert named == {schema["properties"]["schema"]["const"] for schema in SCHEMAS.values()} | working
 
 
 def test_every_field_has_a_description() -> None:

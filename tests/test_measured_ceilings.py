@@ -8,56 +8,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from bench_samples import judged, recorded
+from ceiling_samples import BACKENDS, FOUND, SERVER, fixed, searched
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from planning_samples import ceiling
 
-from stackproof.measurement.ceiling_record import CeilingRecord
 from stackproof.measurement.promises import PromiseResult
-from stackproof.measurement.record import BackendRecord, Measurement, to_json
+from stackproof.measurement.record import Measurement, to_json
 from stackproof.measurement.search_journal import Limiter
 from stackproof.planning.ceilings import MeasuredCeiling, ceiling_of, latest, read_ceilings
-
-BACKENDS = tuple(
-    BackendRecord(f"{concern}=redis", concern, "x.Y", "digest", "redis", "native", "certificate-1")
-    for concern in ("events", "cache")
-)
-SERVER = {
-    "name": "redis",
-    "origin": "embedded",
-    "fidelity": "native",
-    "version": "1",
-    "facts": {},
-    "technology": "redis",
-}
-FOUND = CeilingRecord(
-    holds=400.0,
-    fails=420.0,
-    limiter="slo",
-    reasons=("latency is the limit",),
-    confirmed=True,
-    promises=("p99 within 20 ms",),
-    recovery_seconds=None,
-    generator_rate=20_000.0,
-    service_p50_ms=1.0,
-    confirming_windows=3,
-    achieved=(398.0, 401.0),
-    p99_ms=(9.0, 11.0),
-    invalid=(),
-    notes=(),
-    steps=(),
-)
-
-
-def fixed(windows: int = 3, **changes: Any) -> Measurement:
-    """A run at a fixed rate that was held."""
-    run = judged(recorded(1000))
-    return replace(run, backends=BACKENDS, servers=(SERVER,), windows=run.windows * windows, **changes)
-
-
-def searched(found: CeilingRecord = FOUND, **changes: Any) -> Measurement:
-    return replace(fixed(), ceiling=found, limiter=found.limiter, **changes)
 
 
 def with_backend(**changes: Any) -> Measurement:

@@ -126,10 +126,11 @@ def _pages(directory: Path, *, quiet: bool) -> Iterable[dict[str, str]]:
     writers: dict[str, tuple[str, Callable[[Path], str]]] = {
         "certificate.json": ("certificate.html", _certificate),
         "run.json": ("measurement.html", _measurement),
+        "audit.json": ("audit.html", _audit),
     }
     kept = [name for name in writers if (directory / name).is_file()]
     if not kept:
-        raise ConfigurationError(f"{directory} holds neither {' nor '.join(writers)}: that run kept no record")
+        raise ConfigurationError(f"{directory} holds none of {', '.join(writers)}: that run kept no record")
     for name in kept:
         page, render = writers[name]
         keep(directory / page, _read(directory / name, render))
@@ -179,3 +180,10 @@ def _measurement(record: Path) -> str:
     from stackproof.reports import measurement
 
     return measurement.render(from_json(record.read_text(encoding="utf-8")), kept_evidence(record.parent))
+
+
+def _audit(record: Path) -> str:
+    from stackproof.planning.audit_record import from_json
+    from stackproof.reports import audit_page
+
+    return audit_page.render(from_json(record.read_text(encoding="utf-8")))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .audit_words import says
+from .audit_words import PROMISE, says
 from .ceilings import MeasuredCeiling, latest
 from .claims import Claim, Method
 from .cost_claims import CostFigure, judged_cost
@@ -46,13 +46,14 @@ def audit(
     ceilings: Sequence[MeasuredCeiling],
     costs: Mapping[str, Sequence[CostFigure]] | None = None,
     others: Mapping[str, Sequence[Headroom]] | None = None,
+    how: str = PROMISE,
 ) -> tuple[Finding, ...]:
     """One finding for each claim, in their order. ``costs`` and ``others`` by the id of a claim, as `judge` takes them."""
     costs, others = costs or {}, others or {}
     known = {claim.id for claim in claims}
     if strange := sorted((costs.keys() | others.keys()) - known):
         raise ValueError(f"there is no claim {strange[0]!r}")
-    return tuple(judge(claim, ceilings, costs.get(claim.id, ()), others.get(claim.id, ())) for claim in claims)
+    return tuple(judge(claim, ceilings, costs.get(claim.id, ()), others.get(claim.id, ()), how) for claim in claims)
 
 
 def judge(
@@ -60,18 +61,20 @@ def judge(
     ceilings: Sequence[MeasuredCeiling],
     costs: Sequence[CostFigure] = (),
     others: Sequence[Headroom] = (),
+    how: str = PROMISE,
 ) -> Finding:
     """Hold one claim against what is known.
 
     ``ceilings`` may be all that there are: those about something else are left out. ``costs`` are those of the claim's subject
     at one or more volumes; at the claimed volume where the claim is about something else. ``others`` are head-rooms in
-    dimensions that no load shows, such as storage: they say what binds, and decide no verdict.
+    dimensions that no load shows, such as storage: they say what binds, and decide no verdict. ``how``: the
+    options of the commands that would measure what is missing.
     """
     if claim.judged_by is Method.NOTHING:
         return _beside(claim, ceilings, costs)
     if claim.judged_by is Method.COST:
         return _of_cost(claim, costs)
-    parts = [part_of(claim, measure, ceilings) for measure in claim.scenarios]
+    parts = [part_of(claim, measure, ceilings, how) for measure in claim.scenarios]
     verdict = worst(part.verdict for part in parts)
     rooms = [part.headroom for part in parts if part.headroom is not None]
     if not rooms and not claim.testable:

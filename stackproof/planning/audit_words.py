@@ -10,7 +10,7 @@ from .claims import Claim, Comparison, Measure, Method
 from .crossing import Crossing, Outcome
 
 PROMISE = "--slo p99=20ms"
-"""Two backends can only be compared under one promise."""
+"""What a command has where nobody says how it is to be measured. Two backends can only be compared under one promise."""
 _WORDS = {
     Comparison.LESS_THAN: "less than ",
     Comparison.AT_MOST: "at most ",
@@ -37,16 +37,16 @@ def number(claim: Claim) -> str:
     return f"{_WORDS[claim.comparison]}{ends} {claim.unit}{rate}"
 
 
-def commands(claim: Claim, measure: Measure, seen: Crossing | None = None) -> tuple[str, ...]:
-    """What to type to measure what this claim lacks."""
+def commands(claim: Claim, measure: Measure, seen: Crossing | None = None, how: str = PROMISE) -> tuple[str, ...]:
+    """What to type to measure what this claim lacks. ``how``: the options that all of these commands have."""
     if claim.judged_by is Method.CROSSING:
         sizes = _sizes(claim, seen)
         return tuple(
-            _command(claim, measure, backend, size) for size in sizes for backend in (claim.backend, claim.against)
+            _command(claim, measure, backend, size, how) for size in sizes for backend in (claim.backend, claim.against)
         )
     if claim.judged_by is Method.SIZE and claim.quantity is not None:
-        return (_command(claim, measure, claim.backend, round(claim.quantity)),)
-    return (_command(claim, measure, claim.backend, None),)
+        return (_command(claim, measure, claim.backend, round(claim.quantity), how),)
+    return (_command(claim, measure, claim.backend, None, how),)
 
 
 def _sizes(claim: Claim, seen: Crossing | None) -> tuple[int, ...]:
@@ -59,10 +59,10 @@ def _sizes(claim: Claim, seen: Crossing | None) -> tuple[int, ...]:
     return tuple(size for size in wanted if size not in measured) or wanted
 
 
-def _command(claim: Claim, measure: Measure, backend: str, size: int | None) -> str:
+def _command(claim: Claim, measure: Measure, backend: str, size: int | None, how: str) -> str:
     settings = dict(measure.settings) | ({claim.setting: size} if size is not None else {})
     several = len(find_scenario(measure.scenario).concerns) > 1
     what = f"--stack {claim.stack}" if claim.stack and (several or not backend) else f"--backend {backend}"
     words = ["stackproof bench", what, f"--scenario {measure.scenario}"]
     words += [f"--set {name}={value}" for name, value in settings.items()]
-    return " ".join([*words, "--find-max", *([PROMISE] if claim.judged_by is Method.CROSSING else [])])
+    return " ".join([*words, "--find-max", *([how] if how else [])])

@@ -104,7 +104,14 @@ def judged_cost(claim: Claim, figures: Sequence[CostFigure]) -> CostVerdict:
         f"Claimed is {number(claim)}: the cost at {figure.at} is {side}."
         for figure, side in zip(figures, sides, strict=True)
     ]
+    if every and verdict is Verdict.UNSUPPORTED and (right := _at(figures, sides, _Side.WITHIN)):
+        sentences.append(f"So it is right at {right}, and wrong at {_at(figures, sides, _Side.ABOVE, _Side.BELOW)}.")
     return CostVerdict(verdict, _headroom(claim, figures), tuple(sentences))
+
+
+def _at(figures: Sequence[CostFigure], sides: Sequence[_Side], *wanted: _Side) -> str:
+    """The volumes at which it is so."""
+    return "; ".join(figure.at for figure, side in zip(figures, sides, strict=True) if side in wanted)
 
 
 def _side(claim: Claim, figure: CostFigure) -> _Side:

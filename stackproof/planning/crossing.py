@@ -34,6 +34,7 @@ class Point:
     """The kind of query, such as search-term."""
     records: int
     low: float
+    """0: nothing was shown to hold, as where no rate keeps the promise; it has an upper end then."""
     high: float | None
     """None: not known upwards, as of a ceiling at which the client was the limit."""
     run: str = ""
@@ -41,11 +42,9 @@ class Point:
     """What must be equal before two points may be compared, such as the promise and the machine."""
 
     def __post_init__(self) -> None:
-        if (
-            self.records < 1
-            or not 0 < self.low < math.inf
-            or (self.high is not None and not self.low <= self.high < math.inf)
-        ):
+        open_above = self.high is None and 0 < self.low < math.inf
+        between = self.high is not None and 0 <= self.low <= self.high < math.inf and self.high > 0
+        if self.records < 1 or not (open_above or between):
             raise ValueError(f"{self.backend} at {self.records} records: [{self.low}, {self.high}] cannot be compared")
 
 
@@ -110,7 +109,7 @@ def points_of(ceilings: Iterable[MeasuredCeiling], scenario: str, setting: str =
     found = []
     for (backend, size), group in sorted(groups.items()):
         chosen = latest(group)
-        if chosen is not None and chosen.low > 0:
+        if chosen is not None and (chosen.low > 0 or chosen.high):
             terms = (chosen.promises, chosen.machine, _other_settings(chosen, setting))
             found.append(Point(backend, scenario, size, chosen.low, chosen.high, chosen.run, terms))
     return tuple(found)
@@ -191,4 +190,5 @@ def _logs(ahead: Point, behind: Point, better: Better) -> tuple[float, float]:
     if better is Better.LOWER:
         ahead, behind = behind, ahead
     assert behind.high is not None  # else it would not be behind for certain
-    return math.log(ahead.low / behind.high), math.inf if ahead.high is None else math.log(ahead.high / behind.low)
+    furthest = math.inf if ahead.high is None or not behind.low else math.log(ahead.high / behind.low)
+    return math.log(ahead.low / behind.high), furthest

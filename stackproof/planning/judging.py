@@ -10,7 +10,7 @@ from stackproof.measurement.search_words import a_rate
 from stackproof.scenarios.catalogue import find_scenario
 from stackproof.targets import find_stack
 
-from .audit_words import commands
+from .audit_words import PROMISE, commands
 from .ceilings import MeasuredCeiling, latest
 from .claims import Claim, Comparison, Measure, Method
 from .crossing import Crossing, crossing, points_of
@@ -58,10 +58,13 @@ class Part:
     """What to type, where this part decides nothing."""
 
 
-def part_of(claim: Claim, measure: Measure, ceilings: Sequence[MeasuredCeiling]) -> Part:
-    """What the ceilings of one scenario say about a claim that is judged by rate, size or crossing."""
+def part_of(claim: Claim, measure: Measure, ceilings: Sequence[MeasuredCeiling], how: str = PROMISE) -> Part:
+    """What the ceilings of one scenario say about a claim that is judged by rate, size or crossing.
+
+    ``how``: the options of the commands that would measure what is missing.
+    """
     found = {Method.RATE: _by_rate, Method.SIZE: _by_size, Method.CROSSING: _by_crossing}[claim.judged_by]
-    return found(claim, measure, ceilings)
+    return found(claim, measure, ceilings, how)
 
 
 def decide(claim: Claim, room: Headroom) -> Verdict:
@@ -109,16 +112,16 @@ def refusals(ceilings: Iterable[MeasuredCeiling]) -> tuple[str, ...]:
 # -- by rate --------------------------------------------------------------------------------------------------------
 
 
-def _by_rate(claim: Claim, measure: Measure, ceilings: Sequence[MeasuredCeiling]) -> Part:
+def _by_rate(claim: Claim, measure: Measure, ceilings: Sequence[MeasuredCeiling], how: str) -> Part:
     ours = about(claim, measure, ceilings)
     found = latest(ours)
     if found is None:
-        return _nothing(claim, measure, ours)
+        return _nothing(claim, measure, ours, how)
     assert claim.rate is not None
     room = _room(f"throughput of {measure.scenario}", claim.rate * measure.per_unit, found.low, found.high, found.run)
     verdict = decide(claim, room)
     sentences = [found.sentence, *_against(found, ours), *_open(verdict, found.limiter), *refusals(ours)]
-    missing = commands(claim, measure) if verdict is Verdict.NOT_MEASURED else ()
+    missing = commands(claim, measure, how=how) if verdict is Verdict.NOT_MEASURED else ()
     return Part(verdict, room, found.limiter, tuple(sentences), (found.run,), found.warnings, missing)
 
 
@@ -126,9 +129,9 @@ def _room(dimension: str, need: float, low: float, high: float | None, basis: st
     return Headroom(dimension, low / need, None if high is None else high / need, basis)
 
 
-def _nothing(claim: Claim, measure: Measure, ours: Sequence[MeasuredCeiling]) -> Part:
+def _nothing(claim: Claim, measure: Measure, ours: Sequence[MeasuredCeiling], how: str) -> Part:
     sentence = f"No run of {measure.scenario} on {claim.subject} can be used."
-    return Part(Verdict.NOT_MEASURED, None, "", (sentence, *refusals(ours)), missing=commands(claim, measure))
+    return Part(Verdict.NOT_MEASURED, None, "", (sentence, *refusals(ours)), missing=commands(claim, measure, how=how))
 
 
 def _open(verdict: Verdict, limiter: str) -> tuple[str, ...]:
@@ -158,11 +161,11 @@ def _against(found: MeasuredCeiling, others: Iterable[MeasuredCeiling]) -> list[
 # -- by size --------------------------------------------------------------------------------------------------------
 
 
-def _by_size(claim: Claim, measure: Measure, ceilings: Sequence[MeasuredCeiling]) -> Part:
+def _by_size(claim: Claim, measure: Measure, ceilings: Sequence[MeasuredCeiling], how: str) -> Part:
     ours = about(claim, measure, ceilings)
     by_size = _latest_by_size(ours, claim.setting)
     if not by_size:
-        return _nothing(claim, measure, ours)
+        return _nothing(claim, measure, ours, how)
     assert claim.at_rate is not None
     assert claim.quantity is not None
     need = claim.at_rate * measure.per_unit
@@ -181,7 +184,7 @@ def _by_size(claim: Claim, measure: Measure, ceilings: Sequence[MeasuredCeiling]
         + (f", and no longer at {high:,}." if high is not None else ".")
     )
     sentences = (*(one.sentence for one in by_size.values()), seen, *refusals(ours))
-    missing = commands(claim, measure) if verdict is Verdict.NOT_MEASURED else ()
+    missing = commands(claim, measure, how=how) if verdict is Verdict.NOT_MEASURED else ()
     first = by_size[high] if high is not None else by_size[max(by_size)]
     warnings = tuple(dict.fromkeys(warning for one in by_size.values() for warning in one.warnings))
     return Part(verdict, room, first.limiter, sentences, tuple(one.run for one in by_size.values()), warnings, missing)
@@ -206,11 +209,11 @@ def _latest_by_size(ceilings: Iterable[MeasuredCeiling], setting: str) -> Mappin
 # -- by crossing ----------------------------------------------------------------------------------------------------
 
 
-def _by_crossing(claim: Claim, measure: Measure, ceilings: Sequence[MeasuredCeiling]) -> Part:
+def _by_crossing(claim: Claim, measure: Measure, ceilings: Sequence[MeasuredCeiling], how: str) -> Part:
     ours = about(claim, measure, ceilings)
     found = crossing(points_of(ours, measure.scenario, claim.setting), claim.backend, claim.against, measure.scenario)
     if not found.leads:
-        nothing = _nothing(claim, measure, ours)
+        nothing = _nothing(claim, measure, ours, how)
         return Part(nothing.verdict, None, "", (found.sentence, *refusals(ours)), missing=nothing.missing)
     assert claim.quantity is not None
     low, high = _ends(
@@ -221,7 +224,7 @@ def _by_crossing(claim: Claim, measure: Measure, ceilings: Sequence[MeasuredCeil
     verdict = decide(claim, room)
     open_ = verdict is Verdict.NOT_MEASURED
     sentences = [found.sentence, *_estimated(found), *refusals(ours)]
-    missing = commands(claim, measure, found) if open_ else ()
+    missing = commands(claim, measure, found, how) if open_ else ()
     warnings = dict.fromkeys(warning for one in ours if one.run in found.runs for warning in one.warnings)
     return Part(verdict, room, f"{claim.against} is ahead", tuple(sentences), found.runs, tuple(warnings), missing)
 

@@ -50,6 +50,7 @@ FORMS = (
     Form("stackproof calibrate", "stackproof.measurement", "calibration"),
     Form("stackproof bench, evidence.json", "stackproof.measurement", "evidence"),
     Form("stackproof yardsticks", "stackproof.benchmarks.yardsticks", "yardsticks"),
+    Form("stackproof audit", "stackproof.planning", "audit"),
     Form("stackproof replay", _OURS, "replay"),
     Form("stackproof report", _OURS, "report"),
     Form("stackproof selftest", _OURS, "selftest"),
@@ -62,6 +63,7 @@ FORMS = (
     Form("pytest --stackproof-json", _OURS, "verdicts"),
     Form("a file of prices", "stackproof.planning", "prices"),
     Form("a file of a stack", "stackproof.planning", "stack"),
+    Form("a file of claims", "stackproof.planning", "claims"),
 )
 
 _HEAD = f"""# JSON

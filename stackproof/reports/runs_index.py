@@ -183,6 +183,26 @@ def _comparison(_text: str, data: Any) -> dict[str, Any]:
     }
 
 
+def _audit(text: str, _data: Any) -> dict[str, Any]:
+    """A claim that does not hold is a finding: the audit itself is whole, or it is not."""
+    from stackproof.planning.audit_record import from_json
+
+    from .audit_text import counts, interval, room_text
+
+    audit = from_json(text)
+    first = audit.beside[0] if audit.beside else None
+    beside = "" if first is None else f"{interval(first.low, first.high, first.unit)}: {room_text(first.headroom)}"
+    return {
+        "standing": Standing.PARTIAL if audit.partial else Standing.HOLDS,
+        "verdict": "PARTIAL" if audit.partial else "DONE",
+        "what": counts(audit),
+        "created": audit.created,
+        "fidelity": _joined(run.fidelity for run in audit.runs),
+        "figure": beside,
+        "reason": "something that could have been measured there was not" if audit.partial else "",
+    }
+
+
 def _joined(fidelities: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(fidelities))
 
@@ -191,6 +211,7 @@ _READERS = (
     _Reader("certificate", "certificate.json", "certificate.html", "certificate", _certificate),
     _Reader("measurement", "run.json", "measurement.html", "measurement", _measurement),
     _Reader("comparison", "comparison.json", "comparison.html", "comparison", _comparison),
+    _Reader("audit", "audit.json", "audit.html", "audit", _audit),
 )
 
 

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import audit_samples
 from bench_samples import judged, recorded
 from certificate_samples import clause, holds, with_all_verdicts
 from comparison_corpus import PAIRED, two_runs
@@ -27,7 +28,8 @@ from stackproof.measurement.record import BackendRecord, Measurement
 from stackproof.measurement.record import to_json as measurement_json
 from stackproof.measurement.search_journal import Search, SearchSettings
 from stackproof.measurement.sweep import Level, SweepRecord
-from stackproof.reports import certificate_page, comparison_page, index_page, measurement
+from stackproof.planning.audit_record import Audit
+from stackproof.reports import audit_page, certificate_page, comparison_page, index_page, measurement
 from stackproof.reports.runs_index import rows_of
 from stackproof.verification.certificate import Certificate
 from stackproof.verification.certificate import to_json as certificate_json
@@ -189,6 +191,10 @@ def hostile_comparison() -> Comparison:
 # Indexes
 
 
+def hostile_audit() -> Audit:
+    return audit_samples.hostile(HOSTILE)
+
+
 def index(keep: Callable[[Path], None], name: str) -> str:
     """The page over a folder that ``keep`` fills."""
     with TemporaryDirectory() as folder:
@@ -265,6 +271,15 @@ EXAMPLES: tuple[Example, ...] = (
         ("INVALID", "It was cut short."),
     ),
     Example("comparison-hostile", lambda: comparison_page.render(hostile_comparison(), "0.1.0", HOSTILE), (SEEN,)),
+    Example(
+        "audit",
+        lambda: audit_page.render(audit_samples.HONEST),
+        ("400 to 420 decisions/s", "0.12/s", "3,456 to 3,629 times", "The claims", "search-term", "unsupported"),
+    ),
+    Example(
+        "audit-of-nothing", lambda: audit_page.render(audit_samples.NOTHING), ("No rate that is claimed was measured",)
+    ),
+    Example("audit-hostile", lambda: audit_page.render(hostile_audit()), (SEEN,)),
     Example(
         "index-runs",
         lambda: index(keep_runs, "runs"),

@@ -1,0 +1,98 @@
+"""What an audit measures: the searches that its claims ask for, from the servers that can be had, within its time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from rich.console import Console
+
+from stackproof.interfaces import StackproofError
+from stackproof.planning.wanted import Need
+from stackproof.servers import ServerError
+from stackproof.servers.sets import EMBEDDED, servers_for
+from stackproof.targets import parse_target
+from stackproof.verification.runs import StorageError
+from stackproof.verification.worker import WorkerError
+
+from .audit import Asked
+from .series import Wanted, measure
+
+EMULATOR = "emulator"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What came of measuring."""
+
+    not_measured: tuple[tuple[Need, str], ...]
+    interrupted: bool = False
+    trouble: Exception | None = None
+    """Why it ended before its time."""
+
+
+def measure_needs(wanted: Sequence[Need], asked: Asked, seconds: float, console: Console) -> Measured:
+    """Measure what can be had here; everything else, and what did not fit, comes back with its reason.
+
+    A server that does not start, or Ctrl-C, ends the measuring and not the audit: what was measured before is kept.
+    """
+    beyond = tuple((need, need.unreachable) for need in wanted if need.unreachable)
+    reachable = [need for need in wanted if not need.unreachable]
+    without = partial(_without, reachable, beyond)
+    if not asked.measured:
+        return without("--no-measure was given")
+    if not reachable:
+        return Measured(beyond)
+    known = [(_wanted(need), need) for need in reachable]
+    try:
+        series = measure(
+            [one for one, _ in known], origin=asked.origin, seconds=seconds, runs=asked.runs, console=console
+        )
+    except KeyboardInterrupt:
+        return without("it was interrupted", interrupted=True)
+    except (ServerError, StorageError, WorkerError, StackproofError) as error:
+        return without(f"measuring ended early: {error}", trouble=error)
+    missing = tuple(
+        (need, reason) for one, reason in series.not_measured for wanted_one, need in known if wanted_one == one
+    )
+    return Measured((*missing, *beyond), series.interrupted)
+
+
+def _without(
+    reachable: Sequence[Need],
+    beyond: tuple[tuple[Need, str], ...],
+    reason: str,
+    *,
+    interrupted: bool = False,
+    trouble: Exception | None = None,
+) -> Measured:
+    return Measured((*((need, reason) for need in reachable), *beyond), interrupted, trouble)
+
+
+def _wanted(need: Need) -> Wanted:
+    return Wanted(need.backends, need.scenario, dict(need.settings), need.promises)
+
+
+def why_not(name: str, origin: str, environ: Mapping[str, str] = os.environ) -> str:
+    """Why a target cannot be measured from this origin; empty where it can, as far as that is known before it is tried."""
+    target = parse_target(name)
+    try:
+        servers_for(target.servers, origin, environ)
+    except ServerError as error:
+        return f"{name}: {error}"
+    emulated = [server for server in target.servers if _fidelity(server, origin) == EMULATOR]
+    if emulated:
+        return f"{name}: there is only an emulator of {emulated[0]} here, whose speed is no evidence; use --origin external"
+    return ""
+
+
+def _fidelity(server: str, origin: str) -> str:
+    """Of the server that would be started; empty where it is the user's own, who knows what it is."""
+    from stackproof.servers.containers.kinds import CONTAINERS
+
+    if origin == "external":
+        return ""
+    kind = CONTAINERS.get(server) if origin == "container" else None
+    return str(getattr(kind or EMBEDDED[server], "fidelity", ""))

@@ -1,0 +1,113 @@
+"""What each claim's subject costs at the volumes that matter: the bridge from the cost models to claims. Pure.
+
+The documentation names no volume with its costs, so that a claim about cost is held against several. A claim about anything else
+gets the cost at the volume that it names, so that a reader sees what it would take.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from .added_cost import THERE_FOR, added_cost
+from .bill import BackendCost
+from .claims import SECONDS, Claim, Comparison, Dimension, Method
+from .cost import Choice, StackCost, cost_of, cost_of_stack, hostings
+from .cost_claims import CostFigure, figure_of
+from .demand import Demand, Workload
+from .price_book import PriceBook
+from .stacks import NAMES, find_planned_stack
+
+VOLUMES = (10_000, 100_000, 1_000_000, 10_000_000)
+"""Decisions a day."""
+
+
+def costs_of(claims: Sequence[Claim], book: PriceBook, today: datetime.date) -> Mapping[str, tuple[CostFigure, ...]]:
+    """The figures of each claim, by its id, as `audit.audit` takes them; without claims that nothing can be computed for."""
+    found = {claim.id: tuple(figures_of(claim, book, today)) for claim in claims}
+    return {id_: figures for id_, figures in found.items() if figures}
+
+
+def figures_of(claim: Claim, book: PriceBook, today: datetime.date) -> Iterable[CostFigure]:
+    """What its subject costs at each of its volumes; what it adds to a server that is there, where it claims to add nothing."""
+    for workload, at in volumes_of(claim):
+        cost = _cost(claim, Demand.of(workload), book)
+        if cost is not None:
+            yield _figure(cost, at + _had(claim, cost), book, today)
+
+
+def volumes_of(claim: Claim) -> Sequence[tuple[Workload, str]]:
+    """The volumes at which a cost is computed, with their words."""
+    if claim.judged_by is Method.COST:
+        usual = [(Workload(decisions), _day(decisions)) for decisions in VOLUMES]
+        if claim.concern == "search":
+            # What search stores grows with its records, not with decisions.
+            usual += [(Workload(VOLUMES[0], records=records), f"{records:,} records") for records in VOLUMES[2:]]
+        return usual
+    if claim.quantity is None or not claim.quantity:
+        return ()
+    least = Workload(VOLUMES[0])
+    if claim.dimension is Dimension.THROUGHPUT:
+        decisions = math.ceil(claim.quantity / SECONDS[claim.unit.rpartition("/")[2]] * SECONDS["day"])
+        return [(replace(least, decisions_per_day=max(1, decisions)), _day(max(1, decisions)))]
+    size = max(1, math.ceil(claim.quantity))
+    if claim.dimension is Dimension.CUSTOMERS:
+        return [(replace(least, customers=size), f"{_day(VOLUMES[0])} and {size:,} customers")]
+    return [(replace(least, records=size), f"{_day(VOLUMES[0])} and {size:,} records")]
+
+
+def _day(decisions: int) -> str:
+    return f"{decisions:,} decisions/day"
+
+
+def _adds_nothing(claim: Claim) -> bool:
+    """Whether it says that a backend costs nothing beside what is there: of a whole stack, nothing is nothing."""
+    nothing = claim.comparison is Comparison.EQUALS and not claim.quantity
+    return claim.judged_by is Method.COST and nothing and bool(claim.backend)
+
+
+def _there_for(claim: Claim) -> str:
+    """The concern that the server of the claim's backend is there for; empty for a server that nothing else uses."""
+    return THERE_FOR.get((claim.concern, claim.backend.partition("=")[2]), "")
+
+
+def _cost(claim: Claim, demand: Demand, book: PriceBook) -> BackendCost | StackCost | None:
+    """None where there is no model of its subject."""
+    backend = claim.backend.partition("=")[2]
+    if _adds_nothing(claim):
+        return added_cost(claim.concern, backend, demand, book) if _there_for(claim) else None
+    if claim.stack:
+        if claim.stack not in NAMES:
+            return None
+        return cost_of_stack(find_planned_stack(claim.stack).choices(), demand, book)
+    if not backend or ":" in backend or not hostings(claim.concern, backend):
+        return None
+    return cost_of(Choice(claim.concern, backend), demand, book)
+
+
+def _had(claim: Claim, cost: BackendCost | StackCost) -> str:
+    """How the backend is had, and that only what it adds is counted, where that is so."""
+    if not isinstance(cost, BackendCost):
+        return ""
+    hosted = f"{cost.backend} had as {cost.hosting}"
+    return f" (added to a {hosted} that is there for {_there_for(claim)})" if _adds_nothing(claim) else f" ({hosted})"
+
+
+def _figure(cost: BackendCost | StackCost, at: str, book: PriceBook, today: datetime.date) -> CostFigure:
+    stale = book.warnings(today, cost.prices)
+    age = f"; {len(stale)} of its prices are old or have no date" if stale else ""
+    figure = figure_of(cost, at, f"list prices of {', '.join(book.files)}{age}")
+    return replace(figure, unknown=(*figure.unknown, *_exceeded(cost)))
+
+
+def _exceeded(cost: BackendCost | StackCost) -> Iterable[str]:
+    """Limits that no money raises: beyond them the sum is that of something which does not carry the volume."""
+    for one in cost.backends if isinstance(cost, StackCost) else (cost,):
+        for limit in one.exceeded:
+            if limit.kind in ("hard", "measured"):
+                yield (
+                    f"{one.concern}={one.backend} exceeds a limit at the peak ({limit.what}: "
+                    f"{float(limit.used or 0):,.0f} of {float(limit.allowed):,.0f} {limit.unit})"
+                )

@@ -1,0 +1,107 @@
+"""Which kept runs an audit (or a plan) may rest on, and why it leaves the others out. Pure.
+
+A run counts where it was made by this build, on this machine, under the promises that are asked about. Another build may be
+faster or slower, another machine is; and what holds without a promise, or under another one, answers another question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from stackproof.measurement.promises import Promise
+from stackproof.measurement.record import Measurement, from_json
+
+from .ceilings import MeasuredCeiling, ceiling_of
+
+EXTERNAL = "external"
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What a run is held against before it counts."""
+
+    version: str
+    build: str
+    """The digest of the contracts, as certificates and runs name it."""
+    machine: Mapping[str, str]
+    """As `verification.environment.describe_environment` gives it."""
+    origin: str
+    promises: tuple[Promise, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A kept run that is not used."""
+
+    run: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Kept runs, sifted."""
+
+    ceilings: tuple[MeasuredCeiling, ...]
+    """Those that count; and those that must not be used (`MeasuredCeiling.refused`), of which a finding says why."""
+    left_out: tuple[LeftOut, ...]
+
+
+def sift(records: Mapping[str, str], here: Here) -> Kept:
+    """Sift kept runs, given as the text of each ``run.json`` by a name for it.
+
+    Raises nothing for what a file holds: one damaged run must not hide the others.
+    """
+    used: list[MeasuredCeiling] = []
+    out: list[LeftOut] = []
+    seen: set[str] = set()
+    for name, text in records.items():
+        try:
+            run = from_json(text)
+            found = ceiling_of(run)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            out.append(LeftOut(name, f"it cannot be read as a run of load: {error}"))
+            continue
+        reason = next(iter(_foreign(run, here)), "") or ("it was kept twice" if found.run in seen else "")
+        if reason:
+            out.append(LeftOut(found.run, reason))
+            continue
+        seen.add(found.run)
+        used.append(found)
+        out += [LeftOut(found.run, found.refused[0])] if found.refused else []
+    return Kept(tuple(used), tuple(out))
+
+
+def _foreign(run: Measurement, here: Here) -> Iterable[str]:
+    """Why a run says nothing about what is asked here."""
+    if run.version != here.version:
+        yield f"it was made by stackproof {run.version}, and this is {here.version}"
+    if run.suite_digest != here.build:
+        yield "it was made by another build: its contracts are not those of this one"
+    if not run.environment:
+        yield "it does not say where it was made"
+    differing = sorted(
+        name
+        for name in {*run.environment, *here.machine}
+        if str(run.environment.get(name)) != str(here.machine.get(name))
+    )
+    if differing:
+        name = differing[0]
+        yield (
+            "it was made in another environment: "
+            f"{name} was {run.environment.get(name, 'not there')}, and is {here.machine.get(name, 'not there')}"
+        )
+    if (run.origin == EXTERNAL) != (here.origin == EXTERNAL):
+        yield f"its servers were of the origin {run.origin}, and the question is about {here.origin}"
+    asked = tuple(promise.name for promise in here.promises)
+    given = (
+        run.ceiling.promises
+        if run.ceiling is not None
+        else tuple(Promise(r.percentile, r.limit_ms).name for r in run.slo)
+    )
+    if sorted(given) != sorted(asked):
+        yield f"it was measured {_under(given)}, and the question is what holds {_under(asked)}"
+
+
+def _under(promises: tuple[str, ...]) -> str:
+    return f"with {' and '.join(promises)}" if promises else "without a promise of latency"
