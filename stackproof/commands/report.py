@@ -83,6 +83,7 @@ def _pages(directory: Path, *, quiet: bool) -> Iterable[dict[str, str]]:
     writers: dict[str, tuple[str, Callable[[Path], str]]] = {
         "certificate.json": ("certificate.html", _certificate),
         "run.json": ("measurement.html", _measurement),
+        "plan.json": ("plan.html", _plan),
     }
     kept = [name for name in writers if (directory / name).is_file()]
     if not kept:
@@ -136,3 +137,10 @@ def _measurement(record: Path) -> str:
     from stackproof.reports import measurement
 
     return measurement.render(from_json(record.read_text(encoding="utf-8")), kept_evidence(record.parent))
+
+
+def _plan(record: Path) -> str:
+    from stackproof.planning.plan_record import from_json
+    from stackproof.reports import plan_page
+
+    return plan_page.render(from_json(record.read_text(encoding="utf-8")))
