@@ -200,6 +200,8 @@ def _latencies(run: Measurement, low: float) -> tuple[tuple[float, float], ...]:
         evidence = {str(role) for role in EVIDENCE_ROLES}
         held = [step for step in run.ceiling.steps if step.role in evidence and step.verdict == "holds"]
         seen = [(step.rate, step.p99_ms) for step in held if step.rate <= low]
+        if run.ceiling.p99_ms is not None:
+            seen.append((low, run.ceiling.p99_ms[1]))
     worst: dict[float, float] = {}
     for rate, p99 in seen:
         # A window without a p99 shows none: that is as bad as any.

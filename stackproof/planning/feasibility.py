@@ -134,6 +134,22 @@ class Asked:
         return tuple(dict.fromkeys((*shared, *self.requirements)))
 
 
+class Rests(StrEnum):
+    """What a reason rests on."""
+
+    INPUT = "input"
+    QUOTAS = "quotas"
+    RUNS = "runs"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One sentence about a candidate."""
+
+    text: str
+    rests: Rests = Rests.INPUT
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One way of having one backend, and what is known of it under a workload."""
@@ -142,7 +158,7 @@ class Candidate:
     backend: str
     hosting: str
     status: Status
-    reasons: tuple[str, ...]
+    because: tuple[Reason, ...]
     """Why: the first one decides."""
     cost: BackendCost
     marks: tuple[Mark, ...] = ()
@@ -156,6 +172,11 @@ class Candidate:
     settles: tuple[str, ...] = ()
     """What would tell what is not known: commands, or facts."""
     sizing: Sizing = field(default_factory=Sizing)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The sentences alone."""
+        return tuple(reason.text for reason in self.because)
 
     @property
     def usable(self) -> bool:
@@ -211,13 +232,13 @@ def judged(choice: Choice, demand: Demand, asked: Asked, known: Known, book: Pri
     )  # fmt: skip
     against = _against(start, demand, asked)
     if against:
-        return replace(start, status=Status.REJECTED, reasons=against)
+        return replace(start, status=Status.REJECTED, because=against)
     if by_request and use.most is None:
         return _by_quota(start, use, asked)
     return _by_ceiling(start, use, asked)
 
 
-def _against(candidate: Candidate, demand: Demand, asked: Asked) -> tuple[str, ...]:
+def _against(candidate: Candidate, demand: Demand, asked: Asked) -> tuple[Reason, ...]:
     """Why it is out of the question, whatever was measured."""
     provider = provider_of(candidate.concern, candidate.backend, candidate.hosting)
     found = []
@@ -227,12 +248,14 @@ def _against(candidate: Candidate, demand: Demand, asked: Asked) -> tuple[str, .
             if provider == "local"
             else f"it runs on {provider}, and --hosting is {asked.where}"
         )
-        found.append(f"not asked for: {why}")
-    found += lacks(candidate.concern, candidate.backend, asked.all_requirements, demand.workload)
+        found.append(Reason(f"not asked for: {why}"))
+    missing = lacks(candidate.concern, candidate.backend, asked.all_requirements, demand.workload)
+    found += [Reason(text) for text in missing]
     days = demand.workload.log_retention_days
     if candidate.backend == "console" and candidate.hosting == "local" and days and asked.where is not Where.LOCAL:
-        found.append(f"capability missing: lines on the console are not kept, and --log-retention-days is {days}")
-    found += [_over(limit) for limit in candidate.cost.exceeded if limit.kind != "measured"]
+        said = f"capability missing: lines on the console are not kept, and --log-retention-days is {days}"
+        found.append(Reason(said))
+    found += [Reason(_over(limit), Rests.QUOTAS) for limit in candidate.cost.exceeded if limit.kind != "measured"]
     return tuple(found)
 
 
@@ -265,28 +288,28 @@ def _by_quota(start: Candidate, use: Use, asked: Asked) -> Candidate:
             f"a new one takes {_figure(first.allowed)} {first.unit} ({first.name}) and the peak is {_figure(first.used)}: "
             "how far it grows has no entry in the price book"
         )
-        return replace(start, reasons=(said,), quotas=(first,), settles=(*settles, "a quota in --prices"))
+        return replace(
+            start, because=(Reason(said, Rests.QUOTAS),), quotas=(first,), settles=(*settles, "a quota in --prices")
+        )
     if not rates:
         said = "neither measured here nor bounded by a quota of the price book"
-        return replace(start, reasons=(said,), settles=(*settles, "a quota in --prices"))
+        return replace(start, because=(Reason(said),), settles=(*settles, "a quota in --prices"))
     tightest = max(lasting or beginning, key=lambda limit: (limit.used or Fraction(0)) / limit.allowed)
     share = (tightest.used or Fraction(0)) / tightest.allowed
     said = (
         f"within its documented quotas: {tightest.what} at {float(share):.3%} of {_figure(tightest.allowed)} {tightest.unit} "
         f"({tightest.kind}, {tightest.name}) at the peak"
     )
-    grows = [
-        f"the peak is above what a new one takes ({limit.name}): warm it up first"
-        for limit in beginning
-        if limit.exceeded
-    ]
+    within = Reason(said, Rests.QUOTAS)
+    warm = "the peak is above what a new one takes ({}): warm it up first"
+    grows = [Reason(warm.format(limit.name), Rests.QUOTAS) for limit in beginning if limit.exceeded]
     if asked.p99_ms is None:
-        latency = "its latency is not measured here, and none is asked for"
-        return replace(start, status=Status.FEASIBLE, reasons=(said, latency, *grows), quotas=tuple(rates))
-    latency = f"latency not known: no quota says anything about a p99 of {asked.p99_ms:g} ms"
-    return replace(
-        start, status=Status.OPEN, reasons=(said, latency, *grows), marks=(Mark.LATENCY,), quotas=tuple(rates), settles=settles
-    )  # fmt: skip
+        latency = Reason("its latency is not measured here, and none is asked for")
+        return replace(start, status=Status.FEASIBLE, because=(within, latency, *grows), quotas=tuple(rates))
+    latency = Reason(f"latency not known: no quota says anything about a p99 of {asked.p99_ms:g} ms")
+    because = (within, latency, *grows)
+    marks = (Mark.LATENCY,)
+    return replace(start, status=Status.OPEN, because=because, marks=marks, quotas=tuple(rates), settles=settles)
 
 
 # -- what was measured ------------------------------------------------------------------------------------------------
@@ -325,46 +348,45 @@ def _counted(concern: str, backend: str, demand: Demand) -> Fraction:
 
 
 def _by_ceiling(start: Candidate, use: Use, asked: Asked) -> Candidate:
-    factor = float(asked.headroom)
     if use.most is None:
         return _unmeasured(start, use, asked)
     assert start.use is not None
+    factor, said = f"{float(asked.headroom):g} times", "; ".join(use.said)
     marks = [] if use.receiving else [Mark.RECEIVING]
-    reasons = []
     load = start.quick if start.backend in SEVERAL and start.quick is not None else start.use
     if load <= 1:
-        reasons.append(
-            f"measured: {'; '.join(use.said)}; with head-room ({factor:g} times) it is {float(load):.3g} of 1"
-        )
+        text = f"measured: {said}; with head-room ({factor}) it is {float(load):.3g} of 1"
     elif start.backend in SEVERAL:
         marks.append(Mark.SCALED)
         copies = f", {COPIES} copies of each write" if start.backend in COPIED else ""
         machines = math.ceil(load * (COPIES if start.backend in COPIED else 1))
-        reasons.append(
-            f"measured: {'; '.join(use.said)}; {machines:,} machines are needed with head-room ({factor:g} times{copies}), and "
-            "that several carry as much more as they are more is assumed, not measured"
+        text = (
+            f"measured: {said}; {machines:,} machines are needed with head-room ({factor}{copies}), and that several carry as "
+            "much more as they are more is assumed, not measured"
         )
     elif use.least * asked.headroom >= 1:
-        said = f"measured ceiling below the peak with head-room ({factor:g} times): {'; '.join(use.said)}"
-        return replace(start, status=Status.REJECTED, reasons=(said,))
+        text = f"measured ceiling below the peak with head-room ({factor}): {said}"
+        return replace(start, status=Status.REJECTED, because=(Reason(text, Rests.RUNS),))
     else:
         return _undecided(start, use, asked)
-    marks += _latency(start, asked, reasons)
+    because = [Reason(text, Rests.RUNS)]
+    if asked.p99_ms is not None:
+        slow, text = _latency(start, asked.p99_ms)
+        because.append(Reason(text, Rests.RUNS))
+        marks += [Mark.SLOW] if slow else []
     status = Status.OPEN if marks else Status.FEASIBLE
-    return replace(
-        start, status=status, reasons=tuple(reasons), marks=tuple(marks), settles=use.missing if marks else ()
-    )
+    settles = use.missing if marks else ()
+    return replace(start, status=status, because=tuple(because), marks=tuple(marks), settles=settles)
 
 
 def _unmeasured(start: Candidate, use: Use, asked: Asked) -> Candidate:
+    """A part of what is needed was not measured; what was may refute all the same."""
+    told = tuple(Reason(text, Rests.RUNS) for text in use.said)
     if use.least * asked.headroom >= 1 and start.backend not in SEVERAL:
         said = f"measured ceiling below the peak with head-room ({float(asked.headroom):g} times)"
-        return replace(start, status=Status.REJECTED, reasons=("; ".join([said, *use.said]),))
-    if start.backend.startswith("local") or not use.missing:
-        return replace(start, reasons=tuple(use.said) or ("not measured",), settles=use.missing)
-    return replace(
-        start, reasons=("not measured: whether it carries the peak is not known", *use.said), settles=use.missing
-    )
+        return replace(start, status=Status.REJECTED, because=(Reason(said, Rests.RUNS), *told))
+    said = "not measured: whether it carries the peak is not known"
+    return replace(start, because=(Reason(said), *told), settles=use.missing)
 
 
 def _undecided(start: Candidate, use: Use, asked: Asked) -> Candidate:
@@ -375,7 +397,8 @@ def _undecided(start: Candidate, use: Use, asked: Asked) -> Candidate:
         f"measured to hold, and is not what was measured to fail: {why}"
     )
     commands = tuple(_again(one, asked.p99_ms) for one in use.ceilings)
-    return replace(start, reasons=(said, *use.said), settles=tuple(dict.fromkeys((*use.missing, *commands))))
+    because = tuple(Reason(text, Rests.RUNS) for text in (said, *use.said))
+    return replace(start, because=because, settles=tuple(dict.fromkeys((*use.missing, *commands))))
 
 
 def _again(ceiling: MeasuredCeiling, p99_ms: float | None) -> str:
@@ -385,20 +408,14 @@ def _again(ceiling: MeasuredCeiling, p99_ms: float | None) -> str:
     return f"stackproof bench{backends} --scenario {ceiling.scenario}{settings} --find-max{slo} --workers 2"
 
 
-def _latency(start: Candidate, asked: Asked, reasons: list[str]) -> list[Mark]:
-    """Whether the promised latency was seen at the peak with head-room; a sentence about it joins the reasons."""
-    if asked.p99_ms is None:
-        return []
-    limit = f"p99 within {asked.p99_ms:g} ms"
-    if start.quick is not None and start.backend in SEVERAL:
-        reasons.append(f"{limit} was seen at the rate that each machine has then, of each operation alone")
-        return []
-    if start.quick is not None and start.quick <= 1:
-        reasons.append(f"{limit} was seen at this rate, of each operation alone")
-        return []
-    reasons.append(
-        f"latency target not shown: {limit} was not seen at the peak with head-room"
-        if start.quick is None
-        else f"latency target not shown: {limit} was seen only up to {float(1 / start.quick):.3g} of the peak with head-room"
-    )
-    return [Mark.SLOW]
+def _latency(start: Candidate, p99_ms: float) -> tuple[bool, str]:
+    """Whether the promised latency was not seen at the peak with head-room, and a sentence about it."""
+    limit = f"p99 within {p99_ms:g} ms"
+    if start.quick is None:
+        return True, f"latency target not shown: {limit} was not seen at the peak with head-room"
+    if start.backend in SEVERAL:
+        return False, f"{limit} was seen at the rate that each machine has then, of each operation alone"
+    if start.quick <= 1:
+        return False, f"{limit} was seen at this rate, of each operation alone"
+    reached = f"{float(1 / start.quick):.3g} of the peak with head-room"
+    return True, f"latency target not shown: {limit} was seen only up to {reached}"

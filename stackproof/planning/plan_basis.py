@@ -14,11 +14,11 @@ from .stacks import Threshold, reference_stacks
 
 LINEAR = "assumption:machines"
 ADDED = "assumption:parts"
-SHARED = "assumption:shared"
+MACHINE = "assumption:machine"
 _ASSUMPTIONS = {
     LINEAR: "that several machines carry as much more than one as they are more; nobody measured it here",
     ADDED: "that the parts of ceilings which several kinds of load take at the same time add up",
-    SHARED: "that another machine carries what the one carried on which it was measured",
+    MACHINE: "that another machine carries what the one carried on which it was measured",
 }
 
 

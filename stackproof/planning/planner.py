@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal
@@ -15,11 +16,10 @@ from .bill import BackendCost
 from .cost import EXCLUDED, cost_of_stack
 from .demand import Demand, Flow, Workload
 from .environment_file import environment_file
-from .feasibility import Asked, Candidate, Mark, Status, Where, provider_of
-from .measured import Known
+from .feasibility import Asked, Candidate, Mark, Rests, Status, Where, provider_of
+from .measured import EXTERNAL, Known
 from .outgrowth import Outgrowth, outgrowth
-from .plan_basis import ADDED, LINEAR, Bases, money, thresholds
-from .plan_basis import SHARED as SHARED_MACHINE
+from .plan_basis import ADDED, LINEAR, MACHINE, Bases, money, thresholds
 from .plan_record import (
     CandidateRow,
     ChosenRow,
@@ -179,19 +179,16 @@ class _Writer:
                 + (f" ({better:,} of them leave more open, and rank after it for that)" if better else "")
             )
         if open_:
-            reasons = sorted({why for one in open_[:50] for part in one.parts for why in part.cost.total.unknown})
-            parts.append(
-                f"{len(open_):,} others have a cost of which a part is unknown, such as: {reasons[0]}"
-                if reasons
-                else ""
-            )
+            reasons = Counter(why for one in open_ for part in one.parts for why in part.cost.total.unknown)
+            most = reasons.most_common(1)[0][0]
+            parts.append(f"{len(open_):,} others have a cost of which a part is unknown, most often: {most}")
         sure = (
             "That it is the cheapest of all cannot be told: "
             if best.known
             else "Which one is the cheapest cannot be told: "
         )
         own = "" if best.known else "a part of its own cost is unknown; "
-        return Statement(sure + own + "; ".join(part for part in parts if part) + ".", ())
+        return Statement(sure + own + "; ".join(parts) + ".", ())
 
     # -- stacks and candidates ------------------------------------------------------------------------------------------
 
@@ -212,32 +209,27 @@ class _Writer:
         )
 
     def reasons(self, one: Candidate) -> tuple[Statement, ...]:
-        runs, quotas = self.bases.runs(one.ceilings), self.bases.quotas(one.quotas or one.cost.exceeded)
+        """Why, with what each sentence rests on; and what was published about the backend, beside it."""
+        rests = {
+            Rests.INPUT: (),
+            Rests.RUNS: self.bases.runs(one.ceilings),
+            Rests.QUOTAS: self.bases.quotas(one.quotas or one.cost.exceeded),
+        }
         found = []
-        for number, reason in enumerate(one.reasons):
-            basis: list[str] = []
-            if reason.startswith(("quota", "within its documented", "a new one", "the peak is above")):
-                basis = list(quotas)
-            elif reason.startswith(("measured", "p99", "latency target", "not shown")) or (number and runs):
-                basis = list(runs)
-            if Mark.SCALED in one.marks and number == 0:
-                basis.append(self.bases.assumption(LINEAR))
-            if len(one.ceilings) > 1 and number == 0 and basis:
-                basis.append(self.bases.assumption(ADDED))
-            if (
-                basis
-                and one.ceilings
-                and one.usable
-                and number == 0
-                and any(c.origin != "external" for c in one.ceilings)
-            ):
-                basis.append(self.bases.assumption(SHARED_MACHINE))
-            found.append(Statement(_sentence(reason), tuple(basis)))
+        for number, reason in enumerate(one.because):
+            assumed = self._assumed(one) if number == 0 and reason.rests is Rests.RUNS else ()
+            found.append(Statement(_sentence(reason.text), (*rests[reason.rests], *assumed)))
         for threshold in thresholds(one.concern, one.backend) if one.usable else ():
-            found.append(
-                Statement(f"Published: {threshold.text}. That is no rule of this plan.", (self.bases.claim(threshold),))
-            )
+            said = f"Published: {threshold.text}. That is no rule of this plan."
+            found.append(Statement(said, (self.bases.claim(threshold),)))
         return tuple(found)
+
+    def _assumed(self, one: Candidate) -> tuple[str, ...]:
+        """What it takes to apply these runs to this backend."""
+        found = [LINEAR] if Mark.SCALED in one.marks else []
+        found += [ADDED] if len(one.ceilings) > 1 else []
+        found += [MACHINE] if any(ceiling.origin != EXTERNAL for ceiling in one.ceilings) else []
+        return tuple(map(self.bases.assumption, found))
 
     def _cost_statement(self, cost: BackendCost) -> Statement:
         total = cost.total

@@ -21,7 +21,7 @@ from .bill import BackendCost
 from .capacity import DECISION_CONCERNS, Together, together
 from .cost import SHARED, Choice, StackCost, cost_of, cost_of_stack
 from .demand import Demand
-from .feasibility import Asked, Candidate, Mark, Status, candidates
+from .feasibility import Asked, Candidate, Mark, candidates
 from .measured import Known
 from .price_book import PriceBook
 
@@ -245,29 +245,21 @@ def picks(answer: Answer) -> list[tuple[str, Option]]:
     best = answer.best
     if best is None:
         return []
+    shown: list[tuple[str, Callable[[Option], bool]]] = []
+    if best.unknowns and any(not one.unknowns for one in answer.options):
+        shown = [("the cheapest of which all that was asked is shown", lambda one: not one.unknowns)]
+    elif best.unknowns:
+        shown = [("the cheapest with fewer unknowns", lambda one: one.unknowns < best.unknowns)]
     tests: list[tuple[str, Callable[[Option], bool]]] = [
         ("the next cheapest", lambda one: one.rank == best.rank),
-        ("the cheapest of which all that was asked is shown", lambda one: not one.unknowns),
-        ("the fewest unknowns", lambda one: one.unknowns < best.unknowns),
-        ("the cheapest of which something is not shown", lambda one: one.rank is Rank.OPEN),
-        ("the least that is known of a cost of which a part is unknown", lambda one: not one.known),
+        *shown,
+        ("cheaper, and something is not shown", lambda one: one.known and best.known and one.high < best.high),
+        ("the least that is known of a cost of which a part is unknown", lambda one: best.known and not one.known),
     ]
     found: list[tuple[str, Option]] = []
     for title, test in tests:
-        left = [
-            one for one in answer.options if one is not best and test(one) and all(one is not seen for _, seen in found)
-        ]
-        if title == "the fewest unknowns":
-            left.sort(key=lambda one: (one.unknowns, *one.key))
-        if left:
-            found.append((title, left[0]))
+        left = (one for one in answer.options if one is not best and test(one))
+        first = next((one for one in left if all(one is not seen for _, seen in found)), None)
+        if first is not None:
+            found.append((title, first))
     return found
-
-
-def status_words(candidate: Candidate) -> str:
-    """Its status, with its marks and whether its cost is known."""
-    marks = [str(mark) for mark in candidate.marks]
-    if candidate.usable and not candidate.cost.total.known:
-        marks.append("cost unknown")
-    shown = candidate.status if candidate.status is not Status.OPEN else "feasible"
-    return f"{shown}: {', '.join(marks)}" if marks else str(shown)
