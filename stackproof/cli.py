@@ -22,6 +22,7 @@ COMMANDS = {
     "calibrate": ("calibrate", "Check that the load generator sees what is really there."),
     "worker": ("worker", "Offer a share of the load that another machine directs."),
     "tax": ("tax", "Measure what adapters cost beside their own drivers."),
+    "plan": ("plan", "Recommend a stack for your numbers: why, until when, for how much."),
     "compare": ("compare", "Say whether one run is worse than another: the regression gate."),
     "yardsticks": ("yardsticks", "Run the field's own load tools beside ours: the ratio, and why."),
     "audit": ("audit", "Hold published thresholds and costs against what is measured here."),

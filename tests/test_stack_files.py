@@ -10,6 +10,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 from click.testing import CliRunner
+from plan_samples import MEASURED
+from planning_samples import decisions
 
 import stackproof.planning
 from stackproof.adapters.registry import CONCERNS
@@ -17,6 +19,7 @@ from stackproof.adapters.settings import Settings
 from stackproof.cli import cli
 from stackproof.container import choose
 from stackproof.interfaces import ConfigurationError
+from stackproof.planning import measured
 from stackproof.planning.cost import cost_of_stack
 from stackproof.planning.demand import Demand, Workload
 from stackproof.planning.price_book import load_prices
@@ -187,3 +190,39 @@ def test_wrong_options() -> None:
     code, text = run("--prices", "own.toml")
     assert (code, "--prices is of use with --decisions-per-day only" in text) == (2, True)
     assert run("--decisions-per-day", "0")[0] == 2
+
+
+def test_what_was_verified_and_measured_stands_beside_each_backend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "220")
+    whole = decisions(300, 330, limiter="server", run="whole")
+    monkeypatch.setattr(measured, "_shipped", lambda: (*MEASURED, whole))
+    code, text = run()
+    assert code == 0
+    assert "ingest: 1,500 to 1,600 items/s (native, embedded, 2026-01-02)" in text
+    assert "search-term records=100000: 300 to 330 items/s" in text
+    assert "DATABASE_URL" in text
+    assert "As a whole: decision on cache=redis" in text
+    code, text = run("--json", "-")
+    data = json.loads(text)
+    schema = json.loads((FOLDER.parent / "verification" / "stacks.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(data, schema)
+    development = data["stacks"][0]
+    assert [one["run"] for one in development["measured"]] == ["whole"]
+    assert {one["scenario"] for one in development["concerns"][0]["measured"]} == {"ingest", "summaries"}
+    assert data["stacks"][3]["concerns"][0]["measured"][0]["fidelity"] == "compatible-engine"
+
+
+def test_stacks_of_ones_own_are_listed_and_costed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "mine.toml"
+    file.write_text(MINE, encoding="utf-8")
+    code, text = run("--stack", str(file), "--decisions-per-day", "10000", "--json", "-")
+    assert code == 0
+    mine = json.loads(text)["stacks"][-1]
+    assert (mine["name"], mine["backends"]["cache"]) == ("mine", "acme.cache:make")
+    assert "cache=acme.cache:make has no cost model" in mine["cost"]["total"]["unknown"]
+    assert mine["concerns"][3]["measured"] == []
+    assert run("--stack", str(file), "--stack", str(file))[0] != 0

@@ -97,18 +97,45 @@ def _in_full(row: dict[str, Any]) -> str:
 @click.option(
     "--prices", "prices", metavar="FILE", type=click.Path(path_type=Path), help="Your own prices, before ours."
 )
+@click.option(
+    "--stack",
+    "own",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="A stack of yours. May be repeated.",
+)
+@click.option(
+    "--runs",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Where your runs are kept.  [default: .stackproof/runs]",
+)
 @json_option
-def stacks(decisions_per_day: int | None, prices: Path | None, json_file: str | None) -> None:
-    """List the stacks: one backend for each concern."""
-    from . import stack_costs
+def stacks(
+    decisions_per_day: int | None, prices: Path | None, own: tuple[Path, ...], runs: Path | None, json_file: str | None
+) -> None:
+    """List the stacks: one backend for each concern, how it is configured, and what was verified and measured of it."""
+    from stackproof.interfaces import ConfigurationError
+    from stackproof.planning.stacks import load_stack, reference_stacks
+    from stackproof.verification.runs import RUNS
+
+    from . import stack_costs, stack_evidence
 
     if prices is not None and decisions_per_day is None:
         raise click.UsageError("--prices is of use with --decisions-per-day only")
-    costs = stack_costs.costs(decisions_per_day, prices) if decisions_per_day is not None else {}
+    planned = [*reference_stacks(), *map(load_stack, own)]
+    if len({stack.name for stack in planned}) < len(planned):
+        raise ConfigurationError("--stack: two of the stacks have the same name; give each another one")
+    every = [*STACKS, *(stack.stack for stack in planned[len(reference_stacks()) :])]
+    evidence = stack_evidence.Evidence.of(runs if runs is not None else RUNS)
+    costs = stack_costs.costs(decisions_per_day, prices, planned) if decisions_per_day is not None else {}
     if json_file is not None:
-        rows = [stack_costs.row(stack, costs.get(stack.name)) for stack in STACKS]
+        by_name = {stack.name: stack for stack in planned}
+        rows = [stack_costs.row(stack, costs.get(stack.name), by_name.get(stack.name), evidence) for stack in every]
         write_result(json_file, json.dumps({"schema": "stackproof-stacks/1", "stacks": rows}, indent=2) + "\n")
         return
-    print_table(("stack", *CONCERNS), [(s.name, *(s.backends[concern] for concern in CONCERNS)) for s in STACKS])
+    print_table(("stack", *CONCERNS), [(s.name, *(s.backends[concern] for concern in CONCERNS)) for s in every])
+    stack_evidence.show(planned, evidence)
     if decisions_per_day is not None:
         stack_costs.show(costs, decisions_per_day)

@@ -127,6 +127,7 @@ def _pages(directory: Path, *, quiet: bool) -> Iterable[dict[str, str]]:
         "certificate.json": ("certificate.html", _certificate),
         "run.json": ("measurement.html", _measurement),
         "audit.json": ("audit.html", _audit),
+        "plan.json": ("plan.html", _plan),
     }
     kept = [name for name in writers if (directory / name).is_file()]
     if not kept:
@@ -187,3 +188,10 @@ def _audit(record: Path) -> str:
     from stackproof.reports import audit_page
 
     return audit_page.render(from_json(record.read_text(encoding="utf-8")))
+
+
+def _plan(record: Path) -> str:
+    from stackproof.planning.plan_record import from_json
+    from stackproof.reports import plan_page
+
+    return plan_page.render(from_json(record.read_text(encoding="utf-8")))

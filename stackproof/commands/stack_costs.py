@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from stackproof.planning.stacks import PlannedStack, reference_stacks
 from stackproof.targets import Stack
 
 from .options import print_table
+from .stack_evidence import Evidence, ceiling_json, parts_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +33,15 @@ class Costed:
     stale: tuple[str, ...]
 
 
-def costs(decisions_per_day: int, prices: Path | None, today: date | None = None) -> dict[str, Costed]:
-    """The cost of each reference stack, by its name."""
+def costs(
+    decisions_per_day: int, prices: Path | None, stacks: Iterable[PlannedStack] | None = None, today: date | None = None
+) -> dict[str, Costed]:
+    """The cost of each stack (the reference stacks, unless others are given), by its name."""
     book: PriceBook = load_prices(prices)
     demand = Demand.of(Workload(decisions_per_day))
     day = today or datetime.now(UTC).date()
     found = {}
-    for stack in reference_stacks():
+    for stack in reference_stacks() if stacks is None else stacks:
         cost = cost_of_stack(stack.choices(), demand, book)
         found[stack.name] = Costed(stack, cost, decisions_per_day, book.warnings(day, cost.prices))
     return found
@@ -73,12 +76,13 @@ def show(found: Mapping[str, Costed], decisions_per_day: int) -> None:
     click.echo(f"\nNot counted: {'; '.join(EXCLUDED)}. Each line: stackproof stacks --decisions-per-day N --json -")
 
 
-def row(stack: Stack, costed: Costed | None) -> dict[str, Any]:
+def row(stack: Stack, costed: Costed | None, planned: PlannedStack | None, evidence: Evidence) -> dict[str, Any]:
     """A stack as JSON."""
     row: dict[str, Any] = {"name": stack.name, "title": stack.title, "backends": dict(stack.backends)}
-    planned = next((each for each in reference_stacks() if each.name == stack.name), None)
     if planned is not None:
         row["variables"] = planned.variables
+        row["concerns"] = parts_json(planned, evidence)
+        row["measured"] = [ceiling_json(one) for one in evidence.whole(planned)]
         if planned.published_cost is not None:
             row["published_cost"] = planned.published_cost.text
     if costed is not None:

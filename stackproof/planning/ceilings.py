@@ -16,7 +16,7 @@ from typing import Any
 from stackproof.measurement.ceiling_record import CeilingRecord
 from stackproof.measurement.promises import Promise
 from stackproof.measurement.record import Measurement, from_json
-from stackproof.measurement.search_journal import Limiter
+from stackproof.measurement.search_journal import EVIDENCE_ROLES, Limiter
 from stackproof.measurement.search_words import a_rate
 from stackproof.scenarios.orders import CLOSED
 
@@ -59,6 +59,8 @@ class MeasuredCeiling:
     warnings: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     """Why it must not be used."""
+    p99_at: tuple[tuple[float, float], ...] = ()
+    """Rates that held, in order, each with the largest p99 (ms) that was seen there."""
 
     @property
     def valid(self) -> bool:
@@ -138,6 +140,7 @@ def ceiling_of(run: Measurement) -> MeasuredCeiling:
         machine=tuple(sorted((str(name), str(value)) for name, value in run.environment.items())),
         warnings=run.warnings,
         refused=tuple(dict.fromkeys([*_about_the_run(run), *doubts])),
+        p99_at=_latencies(run, low),
     )
 
 
@@ -187,6 +190,23 @@ def _from_windows(run: Measurement) -> _Given:
         doubts.append("its promise of latency was not shown to be kept")
     low = min((float(window.rates["achieved"]) for window in windows), default=0.0)
     return low, None, HELD, doubts
+
+
+def _latencies(run: Measurement, low: float) -> tuple[tuple[float, float], ...]:
+    """Every window up to the rate that holds, with its p99; where several had one rate, the worst of them."""
+    if run.ceiling is None:
+        seen = [(low, window.latency["counted"].p99) for window in run.measured]
+    else:
+        evidence = {str(role) for role in EVIDENCE_ROLES}
+        held = [step for step in run.ceiling.steps if step.role in evidence and step.verdict == "holds"]
+        seen = [(step.rate, step.p99_ms) for step in held if step.rate <= low]
+        if run.ceiling.p99_ms is not None:
+            seen.append((low, run.ceiling.p99_ms[1]))
+    worst: dict[float, float] = {}
+    for rate, p99 in seen:
+        # A window without a p99 shows none: that is as bad as any.
+        worst[rate] = max(worst.get(rate, 0.0), math.inf if p99 is None else p99)
+    return tuple((rate, p99) for rate, p99 in sorted(worst.items()) if math.isfinite(p99))
 
 
 def _is_interval(low: object, high: object) -> bool:

@@ -156,6 +156,13 @@ _WHOLE = frozenset(_BOUNDS) - {
     "cache_reads_per_decision",
     "cache_hit_ratio",
 }
+
+
+def whole_fields() -> frozenset[str]:
+    """The fields of a workload that are whole numbers."""
+    return _WHOLE
+
+
 _SIZES_OF = {
     "interactions_per_decision": "record_bytes",
     "events_per_decision": "event_bytes",

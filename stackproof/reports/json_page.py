@@ -61,6 +61,8 @@ FORMS = (
     Form("stackproof doctor", _OURS, "doctor"),
     Form("stackproof matrix", _OURS, "matrix"),
     Form("pytest --stackproof-json", _OURS, "verdicts"),
+    Form("stackproof plan", "stackproof.planning", "plan"),
+    Form("ceilings that come with the package", "stackproof.planning", "measured"),
     Form("a file of prices", "stackproof.planning", "prices"),
     Form("a file of a stack", "stackproof.planning", "stack"),
     Form("a file of claims", "stackproof.planning", "claims"),

@@ -53,3 +53,6 @@ def keyspaces(bill: Biller) -> None:
         "keyspaces-storage",
         f"{in_gb(demand.interaction_bytes)} of interactions x {ROWS} rows; the copies are in the price",
     )
+    # Each of the two rows is in a table of its own, so that a table takes one write of each contact.
+    bill.quota("keyspaces-table-write", demand.interactions.peak * each)
+    bill.quota("keyspaces-table-read", demand.summary_reads.peak, note="at least: one unit for a read of summaries")

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 
 from stackproof.planning.amount import Quantity
 from stackproof.planning.bill import Biller, gigabytes, in_gb
 
 FREE_INGEST = Decimal(5)
 """GB a month that an account has free, if nothing else has used them."""
+
+BATCH_LINES, BATCH_BYTES, LINE_EXTRA = 10_000, 1_048_576, 26
+"""What one PutLogEvents takes, and what it counts for each line beside its text (docs.aws.amazon.com/AmazonCloudWatchLogs/latest/
+APIReference/API_PutLogEvents.html)."""
 
 
 def console(bill: Biller) -> None:
@@ -42,3 +47,10 @@ def cloudwatch(bill: Biller) -> None:
         f"{in_gb(demand.log_bytes)} of lines kept {demand.workload.log_retention_days} days, at most: they are kept compressed",
     )
     bill.quota("cloudwatch-event-bytes", demand.workload.log_bytes_per_decision)
+    lines = demand.log_lines
+    batches = max(lines.peak / BATCH_LINES, (lines.peak_bytes + lines.peak * LINE_EXTRA) / BATCH_BYTES)
+    bill.quota(
+        "cloudwatch-put-requests",
+        Fraction(batches),
+        note="in full batches; beyond them each process of the application sends one a second",
+    )

@@ -110,6 +110,8 @@ def upstash(bill: Biller) -> None:
     moved = demand.cache_reads.bytes_per_month
     billed = max(Decimal(0), gigabytes(moved) - FREE_BANDWIDTH)
     bill.line("bandwidth", billed, "GB", "upstash-bandwidth", f"{in_gb(moved)} of values moved - 200 GB free")
+    bill.quota("upstash-rate", _peak(demand))
+    bill.quota("upstash-bytes", demand.cache_bytes)
     bill.note("a script is counted as one command; whether the commands inside of one are billed has no source here")
 
 

@@ -1,0 +1,132 @@
+"""What `stackproof stacks` tells of each stack beside its cost: variables, and what was verified and measured of its backends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stackproof.adapters.registry import CONCERNS
+from stackproof.planning.capacity import DECISION, DECISION_CONCERNS
+from stackproof.planning.ceilings import MeasuredCeiling, latest
+from stackproof.planning.measured import Known, known_ceilings
+from stackproof.planning.stacks import Part, PlannedStack
+from stackproof.verification.latest import Shown
+from stackproof.verification.latest import latest as last_shown
+
+from .options import print_table
+
+_MOST = 3
+"""Ceilings that are told of one backend in the table; --json has them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of all backends."""
+
+    verified: Mapping[str, Shown]
+    known: Known
+
+    @classmethod
+    def of(cls, runs: Path) -> Evidence:
+        """From the certificates and runs that are kept, and what came with the package."""
+        return cls(last_shown(), known_ceilings(runs))
+
+    def measured(self, target: str) -> list[MeasuredCeiling]:
+        """The ceiling that counts, of each scenario (with its settings) in which the backend was measured alone."""
+        return self._counting(one for one in self.known.all if one.backends == (target,))
+
+    def whole(self, stack: PlannedStack) -> list[MeasuredCeiling]:
+        """Of whole decisions on the stack."""
+        names = tuple(sorted(f"{concern}={stack.parts[concern].backend}" for concern in DECISION_CONCERNS))
+        return self._counting(one for one in self.known.all if one.backends == names and one.scenario == DECISION)
+
+    def _counting(self, ceilings: Iterable[MeasuredCeiling]) -> list[MeasuredCeiling]:
+        groups: dict[tuple[str, str], list[MeasuredCeiling]] = {}
+        for one in ceilings:
+            groups.setdefault((one.scenario, repr(sorted(one.settings.items()))), []).append(one)
+        found = []
+        for group in groups.values():
+            own = Known(
+                tuple(one for one in group if one in self.known.own),
+                tuple(one for one in group if one not in self.known.own),
+            )
+            counts = own.best(lambda _: True) or latest(group)
+            if counts is not None:
+                found.append(counts)
+        return found
+
+
+def show(stacks: Iterable[PlannedStack], evidence: Evidence) -> None:
+    """A table for each stack."""
+    for stack in stacks:
+        click.echo(f"\n{stack.name}: {stack.title}\n")
+        print_table(
+            ("concern", "backend", "variables", "verified", "measured"),
+            [_row(stack.parts[concern], evidence) for concern in CONCERNS],
+        )
+        for one in evidence.whole(stack):
+            click.echo(f"As a whole: {one.sentence}")
+
+
+def _row(part: Part, evidence: Evidence) -> tuple[str, ...]:
+    target = f"{part.concern}={part.backend}"
+    shown = evidence.verified.get(target)
+    verified = (
+        "not verified yet"
+        if shown is None
+        else f"{shown.level} ({shown.profile}, {shown.fidelity}, {shown.created[:10]}{', published' if shown.published else ''})"
+    )
+    ceilings = evidence.measured(target)
+    told = [_short(one) for one in ceilings[:_MOST]]
+    if len(ceilings) > _MOST:
+        told.append(f"and {len(ceilings) - _MOST} more")
+    name = f"{part.backend} ({part.hosting})" if part.hosting else part.backend
+    return part.concern, name, "\n".join(part.variables) or "default", verified, "\n".join(told) or "not measured yet"
+
+
+def _short(one: MeasuredCeiling) -> str:
+    upper = "" if one.high is None else f" to {one.high:,.4g}"
+    more = " or more" if one.high is None else ""
+    settings = "".join(f" {name}={value}" for name, value in one.settings.items() if name == "records")
+    return f"{one.scenario}{settings}: {one.low:,.4g}{upper}{more} {one.unit} ({one.fidelity}, {one.origin}, {one.date[:10]})"
+
+
+def parts_json(stack: PlannedStack, evidence: Evidence) -> list[dict[str, Any]]:
+    """Its concerns as JSON."""
+    rows = []
+    for concern in CONCERNS:
+        part = stack.parts[concern]
+        target = f"{concern}={part.backend}"
+        shown = evidence.verified.get(target)
+        row: dict[str, Any] = {
+            "concern": concern,
+            "backend": part.backend,
+            "hosting": part.hosting,
+            "variables": dict(part.variables),
+            "measured": [ceiling_json(one) for one in evidence.measured(target)],
+        }
+        if shown is not None:
+            row["verified"] = asdict(shown)
+        rows.append(row)
+    return rows
+
+
+def ceiling_json(one: MeasuredCeiling) -> dict[str, Any]:
+    """A ceiling as JSON, without the machine: the run has it."""
+    return {
+        "scenario": one.scenario,
+        "settings": dict(one.settings),
+        "low": one.low,
+        "high": one.high,
+        "unit": one.unit,
+        "limiter": one.limiter,
+        "promises": list(one.promises),
+        "fidelity": one.fidelity,
+        "origin": one.origin,
+        "run": one.run,
+        "date": one.date,
+    }

@@ -1,0 +1,346 @@
+"""How much of what was measured the peak takes: of one backend, and of a stack as a whole. Pure.
+
+A backend's share of its ceiling adds up over what it does: interactions are written and summaries are read at the same time,
+so the parts of both ceilings that they take are added. Where a scenario was not measured on a backend alone, a run of whole
+decisions in which it took part is a lower bound for it: it did at least that, beside the others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+from stackproof.measurement.search_words import a_rate
+from stackproof.scenarios.catalogue import find_scenario
+
+from .ceilings import MeasuredCeiling
+from .demand import Demand
+from .measured import Known
+
+DECISION = "decision"
+DECISION_CONCERNS = ("interactions", "events", "cache", "logs")
+"""Whose backends a decision uses."""
+SEARCHES = ("search-term", "search-phrase", "search-or", "search-prefix", "search-filtered")
+_PUBLISHED_ONLY = "what was measured is publishing; receiving was not"
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """How much of measured ceilings the peak of one concern takes: 1 is all of it, without head-room."""
+
+    most: Fraction | None
+    """Surely not more; None where something that is needed was not measured."""
+    least: Fraction
+    """Surely not less: a part of the rates that did not hold any more."""
+    quick: Fraction | None
+    """Of the rates at which the promised latency was seen; None where it was not seen at any, or nothing was promised."""
+    ceilings: tuple[MeasuredCeiling, ...]
+    said: tuple[str, ...]
+    """What follows, a sentence each."""
+    receiving: bool = True
+    """Whether receiving is a part of what was measured, of events."""
+    missing: tuple[str, ...] = ()
+    """What was not measured: commands to type."""
+
+
+def promised(ceiling: MeasuredCeiling, p99_ms: float) -> float | None:
+    """The highest rate at which the run shows a p99 within this limit; None for none."""
+    kept = [limit for percentile, limit in map(_promise, ceiling.promises) if percentile >= 99 and limit <= p99_ms]
+    if kept and ceiling.searched:
+        return ceiling.low
+    found = None
+    for rate, p99 in ceiling.p99_at:
+        if p99 > p99_ms:
+            break
+        found = rate
+    return None if found is None else min(found, ceiling.low)
+
+
+def upper(ceiling: MeasuredCeiling, p99_ms: float | None) -> float | None:
+    """The rate that surely does not hold; None where the run does not say one.
+
+    A search that ended at its promise says something about the server only for who asks for that promise, or a stricter one.
+    """
+    if ceiling.limiter != "slo":
+        return ceiling.high
+    limits = [limit for _, limit in map(_promise, ceiling.promises)]
+    return ceiling.high if p99_ms is not None and limits and min(limits) >= p99_ms else None
+
+
+def _promise(name: str) -> tuple[float, float]:
+    """Percentile and limit in ms of ``p99 within 20 ms``; 0 and infinity for what is none."""
+    percentile, _, limit = name.partition(" within ")
+    try:
+        return float(percentile.removeprefix("p")), float(limit.removesuffix(" ms"))
+    except ValueError:
+        return 0.0, math.inf
+
+
+# -- what is needed ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One kind of load, and the ceiling that answers to it."""
+
+    what: str
+    peak: Fraction
+    ceiling: MeasuredCeiling
+    low: Fraction
+    high: Fraction | None
+    quick: Fraction | None
+
+    @property
+    def said(self) -> str:
+        share = self.peak / self.low if self.low else None
+        of_it = "" if share is None else f", {float(share):.3g} times of what holds ({a_rate(float(self.low))})"
+        return f"{self.what}: {a_rate(float(self.peak))} at the peak{of_it}"
+
+
+def use_of(concern: str, backend: str, demand: Demand, known: Known, p99_ms: float | None) -> Use:
+    """What the peak takes of this backend, as far as it was measured."""
+    needs = _needs(concern, demand)
+    if not needs:
+        return Use(Fraction(0), Fraction(0), Fraction(0), (), ("nothing is asked of it",))
+    if concern == "events":
+        return _of_events(backend, demand, known, p99_ms)
+    if concern == "search":
+        return _of_search(backend, demand, known, p99_ms)
+    target = f"{concern}={backend}"
+    parts, missing = [], []
+    for scenario, what, peak, times in needs:
+        ceiling = known.about((target,), scenario, _as_usual(scenario))
+        if ceiling is None:
+            missing.append(_command(target, scenario, p99_ms))
+        else:
+            parts.append(_part(what, peak, ceiling, times, p99_ms))
+    if missing:
+        found = _beside_others(concern, target, demand, known, p99_ms)
+        if found is not None:
+            return found
+    return _sum(parts, missing)
+
+
+def _needs(concern: str, demand: Demand) -> list[tuple[str, str, Fraction, int]]:
+    """Scenario, what is counted, at the peak, and how many of them an item of the scenario is."""
+    misses = demand.cache_reads.peak - demand.cache_hits.peak
+    lines = int(str(find_scenario("log-burst").settings["lines"]))
+    every: dict[str, list[tuple[str, str, Fraction, int]]] = {
+        "interactions": [
+            ("ingest", "interactions recorded", demand.interactions.peak, 1),
+            ("summaries", "reads of summaries", demand.summary_reads.peak, 1),
+        ],
+        "events": [("end-to-end", "events", demand.events.peak, 1)],
+        "search": [("search-term", "searches", demand.searches.peak, 1)],
+        "cache": [("cache-hot", "commands to the cache", demand.cache_hits.peak + 3 * misses, 1)],
+        "logs": [("log-burst", "log lines", demand.log_lines.peak, lines)],
+    }
+    return [need for need in every[concern] if need[2] > 0]
+
+
+def _part(what: str, peak: Fraction, ceiling: MeasuredCeiling, times: int, p99_ms: float | None) -> _Part:
+    high = upper(ceiling, p99_ms)
+    quick = None if p99_ms is None else promised(ceiling, p99_ms)
+    return _Part(
+        what,
+        peak,
+        ceiling,
+        Fraction(ceiling.low) * times,
+        None if high is None else Fraction(high) * times,
+        None if quick is None else Fraction(quick) * times,
+    )
+
+
+def _sum(parts: Sequence[_Part], missing: Sequence[str] = ()) -> Use:
+    shown = not missing and all(part.low > 0 for part in parts)
+    quick = not missing and all(part.quick for part in parts)
+    return Use(
+        most=sum((part.peak / part.low for part in parts), Fraction(0)) if shown else None,
+        least=sum((part.peak / part.high for part in parts if part.high), Fraction(0)),
+        quick=sum((part.peak / part.quick for part in parts if part.quick), Fraction(0)) if quick else None,
+        ceilings=tuple(part.ceiling for part in parts),
+        said=tuple(part.said for part in parts),
+        missing=tuple(missing),
+    )
+
+
+def _as_usual(scenario: str, *free: str) -> Any:
+    """Whether a run has the settings that the scenario usually has; of those that are ``free`` any will do."""
+    usual = {name: value for name, value in find_scenario(scenario).settings.items() if name not in free}
+
+    def fits(ceiling: MeasuredCeiling) -> bool:
+        return {name: value for name, value in ceiling.settings.items() if name not in free} == usual
+
+    return fits
+
+
+def _command(target: str, scenario: str, p99_ms: float | None, setting: str = "") -> str:
+    slo = "" if p99_ms is None else f" --slo p99={p99_ms:g}ms"
+    return f"stackproof bench --backend {target} --scenario {scenario}{setting} --find-max{slo}"
+
+
+# -- a run of whole decisions -----------------------------------------------------------------------------------------
+
+
+def _mix(concern: str, demand: Demand) -> Fraction | None:
+    """Decisions of the scenario that do, each, what the peak asks of one concern: the most of its parts."""
+    misses = demand.cache_reads.peak - demand.cache_hits.peak
+    return {
+        "interactions": max(demand.interactions.peak, demand.summary_reads.peak),
+        "events": demand.events.peak,
+        "cache": (demand.cache_hits.peak + 3 * misses) / 2,
+        "logs": demand.log_lines.peak,
+    }.get(concern)
+
+
+def _beside_others(concern: str, target: str, demand: Demand, known: Known, p99_ms: float | None) -> Use | None:
+    """From a run of decisions on several backends: a lower bound for each of them."""
+    peak = _mix(concern, demand)
+    fits = _as_usual(DECISION)
+    found = known.best(lambda one: one.scenario == DECISION and target in one.backends and bool(fits(one)))
+    if peak is None or found is None or not found.low:
+        return None
+    part = _part(f"decisions that do what is asked of {target}", peak, found, 1, p99_ms)
+    only = _sum([part])
+    said = f"{part.said}; measured within whole decisions on {found.backend}, so that this is a lower bound"
+    return Use(only.most, Fraction(0), only.quick, (found,), (said,), receiving=concern != "events")
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """What a run of whole decisions on the very backends of a stack says."""
+
+    ceiling: MeasuredCeiling
+    carried: bool | None
+    """None where the peak, with its head-room, lies between what holds and what does not."""
+    quick: bool | None
+    """Whether the promised latency was seen there; None where nothing is promised."""
+
+
+def together(
+    backends: Sequence[str], demand: Demand, known: Known, headroom: Fraction, p99_ms: float | None
+) -> Together | None:
+    """Hold a stack against a run of decisions on its four backends; None where there is none."""
+    found = known.about(tuple(sorted(backends)), DECISION, _as_usual(DECISION))
+    if found is None:
+        return None
+    w, need = demand.workload, demand.decisions.peak * headroom
+    ours = (
+        w.interactions_per_decision,
+        w.summary_reads_per_decision,
+        w.events_per_decision,
+        w.cache_reads_per_decision,
+    )
+    pairs = list(zip(ours, _OF_A_DECISION, strict=True))
+    high = upper(found, p99_ms)
+    carried = None
+    # A decision that does no more than the scenario's holds where that one did; one that does no less fails where it failed.
+    if need <= Fraction(found.low) and all(mine <= theirs for mine, theirs in pairs):
+        carried = True
+    elif high is not None and need >= Fraction(high) and all(mine >= theirs for mine, theirs in pairs):
+        carried = False
+    quick = None if p99_ms is None else promised(found, p99_ms)
+    shown = quick is not None and carried is True and need <= Fraction(quick)
+    return Together(found, carried, None if p99_ms is None else shown)
+
+
+_OF_A_DECISION = (1, 1, 1, 2)
+"""Interactions, reads of summaries, events and reads of the cache in a decision of the scenario."""
+
+
+# -- events and search ------------------------------------------------------------------------------------------------
+
+
+def _of_events(backend: str, demand: Demand, known: Known, p99_ms: float | None) -> Use:
+    """Publishing and receiving. Each further subscription is taken to cost what publishing and the first one cost together."""
+    target, groups = f"events={backend}", demand.workload.subscriptions
+    size = demand.workload.event_bytes
+
+    if groups:
+        whole = _with_payload(target, "end-to-end", size, known)
+        if whole is not None:
+            return _sum([_part("events, to each subscription", demand.events.peak * groups, whole, 1, p99_ms)])
+    published = _with_payload(target, "publish", size, known)
+    if published is not None:
+        alone = _sum([_part("events published", demand.events.peak, published, 1, p99_ms)])
+        if not groups:
+            return alone
+        command = _command(target, "end-to-end", p99_ms)
+        return replace(alone, said=(*alone.said, _PUBLISHED_ONLY), receiving=False, missing=(command,))
+    found = _beside_others("events", target, demand, known, p99_ms) if size <= 2_000 else None
+    if found is not None:
+        return replace(found, receiving=not groups)
+    return Use(None, Fraction(0), None, (), (), missing=(_command(target, "end-to-end", p99_ms),))
+
+
+def _with_payload(target: str, scenario: str, size: int, known: Known) -> MeasuredCeiling | None:
+    """A run whose events were as large as those asked about: the usual sizes up to their p99, or a median that is not smaller.
+
+    Of the two, the one that shows more: both are lower bounds.
+    """
+    usual = find_scenario(scenario).settings
+    found = [
+        known.about(
+            (target,), scenario, lambda one: size <= int(str(usual["p99"])) and dict(one.settings) == dict(usual)
+        ),
+        known.about(
+            (target,), scenario, lambda one: isinstance(one.settings.get("p50"), int) and one.settings["p50"] >= size
+        ),
+    ]
+    return max((one for one in found if one is not None), key=lambda one: one.low, default=None)
+
+
+def _of_search(backend: str, demand: Demand, known: Known, p99_ms: float | None) -> Use:
+    """The slowest kind of search that was measured. With fewer records none is slower: an assumption, and so what was measured
+    with more records is a lower bound, and what failed with fewer an upper one."""
+    target, records = f"search={backend}", demand.workload.records
+    kinds = [found for scenario in SEARCHES if (found := _kind(target, scenario, demand, known, p99_ms)) is not None]
+    least = max((kind.least for kind in kinds), default=Fraction(0))
+    command = _command(target, "search-term", p99_ms, f" --set records={records}")
+    ceilings = tuple(dict.fromkeys(one.run for kind in kinds for one in kind.ceilings))
+    used = {one.run: one for kind in kinds for one in kind.ceilings}
+    if not kinds or any(kind.most is None for kind in kinds):
+        said = ("it was measured with fewer records only, which shows nothing for more",) if kinds else ()
+        return Use(None, least, None, tuple(used[run] for run in ceilings), said, missing=(command,))
+    worst = max(kinds, key=lambda kind: kind.most or Fraction(0))
+    quick = [kind.quick for kind in kinds if kind.quick is not None]
+    return Use(
+        worst.most,
+        least,
+        max(quick) if len(quick) == len(kinds) else None,
+        tuple(used[run] for run in ceilings),
+        worst.said,
+    )
+
+
+def _kind(target: str, scenario: str, demand: Demand, known: Known, p99_ms: float | None) -> Use | None:
+    """One kind of search; None where it was not measured."""
+    records, peak = demand.workload.records, demand.searches.peak
+    sizes = sorted({_records(one) for one in known.all if _is_search(one, target, scenario)})
+    by_size = {}
+    for size in sizes:
+        found = known.about((target,), scenario, lambda one, size=size: _records(one) == size)  # type: ignore[misc]
+        if found is not None:
+            by_size[size] = _part(f"searches ({scenario}, measured with {size:,} records)", peak, found, 1, p99_ms)
+    if not by_size:
+        return None
+    above = [part for size, part in by_size.items() if size >= records and part.low]
+    below = [part.high for size, part in by_size.items() if size <= records and part.high]
+    least = peak / min(below) if below else Fraction(0)
+    if not above:
+        return Use(None, least, None, tuple(part.ceiling for part in by_size.values()), ())
+    most = max(above, key=lambda part: part.low)
+    quick = [part.quick for part in above if part.quick]
+    return Use(peak / most.low, least, peak / max(quick) if quick else None, (most.ceiling,), (most.said,))
+
+
+def _records(ceiling: MeasuredCeiling) -> int:
+    size = ceiling.settings.get("records")
+    return size if isinstance(size, int) and not isinstance(size, bool) else 0
+
+
+def _is_search(ceiling: MeasuredCeiling, target: str, scenario: str) -> bool:
+    return ceiling.valid and ceiling.scenario == scenario and ceiling.backends == (target,) and _records(ceiling) > 0

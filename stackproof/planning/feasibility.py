@@ -1,0 +1,421 @@
+"""Which backends can carry a workload, and why the others cannot: one candidate for each way of having each backend. Pure.
+
+The rules, in their order (docs/plan.md): where it may run; what it must be able to do; documented quotas at the peak; measured
+ceilings at the peak with head-room; the promised latency. A service that is billed by request is bounded by its quotas, which
+say nothing about latency; a server by what was measured, on whatever machine that was. What nobody knows is *not known*.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import ROUND_DOWN, Context, Decimal
+from enum import StrEnum
+from fractions import Fraction
+
+from stackproof.adapters.registry import BUILT_IN
+from stackproof.interfaces import ConfigurationError
+
+from .bill import BackendCost, Limit, Sizing
+from .capabilities import SHARED_CACHE, Requirement, lacks
+from .capacity import Use, use_of
+from .ceilings import MeasuredCeiling
+from .cost import MODELS, Choice, cost_of
+from .demand import Demand
+from .measured import EXTERNAL, Known
+from .price_book import PriceBook
+
+LEAST_HEADROOM, MOST_HEADROOM = Fraction(1), Fraction(100)
+
+
+class Where(StrEnum):
+    """Whose machines a plan may use."""
+
+    ANY = "any"
+    """A cloud's, or the team's own; not the one of who develops."""
+    MANAGED = "managed"
+    """AWS and Upstash."""
+    AWS = "aws"
+    SELF_HOSTED = "self-hosted"
+    LOCAL = "local"
+    """The machine of who develops."""
+
+
+_UPSTASH = frozenset({"pay-as-you-go", "free"})
+_OWN = frozenset({"self-hosted", "collected"})
+_WITHIN = frozenset({"in-process"})
+_ALLOWED: Mapping[Where, frozenset[str]] = {
+    Where.ANY: frozenset({"aws", "upstash", "self-hosted", "application"}),
+    Where.MANAGED: frozenset({"aws", "upstash", "application"}),
+    Where.AWS: frozenset({"aws", "application"}),
+    Where.SELF_HOSTED: frozenset({"self-hosted", "application"}),
+    Where.LOCAL: frozenset({"local", "application"}),
+}
+BY_REQUEST = frozenset(
+    {
+        ("dynamodb", "on-demand"),
+        ("dynamodb", "provisioned"),
+        ("keyspaces", "on-demand"),
+        ("eventbridge", "bus"),
+        ("kinesis", "provisioned"),
+        ("kinesis", "on-demand"),
+        ("msk", "serverless"),
+        ("elasticache", "serverless-valkey"),
+        ("elasticache", "serverless-redis"),
+        ("upstash", "pay-as-you-go"),
+        ("upstash", "free"),
+        ("cloudwatch", "on-demand"),
+    }
+)
+"""Services without a machine of one's own: only what was measured against the service itself says how much they carry."""
+SEVERAL = frozenset({"scylla", "cassandra", "kafka", "redpanda", "msk", "opensearch", "elasticache"})
+"""What is spread over as many machines as are needed; the others are one server, which is too small or is not."""
+COPIED = frozenset({"scylla", "cassandra", "kafka", "redpanda", "msk"})
+"""Of those, the ones in which each write goes to as many machines as there are copies."""
+COPIES = 3
+
+
+def provider_of(concern: str, backend: str, hosting: str) -> str:
+    """Whose machines it runs on: aws, upstash, self-hosted, local, or those of the application itself."""
+    if (concern, backend, hosting) == ("logs", "console", "local") or hosting in _WITHIN:
+        return "application"
+    if hosting == "local":
+        return "local"
+    if hosting in _UPSTASH:
+        return "upstash"
+    return "self-hosted" if hosting in _OWN or not hosting else "aws"
+
+
+class Status(StrEnum):
+    """What is known of a candidate."""
+
+    FEASIBLE = "feasible"
+    """All that was asked is shown, or documented."""
+    OPEN = "feasible as far as is known"
+    """Nothing speaks against it, and something that was asked is not shown: its marks say what."""
+    NOT_KNOWN = "not known"
+    """Neither a measurement nor a documented quota says whether it carries the peak."""
+    REJECTED = "rejected"
+
+
+class Mark(StrEnum):
+    """What is not shown of a candidate that is feasible otherwise."""
+
+    LATENCY = "latency not known"
+    """Nobody measured it here."""
+    SLOW = "latency target not shown"
+    """It was measured, and not seen to keep the target at the peak with head-room."""
+    SCALED = "more machines than were measured"
+    """That several carry as much more as they are more is assumed."""
+    RECEIVING = "receiving not measured"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a plan must do beside its workload."""
+
+    headroom: Fraction = Fraction(3, 2)
+    """The peak times this must be carried."""
+    p99_ms: float | None = None
+    where: Where = Where.ANY
+    requirements: tuple[Requirement, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not LEAST_HEADROOM <= self.headroom <= MOST_HEADROOM:
+            raise ConfigurationError(f"--headroom is {float(self.headroom):g}; it lies between 1 and 100")
+        if self.p99_ms is not None and not 0 < self.p99_ms <= 3_600_000:
+            raise ConfigurationError(f"--p99-ms is {self.p99_ms:g}; it lies above 0 and up to 3600000 (an hour)")
+
+    @property
+    def all_requirements(self) -> tuple[Requirement, ...]:
+        """With what goes without saying: processes share a cache, unless it is the machine of who develops."""
+        shared = () if self.where is Where.LOCAL else (SHARED_CACHE,)
+        return tuple(dict.fromkeys((*shared, *self.requirements)))
+
+
+class Rests(StrEnum):
+    """What a reason rests on."""
+
+    INPUT = "input"
+    QUOTAS = "quotas"
+    RUNS = "runs"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One sentence about a candidate."""
+
+    text: str
+    rests: Rests = Rests.INPUT
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One way of having one backend, and what is known of it under a workload."""
+
+    concern: str
+    backend: str
+    hosting: str
+    status: Status
+    because: tuple[Reason, ...]
+    """Why: the first one decides."""
+    cost: BackendCost
+    marks: tuple[Mark, ...] = ()
+    use: Fraction | None = None
+    """Of what was measured to hold, head-room included: 1 is all of it; None where it was not measured."""
+    quick: Fraction | None = None
+    """The same, of what was measured to hold within the promised latency."""
+    ceilings: tuple[MeasuredCeiling, ...] = ()
+    quotas: tuple[Limit, ...] = ()
+    """Those that the statement rests on."""
+    settles: tuple[str, ...] = ()
+    """What would tell what is not known: commands, or facts."""
+    sizing: Sizing = field(default_factory=Sizing)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The sentences alone."""
+        return tuple(reason.text for reason in self.because)
+
+    @property
+    def usable(self) -> bool:
+        return self.status in (Status.FEASIBLE, Status.OPEN)
+
+    @property
+    def name(self) -> str:
+        """Such as ``dynamodb (on-demand)``."""
+        return f"{self.backend} ({self.hosting})" if self.hosting else self.backend
+
+    @property
+    def choice(self) -> Choice:
+        return Choice(self.concern, self.backend, self.hosting, self.sizing)
+
+    @property
+    def single(self) -> bool:
+        """Whether it is one server, which others of the same technology share."""
+        return self.backend not in SEVERAL and (self.backend, self.hosting) not in BY_REQUEST
+
+
+def every_choice() -> tuple[Choice, ...]:
+    """Each built-in backend in each way in which it can be had."""
+    return tuple(
+        Choice(entry.concern, entry.name, hosting)
+        for entry in BUILT_IN
+        if not entry.reference
+        for hosting in MODELS.get((entry.concern, entry.name), {})
+    )
+
+
+def candidates(
+    demand: Demand, asked: Asked, known: Known, book: PriceBook, choices: Iterable[Choice] | None = None
+) -> tuple[Candidate, ...]:
+    """What is known of each choice (of `every_choice` unless others are given) under a demand."""
+    wanted = every_choice() if choices is None else tuple(choices)
+    return tuple(judged(choice, demand, asked, known, book) for choice in wanted)
+
+
+def judged(choice: Choice, demand: Demand, asked: Asked, known: Known, book: PriceBook) -> Candidate:
+    """One choice, held against the rules in their order."""
+    by_request = (choice.backend, choice.hosting) in BY_REQUEST
+    if by_request:
+        # An engine of the same protocol on somebody's machine says nothing about the service.
+        known = Known(tuple(one for one in known.own if one.origin == EXTERNAL))
+    use = use_of(choice.concern, choice.backend, demand, known, asked.p99_ms)
+    sizing = _sizing(choice, demand, asked, use)
+    cost = cost_of(replace(choice, sizing=sizing), demand, book)
+    start = Candidate(
+        choice.concern, choice.backend, cost.hosting or choice.hosting, Status.NOT_KNOWN, (), cost, sizing=sizing,
+        ceilings=use.ceilings,
+        use=None if use.most is None else use.most * asked.headroom,
+        quick=None if use.quick is None else use.quick * asked.headroom,
+    )  # fmt: skip
+    against = _against(start, demand, asked)
+    if against:
+        return replace(start, status=Status.REJECTED, because=against)
+    if by_request and use.most is None:
+        return _by_quota(start, use, asked)
+    return _by_ceiling(start, use, asked)
+
+
+def _against(candidate: Candidate, demand: Demand, asked: Asked) -> tuple[Reason, ...]:
+    """Why it is out of the question, whatever was measured."""
+    provider = provider_of(candidate.concern, candidate.backend, candidate.hosting)
+    found = []
+    if ":" not in candidate.backend and provider not in _ALLOWED[asked.where]:
+        why = (
+            "it runs on the machine of who develops, which --hosting local asks for"
+            if provider == "local"
+            else f"it runs on {provider}, and --hosting is {asked.where}"
+        )
+        found.append(Reason(f"not asked for: {why}"))
+    missing = lacks(candidate.concern, candidate.backend, asked.all_requirements, demand.workload)
+    found += [Reason(text) for text in missing]
+    days = demand.workload.log_retention_days
+    if candidate.backend == "console" and candidate.hosting == "local" and days and asked.where is not Where.LOCAL:
+        said = f"capability missing: lines on the console are not kept, and --log-retention-days is {days}"
+        found.append(Reason(said))
+    found += [Reason(_over(limit), Rests.QUOTAS) for limit in candidate.cost.exceeded if limit.kind != "measured"]
+    return tuple(found)
+
+
+def _over(limit: Limit) -> str:
+    raised = "; it can be raised: ask the provider, and put yours into --prices" if limit.kind == "soft" else ""
+    return (
+        f"quota exceeded at the peak: {limit.what}: {_figure(limit.used)} of {_figure(limit.allowed)} {limit.unit} "
+        f"({limit.kind}, {limit.name}){raised}"
+    )
+
+
+def _figure(value: Fraction | None) -> str:
+    if value is None:
+        return "not known"
+    return f"{float(value):,.0f}" if value >= 100 or value == int(value) else f"{float(value):,.3g}"
+
+
+# -- services that are billed by request ------------------------------------------------------------------------------
+
+
+def _by_quota(start: Candidate, use: Use, asked: Asked) -> Candidate:
+    """Within its documented quotas it carries the peak, says its provider; about latency they say nothing."""
+    rates = [limit for limit in start.cost.limits if limit.unit.endswith("/s") and limit.used is not None]
+    beginning = [limit for limit in rates if limit.kind == "start"]
+    lasting = [limit for limit in rates if limit.kind in ("hard", "soft")]
+    settles = tuple(f"{command} --origin external" for command in use.missing)
+    if not lasting and any(limit.exceeded for limit in beginning):
+        first = next(limit for limit in beginning if limit.exceeded)
+        said = (
+            f"a new one takes {_figure(first.allowed)} {first.unit} ({first.name}) and the peak is {_figure(first.used)}: "
+            "how far it grows has no entry in the price book"
+        )
+        return replace(
+            start, because=(Reason(said, Rests.QUOTAS),), quotas=(first,), settles=(*settles, "a quota in --prices")
+        )
+    if not rates:
+        said = "neither measured here nor bounded by a quota of the price book"
+        return replace(start, because=(Reason(said),), settles=(*settles, "a quota in --prices"))
+    tightest = max(lasting or beginning, key=lambda limit: (limit.used or Fraction(0)) / limit.allowed)
+    share = (tightest.used or Fraction(0)) / tightest.allowed
+    said = (
+        f"within its documented quotas: {tightest.what} at {float(share):.3%} of {_figure(tightest.allowed)} {tightest.unit} "
+        f"({tightest.kind}, {tightest.name}) at the peak"
+    )
+    within = Reason(said, Rests.QUOTAS)
+    warm = "the peak is above what a new one takes ({}): warm it up first"
+    grows = [Reason(warm.format(limit.name), Rests.QUOTAS) for limit in beginning if limit.exceeded]
+    if asked.p99_ms is None:
+        latency = Reason("its latency is not measured here, and none is asked for")
+        return replace(start, status=Status.FEASIBLE, because=(within, latency, *grows), quotas=tuple(rates))
+    latency = Reason(f"latency not known: no quota says anything about a p99 of {asked.p99_ms:g} ms")
+    because = (within, latency, *grows)
+    marks = (Mark.LATENCY,)
+    return replace(start, status=Status.OPEN, because=because, marks=marks, quotas=tuple(rates), settles=settles)
+
+
+# -- what was measured ------------------------------------------------------------------------------------------------
+
+
+def _sizing(choice: Choice, demand: Demand, asked: Asked, use: Use) -> Sizing:
+    """How much one machine carries, in the requests that the cost model counts, head-room taken off."""
+    if use.most is None or choice.backend == "console":
+        return choice.sizing
+    copies = (choice.sizing.copies or COPIES) if choice.backend in COPIED else 1
+    # Of machines as many are taken as keep the promised latency, where a rate is known at which they do.
+    load = use.quick if choice.backend in SEVERAL and use.quick is not None else use.most
+    needed = load * asked.headroom * copies
+    peak = _counted(choice.concern, choice.backend, demand)
+    if not needed or not peak:
+        return replace(choice.sizing, per_instance=Decimal(1)) if not peak else choice.sizing
+    # Rounded down: a machine is never said to carry more than was measured.
+    exact = peak / needed
+    context = Context(prec=12, rounding=ROUND_DOWN)
+    each = context.divide(Decimal(exact.numerator), Decimal(exact.denominator))
+    return replace(choice.sizing, per_instance=each)
+
+
+def _counted(concern: str, backend: str, demand: Demand) -> Fraction:
+    """The requests at the peak that the cost model of this concern divides among machines."""
+    misses = demand.cache_reads.peak - demand.cache_hits.peak
+    if concern == "events" and backend == "redis":
+        return demand.events.peak * (1 + demand.workload.subscriptions)
+    return {
+        "interactions": demand.interactions.peak + demand.summary_reads.peak,
+        "events": demand.events.peak,
+        "search": demand.searches.peak,
+        "cache": demand.cache_hits.peak + 3 * misses,
+        "logs": demand.log_lines.peak,
+    }[concern]
+
+
+def _by_ceiling(start: Candidate, use: Use, asked: Asked) -> Candidate:
+    if use.most is None:
+        return _unmeasured(start, use, asked)
+    assert start.use is not None
+    factor, said = f"{float(asked.headroom):g} times", "; ".join(use.said)
+    marks = [] if use.receiving else [Mark.RECEIVING]
+    load = start.quick if start.backend in SEVERAL and start.quick is not None else start.use
+    if load <= 1:
+        text = f"measured: {said}; with head-room ({factor}) it is {float(load):.3g} of 1"
+    elif start.backend in SEVERAL:
+        marks.append(Mark.SCALED)
+        copies = f", {COPIES} copies of each write" if start.backend in COPIED else ""
+        machines = math.ceil(load * (COPIES if start.backend in COPIED else 1))
+        text = (
+            f"measured: {said}; {machines:,} machines are needed with head-room ({factor}{copies}), and that several carry as "
+            "much more as they are more is assumed, not measured"
+        )
+    elif use.least * asked.headroom >= 1:
+        text = f"measured ceiling below the peak with head-room ({factor}): {said}"
+        return replace(start, status=Status.REJECTED, because=(Reason(text, Rests.RUNS),))
+    else:
+        return _undecided(start, use, asked)
+    because = [Reason(text, Rests.RUNS)]
+    if asked.p99_ms is not None:
+        slow, text = _latency(start, asked.p99_ms)
+        because.append(Reason(text, Rests.RUNS))
+        marks += [Mark.SLOW] if slow else []
+    status = Status.OPEN if marks else Status.FEASIBLE
+    settles = use.missing if marks else ()
+    return replace(start, status=status, because=tuple(because), marks=tuple(marks), settles=settles)
+
+
+def _unmeasured(start: Candidate, use: Use, asked: Asked) -> Candidate:
+    """A part of what is needed was not measured; what was may refute all the same."""
+    told = tuple(Reason(text, Rests.RUNS) for text in use.said)
+    if use.least * asked.headroom >= 1 and start.backend not in SEVERAL:
+        said = f"measured ceiling below the peak with head-room ({float(asked.headroom):g} times)"
+        return replace(start, status=Status.REJECTED, because=(Reason(said, Rests.RUNS), *told))
+    said = "not measured: whether it carries the peak is not known"
+    return replace(start, because=(Reason(said), *told), settles=use.missing)
+
+
+def _undecided(start: Candidate, use: Use, asked: Asked) -> Candidate:
+    assert start.use is not None
+    why = "the peak lies in between" if use.least else "what was measured is a lower bound, or ended at another promise"
+    said = (
+        f"not shown: with head-room ({float(asked.headroom):g} times) the peak is {float(start.use):.3g} times of what was "
+        f"measured to hold, and is not what was measured to fail: {why}"
+    )
+    commands = tuple(_again(one, asked.p99_ms) for one in use.ceilings)
+    because = tuple(Reason(text, Rests.RUNS) for text in (said, *use.said))
+    return replace(start, because=because, settles=tuple(dict.fromkeys((*use.missing, *commands))))
+
+
+def _again(ceiling: MeasuredCeiling, p99_ms: float | None) -> str:
+    settings = "".join(f" --set {name}={value}" for name, value in ceiling.settings.items())
+    slo = "" if p99_ms is None else f" --slo p99={p99_ms:g}ms"
+    backends = "".join(f" --backend {name}" for name in ceiling.backends)
+    return f"stackproof bench{backends} --scenario {ceiling.scenario}{settings} --find-max{slo} --workers 2"
+
+
+def _latency(start: Candidate, p99_ms: float) -> tuple[bool, str]:
+    """Whether the promised latency was not seen at the peak with head-room, and a sentence about it."""
+    limit = f"p99 within {p99_ms:g} ms"
+    if start.quick is None:
+        return True, f"latency target not shown: {limit} was not seen at the peak with head-room"
+    if start.backend in SEVERAL:
+        return False, f"{limit} was seen at the rate that each machine has then, of each operation alone"
+    if start.quick <= 1:
+        return False, f"{limit} was seen at this rate, of each operation alone"
+    reached = f"{float(1 / start.quick):.3g} of the peak with head-room"
+    return True, f"latency target not shown: {limit} was seen only up to {reached}"

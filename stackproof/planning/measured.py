@@ -1,0 +1,182 @@
+"""Ceilings in short: those that come with the package, and which of all that are known counts.
+
+python -m stackproof.planning.measured NAME.json RUN...
+
+writes those of runs (their directories) into the package. Only what may be used gets in: no emulator, nothing invalid, nothing
+without a certificate (`ceilings.MeasuredCeiling.refused`).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from stackproof.interfaces import ConfigurationError
+from stackproof.kept_json import read
+from stackproof.verification.runs import keep
+from stackproof.verification.shape import misshapen
+
+from .ceilings import MeasuredCeiling, Unreadable, latest, read_ceilings
+
+SCHEMA = "stackproof-measured/1"
+EXTERNAL = "external"
+FOLDER = "measured"
+RECORD = "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All ceilings that there are to rest on."""
+
+    own: tuple[MeasuredCeiling, ...] = ()
+    """Of the user's runs."""
+    shipped: tuple[MeasuredCeiling, ...] = ()
+    """Of ours, which came with the package."""
+    unreadable: tuple[Unreadable, ...] = ()
+
+    @property
+    def all(self) -> tuple[MeasuredCeiling, ...]:
+        return (*self.own, *self.shipped)
+
+    def about(
+        self, backends: tuple[str, ...], scenario: str, fits: Callable[[MeasuredCeiling], bool] = lambda _: True
+    ) -> MeasuredCeiling | None:
+        """The ceiling of these backends alone that counts; None where nothing may be used."""
+        return self.best(lambda one: one.backends == backends and one.scenario == scenario and fits(one))
+
+    def best(self, fits: Callable[[MeasuredCeiling], bool]) -> MeasuredCeiling | None:
+        """Of all that fit, the one that counts: the user's own hardware, then other runs of the user, then ours.
+
+        A search counts before a rate that was only held, wherever it comes from; but a higher rate that was held closer to the
+        user's own hardware is a lower bound that a search elsewhere cannot take away.
+        """
+        ours = [one for one in self.own if one.valid and fits(one)]
+        groups = (
+            [one for one in ours if one.origin == EXTERNAL],
+            [one for one in ours if one.origin != EXTERNAL],
+            [one for one in self.shipped if one.valid and fits(one)],
+        )
+        held: MeasuredCeiling | None = None
+        for group in groups:
+            found = latest(group)
+            if found is not None and found.searched:
+                return held if held is not None and held.low > found.low else found
+            if found is not None and (held is None or found.low > held.low):
+                held = found
+        return held
+
+
+def shipped() -> tuple[MeasuredCeiling, ...]:
+    """Those that come with the package."""
+    return _shipped()
+
+
+@cache
+def _shipped() -> tuple[MeasuredCeiling, ...]:
+    folder = files(__package__) / FOLDER
+    found = [file for file in folder.iterdir() if file.name.endswith(".json")] if folder.is_dir() else []
+    named = sorted(found, key=lambda file: file.name)
+    return tuple(one for file in named for one in from_json(file.read_text(encoding="utf-8"), file.name))
+
+
+def known_ceilings(runs: Path, *, with_shipped: bool = True) -> Known:
+    """What is known: the runs that are kept in a directory, and what comes with the package.
+
+    ``runs`` holds a directory for each run; it need not exist. What cannot be read is named in `Known.unreadable`.
+    """
+    texts: dict[str, str] = {}
+    damaged: list[Unreadable] = []
+    for record in sorted(runs.glob(f"*/{RECORD}")):
+        try:
+            texts[record.parent.name] = record.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            damaged.append(Unreadable(record.parent.name, f"{record} cannot be read: {error}"))
+    own, unreadable = read_ceilings(texts)
+    return Known(own, shipped() if with_shipped else (), (*damaged, *unreadable))
+
+
+def to_json(ceilings: Iterable[MeasuredCeiling]) -> str:
+    """A file of ceilings; ValueError for one that must not be used."""
+    rows = []
+    for ceiling in sorted(ceilings, key=lambda one: (one.backends, one.scenario, one.date, one.run)):
+        if not ceiling.valid:
+            raise ValueError(f"run {ceiling.run} must not be used: {ceiling.refused[0]}")
+        row = asdict(ceiling)
+        row.pop("refused")
+        rows.append(row)
+    return json.dumps({"schema": SCHEMA, "ceilings": rows}, indent=1) + "\n"
+
+
+def from_json(text: str, file: str) -> tuple[MeasuredCeiling, ...]:
+    """The ceilings of a file; ValueError where it is none."""
+    data = read(text)
+    wrong = misshapen(data, _schema())
+    if wrong:
+        raise ValueError(f"{file}: {wrong[0]}")
+    return tuple(_ceiling(row) for row in data["ceilings"])
+
+
+def _ceiling(row: Mapping[str, Any]) -> MeasuredCeiling:
+    values = dict(row)
+    for name in ("backends", "promises", "warnings"):
+        values[name] = tuple(values[name])
+    values["machine"] = tuple((name, value) for name, value in row["machine"])
+    values["p99_at"] = tuple((float(rate), float(p99)) for rate, p99 in row["p99_at"])
+    return MeasuredCeiling(**values)
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    text = (files(__package__) / "measured.schema.json").read_text(encoding="utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def usable(runs: Iterable[Path]) -> tuple[MeasuredCeiling, ...]:
+    """The ceilings of these runs; a `ConfigurationError` for a run that cannot be read or must not be used."""
+    found = []
+    for run in runs:
+        try:
+            text = (run / RECORD).read_text(encoding="utf-8")
+        except OSError as error:
+            raise ConfigurationError(f"{run} holds no {RECORD}: {error.strerror}") from error
+        ceilings, unreadable = read_ceilings({run.name: text})
+        if unreadable:
+            raise ConfigurationError(unreadable[0].reason)
+        if not ceilings[0].valid:
+            raise ConfigurationError(f"{run} must not be used: {ceilings[0].refused[0]}")
+        found.append(replace(ceilings[0], machine=_short(ceilings[0].machine)))
+    return tuple(found)
+
+
+_MACHINE = ("cpu", "cores", "memory", "os", "kernel", "processor", "machine", "platform", "system", "logical_cores")
+
+
+def _short(machine: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """What a reader wants to know of the machine; versions of packages are in the run."""
+    short = tuple(pair for pair in machine if any(word in pair[0].lower() for word in _MACHINE))
+    return short or machine
+
+
+def main(arguments: list[str]) -> int:
+    """Write a file of the package from runs."""
+    if len(arguments) < 2 or not arguments[0].endswith(".json"):
+        sys.stderr.write("usage: python -m stackproof.planning.measured NAME.json RUN...\n")
+        return 2
+    try:
+        text = to_json(usable(map(Path, arguments[1:])))
+    except ConfigurationError as error:
+        sys.stderr.write(f"stackproof: {error}\n")
+        return 2
+    keep(Path(__file__).with_name(FOLDER) / Path(arguments[0]).name, text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,473 @@
+"""Makes a plan: the question, the prices and what was measured go in, the record comes out. Pure."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from fractions import Fraction
+
+from stackproof.adapters.registry import CONCERNS
+
+from .amount import Amount
+from .bill import BackendCost
+from .cost import EXCLUDED, cost_of_stack
+from .demand import Demand, Flow, Workload
+from .environment_file import environment_file
+from .feasibility import Asked, Candidate, Mark, Rests, Status, Where, provider_of
+from .measured import EXTERNAL, Known
+from .outgrowth import Outgrowth, outgrowth
+from .plan_basis import ADDED, LINEAR, MACHINE, Bases, money, thresholds
+from .plan_record import (
+    CandidateRow,
+    ChosenRow,
+    FlowRow,
+    KeptRow,
+    LineRow,
+    MonthRow,
+    OutgrownRow,
+    Plan,
+    SensitivityRow,
+    StackRow,
+    Statement,
+)
+from .price_book import PriceBook
+from .recommendation import Advisor, Answer, Option, Rank, picks
+from .sensitivity import Changed, sensitivity
+from .stacks import PlannedStack
+
+_RANKS = {
+    Rank.SHOWN: "shown",
+    Rank.OPEN: "something not shown",
+    Rank.COST_UNKNOWN: "cost unknown",
+    Rank.BOTH: "something not shown and cost unknown",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """All that a plan is made from, beside prices and measurements."""
+
+    workload: Workload
+    asked: Asked
+    months: int = 12
+    judged: PlannedStack | None = None
+    """A stack that is to be judged, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is kept about the plan itself."""
+
+    id: str
+    created: str
+    version: str
+    command: str
+    today: datetime.date
+
+
+def make_plan(question: Question, known: Known, book: PriceBook, facts: Facts) -> Plan:
+    """The whole answer."""
+    return _Writer(question, known, book, facts).plan()
+
+
+class _Writer:
+    """Writes one plan; keeps what its statements rest on."""
+
+    def __init__(self, question: Question, known: Known, book: PriceBook, facts: Facts) -> None:
+        self.question, self.known, self.book, self.facts = question, known, book, facts
+        self.asked = question.asked
+        self.advisor = Advisor(question.asked, known, book)
+        self.demand = Demand.of(question.workload)
+        self.bases = Bases(known, book)
+        self.answer: Answer = self.advisor.answer(self.demand)
+
+    def plan(self) -> Plan:
+        best = self.answer.best
+        grown = outgrowth(self.advisor, self.question.workload, best, self._months()) if best is not None else None
+        candidates = tuple(map(self.candidate, self.answer.candidates))
+        recommended = self.stack("recommended", best) if best is not None else None
+        alternatives = tuple(self.stack(title, option) for title, option in picks(self.answer))
+        judged = self.judged()
+        months = self.months(grown)
+        outgrown = self.outgrown(grown, best) if grown is not None and best is not None else None
+        rows = self.sensitivity(best)
+        statements = self.statements()
+        return Plan(
+            id=self.facts.id,
+            created=self.facts.created,
+            version=self.facts.version,
+            command=self.facts.command,
+            workload=_inputs(self.question.workload),
+            headroom=float(self.asked.headroom),
+            p99_ms=self.asked.p99_ms,
+            where=str(self.asked.where),
+            requirements=tuple(one.text for one in self.asked.all_requirements),
+            prices=self.book.files,
+            months_asked=self.question.months,
+            flows=_flows(self.demand),
+            kept=_kept(self.demand),
+            answer=self.sentence(),
+            recommended=recommended,
+            statements=statements,
+            alternatives=alternatives,
+            judged=judged,
+            candidates=candidates,
+            months=months,
+            outgrown=outgrown,
+            sensitivity=rows,
+            not_known=self.not_known(),
+            warnings=self.warnings(),
+            not_counted=EXCLUDED,
+            basis=self.bases.found,
+            environment=self.environment(best),
+        )
+
+    def _months(self) -> int:
+        return self.question.months if self.question.workload.growth_per_month else 0
+
+    # -- the answer -----------------------------------------------------------------------------------------------------
+
+    def sentence(self) -> str:
+        best = self.answer.best
+        volume = f"{self.question.workload.decisions_per_day:,} decisions a day"
+        if best is None:
+            missing = self.answer.missing()
+            lacking = f" for {', '.join(missing)}" if missing else ""
+            return f"Not known: no backend{lacking} is known to carry {volume}."
+        cost = self.advisor.cost(best, self.demand).total
+        marks = sorted({str(mark) for part in best.parts for mark in part.marks})
+        but = f"; not shown: {', '.join(marks)}" if marks else ""
+        return f"For {volume}: {best.name}; a month costs {cost}{but}."
+
+    def statements(self) -> tuple[Statement, ...]:
+        best, found = self.answer.best, []
+        if best is None:
+            for concern in self.answer.missing():
+                found.append(Statement(f"{concern}: no backend is known to be feasible; its candidates say why.", ()))
+            if not self.answer.missing():
+                found.append(Statement("The backends that are feasible alone are not known to be so together.", ()))
+        else:
+            found.append(self._cheapest(best))
+        for option, seen in self.answer.refuted[:3]:
+            found.append(
+                Statement(
+                    f"Not {option.name}: measured together, its backends do not carry the peak.",
+                    (self.bases.run(seen.ceiling),),
+                )
+            )
+        return tuple(found)
+
+    def _cheapest(self, best: Option) -> Statement:
+        rivals = self.answer.rivals
+        known = [one for one in rivals if one.known]
+        open_ = [one for one in rivals if not one.known]
+        others = len(self.answer.options) - 1
+        if not others:
+            return Statement("It is the only stack that is known to be feasible.", ())
+        if not rivals:
+            return Statement(
+                f"It is the cheapest of {others + 1:,} feasible stacks: each other one surely costs more.", ()
+            )
+        parts = []
+        if known:
+            better = sum(one.rank > best.rank for one in known)
+            parts.append(
+                f"{len(known):,} others of known cost may cost less"
+                + (f" ({better:,} of them leave more open, and rank after it for that)" if better else "")
+            )
+        if open_:
+            reasons = Counter(why for one in open_ for part in one.parts for why in part.cost.total.unknown)
+            most = reasons.most_common(1)[0][0]
+            parts.append(f"{len(open_):,} others have a cost of which a part is unknown, most often: {most}")
+        sure = (
+            "That it is the cheapest of all cannot be told: "
+            if best.known
+            else "Which one is the cheapest cannot be told: "
+        )
+        own = "" if best.known else "a part of its own cost is unknown; "
+        return Statement(sure + own + "; ".join(parts) + ".", ())
+
+    # -- stacks and candidates ------------------------------------------------------------------------------------------
+
+    def candidate(self, one: Candidate) -> CandidateRow:
+        total = one.cost.total
+        statements = [*self.reasons(one), self._cost_statement(one.cost)]
+        return CandidateRow(
+            one.concern,
+            one.backend,
+            one.hosting,
+            provider_of(one.concern, one.backend, one.hosting) if ":" not in one.backend else "not known",
+            str(one.status),
+            tuple(map(str, one.marks)),
+            tuple(statements),
+            None if one.use is None else float(one.use),
+            money(total),
+            one.settles,
+        )
+
+    def reasons(self, one: Candidate) -> tuple[Statement, ...]:
+        """Why, with what each sentence rests on; and what was published about the backend, beside it."""
+        rests = {
+            Rests.INPUT: (),
+            Rests.RUNS: self.bases.runs(one.ceilings),
+            Rests.QUOTAS: self.bases.quotas(one.quotas or one.cost.exceeded),
+        }
+        found = []
+        for number, reason in enumerate(one.because):
+            assumed = self._assumed(one) if number == 0 and reason.rests is Rests.RUNS else ()
+            found.append(Statement(_sentence(reason.text), (*rests[reason.rests], *assumed)))
+        for threshold in thresholds(one.concern, one.backend) if one.usable else ():
+            said = f"Published: {threshold.text}. That is no rule of this plan."
+            found.append(Statement(said, (self.bases.claim(threshold),)))
+        return tuple(found)
+
+    def _assumed(self, one: Candidate) -> tuple[str, ...]:
+        """What it takes to apply these runs to this backend."""
+        found = [LINEAR] if Mark.SCALED in one.marks else []
+        found += [ADDED] if len(one.ceilings) > 1 else []
+        found += [MACHINE] if any(ceiling.origin != EXTERNAL for ceiling in one.ceilings) else []
+        return tuple(map(self.bases.assumption, found))
+
+    def _cost_statement(self, cost: BackendCost) -> Statement:
+        total = cost.total
+        why = f": {'; '.join(total.unknown)}" if total.unknown else ""
+        label = "cost unknown, " if not total.known else ""
+        return Statement(f"A month: {label}{total}{why}.", self.bases.model(cost))
+
+    def stack(self, title: str, option: Option) -> StackRow:
+        cost = self.advisor.cost(option, self.demand)
+        chosen = tuple(self.chosen(part, bill) for part, bill in zip(option.parts, cost.backends, strict=True))
+        return StackRow(title, option.name, _RANKS[option.rank], chosen, money(cost.total), self.of_whole(option.parts))
+
+    def chosen(self, part: Candidate, bill: BackendCost) -> ChosenRow:
+        lines = tuple(
+            LineRow(line.item, str(line.quantity), line.unit, line.price, money(line.amount), line.formula)
+            for line in bill.lines
+        )
+        statements = (*self.reasons(part), self._cost_statement(bill))
+        return ChosenRow(
+            part.concern, part.backend, part.hosting, str(part.status), tuple(map(str, part.marks)), statements, lines,
+            money(bill.total), bill.notes,
+        )  # fmt: skip
+
+    def of_whole(self, parts: Sequence[Candidate]) -> tuple[Statement, ...]:
+        """What is known of whole decisions on this stack."""
+        seen = self.advisor.seen_together(parts, self.demand)
+        limit = "" if self.asked.p99_ms is None else f" within a p99 of {self.asked.p99_ms:g} ms"
+        if seen is None:
+            also = ", and so is its latency" if limit else ""
+            return (Statement(f"Whole decisions on these backends were not measured: each is judged alone{also}.", ()),)
+        run = (self.bases.run(seen.ceiling),)
+        if seen.carried is None:
+            return (
+                Statement("Whole decisions were measured on these backends, and do not decide about this peak.", run),
+            )
+        if not seen.carried:
+            return (Statement("Measured together, these backends do not carry the peak.", run),)
+        shown = limit if seen.quick else f"; that they end{limit} was not seen" if limit else ""
+        return (
+            Statement(
+                f"Whole decisions were measured on these backends, and hold at the peak with head-room{shown}.", run
+            ),
+        )
+
+    def judged(self) -> StackRow | None:
+        """The stack that was given, whether it carries the load or not."""
+        stack = self.question.judged
+        if stack is None:
+            return None
+        answer = self.advisor.answer(self.demand, stack.choices().values())
+        if answer.best is not None:
+            return self.stack(f"to be judged: {stack.title}", answer.best)
+        parts = tuple(next(one for one in answer.candidates if one.concern == concern) for concern in CONCERNS)
+        cost = cost_of_stack({part.concern: part.choice for part in parts}, self.demand, self.book)
+        unknown = [part for part in parts if part.status is Status.NOT_KNOWN]
+        against = [part for part in parts if part.status is Status.REJECTED]
+        rank = "does not carry it" if against or not unknown else "not known"
+        said = [f"{part.concern}={part.name}: {part.reasons[0]}" for part in (*against, *unknown) if part.reasons]
+        together = "What its concerns ask of a server that they share is not known to be carried." if not said else ""
+        statements = tuple(Statement(_sentence(text), ()) for text in [*said, together] if text)
+        chosen = tuple(self.chosen(part, bill) for part, bill in zip(parts, cost.backends, strict=True))
+        name = ", ".join(f"{part.concern}={part.name}" for part in parts)
+        title = f"to be judged: {stack.title}"
+        return StackRow(title, name, rank, chosen, money(cost.total), (*statements, *self.of_whole(parts)))
+
+    # -- growth and inputs ----------------------------------------------------------------------------------------------
+
+    def months(self, grown: Outgrowth | None) -> tuple[MonthRow, ...]:
+        if grown is None:
+            volume, peak = self.question.workload.decisions_per_day, float(self.demand.decisions.peak)
+            return (MonthRow(0, volume, peak, self.demand.log_lines.bytes_per_month, None, carries=False, best=""),)
+        rows = []
+        for one in grown.months:
+            cost = None if one.option is None else money(self.advisor.cost(one.option, one.demand).total)
+            best = one.answer.best
+            rows.append(
+                MonthRow(
+                    one.month,
+                    one.demand.workload.decisions_per_day,
+                    float(one.demand.decisions.peak),
+                    one.demand.log_lines.bytes_per_month,
+                    cost,
+                    not one.against,
+                    best.name if best is not None else "",
+                )
+            )
+        return tuple(rows)
+
+    def outgrown(self, grown: Outgrowth, best: Option) -> OutgrownRow:
+        found: list[Statement] = []
+        basis = tuple(
+            dict.fromkeys(
+                id_ for part in best.parts for id_ in (*self.bases.runs(part.ceilings), *self.bases.quotas(part.quotas))
+            )
+        )
+        if grown.most is None:
+            found.append(Statement("No limit of it is known: nothing that was measured or documented ends it.", basis))
+        else:
+            found.append(
+                Statement(f"It carries up to about {grown.most:,} decisions a day, all else being equal.", basis)
+            )
+            found += [Statement(_sentence(f"What stops it there: {why}"), basis) for why in grown.against[:3]]
+        growth, months = self.question.workload.growth_per_month, self.question.months
+        if not growth:
+            found.append(Statement("Nothing grows (--growth-per-month is 0): in no month is it outgrown.", ()))
+        elif grown.month is None:
+            reached = grown.months[-1].month
+            found.append(
+                Statement(f"Growing by {_percent(growth)} a month it is not outgrown within {reached} months.", ())
+            )
+            if reached < months:
+                found.append(Statement("Later months have more decisions than is planned here.", ()))
+        else:
+            found.append(Statement(f"Growing by {_percent(growth)} a month it is outgrown in month {grown.month}.", ()))
+        to = grown.to if grown.month is not None else grown.beyond
+        if grown.month is not None or grown.most is not None:
+            found.append(
+                Statement(f"To move to: {_difference(best, to)}.", ())
+                if to is not None
+                else Statement("What to move to is not known: no stack is known to carry more.", ())
+            )
+        if grown.cheaper is not None:
+            month, other = grown.cheaper
+            found.append(
+                Statement(f"From month {month} on another stack ranks before it: {_difference(best, other)}.", ())
+            )
+        return OutgrownRow(
+            grown.most,
+            grown.month,
+            tuple(found),
+            to.name if to is not None else "",
+            grown.cheaper[0] if grown.cheaper is not None else None,
+            grown.cheaper[1].name if grown.cheaper is not None else "",
+        )
+
+    def sensitivity(self, best: Option | None) -> tuple[SensitivityRow, ...]:
+        return tuple(self._changed(row, best) for row in sensitivity(self.advisor, self.question.workload))
+
+    def _changed(self, row: Changed, best: Option | None) -> SensitivityRow:
+        if row.impossible:
+            return SensitivityRow(row.input, row.before, row.after, "not possible", "", None, _sentence(row.impossible))
+        if row.option is None:
+            said = (
+                "Then no stack is known to carry it."
+                if best is not None
+                else "Then, too, no stack is known to carry it."
+            )
+            return SensitivityRow(row.input, row.before, row.after, "no stack", "", None, said)
+        option = row.option
+        cost = Amount(option.low, option.high, self.book.currency, () if option.known else ("a part is unknown",))
+        if best is not None and option.name == best.name:
+            before = Amount(best.low, best.high, self.book.currency, () if best.known else ("a part is unknown",))
+            same = (before.low, before.high) == (cost.low, cost.high)
+            said = (
+                "The same stack, and the same cost."
+                if same
+                else f"The same stack; a month costs {cost} instead of {before}."
+            )
+            return SensitivityRow(row.input, row.before, row.after, "same stack", "", money(cost), said)
+        differs = _difference(best, option) if best is not None else option.name
+        said = f"Another stack: {differs}; a month costs {cost}."
+        return SensitivityRow(row.input, row.before, row.after, "another stack", differs, money(cost), said)
+
+    # -- what is left ---------------------------------------------------------------------------------------------------
+
+    def not_known(self) -> tuple[str, ...]:
+        found = []
+        for one in self.answer.candidates:
+            if one.status is Status.NOT_KNOWN or (one.usable and one.marks):
+                why = (
+                    one.reasons[0] if one.status is Status.NOT_KNOWN and one.reasons else ", ".join(map(str, one.marks))
+                )
+                settled = f" Settled by: {'; '.join(one.settles)}" if one.settles else ""
+                found.append(f"{one.concern}={one.name}: {why}.{settled}")
+        best = self.answer.best
+        costs = [why for part in best.parts for why in part.cost.total.unknown] if best is not None else []
+        return tuple(dict.fromkeys([*found, *(f"cost: {why}" for why in costs)]))
+
+    def warnings(self) -> tuple[str, ...]:
+        used = [basis.id.removeprefix("price:") for basis in self.bases.found if basis.kind == "price"]
+        unused = [f"run {one.run} is not used: {one.refused[0]}" for one in self.known.own if not one.valid]
+        damaged = [one.reason for one in self.known.unreadable]
+        return (*self.book.warnings(self.facts.today, used), *unused, *damaged)
+
+    def environment(self, best: Option | None) -> str:
+        if best is None:
+            return ""
+        backends = {part.concern: part.backend for part in best.parts}
+        title = f"{self.question.workload.decisions_per_day:,} decisions a day: {best.name}"
+        return environment_file(backends, title, production=self.asked.where is not Where.LOCAL)
+
+
+def _inputs(workload: Workload) -> dict[str, str]:
+    return {"--" + field.name.replace("_", "-"): f"{getattr(workload, field.name)}" for field in fields(Workload)}
+
+
+def _flows(demand: Demand) -> tuple[FlowRow, ...]:
+    def row(name: str, flow: Flow) -> FlowRow:
+        return FlowRow(name, flow.per_month, float(flow.mean), float(flow.peak), flow.bytes_per_month)
+
+    return (
+        row("decisions", demand.decisions),
+        row("interactions written", demand.interactions),
+        row("summaries read", demand.summary_reads),
+        row("events published", demand.events),
+        row("searches", demand.searches),
+        row("cache reads", demand.cache_reads),
+        row("log lines", demand.log_lines),
+    )
+
+
+def _kept(demand: Demand) -> tuple[KeptRow, ...]:
+    w = demand.workload
+    return (
+        KeptRow(f"interactions, {w.retention_days} days", demand.interaction_bytes),
+        KeptRow("summaries", demand.summary_bytes),
+        KeptRow(f"events in a log, {w.event_retention_days} days", demand.event_log_bytes),
+        KeptRow("documents in the index", demand.index_bytes),
+        KeptRow("values in the cache", demand.cache_bytes),
+        KeptRow(f"log lines, {w.log_retention_days} days", demand.log_bytes),
+    )
+
+
+def _difference(before: Option, after: Option) -> str:
+    """The parts of a stack that are others."""
+    parts = [
+        f"{one.concern}={other.name} instead of {one.name}"
+        for one, other in zip(before.parts, after.parts, strict=True)
+        if one.name != other.name
+    ]
+    return ", ".join(parts) or "the same backends"
+
+
+def _percent(growth: Decimal | Fraction | int) -> str:
+    return f"{float(growth) * 100:g} %"
+
+
+def _sentence(text: str) -> str:
+    """As a sentence; a name such as p99 or cache=redis keeps its small letter."""
+    first = text.partition(" ")[0].rstrip(":,;")
+    return (text[:1].upper() if first.isalpha() else text[:1]) + text[1:].rstrip(".") + "."

@@ -1,0 +1,265 @@
+"""The cheapest stack that carries the workload: which there are, how they are ranked, and whether the cheapest can be told.
+
+Ranks, the best first (docs/plan.md): all that was asked is shown, and the cost is known; something is not shown, and the cost is
+known; then the same two with a cost of which a part is unknown. Within a rank the one counts whose upper end is the least; where
+there is no upper end, the one with the fewest unknown parts, and then the least known sum. An unknown cost is never the cheapest.
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import IntEnum
+from fractions import Fraction
+from itertools import product
+
+from stackproof.adapters.registry import CONCERNS
+
+from .bill import BackendCost
+from .capacity import DECISION_CONCERNS, Together, together
+from .cost import SHARED, Choice, StackCost, cost_of, cost_of_stack
+from .demand import Demand
+from .feasibility import Asked, Candidate, Mark, candidates
+from .measured import Known
+from .price_book import PriceBook
+
+SHARES = {"search": "interactions", "cache": "events"}
+"""Concern -> the one before it whose server it shares where both are one of `SHARED`, had in the same way."""
+
+
+class Rank(IntEnum):
+    """How well a stack answers, the best first."""
+
+    SHOWN = 0
+    OPEN = 1
+    """Something that was asked is not shown."""
+    COST_UNKNOWN = 2
+    """All is shown, and a part of the cost is unknown."""
+    BOTH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A stack: one usable candidate for each concern."""
+
+    parts: tuple[Candidate, ...]
+    """In the order of `CONCERNS`."""
+    low: Decimal
+    high: Decimal
+    known: bool
+    """Whether ``high`` is an upper end."""
+
+    @property
+    def rank(self) -> Rank:
+        marked = any(part.marks for part in self.parts)
+        return Rank(marked + 2 * (not self.known))
+
+    @property
+    def key(self) -> tuple[int, int, Decimal, int, int, str]:
+        """What it is sorted by: its rank, how much of its cost is unknown, its cost; of equals, the fewest servers."""
+        cost = self.high if self.known else self.low
+        return self.rank, self.unpriced, cost, self.unknowns, self.servers, self.name
+
+    @property
+    def unpriced(self) -> int:
+        """How many concerns have a cost of which a part is unknown. Fewer are better: what is unknown is not nothing."""
+        return sum(not part.cost.total.known for part in self.parts)
+
+    @property
+    def servers(self) -> int:
+        """How many different ones there are to run, or to pay."""
+        return len({(part.backend, part.hosting) for part in self.parts})
+
+    @property
+    def unknowns(self) -> int:
+        """How many concerns have something that is not shown."""
+        return sum(bool(part.marks) for part in self.parts)
+
+    @property
+    def name(self) -> str:
+        return ", ".join(f"{part.concern}={part.name}" for part in self.parts)
+
+    @property
+    def short(self) -> str:
+        """The backends alone."""
+        return " + ".join(part.name for part in self.parts)
+
+    @property
+    def choices(self) -> dict[str, Choice]:
+        return {part.concern: part.choice for part in self.parts}
+
+    def part(self, concern: str) -> Candidate:
+        return next(part for part in self.parts if part.concern == concern)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What can be recommended under one workload."""
+
+    demand: Demand
+    candidates: tuple[Candidate, ...]
+    options: tuple[Option, ...]
+    """All stacks that are feasible, the recommended one first."""
+    refuted: tuple[tuple[Option, Together], ...]
+    """Stacks whose backends were measured together, and did not carry the peak."""
+
+    @property
+    def best(self) -> Option | None:
+        return self.options[0] if self.options else None
+
+    @property
+    def rivals(self) -> tuple[Option, ...]:
+        """Those of which it cannot be told that they cost more than the recommended one."""
+        if self.best is None:
+            return ()
+        upper = self.best.high
+        return tuple(one for one in self.options[1:] if not self.best.known or one.low < upper)
+
+    def missing(self) -> tuple[str, ...]:
+        """The concerns without any usable backend."""
+        there = {candidate.concern for candidate in self.candidates if candidate.usable}
+        return tuple(concern for concern in CONCERNS if concern not in there)
+
+
+@dataclass(frozen=True, slots=True)
+class Advisor:
+    """All that an answer rests on beside the workload."""
+
+    asked: Asked
+    known: Known
+    book: PriceBook
+
+    def answer(self, demand: Demand, wanted: Iterable[Choice] | None = None) -> Answer:
+        """The feasible stacks under a demand, ranked; of the choices that are given, or of all."""
+        found = candidates(demand, self.asked, self.known, self.book, wanted)
+        made = _options(found, demand, self.book)
+        options, refuted = [], []
+        for option in sorted(made, key=lambda one: one.key):
+            seen = self.seen_together(option.parts, demand)
+            if seen is not None and seen.carried is False:
+                refuted.append((option, seen))
+            else:
+                options.append(option)
+        return Answer(demand, found, tuple(options), tuple(refuted))
+
+    def carries(self, choices: Mapping[str, Choice], demand: Demand) -> tuple[str, ...]:
+        """Why these choices do not carry the demand any more, a sentence each; nothing where they do."""
+        answer = self.answer(demand, choices.values())
+        if answer.best is not None:
+            return ()
+        against = [
+            f"{one.concern}={one.name}: {one.reasons[0] if one.reasons else one.status}"
+            for one in answer.candidates
+            if not one.usable
+        ]
+        against += [f"measured together, {seen.ceiling.sentence}" for _, seen in answer.refuted]
+        return tuple(against) or (_TOO_MUCH_TOGETHER,)
+
+    def seen_together(self, parts: Sequence[Candidate], demand: Demand) -> Together | None:
+        """What a run of whole decisions on these backends says."""
+        names = [f"{part.concern}={part.backend}" for part in parts if part.concern in DECISION_CONCERNS]
+        return together(names, demand, self.known, self.asked.headroom, self.asked.p99_ms)
+
+    def cost(self, option: Option, demand: Demand) -> StackCost:
+        """What it costs, line by line."""
+        return cost_of_stack(option.choices, demand, self.book)
+
+
+_TOO_MUCH_TOGETHER = "what two concerns ask of the server that they share is more than was measured to hold"
+
+
+def _options(found: Sequence[Candidate], demand: Demand, book: PriceBook) -> list[Option]:
+    groups = [[one for one in found if one.concern == concern and one.usable] for concern in CONCERNS]
+    if not all(groups):
+        return []
+    costs = _Costs(demand, book)
+    pairs = [
+        [pair for pair in product(groups[0], groups[2]) if _fits(pair)],
+        [pair for pair in product(groups[1], groups[3]) if _fits(pair)],
+    ]
+    made = []
+    for (interactions, search), (events, cache), logs in product(pairs[0], pairs[1], groups[4]):
+        parts = (interactions, events, search, cache, logs)
+        bills = (
+            costs.of(interactions),
+            costs.of(events),
+            costs.of(search, "interactions" if _shared((interactions, search)) else ""),
+            costs.of(cache, "events" if _shared((events, cache)) else ""),
+            costs.of(logs),
+        )
+        low = sum((bill[0] for bill in bills), Decimal(0))
+        high = sum((bill[1] for bill in bills), Decimal(0))
+        made.append(Option(parts, low, high, all(bill[2] for bill in bills)))
+    return made
+
+
+class _Costs:
+    """Low end, high end and whether that is all, of each candidate; worked out once."""
+
+    def __init__(self, demand: Demand, book: PriceBook) -> None:
+        self._demand, self._book = demand, book
+        self._seen: dict[tuple[str, str, str, str], tuple[Decimal, Decimal, bool]] = {}
+
+    def of(self, candidate: Candidate, beside: str = "") -> tuple[Decimal, Decimal, bool]:
+        key = (candidate.concern, candidate.backend, candidate.hosting, beside)
+        if key not in self._seen:
+            bill: BackendCost = (
+                candidate.cost if not beside else cost_of(candidate.choice, self._demand, self._book, beside)
+            )
+            total = bill.total
+            self._seen[key] = (total.low, total.high, total.known)
+        return self._seen[key]
+
+
+def _shared(pair: tuple[Candidate, Candidate]) -> bool:
+    first, second = pair
+    return first.backend in SHARED and (first.backend, first.hosting) == (second.backend, second.hosting)
+
+
+_AT_ONE_ADDRESS = {
+    "postgres": "DATABASE_URL",
+    "redis": "REDIS_URL",
+    "elasticache": "REDIS_URL",
+    "upstash": "REDIS_URL",
+    "dragonfly": "REDIS_URL",
+}
+"""The variable that says where it is: two backends with the same one are one server, or cannot be had together."""
+
+
+def _fits(pair: tuple[Candidate, Candidate]) -> bool:
+    """Whether the server that two concerns share carries what both ask of it: the parts that they take add up."""
+    first, second = pair
+    if _AT_ONE_ADDRESS.get(first.backend, first) == _AT_ONE_ADDRESS.get(second.backend, second) and not _shared(pair):
+        return False
+    if not _shared(pair):
+        return True
+    uses: list[Fraction] = [part.use for part in pair if part.use is not None]
+    quick: list[Fraction] = [part.quick for part in pair if part.quick is not None and Mark.SLOW not in part.marks]
+    return sum(uses, Fraction(0)) <= 1 and sum(quick, Fraction(0)) <= 1
+
+
+def picks(answer: Answer) -> list[tuple[str, Option]]:
+    """The alternatives that a reader should know of, each with what it is: none of them twice, nor the recommended one."""
+    best = answer.best
+    if best is None:
+        return []
+    shown: list[tuple[str, Callable[[Option], bool]]] = []
+    if best.unknowns and any(not one.unknowns for one in answer.options):
+        shown = [("the cheapest of which all that was asked is shown", lambda one: not one.unknowns)]
+    elif best.unknowns:
+        shown = [("the cheapest with fewer unknowns", lambda one: one.unknowns < best.unknowns)]
+    tests: list[tuple[str, Callable[[Option], bool]]] = [
+        ("the next cheapest", lambda one: one.rank == best.rank),
+        *shown,
+        ("cheaper, and something is not shown", lambda one: one.known and best.known and one.high < best.high),
+        ("the least that is known of a cost of which a part is unknown", lambda one: best.known and not one.known),
+    ]
+    found: list[tuple[str, Option]] = []
+    for title, test in tests:
+        left = (one for one in answer.options if one is not best and test(one))
+        first = next((one for one in left if all(one is not seen for _, seen in found)), None)
+        if first is not None:
+            found.append((title, first))
+    return found

@@ -1,0 +1,275 @@
+"""`stackproof plan` as somebody types it: terminal, record, page, environment file, and what is wrong with input."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import jsonschema
+import pytest
+from click.testing import CliRunner
+from plan_samples import MEASURED, asked, known, plan
+from planning_samples import ceiling
+
+import stackproof.planning
+from stackproof.adapters.settings import Settings
+from stackproof.cli import cli
+from stackproof.commands.plan import _INPUTS
+from stackproof.commands.plan import plan as command
+from stackproof.container import build_infra
+from stackproof.exits import Exit
+from stackproof.interfaces import ConfigurationError
+from stackproof.planning import measured
+from stackproof.planning.capabilities import DECLARED
+from stackproof.planning.demand import Workload
+from stackproof.planning.environment_file import PLACEHOLDER, VARIABLES, environment_file, parse_environment
+from stackproof.planning.plan_record import Basis, Statement, from_json, to_json
+from stackproof.planning.stacks import find_planned_stack
+from stackproof.planning.typed import number, whole
+from stackproof.reports import plan_page
+
+SCHEMA = json.loads((Path(stackproof.planning.__file__).parent / "plan.schema.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory of its own, with the sample ceilings as those that come with the package."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(measured, "_shipped", lambda: MEASURED)
+    return tmp_path
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    done = CliRunner().invoke(cli, ["plan", *arguments], standalone_mode=False)
+    if isinstance(done.exception, ConfigurationError):
+        return Exit.USAGE, done.stdout, str(done.exception)
+    assert done.exception is None, done.exception
+    return int(done.return_value), done.stdout, done.stderr
+
+
+def record(directory: Path) -> Path:
+    return next((directory / ".stackproof" / "runs").glob("*/plan.json"))
+
+
+# -- as typed ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("10K", 10_000), ("1m", 10**6), ("2.5M", 2_500_000), ("1B", 10**9), ("10000", 10_000), ("1_000", 1_000)],
+)
+def test_numbers_as_people_type_them(text: str, value: int) -> None:
+    assert whole("--n", text) == value
+
+
+@pytest.mark.parametrize("text", ["", "ten", "1,000", "1e3", "nan", "0x10", "1KK", "2.0001K", "1" * 41, "٣"])
+def test_what_is_no_number_is_one_sentence(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^--n .*looks like 10000, 10K") as caught:
+        whole("--n", text)
+    assert "\n" not in str(caught.value)
+
+
+def test_shares_may_be_percent() -> None:
+    assert number("--n", "10%") == number("--n", "0.1")
+    assert number("--n", "-5 %") == number("--n", "-0.05")
+
+
+def test_there_is_an_option_for_each_field_of_a_workload() -> None:
+    names = [field.name for field in fields(Workload)]
+    assert list(_INPUTS) == names
+    options = {
+        option for parameter in command.params if isinstance(parameter, click.Option) for option in parameter.opts
+    }
+    assert {"--" + name.replace("_", "-") for name in names} <= options
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--decisions-per-day", "ten"], "--decisions-per-day 'ten' is no number"),
+        (["--decisions-per-day", "0"], "--decisions-per-day is 0; it lies between 1 and"),
+        (["--decisions-per-day", "-5"], "--decisions-per-day is -5; it lies between 1 and"),
+        (["--decisions-per-day", "100000B"], "--decisions-per-day is 100000000000000; it lies"),
+        (["--decisions-per-day", "1K", "--records", "0"], "while --records is 0: there is nothing to be searched"),
+        (["--decisions-per-day", "1K", "--cache-hit-ratio", "1.1"], "--cache-hit-ratio is 1.1"),
+        (["--decisions-per-day", "1K", "--p99-ms", "0"], "--p99-ms is 0; it lies above 0"),
+        (["--decisions-per-day", "1K", "--headroom", "0.5"], "--headroom is 0.5; it lies between 1 and 100"),
+        (["--decisions-per-day", "1K", "--require", "fast"], "--require 'fast' is no capability"),
+        (["--decisions-per-day", "1K", "--stack", "none"], "'none' is not a reference stack"),
+        (["--decisions-per-day", "1K", "--prices", "none.toml"], "--prices none.toml cannot be read"),
+        (["--decisions-per-day", "1K", "--runs", "nowhere"], "--runs nowhere is no directory"),
+    ],
+)
+def test_absurd_input_is_one_clear_sentence(here: Path, arguments: list[str], sentence: str) -> None:
+    code, out, err = run(*arguments)
+    assert code == Exit.USAGE
+    assert sentence in err
+    assert "\n" not in err.strip()
+    assert out == ""
+    assert not (here / ".stackproof").exists(), "nothing is kept of what was not answered"
+
+
+# -- what it leaves ---------------------------------------------------------------------------------------------------
+
+
+def test_the_answer_is_kept_and_told(here: Path) -> None:
+    code, out, _ = run(
+        "--decisions-per-day", "1M", "--growth-per-month", "10%", "--months", "3", "--stack", "startup-aws"
+    )
+    assert code == Exit.HOLDS
+    assert out.startswith("For 1,000,000 decisions a day: interactions=postgres (rds), events=kinesis (provisioned)")
+    for heading in ("Until when", "What it rests on", "Not known", "Read with care", "To be judged: Startup on AWS"):
+        assert heading in out
+    kept = from_json(record(here).read_text(encoding="utf-8"))
+    assert (
+        kept.command == "stackproof plan --decisions-per-day 1M --growth-per-month 10% --months 3 --stack startup-aws"
+    )
+    assert [row.month for row in kept.months] == [0, 1, 2, 3]
+    assert (record(here).parent / "plan.html").is_file()
+    assert (record(here).parent / "stack.env").read_text(encoding="utf-8") == kept.environment
+
+
+def test_json_keeps_its_schema_and_comes_back(here: Path) -> None:
+    code, out, _ = run("--decisions-per-day", "10K", "--p99-ms", "20", "--json", "-")
+    assert code == Exit.HOLDS
+    data = json.loads(out)
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    jsonschema.validate(data, SCHEMA)
+    assert to_json(from_json(out)) == out
+    data["candidates"][0]["status"] = "splendid"
+    with pytest.raises(ValueError, match="status"):
+        from_json(json.dumps(data))
+    with pytest.raises(ValueError, match="no plan of schema"):
+        from_json('{"schema": "stackproof-plan/2"}')
+
+
+def test_the_page_is_written_again_from_the_record(here: Path) -> None:
+    run("--decisions-per-day", "10K")
+    page = record(here).parent / "plan.html"
+    first = page.read_text(encoding="utf-8")
+    page.unlink()
+    done = CliRunner().invoke(cli, ["report", str(page.parent)])
+    assert done.exit_code == 0, done.output
+    assert page.read_text(encoding="utf-8") == first
+
+
+def test_nothing_that_is_known_to_carry_it_is_exit_code_3(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measured, "_shipped", lambda: ())
+    code, out, _ = run("--decisions-per-day", "10K")
+    assert code == Exit.INCONCLUSIVE
+    assert out.startswith("Not known: no backend for search is known to carry 10,000 decisions a day.")
+
+
+def test_a_damaged_run_hides_nothing(here: Path) -> None:
+    bad = here / ".stackproof" / "runs" / "bad"
+    bad.mkdir(parents=True)
+    (bad / "run.json").write_text("{", encoding="utf-8")
+    code, out, _ = run("--decisions-per-day", "10K")
+    assert code == Exit.HOLDS
+    assert "bad cannot be read as a run of load" in out
+
+
+# -- the environment file ---------------------------------------------------------------------------------------------
+
+
+def test_the_container_takes_the_environment_file_as_it_is(here: Path) -> None:
+    code, _, _ = run("--decisions-per-day", "1M", "--env-file", "my.env")
+    assert code == Exit.HOLDS
+    text = (here / "my.env").read_text(encoding="utf-8")
+    filled = PLACEHOLDER.sub("x", text)
+    infra = build_infra(Settings(parse_environment(filled)))
+    assert {concern: entry.name for concern, entry in infra.chosen.items()} == {
+        "interactions": "postgres",
+        "events": "kinesis",
+        "search": "postgres",
+        "cache": "upstash",
+        "logs": "cloudwatch",
+    }
+    assert type(infra.interactions).__name__ == "PostgresInteractionStore"
+    assert type(infra.cache).__name__ == "UpstashCache"
+    infra.shutdown()
+
+
+def test_every_line_of_the_environment_file_is_a_comment_or_a_variable_and_no_secret() -> None:
+    text = plan(10_000).environment
+    assert all(re.fullmatch(r"#.*|[A-Z_]+=\S*", line) for line in text.splitlines())
+    assert "REPLACE_DATABASE_PASSWORD" in text
+    assert "#   REPLACE_UPSTASH_TOKEN" in text
+    variables = parse_environment(text)
+    assert variables["STACKPROOF_ENV"] == "production"
+    with pytest.raises(ValueError, match="line 1 is no KEY=value"):
+        parse_environment("nonsense")
+
+
+@pytest.mark.parametrize(("concern", "backend"), sorted(DECLARED))
+def test_every_backend_can_be_configured_by_such_a_file(concern: str, backend: str) -> None:
+    backends = {"interactions": "memory", "events": "memory", "search": "memory", "cache": "memory", "logs": "memory"}
+    text = environment_file({**backends, concern: backend}, "one of them", production=False)
+    variables = parse_environment(PLACEHOLDER.sub("127.0.0.1", text))
+    infra = build_infra(Settings({**variables, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}))
+    assert infra.chosen[concern].name == backend
+    if backend in ("scylla", "cassandra", "keyspaces", "kafka", "redpanda", "msk"):
+        assert (
+            concern,
+            backend,
+        ) in VARIABLES  # their adapters look up names, or begin threads: what they need is there
+        return
+    adapter = getattr(infra, concern)
+    assert adapter is not None
+    infra.shutdown()
+
+
+# -- the page ---------------------------------------------------------------------------------------------------------
+
+
+def page_of(**changes: object) -> str:
+    return plan_page.render(plan(10_000, about=asked(p99_ms=20), judged=find_planned_stack("enterprise"), **changes))  # type: ignore[arg-type]
+
+
+def test_the_page_has_every_statement_with_its_numbers_and_asks_nobody() -> None:
+    text = page_of(growth_per_month=1)
+    found = plan(10_000, about=asked(p99_ms=20), judged=find_planned_stack("enterprise"), growth_per_month=1)
+    for section in (
+        "Recommended",
+        "Alternatives",
+        "Until when",
+        "Every backend, and why",
+        "Not known",
+        "Environment file",
+    ):
+        assert section in text
+    assert text.count('id="basis-') == len(found.basis)
+    targets = set(re.findall(r'href="#(basis-\d+)"', text))
+    assert targets
+    assert all(f'id="{target}"' in text for target in targets)
+    assert not re.search(r'(?:src|href)="(?!#|data:)', text)
+    assert "<script" not in text
+    assert 'class="chart"' in text
+
+
+def test_names_of_others_are_escaped_on_the_page() -> None:
+    hostile = "<script>alert(1)</script>\u202e"
+    bad = ceiling(1, 2, run=hostile, refused=(hostile,))
+    stack = find_planned_stack("enterprise")
+    text = plan_page.render(plan(10_000, measured=known(bad, shipped=MEASURED), judged=stack))
+    assert "<script" not in text
+    assert "&lt;script&gt;alert(1)" in text
+    assert "\u202e" not in text
+
+
+def test_a_plan_without_a_recommendation_has_a_page_too() -> None:
+    text = plan_page.render(plan(10_000, measured=known()))
+    assert "NOT KNOWN" in text
+    assert "Recommended" not in text.split("<h2")[1]
+
+
+def test_what_a_statement_rests_on_can_be_looked_up() -> None:
+    found = plan(10_000)
+    some = found.of(("price:rds-storage", "nothing"))
+    assert [basis.id for basis in some] == ["price:rds-storage"]
+    assert isinstance(some[0], Basis)
+    assert all(isinstance(statement, Statement) for statement in found.statements)
