@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from markupsafe import Markup
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from stackproof.planning.plan_record import MonthRow
 
-from .measurement_charts import _STYLE, BAD, FIRST, _svg
+from .charts import BAD, FIRST, drawn, legend
 
 
 def cost_by_month(months: Sequence[MonthRow]) -> Markup:
@@ -23,11 +22,10 @@ def cost_by_month(months: Sequence[MonthRow]) -> Markup:
     if len(rows) < 2:
         return Markup("")
     outgrown = next((row.month for row in months if not row.carries), None)
-    numbers = [month for month, _, _ in rows]
-    with rc_context({**_STYLE, "svg.hashsalt": "cost"}):
-        figure = Figure(figsize=(9, 3.4), layout="constrained")
+    numbers, lows, highs = zip(*rows, strict=True)
+
+    def draw(figure: Figure, narrow: bool) -> None:
         axes = figure.add_subplot()
-        lows, highs = [low for _, low, _ in rows], [high for _, _, high in rows]
         axes.fill_between(numbers, lows, highs, color=FIRST, alpha=0.25, linewidth=0)
         axes.plot(numbers, highs, "-", color=FIRST, label="at most, of what is known", marker="o", markersize=3)
         axes.plot(numbers, lows, "--", color=FIRST, label="at least")
@@ -37,5 +35,6 @@ def cost_by_month(months: Sequence[MonthRow]) -> Markup:
         axes.set_xlabel("month")
         axes.set_ylabel("a month")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
-        return _svg(figure, "Monthly cost by month of growth", "cost")
+        legend(axes, 1 if narrow else 3)
+
+    return drawn("cost", "Monthly cost by month of growth", draw)
