@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable
+from dataclasses import fields, is_dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -85,6 +86,39 @@ def answer(
 def candidate(found: Answer, name: str) -> Candidate:
     """The one of ``cache=redis (self-hosted)``."""
     return next(each for each in found.candidates if f"{each.concern}={each.name}" == name)
+
+
+FREE = frozenset(
+    {
+        "id",
+        "text",
+        "origin",
+        "name",
+        "item",
+        "quantity",
+        "unit",
+        "price",
+        "formula",
+        "backend",
+        "best",
+        "unknown",
+        "basis",
+    }
+)
+"""Fields of a plan's record in which a third party's name, or a text of its files, may stand."""
+
+
+def hostile(record: Any, attack: str) -> Any:
+    """The record of a plan with an attack in every such field."""
+
+    def spoilt(name: str, value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(spoilt(name, each) for each in value)
+        if is_dataclass(value):
+            return hostile(value, attack)
+        return attack if name in FREE and isinstance(value, str) else value
+
+    return replace(record, **{field.name: spoilt(field.name, getattr(record, field.name)) for field in fields(record)})
 
 
 def plan(

@@ -9,11 +9,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import audit_samples
+import plan_samples
 from bench_samples import judged, recorded
 from certificate_samples import clause, holds, with_all_verdicts
 from comparison_corpus import PAIRED, two_runs
@@ -29,7 +31,8 @@ from stackproof.measurement.record import to_json as measurement_json
 from stackproof.measurement.search_journal import Search, SearchSettings
 from stackproof.measurement.sweep import Level, SweepRecord
 from stackproof.planning.audit_record import Audit
-from stackproof.reports import audit_page, certificate_page, comparison_page, index_page, measurement
+from stackproof.planning.plan_record import Plan
+from stackproof.reports import audit_page, certificate_page, comparison_page, index_page, measurement, plan_page
 from stackproof.reports.runs_index import rows_of
 from stackproof.verification.certificate import Certificate
 from stackproof.verification.certificate import to_json as certificate_json
@@ -195,6 +198,11 @@ def hostile_audit() -> Audit:
     return audit_samples.hostile(HOSTILE)
 
 
+def hostile_plan() -> Plan:
+    spoilt: Plan = plan_samples.hostile(plan_samples.plan(1_000_000), HOSTILE)
+    return spoilt
+
+
 def index(keep: Callable[[Path], None], name: str) -> str:
     """The page over a folder that ``keep`` fills."""
     with TemporaryDirectory() as folder:
@@ -280,6 +288,17 @@ EXAMPLES: tuple[Example, ...] = (
         "audit-of-nothing", lambda: audit_page.render(audit_samples.NOTHING), ("No rate that is claimed was measured",)
     ),
     Example("audit-hostile", lambda: audit_page.render(hostile_audit()), (SEEN,)),
+    Example(
+        "plan",
+        lambda: plan_page.render(plan_samples.plan(1_000_000)),
+        ("decisions", "Every backend, and why", "What all of this rests on"),
+    ),
+    Example(
+        "plan-that-grows",
+        lambda: plan_page.render(plan_samples.plan(100_000, growth_per_month=Decimal("0.5"), months=24)),
+        ("Until when",),
+    ),
+    Example("plan-hostile", lambda: plan_page.render(hostile_plan()), (SEEN,)),
     Example(
         "index-runs",
         lambda: index(keep_runs, "runs"),
