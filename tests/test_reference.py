@@ -30,7 +30,13 @@ from stackproof.servers.containers import options as container_options
 
 DIRECTORY = ROOT / "docs" / "reference"
 PACKAGE = Path(stackproof.__file__).parent
-BETWEEN_OURS = {"STACKPROOF_BENCH_ANSWERS", "STACKPROOF_BENCH_SETUP", "STACKPROOF_PLAN", "STACKPROOF_YARDSTICK"}
+BETWEEN_OURS = {
+    "STACKPROOF_BENCH_ANSWERS",
+    "STACKPROOF_BENCH_SETUP",
+    "STACKPROOF_PLAN",
+    "STACKPROOF_WORKER",
+    "STACKPROOF_YARDSTICK",
+}
 """Variables by which a process of ours tells a child of its own something. Nobody sets them."""
 
 

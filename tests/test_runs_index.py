@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import plan_samples
 import pytest
 from bench_samples import judged, recorded
 from certificate_samples import HOSTILE, clause, holds, with_all_verdicts
@@ -18,6 +19,8 @@ from stackproof.contracts.verdicts import Verdict
 from stackproof.exits import Exit
 from stackproof.measurement.record import BackendRecord, Measurement
 from stackproof.measurement.record import to_json as measurement_json
+from stackproof.planning.measured import Known
+from stackproof.planning.plan_record import to_json as plan_json
 from stackproof.reports import index_page
 from stackproof.reports.components import percent_encoded
 from stackproof.reports.json_page import FORMS
@@ -221,3 +224,11 @@ def test_a_page_of_somebody_else_is_not_overwritten(tmp_path: Path, capsys: pyte
     code, _, err = run("--index", tmp_path, capsys=capsys)
     assert (code, "is not overwritten" in err) == (Exit.USAGE, True)
     assert (tmp_path / "index.html").read_text(encoding="utf-8") == "<h1>Mine</h1>"
+
+
+def test_a_plan_of_which_nothing_is_known_is_not_shown(tmp_path: Path) -> None:
+    keep(tmp_path / "shown", "plan.json", plan_json(plan_samples.plan(1_000_000)), "plan.html")
+    keep(tmp_path / "unknown", "plan.json", plan_json(plan_samples.plan(1_000_000, measured=Known((), ()))))
+    told = {row.directory: (row.kind, row.standing, row.verdict, row.what) for row in rows_of(tmp_path)}
+    assert told["shown"] == ("plan", Standing.HOLDS, "SHOWN", "1,000,000 decisions a day")
+    assert told["unknown"][:2] == ("plan", Standing.UNKNOWN)

@@ -203,6 +203,24 @@ def _audit(text: str, _data: Any) -> dict[str, Any]:
     }
 
 
+def _plan(text: str, _data: Any) -> dict[str, Any]:
+    """A stack of which all is shown; one of which something is not; or none that is known to carry the load."""
+    from stackproof.planning.plan_record import from_json
+
+    plan = from_json(text)
+    stack = plan.recommended
+    shown = stack is not None and stack.rank == "shown"
+    return {
+        "standing": Standing.HOLDS if shown else Standing.UNKNOWN if stack is None else Standing.PARTIAL,
+        "verdict": "SHOWN" if shown else "NOT KNOWN" if stack is None else "OPEN",
+        "what": f"{int(plan.workload['--decisions-per-day']):,} decisions a day",
+        "created": plan.created,
+        "fidelity": _joined(basis.fidelity for basis in plan.basis if basis.fidelity),
+        "figure": "" if stack is None else f"{stack.cost.text} a month",
+        "reason": "" if shown else plan.answer,
+    }
+
+
 def _joined(fidelities: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(fidelities))
 
@@ -212,6 +230,7 @@ _READERS = (
     _Reader("measurement", "run.json", "measurement.html", "measurement", _measurement),
     _Reader("comparison", "comparison.json", "comparison.html", "comparison", _comparison),
     _Reader("audit", "audit.json", "audit.html", "audit", _audit),
+    _Reader("plan", "plan.json", "plan.html", "plan", _plan),
 )
 
 
