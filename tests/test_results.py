@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import audit_samples
+import plan_samples
 import pytest
 from certificate_samples import HOSTILE, clause, holds, with_all_verdicts
 
@@ -63,3 +65,19 @@ def test_a_folder_of_runs_becomes_a_folder_of_results(tmp_path: Path) -> None:
 def test_an_empty_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds no run"):
         write(tmp_path, tmp_path / "results")
+
+
+def test_the_audit_and_the_plans_are_told_with_what_is_not_known() -> None:
+    plans = [plan_samples.plan(10_000_000), plan_samples.plan(10_000)]
+    text = index(results_of({"run-1": holds()}, {}, [audit_samples.HONEST], plans))
+    assert "head-room of 3,456 to 3,629 times" in text
+    assert "| not-measured |" in text
+    assert "### search-term" in text
+    assert text.index("[10,000](plans/10000.html)") < text.index("[10,000,000](plans/10000000.html)")
+
+
+def test_a_hostile_audit_stays_within_its_cells() -> None:
+    text = index(results_of({"run-1": holds()}, {}, [audit_samples.hostile(HOSTILE)]))
+    rows = [line for line in text.splitlines() if line.startswith("|") and "script" in line]
+    assert rows
+    assert "<script" not in text.replace("`<script", "")

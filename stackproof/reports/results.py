@@ -16,13 +16,21 @@ from pathlib import Path
 from stackproof.measurement.evidence import kept_evidence
 from stackproof.measurement.record import Measurement
 from stackproof.measurement.record import from_json as measurement_from
+from stackproof.planning.audit_record import Audit
+from stackproof.planning.audit_record import from_json as audit_from
+from stackproof.planning.audit_record import to_json as audit_json
 from stackproof.planning.ceilings import MeasuredCeiling, ceiling_of, latest
+from stackproof.planning.crossing_table import Row
+from stackproof.planning.plan_record import Plan
+from stackproof.planning.plan_record import from_json as plan_from
+from stackproof.planning.plan_record import to_json as plan_json
 from stackproof.verification.certificate import Certificate
 from stackproof.verification.certificate import from_json as certificate_from
 from stackproof.verification.latest import Shown, shown_in
 from stackproof.verification.runs import keep
 
-from . import certificate_page, measurement
+from . import audit_page, certificate_page, measurement, plan_page
+from .audit_text import ahead_text, cell_text, counts, crossing_title, headline, headroom_of
 from .limits import not_shown
 from .text import one_line
 
@@ -57,12 +65,21 @@ class Results:
     """Runs whose figures are not published: name and reason."""
     environment: Mapping[str, str]
     """Where the newest of them was made."""
+    audit: Audit | None = None
+    """The newest."""
+    plans: tuple[Plan, ...] = ()
+    """The newest of each volume, the smallest first."""
 
 
 # -- choosing -------------------------------------------------------------------------------------------------------
 
 
-def results_of(certificates: Mapping[str, Certificate], measurements: Mapping[str, Measurement]) -> Results:
+def results_of(
+    certificates: Mapping[str, Certificate],
+    measurements: Mapping[str, Measurement],
+    audits: Iterable[Audit] = (),
+    plans: Iterable[Plan] = (),
+) -> Results:
     """What is published of these runs, given by the names of their directories. Pure."""
     records: list[Certificate | Measurement] = [*certificates.values(), *measurements.values()]
     newest = max(records, key=lambda record: record.created)
@@ -72,7 +89,19 @@ def results_of(certificates: Mapping[str, Certificate], measurements: Mapping[st
         tuple(_measured(ceilings)),
         tuple((name, "; ".join(ceiling.refused)) for name, ceiling in sorted(ceilings.items()) if not ceiling.valid),
         newest.environment,
+        max(audits, key=lambda audit: audit.created, default=None),
+        tuple(_plans(plans)),
     )
+
+
+def _plans(plans: Iterable[Plan]) -> Iterator[Plan]:
+    newest = {volume_of(plan): plan for plan in sorted(plans, key=lambda plan: plan.created)}
+    return (newest[volume] for volume in sorted(newest))
+
+
+def volume_of(plan: Plan) -> int:
+    """Decisions a day."""
+    return int(plan.workload["--decisions-per-day"])
 
 
 def _verified(certificates: Mapping[str, Certificate]) -> Iterator[Verified]:
@@ -101,20 +130,65 @@ def _what(ceiling: MeasuredCeiling) -> tuple[str, ...]:
 # -- telling --------------------------------------------------------------------------------------------------------
 
 
-def index(results: Results, pages: Iterable[tuple[str, str]] = ()) -> str:
-    """The page that leads to all of them, as Markdown. ``pages``: title and file name of audits and plans."""
+def index(results: Results) -> str:
+    """The page that leads to all of them, as Markdown."""
     lines = [
         "# Results",
         "",
         "What was shown on one machine, with its limits. This folder is written by",
-        f"`{COMMAND}`, from the records of runs; each page has its record beside it.",
+        f"`{COMMAND}`, from the records of runs. Certificates, the audit and plans have their records beside their pages.",
         "",
         *_machine(results.environment),
+        *_audit(results.audit),
+        *_plan_rows(results.plans),
+        *_contracts(results.verified),
+        *_ceilings(results.measured, results.refused),
     ]
-    if listed := [f"- [{_text(title)}]({file})" for title, file in pages]:
-        lines += ["## Audit and plans", "", *listed, ""]
-    lines += [*_contracts(results.verified), *_ceilings(results.measured, results.refused)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _audit(audit: Audit | None) -> Iterator[str]:
+    if audit is None:
+        return
+    yield from ("## Published thresholds", "", f"[The audit](audit.html): {_text(counts(audit))}.", "")
+    for row in audit.beside:
+        yield from (_text(headline(row)), "")
+    rows = [
+        (_code(one.claim), _text(one.sentence), str(one.verdict), _text(headroom_of(one)), _text(one.binds))
+        for one in audit.findings
+    ]
+    yield from _table(("claim", "published", "verdict", "head-room", "what binds"), rows)
+    yield ""
+    yield from _crossings(audit)
+
+
+def _crossings(audit: Audit) -> Iterator[str]:
+    if not audit.tables:
+        return
+    yield from ("## Where one search backend overtakes the other", "")
+    for table in audit.tables:
+        yield from (f"### {_text(crossing_title(table))}", "", _text(table.sentence), "")
+        yield from (_text(table.caveat), "") if table.caveat else ()
+        head = (_text(table.setting), _code(table.first), _code(table.second), "ahead")
+        yield from _table(
+            head,
+            [
+                (f"{row.size:,}", _text(cell_text(row.first, True)), _text(cell_text(row.second, True)), _ahead(row))
+                for row in table.rows
+            ],
+        )
+        yield ""
+
+
+def _ahead(row: Row) -> str:
+    return _code(row.ahead) if row.ahead else _text(ahead_text(row.ahead))
+
+
+def _plan_rows(plans: Sequence[Plan]) -> Iterator[str]:
+    if not plans:
+        return
+    rows = [(f"[{volume_of(plan):,}](plans/{volume_of(plan)}.html)", _text(plan.answer)) for plan in plans]
+    yield from ("## Plans", "", *_table(("decisions a day", "answer"), rows), "")
 
 
 def _machine(environment: Mapping[str, str]) -> Iterator[str]:
@@ -221,13 +295,20 @@ def write(runs: Path, out: Path) -> list[Path]:
     measurements = {path.parent.name: measurement_from(_read(path)) for path in runs.glob("*/run.json")}
     if not certificates and not measurements:
         raise ValueError(f"{runs} holds no run")
-    results = results_of(certificates, measurements)
+    audits = [audit_from(_read(path)) for path in runs.glob("*/audit.json")]
+    plans = [plan_from(_read(path)) for path in runs.glob("*/plan.json")]
+    results = results_of(certificates, measurements, audits, plans)
     files: dict[str, str] = {}
     for name in dict.fromkeys(each.run for each in results.verified):
         files[f"certificates/{name}.html"] = certificate_page.render(certificates[name])
         files[f"certificates/{name}.json"] = _read(runs / name / "certificate.json")
     for name in dict.fromkeys(each.run for each in results.measured):
         files[f"measurements/{name}.html"] = measurement.render(measurements[name], kept_evidence(runs / name))
+    if results.audit is not None:
+        files |= {"audit.html": audit_page.render(results.audit), "audit.json": audit_json(results.audit)}
+    for plan in results.plans:
+        files[f"plans/{volume_of(plan)}.html"] = plan_page.render(plan)
+        files[f"plans/{volume_of(plan)}.json"] = plan_json(plan)
     files["index.md"] = index(results)
     for name, text in files.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
