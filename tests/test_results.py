@@ -58,7 +58,7 @@ def test_a_folder_of_runs_becomes_a_folder_of_results(tmp_path: Path) -> None:
     (run / "certificate.json").write_text(to_json(holds()), encoding="utf-8")
     written = write(tmp_path / "runs", tmp_path / "results")
     names = {str(path.relative_to(tmp_path / "results")) for path in written}
-    assert names == {"certificates/run-1.html", "certificates/run-1.json", "index.md"}
+    assert names == {"certificates/run-1.html", "certificates/run-1.json", "index.md", "measured.json"}
     assert "What this certificate" in (tmp_path / "results" / "certificates" / "run-1.html").read_text("utf-8")
 
 

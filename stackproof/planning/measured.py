@@ -151,15 +151,20 @@ def usable(runs: Iterable[Path]) -> tuple[MeasuredCeiling, ...]:
             raise ConfigurationError(unreadable[0].reason)
         if not ceilings[0].valid:
             raise ConfigurationError(f"{run} must not be used: {ceilings[0].refused[0]}")
-        found.append(replace(ceilings[0], machine=_short(ceilings[0].machine)))
+        found.append(in_short(ceilings[0]))
     return tuple(found)
 
 
 _MACHINE = ("cpu", "cores", "memory", "os", "kernel", "processor", "machine", "platform", "system", "logical_cores")
 
 
+def in_short(ceiling: MeasuredCeiling) -> MeasuredCeiling:
+    """The ceiling with what a reader wants to know of its machine."""
+    return replace(ceiling, machine=_short(ceiling.machine))
+
+
 def _short(machine: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    """What a reader wants to know of the machine; versions of packages are in the run."""
+    """Versions of packages are in the run."""
     short = tuple(pair for pair in machine if any(word in pair[0].lower() for word in _MACHINE))
     return short or machine
 

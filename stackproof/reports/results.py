@@ -21,6 +21,8 @@ from stackproof.planning.audit_record import from_json as audit_from
 from stackproof.planning.audit_record import to_json as audit_json
 from stackproof.planning.ceilings import MeasuredCeiling, ceiling_of, latest
 from stackproof.planning.crossing_table import Row
+from stackproof.planning.measured import in_short
+from stackproof.planning.measured import to_json as measured_json
 from stackproof.planning.plan_record import Plan
 from stackproof.planning.plan_record import from_json as plan_from
 from stackproof.planning.plan_record import to_json as plan_json
@@ -309,6 +311,7 @@ def write(runs: Path, out: Path) -> list[Path]:
     for plan in results.plans:
         files[f"plans/{volume_of(plan)}.html"] = plan_page.render(plan)
         files[f"plans/{volume_of(plan)}.json"] = plan_json(plan)
+    files["measured.json"] = measured_json([in_short(each.ceiling) for each in results.measured])
     files["index.md"] = index(results)
     for name, text in files.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
