@@ -14,7 +14,7 @@ from planning_samples import CLAIMS, CUSTOMERS, DECISIONS, RECORDS, WRITES, ceil
 from stackproof.planning.audit import Finding, audit, judge
 from stackproof.planning.ceilings import MeasuredCeiling
 from stackproof.planning.claims import Claim, Comparison
-from stackproof.planning.headroom import Headroom, factor, least, together
+from stackproof.planning.headroom import Headroom, factor, least, taken, together
 from stackproof.planning.judging import LOOSE, Verdict, worst
 
 K = 1_000
@@ -399,7 +399,7 @@ def test_what_is_no_interval_is_no_head_room(low: float, high: float | None) -> 
 
 
 def test_ratios_read_as_people_write_them() -> None:
-    assert [factor(ratio) for ratio in (3_456.4, 100, 12.34, 0.456)] == ["3,456", "100", "12.3", "0.456"]
+    assert [factor(ratio) for ratio in (3_456.4, 100, 12.34, 0.456)] == ["3,456", "100", "12.3", "0.46"]
     assert Headroom("a", 2, None).text == "at least 2 times"
     assert Headroom("a", 2, 2.001).text == "2 times"
     assert Headroom("a", 2, 2).text == "2 times"
@@ -533,3 +533,21 @@ def test_the_order_of_runs_does_not_matter_and_texts_are_whole(runs: list[Measur
         assert sentence
         assert not re.search(r"\bNone\b|nan|\binf\b", sentence), sentence
     assert all(sentence.endswith(".") for sentence in found.sentences)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"),
+    [
+        (0, "nothing of"),
+        (0.00000001, "less than 0.01 % of"),
+        (0.0386, "3.9 % of"),
+        (0.5787, "58 % of"),
+        (0.9997, "99.97 % of"),
+        (1, "100 % of"),
+        (1.0004, "1.0004 times"),
+        (1.62, "1.6 times"),
+        (12.34, "12.3 times"),
+    ],
+)
+def test_a_part_of_a_whole_reads_as_people_say_it_and_on_its_own_side_of_the_whole(ratio: float, text: str) -> None:
+    assert taken(ratio) == text

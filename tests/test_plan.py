@@ -248,7 +248,7 @@ def test_the_page_has_every_statement_with_its_numbers_and_asks_nobody() -> None
     assert all(f'id="{target}"' in text for target in targets)
     assert not re.search(r'(?:src|href)="(?!#|data:)', text)
     assert "<script" not in text
-    assert 'class="chart"' in text
+    assert 'class="chart ' in text
 
 
 def test_names_of_others_are_escaped_on_the_page() -> None:

@@ -18,6 +18,7 @@ from stackproof.scenarios.catalogue import find_scenario
 
 from .ceilings import MeasuredCeiling
 from .demand import Demand
+from .headroom import taken
 from .measured import Known
 
 DECISION = "decision"
@@ -96,7 +97,7 @@ class _Part:
     @property
     def said(self) -> str:
         share = self.peak / self.low if self.low else None
-        of_it = "" if share is None else f", {float(share):.3g} times of what holds ({a_rate(float(self.low))})"
+        of_it = "" if share is None else f", {taken(float(share))} what holds ({a_rate(float(self.low))})"
         return f"{self.what}: {a_rate(float(self.peak))} at the peak{of_it}"
 
 

@@ -23,6 +23,7 @@ from .capacity import Use, use_of
 from .ceilings import MeasuredCeiling
 from .cost import MODELS, Choice, cost_of
 from .demand import Demand
+from .headroom import taken
 from .measured import EXTERNAL, Known
 from .price_book import PriceBook
 
@@ -244,7 +245,7 @@ def _against(candidate: Candidate, demand: Demand, asked: Asked) -> tuple[Reason
     found = []
     if ":" not in candidate.backend and provider not in _ALLOWED[asked.where]:
         why = (
-            "it runs on the machine of who develops, which --hosting local asks for"
+            "it runs on a developer's own machine, which only --hosting local asks for"
             if provider == "local"
             else f"it runs on {provider}, and --hosting is {asked.where}"
         )
@@ -297,7 +298,7 @@ def _by_quota(start: Candidate, use: Use, asked: Asked) -> Candidate:
     tightest = max(lasting or beginning, key=lambda limit: (limit.used or Fraction(0)) / limit.allowed)
     share = (tightest.used or Fraction(0)) / tightest.allowed
     said = (
-        f"within its documented quotas: {tightest.what} at {float(share):.3%} of {_figure(tightest.allowed)} {tightest.unit} "
+        f"within its documented quotas: {tightest.what} at {taken(float(share))} {_figure(tightest.allowed)} {tightest.unit} "
         f"({tightest.kind}, {tightest.name}) at the peak"
     )
     within = Reason(said, Rests.QUOTAS)
@@ -355,7 +356,7 @@ def _by_ceiling(start: Candidate, use: Use, asked: Asked) -> Candidate:
     marks = [] if use.receiving else [Mark.RECEIVING]
     load = start.quick if start.backend in SEVERAL and start.quick is not None else start.use
     if load <= 1:
-        text = f"measured: {said}; with head-room ({factor}) it is {float(load):.3g} of 1"
+        text = f"measured: {said}; with head-room ({factor}) the peak takes {taken(float(load))} what it carries"
     elif start.backend in SEVERAL:
         marks.append(Mark.SCALED)
         copies = f", {COPIES} copies of each write" if start.backend in COPIED else ""
@@ -393,7 +394,7 @@ def _undecided(start: Candidate, use: Use, asked: Asked) -> Candidate:
     assert start.use is not None
     why = "the peak lies in between" if use.least else "what was measured is a lower bound, or ended at another promise"
     said = (
-        f"not shown: with head-room ({float(asked.headroom):g} times) the peak is {float(start.use):.3g} times of what was "
+        f"not shown: with head-room ({float(asked.headroom):g} times) the peak is {taken(float(start.use))} what was "
         f"measured to hold, and is not what was measured to fail: {why}"
     )
     commands = tuple(_again(one, asked.p99_ms) for one in use.ceilings)
@@ -417,5 +418,5 @@ def _latency(start: Candidate, p99_ms: float) -> tuple[bool, str]:
         return False, f"{limit} was seen at the rate that each machine has then, of each operation alone"
     if start.quick <= 1:
         return False, f"{limit} was seen at this rate, of each operation alone"
-    reached = f"{float(1 / start.quick):.3g} of the peak with head-room"
+    reached = f"{taken(float(1 / start.quick))} the peak with head-room"
     return True, f"latency target not shown: {limit} was seen only up to {reached}"

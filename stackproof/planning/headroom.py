@@ -32,8 +32,27 @@ class Headroom:
 
 
 def factor(ratio: float) -> str:
-    """Such as ``3,560`` or ``0.45``."""
-    return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.3g}"
+    """Such as ``3,560``, ``2.1`` or ``0.45``: two digits below 10, and as many more as keep it from reading as 1."""
+    return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.3g}" if ratio >= 10 else _beside_one(ratio)
+
+
+def taken(ratio: float) -> str:
+    """What is taken of a whole: ``3.9 % of``, ``less than 0.01 % of``, or ``1.6 times`` where it is more than the whole."""
+    if ratio > 1:
+        return f"{factor(ratio)} times"
+    if ratio == 0:
+        return "nothing of"
+    if ratio < 0.0001:
+        return "less than 0.01 % of"
+    return f"{float(_beside_one(ratio)) * 100:.9g} % of"
+
+
+def _beside_one(ratio: float) -> str:
+    """In two digits; in more where it would read as 1 and is not: what decides is on which side of 1 it lies."""
+    digits = 2
+    while ratio != 1 and float(f"{ratio:.{digits}g}") == 1 and digits < 9:
+        digits += 1
+    return f"{ratio:.{digits}g}"
 
 
 def least(rooms: Sequence[Headroom]) -> tuple[Headroom, ...]:

@@ -168,9 +168,7 @@ class _Writer:
         if not others:
             return Statement("It is the only stack that is known to be feasible.", ())
         if not rivals:
-            return Statement(
-                f"It is the cheapest of {others + 1:,} feasible stacks: each other one surely costs more.", ()
-            )
+            return Statement(f"It is the cheapest of {others + 1:,} feasible stacks: every other one costs more.", ())
         parts = []
         if known:
             better = sum(one.rank > best.rank for one in known)
@@ -220,7 +218,7 @@ class _Writer:
             assumed = self._assumed(one) if number == 0 and reason.rests is Rests.RUNS else ()
             found.append(Statement(_sentence(reason.text), (*rests[reason.rests], *assumed)))
         for threshold in thresholds(one.concern, one.backend) if one.usable else ():
-            said = f"Published: {threshold.text}. That is no rule of this plan."
+            said = f"Published threshold: {threshold.text}. It does not decide here{_instead(one)}."
             found.append(Statement(said, (self.bases.claim(threshold),)))
         return tuple(found)
 
@@ -461,6 +459,12 @@ def _difference(before: Option, after: Option) -> str:
         if one.name != other.name
     ]
     return ", ".join(parts) or "the same backends"
+
+
+def _instead(one: Candidate) -> str:
+    """What decides about a backend in place of a published threshold."""
+    decides = {Rests.RUNS: "; the measurement does", Rests.QUOTAS: "; the documented quota does"}
+    return decides.get(one.because[0].rests, "") if one.because else ""
 
 
 def _percent(growth: Decimal | Fraction | int) -> str:
