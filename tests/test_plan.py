@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import click
@@ -30,6 +30,7 @@ from stackproof.planning.plan_record import Basis, Statement, from_json, to_json
 from stackproof.planning.stacks import find_planned_stack
 from stackproof.planning.typed import number, whole
 from stackproof.reports import plan_page
+from stackproof.reports.plan_text import why_not_first
 
 SCHEMA = json.loads((Path(stackproof.planning.__file__).parent / "plan.schema.json").read_text(encoding="utf-8"))
 
@@ -170,7 +171,7 @@ def test_a_damaged_run_hides_nothing(here: Path) -> None:
     (bad / "run.json").write_text("{", encoding="utf-8")
     code, out, _ = run("--decisions-per-day", "10K")
     assert code == Exit.HOLDS
-    assert "bad cannot be read as a run of load" in out
+    assert "bad cannot be read as a run of load" in " ".join(out.split())
 
 
 # -- the environment file ---------------------------------------------------------------------------------------------
@@ -273,3 +274,34 @@ def test_what_a_statement_rests_on_can_be_looked_up() -> None:
     assert [basis.id for basis in some] == ["price:rds-storage"]
     assert isinstance(some[0], Basis)
     assert all(isinstance(statement, Statement) for statement in found.statements)
+
+
+def test_what_is_moved_to_is_another_stack_and_the_limit_is_told_in_three_digits() -> None:
+    grown = plan(1_000_000).outgrown
+    assert grown is not None
+    assert grown.most_decisions_per_day is not None
+    told = " ".join(statement.text for statement in grown.statements)
+    assert "12,500,000 decisions a day" in told
+    assert "To move to: " in told
+    assert "the same backends" not in told
+
+
+def test_the_page_says_why_an_alternative_is_not_first_and_folds_what_is_long() -> None:
+    text = page_of()
+    assert "Why it is not first" in text
+    assert re.search(r"<strong>interactions</strong>: \d+ feasible, \d+ ", text)
+    assert "That is no rule" not in text
+    assert text.index('id="recommended"') < text.index("<details>")
+
+
+def test_each_alternative_has_a_reason_by_the_rules_of_ranking() -> None:
+    found = plan(10_000, about=asked(p99_ms=20))
+    assert found.recommended is not None
+    assert found.alternatives
+    reasons = [why_not_first(row, found.recommended) for row in found.alternatives]
+    assert all(reasons)
+    assert "it ranks after it" not in reasons
+    unknown = replace(found.alternatives[0], cost=replace(found.recommended.cost, unknown=("a price",)))
+    assert "a part of its cost is unknown" in why_not_first(
+        unknown, replace(found.recommended, cost=replace(found.recommended.cost, unknown=()))
+    )

@@ -69,8 +69,10 @@ DECLARED: Mapping[tuple[str, str], Capabilities] = {
         throttles=True,
         partial_batches=True,
     ),
-    ("search", "postgres"): SearchCapabilities(delete=True, remote=True),
-    ("search", "opensearch"): SearchCapabilities(delete=True, remote=True, throttles=True, partial_batches=True),
+    ("search", "postgres"): SearchCapabilities(delete=True, remote=True, matching=True),
+    ("search", "opensearch"): SearchCapabilities(
+        delete=True, remote=True, matching=True, throttles=True, partial_batches=True
+    ),
     ("cache", "redis"): _REDIS,
     ("cache", "elasticache"): _REDIS,
     ("cache", "upstash"): replace(_REDIS, max_value_bytes=991_808),

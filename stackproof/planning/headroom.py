@@ -70,3 +70,10 @@ def together(rooms: Iterable[Headroom], dimension: str) -> Headroom | None:
     highs = [room.high for room in known if room.high is not None]
     basis = ", ".join(dict.fromkeys(room.basis for room in known if room.basis))
     return Headroom(dimension, min(room.low for room in known), min(highs, default=None), basis)
+
+
+def rounded(most: int, least: int) -> str:
+    """About how many decisions a day, in three digits, rounded down; exact where that would be less than is asked for now."""
+    unit = 10 ** max(0, len(str(most)) - 3)
+    about = most // unit * unit
+    return f"{about if about >= least else most:,}"

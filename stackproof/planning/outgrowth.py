@@ -36,7 +36,7 @@ class Outgrowth:
     most: int | None
     """Decisions a day that it carries at most; None where no limit is known."""
     against: tuple[str, ...]
-    """What stands against one more than that."""
+    """What stands against a little more than that: the search ends a thousandth apart."""
     beyond: Option | None
     """What carries more than that; None where nothing is known to."""
     month: int | None
@@ -51,10 +51,10 @@ class Outgrowth:
 def outgrowth(advisor: Advisor, workload: Workload, option: Option, months: int) -> Outgrowth:
     """How far this stack goes, and what comes after it."""
     choices = {concern: replace(choice, sizing=type(choice.sizing)()) for concern, choice in option.choices.items()}
-    most, against = _most(advisor, workload, choices)
+    most, too_many, against = _most(advisor, workload, choices)
     beyond = None
-    if most is not None:
-        beyond = advisor.answer(Demand.of(replace(workload, decisions_per_day=most + 1))).best
+    if too_many is not None:
+        beyond = advisor.answer(Demand.of(replace(workload, decisions_per_day=too_many))).best
     seen = tuple(_months(advisor, workload, choices, months))
     out = next((one for one in seen if one.against), None)
     return Outgrowth(
@@ -97,19 +97,21 @@ def _cheaper(months: tuple[Month, ...], option: Option) -> tuple[int, Option] | 
     return None
 
 
-def _most(advisor: Advisor, workload: Workload, choices: Mapping[str, Choice]) -> tuple[int | None, tuple[str, ...]]:
-    """By halving: what is not carried is not carried with more, either."""
+def _most(
+    advisor: Advisor, workload: Workload, choices: Mapping[str, Choice]
+) -> tuple[int | None, int | None, tuple[str, ...]]:
+    """What is carried, what is not any more, and why; by halving: what is not carried is not carried with more, either."""
 
     def against(decisions: int) -> tuple[str, ...]:
         return advisor.carries(choices, Demand.of(replace(workload, decisions_per_day=decisions)))
 
     low, high = workload.decisions_per_day, workload.decisions_per_day
     if against(low):
-        return None, ()
+        return None, None, ()
     while not (found := against(high)):
         low = high
         if high >= MOST_DECISIONS:
-            return None, ()
+            return None, None, ()
         high = min(high * 4, MOST_DECISIONS)
     while high - low > max(1, low // 1000):
         middle = (low + high) // 2
@@ -118,4 +120,4 @@ def _most(advisor: Advisor, workload: Workload, choices: Mapping[str, Choice]) -
             high, found = middle, now
         else:
             low = middle
-    return low, found
+    return low, high, found

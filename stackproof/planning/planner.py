@@ -17,6 +17,7 @@ from .cost import EXCLUDED, cost_of_stack
 from .demand import Demand, Flow, Workload
 from .environment_file import environment_file
 from .feasibility import Asked, Candidate, Mark, Rests, Status, Where, provider_of
+from .headroom import rounded
 from .measured import EXTERNAL, Known
 from .outgrowth import Outgrowth, outgrowth
 from .plan_basis import ADDED, LINEAR, MACHINE, Bases, money, thresholds
@@ -326,9 +327,8 @@ class _Writer:
         if grown.most is None:
             found.append(Statement("No limit of it is known: nothing that was measured or documented ends it.", basis))
         else:
-            found.append(
-                Statement(f"It carries up to about {grown.most:,} decisions a day, all else being equal.", basis)
-            )
+            about = rounded(grown.most, self.question.workload.decisions_per_day)
+            found.append(Statement(f"It carries up to about {about} decisions a day, all else being equal.", basis))
             found += [Statement(_sentence(f"What stops it there: {why}"), basis) for why in grown.against[:3]]
         growth, months = self.question.workload.growth_per_month, self.question.months
         if not growth:

@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from stackproof.planning.plan_record import CandidateRow, Plan, StackRow, Statement
 
+from .plan_text import (
+    USABLE,
+    a_second,
+    alike,
+    by_concern,
+    by_effect,
+    counted,
+    decisive,
+    differences,
+    first_capital,
+    in_bytes,
+    named,
+    old_prices,
+    recommended_then,
+    why_not_first,
+)
 from .text import one_line
 
 _STYLE = {"feasible": "green", "feasible as far as is known": "yellow", "not known": "yellow", "rejected": "red"}
 MOST_LINES = 12
 """Of what is not known and of warnings; the page and the record have all."""
+MOST_CHANGES = 6
+"""Of inputs that change the cost alone."""
 
 
 def print_plan(plan: Plan, console: Console) -> None:
@@ -26,24 +45,22 @@ def print_plan(plan: Plan, console: Console) -> None:
     if plan.recommended is not None:
         _stack(plan.recommended, plan, console)
     for row in plan.alternatives:
-        console.print(
-            Text(f"\n{first_capital(row.title)}: {one_line(row.name)}"),
-            Text(f"  {row.cost.text} a month ({row.rank})"),
-            sep="\n",
-        )
+        console.print(Text(f"\n{first_capital(one_line(row.title))}: {row.cost.text} a month"))
+        _indented(Text(one_line(differences(row, plan.recommended))), console)
+        if plan.recommended is not None:
+            _indented(Text(f"Not first: {why_not_first(row, plan.recommended)}."), console)
     if plan.judged is not None:
         _stack(plan.judged, plan, console)
     _candidates(plan.candidates, console)
     _growth(plan, console)
     _sensitivity(plan, console)
-    _list("Not known", plan.not_known, console)
-    old = [text for text in plan.warnings if text.startswith("the price ")]
-    others = tuple(text for text in plan.warnings if text not in old)
-    _list(
-        "Read with care",
-        (*others, *([f"{len(old)} prices are old, or of unknown age: {old[0]} ..."] if old else [])),
-        console,
-    )
+    _open(plan, console)
+    old, others = old_prices(plan.warnings)
+    if len(old) > 1:
+        others.append(f"{len(old)} prices are old, or of unknown age, such as this one: {old[0]}")
+    else:
+        others += old
+    _list("Read with care", others, console)
     console.print(Text(f"\nNot counted: {'; '.join(plan.not_counted)}."))
 
 
@@ -58,35 +75,45 @@ def _demand(plan: Plan, console: Console) -> None:
 
 
 def _stack(row: StackRow, plan: Plan, console: Console) -> None:
-    table = _table(first_capital(row.title), "backend", "a month", "why", numbers=0)
+    """What it is made of and costs; below it, over the whole width, what decides about each backend."""
+    table = _table(first_capital(row.title), "backend", "a month", numbers=0)
     for chosen in row.chosen:
-        name = f"{chosen.backend} ({chosen.hosting})" if chosen.hosting else chosen.backend
+        table.add_row(chosen.concern, Text(one_line(named(chosen))), chosen.cost.text)
+    table.add_row("together", Text(row.rank), row.cost.text)
+    console.print()
+    console.print(table)
+    for chosen in row.chosen:
         why = [
             one_line(statement.text)
             for statement in chosen.statements[:-1]
             if not statement.text.startswith("Published")
         ]
-        table.add_row(chosen.concern, Text(one_line(name)), chosen.cost.text, Text(" ".join(why)))
-    table.add_row("together", "", row.cost.text, Text(row.rank))
-    console.print()
-    console.print(table)
+        _indented(Text(f"{chosen.concern}: {' '.join(why)}"), console)
     for statement in row.statements:
-        console.print(_said(statement, plan))
+        _indented(_said(statement, plan), console)
 
 
 def _candidates(rows: Iterable[CandidateRow], console: Console) -> None:
-    table = _table("candidate", "status", "a month, alone", "why", numbers=0)
-    for row in rows:
-        name = f"{row.concern}={row.backend}" + (f" ({row.hosting})" if row.hosting else "")
-        status = row.status if not row.marks else f"{row.status}: {', '.join(row.marks)}"
-        table.add_row(
-            Text(one_line(name)),
-            Text(status, style=_STYLE.get(row.status, "")),
-            row.cost.text,
-            Text(one_line(row.statements[0].text)),
-        )
-    console.print()
-    console.print(table)
+    """The backends of each concern; those against which the same stands are told together."""
+    console.print(Text("\nEvery backend, alone", style="bold"))
+    for concern, these in by_concern(rows).items():
+        console.print(Text(f"{concern}: {counted(these)}"))
+        for group in alike(these):
+            names = ", ".join(one_line(named(row)) for row in group.rows)
+            marks = f" ({', '.join(group.marks)})" if group.marks else ""
+            cost = f", {_a_month(group.rows[0])}" if group.status in USABLE else ""
+            text = Text(f"{group.status}{marks}", style=_STYLE.get(group.status, ""))
+            text.append(f": {names}{cost}. {one_line(group.why)}", style="not bold default")
+            _indented(text, console)
+
+
+def _a_month(row: CandidateRow) -> str:
+    return "cost unknown" if row.cost.text == "unknown" else f"{row.cost.text} a month"
+
+
+def _indented(text: Text, console: Console) -> None:
+    """A paragraph whose further lines stand below its first one."""
+    console.print(Padding(text, (0, 0, 0, 2)))
 
 
 def _growth(plan: Plan, console: Console) -> None:
@@ -94,33 +121,42 @@ def _growth(plan: Plan, console: Console) -> None:
         return
     console.print(Text("\nUntil when", style="bold"))
     for statement in plan.outgrown.statements:
-        console.print(_said(statement, plan))
+        _indented(_said(statement, plan), console)
     if len(plan.months) > 1:
         table = _table("month", "decisions a day", "peak/s", "a month", "recommended then", numbers=3)
-        for row in plan.months:
+        for row, then in zip(plan.months, recommended_then(plan), strict=True):
             cost = row.cost.text if row.cost is not None else "outgrown"
-            best = (
-                "the same"
-                if plan.recommended is not None and row.best == plan.recommended.name
-                else row.best or "not known"
-            )
-            table.add_row(str(row.month), f"{row.decisions_per_day:,}", a_second(row.peak), cost, Text(one_line(best)))
+            table.add_row(str(row.month), f"{row.decisions_per_day:,}", a_second(row.peak), cost, Text(one_line(then)))
         console.print(table)
 
 
 def _sensitivity(plan: Plan, console: Console) -> None:
-    told = ("another stack", "no stack") if plan.recommended is not None else ("another stack",)
-    changed = [row for row in plan.sensitivity if row.outcome in told]
-    costly = [row for row in plan.sensitivity if row.outcome == "same stack" and "instead of" in row.sentence]
+    changed, costly, rest = decisive(plan)
     console.print(Text("\nWhat it rests on: each input halved and doubled", style="bold"))
-    table = _table("input", "from", "to", "then", numbers=2)
-    for row in (*changed, *costly):
-        table.add_row(row.input, row.before, row.after, Text(one_line(row.sentence)))
-    if changed or costly:
+    for row in changed:
+        _indented(Text(f"{row.input} {row.before} to {row.after}: {one_line(row.sentence)}"), console)
+    table = _table("the same stack", "from", "to", "a month", numbers=3)
+    for row in by_effect(costly, plan)[:MOST_CHANGES]:
+        table.add_row(row.input, row.before, row.after, row.cost.text if row.cost is not None else "")
+    if costly:
         console.print(table)
-    rest = sum(row.outcome != "not possible" for row in plan.sensitivity) - len(costly) - len(changed)
-    none = "the stack or its cost" if plan.recommended is not None else "that no stack is known"
-    console.print(Text(f"{rest} other changes of an input do not change {none}."))
+    if len(costly) > MOST_CHANGES:
+        console.print(Text(f"{len(costly) - MOST_CHANGES} other changes of an input change its cost by less."))
+    number = sum(row.outcome != "not possible" for row in rest)
+    what = "the stack and its cost as they are" if plan.recommended is not None else "it so that no stack is known"
+    console.print(Text(f"{number} other changes of an input leave {what}."))
+
+
+def _open(plan: Plan, console: Console) -> None:
+    """What is not known of costs; then what to type, each command on a line of its own, to be copied."""
+    _list("Not known", [text for text in plan.not_known if text.startswith("cost: ")], console)
+    settles = list(dict.fromkeys(one_line(text) for row in plan.candidates for text in row.settles))
+    if not settles:
+        return
+    console.print(Text("\nNot known, and what would settle it", style="bold"))
+    for line in settles[:MOST_LINES]:
+        console.print(Text(f"  {line}"), soft_wrap=True)
+    _more(len(settles), console)
 
 
 def _said(statement: Statement, plan: Plan) -> Text:
@@ -131,14 +167,18 @@ def _said(statement: Statement, plan: Plan) -> Text:
     return text
 
 
-def _list(title: str, lines: tuple[str, ...], console: Console) -> None:
+def _list(title: str, lines: Sequence[str], console: Console) -> None:
     if not lines:
         return
     console.print(Text(f"\n{title}", style="bold"))
     for line in lines[:MOST_LINES]:
-        console.print(Text(f"  {one_line(line)}"))
-    if len(lines) > MOST_LINES:
-        console.print(Text(f"  and {len(lines) - MOST_LINES} more: the page and --json have them all"))
+        _indented(Text(one_line(line)), console)
+    _more(len(lines), console)
+
+
+def _more(number: int, console: Console) -> None:
+    if number > MOST_LINES:
+        console.print(Text(f"  and {number - MOST_LINES} more: the page and --json have them all"))
 
 
 def _table(*heads: str, numbers: int) -> Table:
@@ -147,18 +187,3 @@ def _table(*heads: str, numbers: int) -> Table:
     for at, head in enumerate(heads):
         table.add_column(head, justify="right" if 0 < at <= numbers else "left", overflow="fold")
     return table
-
-
-def first_capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def a_second(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def in_bytes(size: int) -> str:
-    for unit, least in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if size >= least:
-            return f"{size / least:,.3g} {unit}" if size < 1000 * least else f"{size / least:,.0f} {unit}"
-    return f"{size} bytes"
