@@ -165,3 +165,20 @@ def test_the_chart_draws_what_is_known_at_all_and_nothing_for_none() -> None:
     assert "$x$ &lt;b&gt;" in chart
     assert 'role="img"' in chart
     assert "<b>" not in chart
+
+
+def test_a_narrow_terminal_has_a_line_for_each_claim_and_no_column_of_letters() -> None:
+    output = shown(HONEST, 80)
+    assert max(len(line) for line in output.splitlines() if "stackproof bench" not in line) <= 80
+    for finding in HONEST.findings:
+        assert re.search(rf"^{finding.claim}\s+\S {finding.verdict}$", output, re.MULTILINE), finding.claim
+    assert "claimed: 0 USD/month; measured or computed: $0.00" in output
+    command = next(one.command for one in HONEST.not_measured if one.reachable and not one.alone)
+    assert f"  {command}\n" in output, "a command stays on one line"
+
+
+def test_the_arguments_are_folded_and_a_link_leads_into_them() -> None:
+    page = render(HONEST)
+    assert page.count('<section class="entry') == page.count("</section>\n</details>") == len(HONEST.findings)
+    assert "it may be availability" in page
+    assert "it may be" not in shown(HONEST)

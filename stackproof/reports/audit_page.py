@@ -16,6 +16,7 @@ from .audit_text import (
     MEANING,
     TONE,
     ahead_text,
+    binds_text,
     cell_text,
     cost_text,
     counts,
@@ -64,7 +65,11 @@ def render(audit: Audit) -> str:
             for run in audit.runs
         ],
         left_out_rows=[(one.run, one.reason) for one in audit.left_out],
-        first=[one for one in audit.not_measured if one.reachable and not one.alone],
+        first_rows=[
+            (", ".join(one.claims), one.reason, one.command)
+            for one in audit.not_measured
+            if one.reachable and not one.alone
+        ],
         other_columns=["For", "Why", Column("Command", "mono small")],
         other_rows=[
             (", ".join(one.claims), one.reason, one.command)
@@ -94,7 +99,7 @@ def _claim_row(finding: ClaimFinding, anchor: str) -> tuple[object, ...]:
         _badge(finding.verdict),
         finding.number,
         headroom_of(finding),
-        finding.binds,
+        binds_text(finding),
     )
 
 
@@ -124,9 +129,8 @@ def _table(table: Table) -> dict[str, Any]:
             "an estimate, which decides nothing."
         )
     return {
-        "kind": table.kind,
         "caption": crossing_title(table),
-        "sentences": [text for text in (table.sentence, estimate, table.caveat) if text],
+        "sentences": [text for text in (table.sentence or table.kind, estimate, table.caveat) if text],
         "columns": [Column(table.setting), table.first, table.second, "Ahead for certain", "Runs"],
         "rows": [
             (

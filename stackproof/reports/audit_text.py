@@ -26,10 +26,10 @@ MARK = {
 }
 MEANING = {
     Verdict.SUPPORTED: "what was measured, or computed, reaches the number, and does not exceed it by far",
-    Verdict.LOOSE: f"it exceeds the number by more than {LOOSE:g} times: the claim is true, and its number is not what binds",
+    Verdict.LOOSE: f"it exceeds the number by more than {LOOSE:g} times: the claim is true, and its number is not the limit",
     Verdict.UNSUPPORTED: "what was measured, or computed, contradicts the number",
     Verdict.NOT_TESTABLE: "no number was published, or it cannot run here",
-    Verdict.NOT_MEASURED: "nothing was measured that can be used, or it decides nothing",
+    Verdict.NOT_MEASURED: "nothing was measured that can be used, or what was measured does not decide",
 }
 NOT_KNOWN = "not known"
 
@@ -102,13 +102,13 @@ def headline(row: MeasuredBeside) -> str:
     """The measured rate beside the claimed one, as one sentence."""
     promised = f" with {' and '.join(row.promises)}" if row.promises else ""
     claimed = (
-        f"claimed are {row.published}"
+        f"claimed: {row.published}"
         if row.published.endswith("/s")
-        else f"claimed are {row.published}, which are {rate(row.claimed)}/s in the mean"
+        else f"claimed: {row.published}, a mean of {rate(row.claimed)}/s"
     )
     return (
         f"{subject_text(row)} carries {interval(row.low, row.high, row.unit)}{promised} here (limiter: {row.limiter}); "
-        f"{claimed}: a head-room of {room_text(row.headroom)}."
+        f"{claimed}; head-room: {room_text(row.headroom)}."
     )
 
 
@@ -119,8 +119,14 @@ def nothing_beside(audit: Audit) -> str:
         for one in audit.not_measured
         if any(f.claim in one.claims and f.judged_by == "rate" for f in audit.findings)
     ]
-    reason = f" {asked[0].command}: {asked[0].reason}" if asked else ""
-    return f"No rate that is claimed was measured.{reason}"
+    how = f": {asked[0].reason}. To measure one: {asked[0].command}" if asked else "."
+    return f"No rate that is claimed was measured{how}"
+
+
+def binds_text(finding: ClaimFinding) -> str:
+    """What binds, without what else may: its argument has all of it."""
+    text, cut, _ = finding.binds.partition("; it may be ")
+    return text + ")" if cut and text.count("(") > text.count(")") else text
 
 
 def crossing_title(table: Table) -> str:
