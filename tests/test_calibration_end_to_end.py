@@ -73,9 +73,11 @@ def test_a_known_stall_of_a_stub_server_is_recovered(stub: StubServer, tmp_path:
     assert done.verdict.reasons == ()
     within(done.verdict.comparisons)
     base, stalled = done.windows
-    assert base.recorder.offered == rate * FORM.base_seconds
-    assert stalled.recorder.ok == rate * FORM.stall_seconds
-    assert stalled.most_in_flight >= rate * FORM.stall, "what was due in the stall was sent in the stall"
+    # Where gaps are random, so is how many fit into a window: within five standard deviations.
+    for window, expected in ((base, rate * FORM.base_seconds), (stalled, rate * FORM.stall_seconds)):
+        assert window.recorder.ok == window.recorder.offered
+        assert abs(window.recorder.offered - expected) <= 5 * expected**0.5
+    assert stalled.most_in_flight >= 0.9 * rate * FORM.stall, "what was due in the stall was sent in the stall"
 
 
 class Proxied:

@@ -400,7 +400,10 @@ class Holder:
         """What is left in Docker."""
         found = {"label": f"stackproof.run={self.run}"}
         with opened() as docker:
-            kinds = (docker.client.containers.list(all=True, filters=found), docker.client.networks.list(filters=found))
+            kinds = (
+                docker.client.containers.list(all=True, filters=found, ignore_removed=True),
+                docker.client.networks.list(filters=found),
+            )
             return [thing.name for kind in (*kinds, docker.client.volumes.list(filters=found)) for thing in kind]
 
     def __enter__(self) -> Holder:

@@ -8,7 +8,7 @@ import pytest
 from certificate_samples import REDIS, holds
 
 from stackproof.adapters.registry import BUILT_IN
-from stackproof.reports.certificate_page import _title
+from stackproof.reports.certificate_page import title
 from stackproof.reports.limits import not_shown
 from stackproof.servers.addresses import PLACES
 from stackproof.verification.fidelity import fidelity
@@ -42,6 +42,6 @@ def test_the_page_names_what_stood_in() -> None:
     stood_in = replace(cache, target="cache=dragonfly", technology="dragonfly", fidelity="compatible-engine")
     valkey = replace(REDIS, name=cache.server, technology="valkey", version="8.1.1")
     changed = replace(certificate, stack="", targets=(stood_in,), servers=(valkey,))
-    assert _title(changed) == "cache=dragonfly: dragonfly on valkey 8.1.1 (compatible-engine)"
+    assert title(changed) == "cache=dragonfly: dragonfly on valkey 8.1.1 (compatible-engine)"
     assert "dragonfly itself: cache=dragonfly was shown on valkey 8.1.1." in not_shown(changed)
-    assert _title(certificate) == f"{certificate.stack} stack"
+    assert title(certificate) == f"{certificate.stack} stack"

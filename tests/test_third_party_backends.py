@@ -39,7 +39,7 @@ PINNED: Mapping[str, tuple[str, str, str]] = {
     f"search={PLACE}.indexes:make_sqlite_utils": (
         "SEARCH-01 SEARCH-02 SEARCH-06 SEARCH-08 SEARCH-10 SEARCH-11 SEARCH-13 SEARCH-14 SEARCH-17 SEARCH-40 LIFE-02 LIFE-04",
         "",
-        "SEARCH-18 LIFE-08",
+        "SEARCH-18 SEARCH-24 SEARCH-25 SEARCH-26 SEARCH-27 LIFE-08",
     ),
     f"interactions={PLACE}.stores:make_tinydb": (
         "STORE-10 STORE-19 STORE-40 LIFE-02 LIFE-04",

@@ -31,6 +31,7 @@ from stackproof.interfaces import (
     IndeterminateError,
     Interaction,
     InteractionCapabilities,
+    Match,
     Missing,
     OperationTimeoutError,
     RejectedError,
@@ -294,6 +295,11 @@ class RemoteIndex(Remote, MemorySearchIndex):
 
     def search(self, query: SearchQuery) -> list[Hit]:
         return self.over(lambda: MemorySearchIndex.search(self, query), writes=False)
+
+    def search_for(self, match: Match, query: SearchQuery) -> list[Hit]:
+        if match is Match.ALL:
+            return self.search(query)  # over the link once
+        return self.over(lambda: MemorySearchIndex.search_for(self, match, query), writes=False)
 
     def delete(self, tenant: str, ids: Iterable[str]) -> int:
         return self.over(lambda: MemorySearchIndex.delete(self, tenant, ids), writes=True)
