@@ -20,8 +20,8 @@ from stackproof.measurement.search_journal import EVIDENCE_ROLES, Limiter
 from stackproof.measurement.search_words import a_rate
 from stackproof.scenarios.orders import CLOSED
 
-EMULATOR = "emulator"
-FIDELITIES = ("native", "compatible-engine", EMULATOR)
+NATIVE, EMULATOR = "native", "emulator"
+FIDELITIES = (NATIVE, "compatible-engine", EMULATOR)
 """From the best to the worst; a run that used several is as good as the worst of them."""
 LEAST_WINDOWS = 3
 """Windows that must have held at a fixed rate before it counts as one that holds, as many as confirm the end of a search."""
@@ -147,9 +147,11 @@ def ceiling_of(run: Measurement) -> MeasuredCeiling:
 def latest(ceilings: Iterable[MeasuredCeiling]) -> MeasuredCeiling | None:
     """Of runs that measured the same thing, the one that counts: the last search; without any, the highest rate that was held.
 
-    Never chosen by what suits: an older search does not count because it found more, or less.
+    Never chosen by what suits: an older search does not count because it found more, or less. But a run on an engine that
+    stands in says less than one on the technology itself, however new it is.
     """
-    usable = [ceiling for ceiling in ceilings if ceiling.valid]
+    valid = [ceiling for ceiling in ceilings if ceiling.valid]
+    usable = [ceiling for ceiling in valid if ceiling.fidelity == NATIVE] or valid
     searched = [ceiling for ceiling in usable if ceiling.searched]
     if searched:
         return max(searched, key=lambda ceiling: (ceiling.when, ceiling.run))

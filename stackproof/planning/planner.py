@@ -20,7 +20,7 @@ from .feasibility import Asked, Candidate, Mark, Rests, Status, Where, provider_
 from .headroom import rounded
 from .measured import EXTERNAL, Known
 from .outgrowth import Outgrowth, outgrowth
-from .plan_basis import ADDED, LINEAR, MACHINE, Bases, money, thresholds
+from .plan_basis import ADDED, DATA, LINEAR, MACHINE, Bases, money, thresholds
 from .plan_record import (
     CandidateRow,
     ChosenRow,
@@ -169,7 +169,9 @@ class _Writer:
         if not others:
             return Statement("It is the only stack that is known to be feasible.", ())
         if not rivals:
-            return Statement(f"It is the cheapest of {others + 1:,} feasible stacks: every other one costs more.", ())
+            same = len(self.answer.equals)
+            rest = f"{same:,} others may cost as much, and none less" if same else "every other one costs more"
+            return Statement(f"It is the cheapest of {others + 1:,} feasible stacks: {rest}.", ())
         parts = []
         if known:
             better = sum(one.rank > best.rank for one in known)
@@ -227,6 +229,7 @@ class _Writer:
         """What it takes to apply these runs to this backend."""
         found = [LINEAR] if Mark.SCALED in one.marks else []
         found += [ADDED] if len(one.ceilings) > 1 else []
+        found += [DATA] if one.concern == "interactions" and one.ceilings else []
         found += [MACHINE] if any(ceiling.origin != EXTERNAL for ceiling in one.ceilings) else []
         return tuple(map(self.bases.assumption, found))
 
@@ -266,10 +269,13 @@ class _Writer:
             )
         if not seen.carried:
             return (Statement("Measured together, these backends do not carry the peak.", run),)
+        listened = self.question.workload.events_per_decision and self.question.workload.subscriptions
+        receiving = "; receiving the events was no part of it" if listened else ""
         shown = limit if seen.quick else f"; that they end{limit} was not seen" if limit else ""
         return (
             Statement(
-                f"Whole decisions were measured on these backends, and hold at the peak with head-room{shown}.", run
+                f"Whole decisions were measured on these backends, and hold at the peak with head-room{shown}{receiving}.",
+                run,
             ),
         )
 

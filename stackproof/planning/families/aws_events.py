@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 
 from stackproof.planning.amount import Quantity
-from stackproof.planning.bill import Biller, chunks, count, gigabytes, in_gb, rate
+from stackproof.planning.bill import Biller, chunks, count, gigabytes, in_gb, rate, times
 from stackproof.planning.demand import HOURS_A_MONTH, KB
 
 SECONDS_A_MONTH = HOURS_A_MONTH * 3600
@@ -105,7 +105,7 @@ def kinesis_on_demand(bill: Biller) -> None:
 
 
 def _shards(bill: Biller) -> tuple[int, str]:
-    events, w, book = bill.demand.events, bill.demand.workload, bill.book
+    events, w, book, headroom = bill.demand.events, bill.demand.workload, bill.book, bill.sizing.headroom
     if bill.sizing.instances is not None:
         return bill.sizing.instances, f"{bill.sizing.instances} shards, as given"
     parts = (
@@ -114,7 +114,8 @@ def _shards(bill: Biller) -> tuple[int, str]:
         (events.peak_bytes * w.subscriptions, "kinesis-shard-out", f"{_mb(events.peak_bytes * w.subscriptions)} out"),
     )
     needed = [
-        (math.ceil(used / book.quota(id_).limit), f"{text} / {book.quota(id_).limit:,}") for used, id_, text in parts
+        (math.ceil(used * headroom / book.quota(id_).limit), f"{text}{times(headroom)} / {book.quota(id_).limit:,}")
+        for used, id_, text in parts
     ]
     most = max(needed, key=lambda pair: pair[0])
     return max(1, most[0]), f"{max(1, most[0])} shards for the peak: {most[1]} for a shard binds"

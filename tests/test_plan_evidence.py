@@ -1,0 +1,172 @@
+"""What evidence does not show makes no plan green, and what it does not refute makes none red."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from plan_samples import BOOK, KNOWN, MEASURED, answer, asked, candidate, known, one, plan, workload
+from planning_samples import ceiling, decisions
+
+from stackproof.planning.capacity import together, upper
+from stackproof.planning.ceilings import latest
+from stackproof.planning.demand import Demand, Workload
+from stackproof.planning.feasibility import Mark, Status, Where
+from stackproof.planning.outgrowth import outgrowth
+from stackproof.planning.recommendation import Advisor
+
+
+@pytest.mark.parametrize(
+    ("name", "fits", "beyond"),
+    [
+        ("interactions=postgres (rds)", {"record_bytes": 2_000}, {"record_bytes": 2_001}),
+        ("interactions=postgres (rds)", {"summaries_per_customer": 100}, {"summaries_per_customer": 101}),
+        ("search=postgres (rds)", {"document_bytes": 1_000}, {"document_bytes": 1_001}),
+        ("cache=redis (self-hosted)", {"cached_bytes": 2_000}, {"cached_bytes": 2_001}),
+        ("logs=console (collected)", {"log_bytes_per_decision": 2_000}, {"log_bytes_per_decision": 2_001}),
+    ],
+)
+def test_records_larger_than_those_measured_are_marked(name: str, fits: dict[str, int], beyond: dict[str, int]) -> None:
+    assert candidate(answer(10_000, **fits), name).status is Status.FEASIBLE
+    found = candidate(answer(10_000, **beyond), name)
+    assert (found.status, found.marks) == (Status.OPEN, (Mark.LARGER,))
+    option, value = next(iter(beyond.items()))
+    assert f"--{option.replace('_', '-')} is {value:,}, and it was measured up to" in " ".join(found.reasons)
+
+
+def test_a_cache_that_does_not_fit_into_the_memory_of_the_measured_machine_is_marked() -> None:
+    run = one("cache", "redis", "cache-hot", 30_000, 33_000, machine=(("memory_bytes", "8000000000"),))
+    name = "cache=redis (self-hosted)"
+    assert not candidate(answer(10_000, measured=known(run), cached_values=8_000_000), name).marks
+    assert candidate(answer(10_000, measured=known(run), cached_values=8_000_001), name).marks == (Mark.LARGER,)
+
+
+def test_what_was_measured_on_an_engine_that_stands_in_is_marked() -> None:
+    for name in ("interactions=scylla (self-hosted)", "cache=dragonfly (self-hosted)"):
+        found = candidate(answer(10_000), name)
+        assert (found.status, found.marks) == (Status.OPEN, (Mark.STAND_IN,))
+        assert any("not the technology itself" in reason for reason in found.reasons)
+    assert not candidate(answer(10_000), "interactions=cassandra (self-hosted)").marks
+
+
+def test_what_an_engine_that_stands_in_fails_at_rejects_nobody() -> None:
+    name, run = "cache=dragonfly (self-hosted)", one("cache", "dragonfly", "cache-hot", 10, 11)
+    assert candidate(answer(10_000_000, measured=known(run)), name).status is Status.REJECTED
+    stand_in = replace(run, fidelity="compatible-engine")
+    assert candidate(answer(10_000_000, measured=known(stand_in)), name).status is Status.NOT_KNOWN
+
+
+def test_the_technology_itself_counts_before_what_stands_in_for_it() -> None:
+    itself = one("cache", "dragonfly", "cache-hot", 100, 110, run="itself")
+    newer = replace(itself, run="stand-in", low=900.0, high=990.0, fidelity="compatible-engine", date="2026-09-01")
+    assert latest([itself, newer]) == itself
+    found = known(newer, shipped=[itself]).about(("cache=dragonfly",), "cache-hot")
+    assert found == itself
+    assert known(newer).about(("cache=dragonfly",), "cache-hot") == newer
+
+
+def test_a_stricter_percentile_that_was_missed_refutes_no_milder_one() -> None:
+    run = one("cache", "redis", "cache-hot", 100, 110, limiter="slo", promises=("p99.9 within 20 ms",))
+    assert upper(run, 20) is None  # of 1,000 more than one was late, and of 100 perhaps none
+    assert upper(replace(run, promises=("p99.9 within 20 ms", "p99 within 20 ms")), 20) is None
+    assert upper(replace(run, promises=("p95 within 20 ms",)), 20) == 110
+
+
+class TestWholeDecisions:
+    on_clusters = ceiling(
+        10,
+        11,
+        scenario="decision",
+        backends=("cache=elasticache", "events=kafka", "interactions=cassandra", "logs=console"),
+        limiter="server",
+        run="whole",
+    )
+
+    def seen(self, run, stack: dict[str, str], **changes):
+        demand = Demand.of(Workload(1_000_000, **changes))
+        found = Advisor(asked(), known(run, *MEASURED), BOOK)
+        parts = [candidate(found.answer(demand), f"{concern}={name}") for concern, name in stack.items()]
+        return found.seen_together(parts, demand)
+
+    def test_a_failure_on_one_machine_says_nothing_against_as_many_as_are_needed(self) -> None:
+        stack = {
+            "cache": "elasticache (nodes)",
+            "events": "kafka (self-hosted)",
+            "interactions": "cassandra (self-hosted)",
+        }
+        seen = self.seen(self.on_clusters, {**stack, "logs": "console (collected)"})
+        assert seen is not None
+        assert seen.carried is None
+
+    def test_an_engine_on_a_desk_says_nothing_about_a_service(self) -> None:
+        stack = {"cache": "redis (self-hosted)", "events": "msk (serverless)", "interactions": "postgres (rds)"}
+        run = replace(self.on_clusters, backends=("cache=redis", "events=msk", "interactions=postgres", "logs=console"))
+        assert self.seen(run, {**stack, "logs": "console (collected)"}) is None
+        mine = self.seen(replace(run, origin="external"), {**stack, "logs": "console (collected)"})
+        assert mine is not None
+        assert mine.carried is False
+
+    @pytest.mark.parametrize("size", ["record_bytes", "event_bytes", "cached_bytes", "log_bytes_per_decision"])
+    def test_larger_ones_are_not_carried_by_what_carried_smaller_ones(self, size: str) -> None:
+        run = decisions(3_000, 3_300, limiter="server")
+
+        def carried(low: float, **changes: int) -> bool | None:
+            whole = replace(run, low=low, high=low * 1.1)
+            found = together(
+                whole.backends, Demand.of(Workload(1_000_000, **changes)), known(whole), asked().headroom, None
+            )
+            assert found is not None
+            return found.carried
+
+        assert carried(3_000, **{size: 2_000}) is True
+        assert carried(3_000, **{size: 2_001}) is None
+        assert carried(3, **{size: 400}) is False
+        assert carried(3, **{size: 399}) is None
+
+    def test_that_receiving_was_no_part_of_it_is_said(self) -> None:
+        run = decisions(3_000, 3_300, limiter="server")
+        for subscriptions, said in ((1, True), (0, False)):
+            found = plan(
+                1_000_000, about=asked(where=Where.LOCAL), measured=known(run, *MEASURED), subscriptions=subscriptions
+            )
+            assert found.recommended is not None
+            assert ("receiving the events was no part of it" in found.recommended.statements[0].text) is said
+
+
+def test_stacks_of_the_same_cost_are_not_said_to_cost_more() -> None:
+    text = " ".join(statement.text for statement in plan(10_000, about=asked(where=Where.LOCAL)).statements)
+    assert "others may cost as much, and none less" in text
+    assert "every other one costs more" not in text
+
+
+def test_what_to_move_to_is_another_stack() -> None:
+    start = workload(10_000_000)
+    advisor = Advisor(asked(), KNOWN, BOOK)
+    best = advisor.answer(Demand.of(start)).best
+    assert best is not None
+    grown = outgrowth(advisor, start, best, 0)
+    assert grown.beyond is not None
+    assert grown.beyond.name != best.name
+    statements = [one.text for one in plan(10_000_000, growth_per_month=Decimal(0)).outgrown.statements]  # type: ignore[union-attr]
+    assert not any("the same backends" in text for text in statements)
+
+
+def test_capacity_that_is_bought_beforehand_has_the_headroom_too() -> None:
+    # 700 events/s at the peak fit into a shard of 1,000; 1.5 times of them do not.
+    decisions_a_day = 700 * 86_400 // 5
+    for headroom, shards in (("1", 1), ("1.5", 2)):
+        found = candidate(answer(decisions_a_day, about=asked(headroom=headroom)), "events=kinesis (provisioned)")
+        assert next(line for line in found.cost.lines if line.item == "shards").quantity.low == shards * 730
+    # 700 contacts/s of 10 units written: 7,000 and 10,500.
+    for headroom, units in (("1", 7_000), ("1.5", 10_500)):
+        found = candidate(
+            answer(decisions_a_day, about=asked(headroom=headroom)), "interactions=dynamodb (provisioned)"
+        )
+        assert next(line for line in found.cost.lines if line.item == "write capacity").quantity.low == units * 730
+
+
+def test_that_the_data_of_years_is_as_fast_is_named_as_an_assumption() -> None:
+    rows = {(row.backend, row.hosting): row for row in plan(10_000).candidates if row.concern != "search"}
+    assert "assumption:data" in rows["postgres", "rds"].statements[0].basis
+    assert "assumption:data" not in rows["dragonfly", "self-hosted"].statements[0].basis
