@@ -100,6 +100,9 @@ def known_ceilings(runs: Path, *, with_shipped: bool = True) -> Known:
     texts: dict[str, str] = {}
     damaged: list[Unreadable] = []
     for record in sorted(runs.glob(f"*/{RECORD}")):
+        if not record.is_file():  # a pipe would be waited for without end
+            damaged.append(Unreadable(record.parent.name, f"{record} cannot be read: it is no file"))
+            continue
         try:
             texts[record.parent.name] = record.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:

@@ -34,7 +34,7 @@ from .plan_record import (
     StackRow,
     Statement,
 )
-from .price_book import PriceBook
+from .price_book import STALE_DAYS, PriceBook
 from .recommendation import Advisor, Answer, Option, Rank, picks
 from .sensitivity import Changed, sensitivity
 from .stacks import PlannedStack
@@ -291,9 +291,14 @@ class _Writer:
         cost = cost_of_stack({part.concern: part.choice for part in parts}, self.demand, self.book)
         unknown = [part for part in parts if part.status is Status.NOT_KNOWN]
         against = [part for part in parts if part.status is Status.REJECTED]
-        rank = "does not carry it" if against or not unknown else "not known"
+        rank = "does not carry it" if against or answer.refuted else "not known"
         said = [f"{part.concern}={part.name}: {part.reasons[0]}" for part in (*against, *unknown) if part.reasons]
-        together = "What its concerns ask of a server that they share is not known to be carried." if not said else ""
+        together = (
+            ""
+            if said or answer.refuted
+            else "Two servers cannot be told apart behind one variable, or what its concerns ask of a server that they share is "
+            "not known to be carried."
+        )
         statements = tuple(Statement(_sentence(text), ()) for text in [*said, together] if text)
         chosen = tuple(self.chosen(part, bill) for part, bill in zip(parts, cost.backends, strict=True))
         name = ", ".join(f"{part.concern}={part.name}" for part in parts)
@@ -416,7 +421,20 @@ class _Writer:
         used = [basis.id.removeprefix("price:") for basis in self.bases.found if basis.kind == "price"]
         unused = [f"run {one.run} is not used: {one.refused[0]}" for one in self.known.own if not one.valid]
         damaged = [one.reason for one in self.known.unreadable]
-        return (*self.book.warnings(self.facts.today, used), *unused, *damaged)
+        return (*damaged, *unused, *self._old(), *self.book.warnings(self.facts.today, used))
+
+    def _old(self) -> list[str]:
+        """Runs that statements rest on and that are as old as a price that is told: servers and drivers have changed since."""
+        runs = [basis for basis in self.bases.found if basis.kind == "run"]
+        used = {basis.id.removeprefix("run:"): datetime.datetime.fromisoformat(basis.date).date() for basis in runs}
+        ages = {run: (self.facts.today - day).days for run, day in used.items()}
+        old = sorted((run for run, days in ages.items() if days > STALE_DAYS), key=lambda run: (-ages[run], run))
+        if not old:
+            return []
+        first = f"the oldest of {used[old[0]]} ({ages[old[0]]} days)"
+        return [
+            f"{len(old)} of the runs that it rests on are more than {STALE_DAYS} days old, {first}: {', '.join(old)}"
+        ]
 
     def environment(self, best: Option | None) -> str:
         if best is None:

@@ -18,6 +18,10 @@ POLL_SECONDS = 2
 """How long our subscription waits for a message in one request."""
 PUT_UNIT = 25 * KB
 LEASE_BYTES = 256
+READS = (
+    "subscriptions in one process share its reads; each further process asks every shard up to 4 times a second too, and a shard "
+    "answers 5: beyond one process events come later, which is not counted"
+)
 
 
 def eventbridge(bill: Biller) -> None:
@@ -76,6 +80,9 @@ def kinesis(bill: Biller) -> None:
     bill.quota("kinesis-shard-records", events.peak, shards)
     bill.quota("kinesis-shard-in", events.peak_bytes, shards)
     bill.quota("kinesis-shard-out", events.peak_bytes * w.subscriptions, shards)
+    if w.subscriptions > 1:
+        bill.quota("kinesis-shard-reads", None, note=READS)
+        bill.note(READS)
 
 
 def kinesis_on_demand(bill: Biller) -> None:
