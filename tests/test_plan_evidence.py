@@ -43,6 +43,24 @@ def test_a_cache_that_does_not_fit_into_the_memory_of_the_measured_machine_is_ma
     name = "cache=redis (self-hosted)"
     assert not candidate(answer(10_000, measured=known(run), cached_values=8_000_000), name).marks
     assert candidate(answer(10_000, measured=known(run), cached_values=8_000_001), name).marks == (Mark.LARGER,)
+    silent = known(replace(run, machine=()))  # it does not say how much memory it had: a gigabyte is taken for granted
+    assert not candidate(answer(10_000, measured=silent, cached_values=1_000_000), name).marks
+    assert candidate(answer(10_000, measured=silent, cached_values=1_000_001), name).marks == (Mark.LARGER,)
+
+
+def test_a_machine_of_known_price_is_not_known_to_hold_any_cache() -> None:
+    price = replace(BOOK.price("self-hosted-host"), low=Decimal("0.1"), high=Decimal("0.1"))
+    book = replace(BOOK, prices={**BOOK.prices, "self-hosted-host": price})
+    small, large = (
+        candidate(answer(10_000, book=book, cached_values=values), "cache=redis (self-hosted)").cost.total
+        for values in (1_000_000, 10**10)
+    )
+    assert (small.low, small.known) == (73, True)
+    assert not large.known
+    beside = answer(10_000, book=book, cached_values=10**10, about=asked(where=Where.SELF_HOSTED), log_retention_days=0)
+    both = [one for one in beside.options if one.part("events").name == one.part("cache").name == "redis (self-hosted)"]
+    assert both
+    assert not any(one.known for one in both)
 
 
 def test_what_was_measured_on_an_engine_that_stands_in_is_marked() -> None:
@@ -253,3 +271,9 @@ class TestAFileThatWasChanged:
 
     def test_evidence_that_is_gone(self) -> None:
         assert "which is not there" in self.changed(lambda data: data.update(basis=data["basis"][1:]))
+
+
+def test_who_shrinks_is_not_said_to_grow() -> None:
+    found = plan(10_000, growth_per_month=Decimal("-0.5"), months=6).outgrown
+    assert found is not None
+    assert any(one.text == "Shrinking by 50 % a month it is not outgrown within 6 months." for one in found.statements)

@@ -19,6 +19,7 @@ from stackproof.scenarios.catalogue import find_scenario
 
 from .ceilings import NATIVE, MeasuredCeiling
 from .demand import Demand
+from .families.redis import ANY_MACHINE
 from .headroom import taken
 from .measured import Known
 
@@ -61,7 +62,7 @@ def larger_than_measured(concern: str, demand: Demand, ceilings: Sequence[Measur
     w = demand.workload
     depth = int(str(find_scenario("summaries").settings["depth"]))
     memory = _memory(ceilings)
-    every: dict[str, tuple[tuple[str, int, int | None], ...]] = {
+    every: dict[str, tuple[tuple[str, int, int], ...]] = {
         "interactions": (
             ("record-bytes", w.record_bytes, _largest("ingest")),
             ("summaries-per-customer", w.summaries_per_customer, depth),
@@ -69,14 +70,14 @@ def larger_than_measured(concern: str, demand: Demand, ceilings: Sequence[Measur
         "search": (("document-bytes", w.document_bytes, LARGEST_DOCUMENT),),
         "cache": (
             ("cached-bytes", w.cached_bytes, _largest("cache-hot")),
-            ("cached-values x --cached-bytes", demand.cache_bytes, memory),
+            ("cached-values x --cached-bytes", demand.cache_bytes, ANY_MACHINE if memory is None else memory),
         ),
         "logs": (("log-bytes-per-decision", w.log_bytes_per_decision, _largest("log-burst")),),
     }
     beyond = [
         f"--{name} is {asked:,}, and it was measured up to {most:,}"
         for name, asked, most in every.get(concern, ())
-        if most is not None and asked > most
+        if asked > most
     ]
     return "; ".join(beyond)
 

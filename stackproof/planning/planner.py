@@ -346,13 +346,11 @@ class _Writer:
             found.append(Statement("Nothing grows (--growth-per-month is 0): in no month is it outgrown.", ()))
         elif grown.month is None:
             reached = grown.months[-1].month
-            found.append(
-                Statement(f"Growing by {_percent(growth)} a month it is not outgrown within {reached} months.", ())
-            )
+            found.append(Statement(f"{_growing(growth)} a month it is not outgrown within {reached} months.", ()))
             if reached < months:
                 found.append(Statement("Later months have more decisions than is planned here.", ()))
         else:
-            found.append(Statement(f"Growing by {_percent(growth)} a month it is outgrown in month {grown.month}.", ()))
+            found.append(Statement(f"{_growing(growth)} a month it is outgrown in month {grown.month}.", ()))
         to = grown.to if grown.month is not None else grown.beyond
         if grown.month is not None or grown.most is not None:
             found.append(
@@ -489,6 +487,10 @@ def _instead(one: Candidate) -> str:
     """What decides about a backend in place of a published threshold."""
     decides = {Rests.RUNS: "; the measurement does", Rests.QUOTAS: "; the documented quota does"}
     return decides.get(one.because[0].rests, "") if one.because else ""
+
+
+def _growing(growth: Decimal | Fraction | int) -> str:
+    return f"Growing by {_percent(growth)}" if growth > 0 else f"Shrinking by {_percent(-growth)}"
 
 
 def _percent(growth: Decimal | Fraction | int) -> str:
