@@ -190,6 +190,15 @@ def test_no_damage_ends_the_reader(field: str, value: object) -> None:
 # -- which one counts -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("field", "value"), [("p99_ms", []), ("p99_ms", "x"), ("promises", None), ("promises", [1])])
+def test_what_is_only_nearly_a_record_is_none(field: str, value: object) -> None:
+    data = json.loads(to_json(searched()))
+    data["ceiling"][field] = value
+    found, unreadable = read_ceilings({"near": json.dumps(data), "sound": to_json(searched())})
+    assert [one.run for one in found] == ["id"]
+    assert [one.name for one in unreadable] == ["near"]
+
+
 def test_the_last_search_counts_whatever_it_found() -> None:
     old = ceiling(500, 520, run="old", date="2026-01-01T00:00:00+00:00")
     new = ceiling(100, 105, run="new", date="2026-01-02T00:00:00+00:00")

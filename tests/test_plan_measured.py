@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,3 +101,10 @@ def test_own_runs_are_read_and_what_is_damaged_is_named(tmp_path: Path) -> None:
 def test_a_run_that_is_no_record_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"holds no run\.json"):
         measured.usable([tmp_path])
+
+
+def test_a_pipe_in_the_place_of_a_record_is_told_and_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "odd").mkdir()
+    os.mkfifo(tmp_path / "odd" / "run.json")
+    found = known_ceilings(tmp_path)
+    assert [(one.name, "is no file" in one.reason) for one in found.unreadable] == [("odd", True)]

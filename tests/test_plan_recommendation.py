@@ -200,7 +200,7 @@ def test_a_stack_that_was_measured_as_a_whole_and_failed_is_none() -> None:
     assert found.best is not None
     assert (found.best.part("interactions").backend, found.best.part("events").backend) != ("postgres", "redis")
     held = decisions(300, 330, limiter="server", run="whole")
-    whole = plan(1_000_000, about=asked(where=Where.LOCAL), measured=known(held, *MEASURED))
+    whole = plan(1_000_000, about=asked(where=Where.LOCAL), measured=known(held, *MEASURED), subscriptions=0)
     assert whole.recommended is not None
     said = [(statement.text, statement.basis) for statement in whole.recommended.statements]
     assert said == [

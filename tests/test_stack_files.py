@@ -226,3 +226,19 @@ def test_stacks_of_ones_own_are_listed_and_costed(tmp_path: Path, monkeypatch: p
     assert "cache=acme.cache:make has no cost model" in mine["cost"]["total"]["unknown"]
     assert mine["concerns"][3]["measured"] == []
     assert run("--stack", str(file), "--stack", str(file))[0] != 0
+
+
+def test_a_password_in_a_stack_of_ones_own_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    concerns = {"events": "redis", "search": "postgres", "cache": "redis", "logs": "console"}
+    text = 'schema = "stackproof-stack/1"\nname = "mine"\ntitle = "mine"\n'
+    text += '[concerns.interactions]\nbackend = "postgres"\n[concerns.interactions.variables]\n'
+    text += 'DATABASE_URL = "postgresql://me:hunter2secret@db/prod"\nPGPASSWORD = "hunter2secret"\nPGHOST = "db"\n'
+    text += "".join(f'[concerns.{concern}]\nbackend = "{backend}"\n' for concern, backend in concerns.items())
+    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
+    code, shown = run("--stack", "mine.toml", "--json", "-")
+    assert code == 0
+    assert "hunter2secret" not in shown
+    mine = next(row for row in json.loads(shown)["stacks"] if row["name"] == "mine")
+    assert mine["variables"]["PGHOST"] == "db"
+    assert mine["variables"]["DATABASE_URL"] == "postgresql://***@db/prod"

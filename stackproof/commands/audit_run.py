@@ -132,6 +132,9 @@ def _kept(runs: Path, here: Here) -> Kept:
     records: dict[str, str] = {}
     unreadable: list[LeftOut] = []
     for file in sorted(runs.glob("*/run.json")) if runs.is_dir() else ():
+        if not file.is_file():  # a pipe would be waited for without end
+            unreadable.append(LeftOut(str(file.parent), "it cannot be read: its record is no file"))
+            continue
         try:
             records[str(file.parent)] = file.read_text(encoding="utf-8", errors="replace")
         except OSError as error:

@@ -20,7 +20,7 @@ from stackproof.planning.stacks import PlannedStack, reference_stacks
 from stackproof.targets import Stack
 
 from .options import print_table
-from .stack_evidence import Evidence, ceiling_json, parts_json
+from .stack_evidence import Evidence, ceiling_json, parts_json, shown_variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def row(stack: Stack, costed: Costed | None, planned: PlannedStack | None, evide
     """A stack as JSON."""
     row: dict[str, Any] = {"name": stack.name, "title": stack.title, "backends": dict(stack.backends)}
     if planned is not None:
-        row["variables"] = planned.variables
+        row["variables"] = shown_variables(planned.variables)
         row["concerns"] = parts_json(planned, evidence)
         row["measured"] = [ceiling_json(one) for one in evidence.whole(planned)]
         if planned.published_cost is not None:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from stackproof.adapters.registry import CONCERNS
+from stackproof.contracts.secrets import scrubbed
 from stackproof.planning.capacity import DECISION, DECISION_CONCERNS
 from stackproof.planning.ceilings import MeasuredCeiling, latest
 from stackproof.planning.measured import Known, known_ceilings
@@ -106,13 +107,18 @@ def parts_json(stack: PlannedStack, evidence: Evidence) -> list[dict[str, Any]]:
             "concern": concern,
             "backend": part.backend,
             "hosting": part.hosting,
-            "variables": dict(part.variables),
+            "variables": shown_variables(part.variables),
             "measured": [ceiling_json(one) for one in evidence.measured(target)],
         }
         if shown is not None:
             row["verified"] = asdict(shown)
         rows.append(row)
     return rows
+
+
+def shown_variables(variables: Mapping[str, str]) -> dict[str, str]:
+    """Variables as they may be shown: a stack file of somebody's own may have passwords in it."""
+    return {name: scrubbed(f"{name}={value}").removeprefix(f"{name}=") for name, value in variables.items()}
 
 
 def ceiling_json(one: MeasuredCeiling) -> dict[str, Any]:

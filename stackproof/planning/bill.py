@@ -32,8 +32,12 @@ class Sizing:
     """Of data that one holds, where that limits it."""
     copies: int | None = None
     """Of each record, the first one included; None for that of the model."""
+    headroom: Fraction = Fraction(1)
+    """Capacity that is bought beforehand (units, shards) is bought for this many times the peak."""
 
     def __post_init__(self) -> None:
+        if self.headroom < 1:
+            raise ConfigurationError(f"a sizing has headroom {float(self.headroom):g}; it must be 1 or more")
         for name in ("instances", "per_instance", "instance_bytes", "copies"):
             value = getattr(self, name)
             if value is not None and (not Decimal(value).is_finite() or value <= 0):
@@ -167,6 +171,11 @@ class Biller:
             needed = max(needed, math.ceil(Fraction(data) / sizing.instance_bytes))
             parts.append(f"{in_gb(data)} of data / {in_gb(sizing.instance_bytes)} for each")
         return Quantity.of(needed, unknown=unknown), "; ".join(parts)
+
+
+def times(headroom: Fraction) -> str:
+    """What a formula says about a peak that head-room is added to; nothing where none is."""
+    return "" if headroom == 1 else f" x {float(headroom):g} of head-room"
 
 
 def hours(machines: Quantity, copies: int = 1) -> Quantity:

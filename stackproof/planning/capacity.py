@@ -10,14 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 from stackproof.measurement.search_words import a_rate
 from stackproof.scenarios.catalogue import find_scenario
 
-from .ceilings import MeasuredCeiling
+from .ceilings import NATIVE, MeasuredCeiling
 from .demand import Demand
+from .families.redis import ANY_MACHINE
 from .headroom import taken
 from .measured import Known
 
@@ -46,6 +48,54 @@ class Use:
     missing: tuple[str, ...] = ()
     """What was not measured: commands to type."""
 
+    @property
+    def stands_in(self) -> bool:
+        """Whether any of it was measured on an engine that stands in for the technology."""
+        return any(one.fidelity != NATIVE for one in self.ceilings)
+
+
+def larger_than_measured(concern: str, demand: Demand, ceilings: Sequence[MeasuredCeiling] = ()) -> str:
+    """What is asked and is larger than what scenarios measure with, in a few words; empty where nothing is.
+
+    Of events that is told where their runs are chosen (`_with_payload`), for their scenarios take other sizes.
+    """
+    w = demand.workload
+    depth = int(str(find_scenario("summaries").settings["depth"]))
+    memory = _memory(ceilings)
+    every: dict[str, tuple[tuple[str, int, int], ...]] = {
+        "interactions": (
+            ("record-bytes", w.record_bytes, _largest("ingest")),
+            ("summaries-per-customer", w.summaries_per_customer, depth),
+        ),
+        "search": (("document-bytes", w.document_bytes, LARGEST_DOCUMENT),),
+        "cache": (
+            ("cached-bytes", w.cached_bytes, _largest("cache-hot")),
+            ("cached-values x --cached-bytes", demand.cache_bytes, ANY_MACHINE if memory is None else memory),
+        ),
+        "logs": (("log-bytes-per-decision", w.log_bytes_per_decision, _largest("log-burst")),),
+    }
+    beyond = [
+        f"--{name} is {asked:,}, and it was measured up to {most:,}"
+        for name, asked, most in every.get(concern, ())
+        if asked > most
+    ]
+    return "; ".join(beyond)
+
+
+LARGEST_DOCUMENT = 1_000
+"""Bytes up to which documents are like those that are searched in here, which have about 300: of one order of size."""
+
+
+def _largest(scenario: str) -> int:
+    """Bytes of the 99th percentile of what a scenario sends."""
+    return find_scenario(scenario).sizes.p99
+
+
+def _memory(ceilings: Sequence[MeasuredCeiling]) -> int | None:
+    """Bytes of memory of the largest machine that something was measured on; None where no run says it."""
+    told = [value for one in ceilings for name, value in one.machine if name == "memory_bytes" and value.isdecimal()]
+    return max(map(int, told), default=None)
+
 
 def promised(ceiling: MeasuredCeiling, p99_ms: float) -> float | None:
     """The highest rate at which the run shows a p99 within this limit; None for none."""
@@ -63,12 +113,17 @@ def promised(ceiling: MeasuredCeiling, p99_ms: float) -> float | None:
 def upper(ceiling: MeasuredCeiling, p99_ms: float | None) -> float | None:
     """The rate that surely does not hold; None where the run does not say one.
 
-    A search that ended at its promise says something about the server only for who asks for that promise, or a stricter one.
+    A search that ended at its promise says something about the server only for who asks for that promise, or a stricter one;
+    where 99.9 of 100 were too slow, 99 of 100 may have been in time. What an engine that stands in fails at, the technology
+    itself may carry.
     """
+    if ceiling.fidelity != NATIVE:
+        return None
     if ceiling.limiter != "slo":
         return ceiling.high
-    limits = [limit for _, limit in map(_promise, ceiling.promises)]
-    return ceiling.high if p99_ms is not None and limits and min(limits) >= p99_ms else None
+    promises = [_promise(name) for name in ceiling.promises]
+    stricter = p99_ms is not None and all(0 < percentile <= 99 and limit >= p99_ms for percentile, limit in promises)
+    return ceiling.high if promises and stricter else None
 
 
 def _promise(name: str) -> tuple[float, float]:
@@ -216,40 +271,59 @@ class Together:
 
     ceiling: MeasuredCeiling
     carried: bool | None
-    """None where the peak, with its head-room, lies between what holds and what does not."""
+    """None where the peak, with its head-room, lies between what holds and what does not, or where sizes or mix differ."""
     quick: bool | None
     """Whether the promised latency was seen there; None where nothing is promised."""
 
 
 def together(
-    backends: Sequence[str], demand: Demand, known: Known, headroom: Fraction, p99_ms: float | None
+    backends: Sequence[str],
+    demand: Demand,
+    known: Known,
+    headroom: Fraction,
+    p99_ms: float | None,
+    *,
+    grows: bool = False,
 ) -> Together | None:
-    """Hold a stack against a run of decisions on its four backends; None where there is none."""
+    """Hold a stack against a run of decisions on its four backends; None where there is none.
+
+    ``grows``: whether one of them has more machines where more are needed. Then what a run failed at says nothing against it.
+    """
     found = known.about(tuple(sorted(backends)), DECISION, _as_usual(DECISION))
     if found is None:
         return None
-    w, need = demand.workload, demand.decisions.peak * headroom
-    ours = (
-        w.interactions_per_decision,
-        w.summary_reads_per_decision,
-        w.events_per_decision,
-        w.cache_reads_per_decision,
-    )
-    pairs = list(zip(ours, _OF_A_DECISION, strict=True))
-    high = upper(found, p99_ms)
+    need, pairs = demand.decisions.peak * headroom, _beside_the_scenario(demand)
+    high = None if grows else upper(found, p99_ms)
     carried = None
     # A decision that does no more than the scenario's holds where that one did; one that does no less fails where it failed.
-    if need <= Fraction(found.low) and all(mine <= theirs for mine, theirs in pairs):
+    if need <= Fraction(found.low) and all(mine <= most for mine, _, most in pairs):
         carried = True
-    elif high is not None and need >= Fraction(high) and all(mine >= theirs for mine, theirs in pairs):
+    elif high is not None and need >= Fraction(high) and all(mine >= least for mine, least, _ in pairs):
         carried = False
     quick = None if p99_ms is None else promised(found, p99_ms)
     shown = quick is not None and carried is True and need <= Fraction(quick)
     return Together(found, carried, None if p99_ms is None else shown)
 
 
-_OF_A_DECISION = (1, 1, 1, 2)
-"""Interactions, reads of summaries, events and reads of the cache in a decision of the scenario."""
+def _beside_the_scenario(demand: Demand) -> list[tuple[Decimal | int, int, int]]:
+    """What a decision does, and how large that is; beside each the scenario's at least and at most (of sizes: median and p99)."""
+    w, sizes = demand.workload, find_scenario(DECISION).sizes
+    counts = (
+        (w.interactions_per_decision, 1),
+        (w.summary_reads_per_decision, 1),
+        (w.events_per_decision, 1),
+        (w.cache_reads_per_decision, 2),
+    )
+    bytes_of = (
+        w.record_bytes if w.interactions_per_decision else 0,
+        w.event_bytes if w.events_per_decision else 0,
+        w.cached_bytes if w.cache_reads_per_decision else 0,
+        w.log_bytes_per_decision,
+    )
+    return [
+        *((mine, theirs, theirs) for mine, theirs in counts),
+        *((size, sizes.p50, sizes.p99) for size in bytes_of),
+    ]
 
 
 # -- events and search ------------------------------------------------------------------------------------------------

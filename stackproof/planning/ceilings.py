@@ -7,21 +7,26 @@ is unknown; an emulator, an invalid run, or one of a backend without a certifica
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
+from stackproof.kept_json import read
 from stackproof.measurement.ceiling_record import CeilingRecord
 from stackproof.measurement.promises import Promise
 from stackproof.measurement.record import Measurement, from_json
 from stackproof.measurement.search_journal import EVIDENCE_ROLES, Limiter
 from stackproof.measurement.search_words import a_rate
 from stackproof.scenarios.orders import CLOSED
+from stackproof.verification.shape import misshapen
 
-EMULATOR = "emulator"
-FIDELITIES = ("native", "compatible-engine", EMULATOR)
+NATIVE, EMULATOR = "native", "emulator"
+FIDELITIES = (NATIVE, "compatible-engine", EMULATOR)
 """From the best to the worst; a run that used several is as good as the worst of them."""
 LEAST_WINDOWS = 3
 """Windows that must have held at a fixed rate before it counts as one that holds, as many as confirm the end of a search."""
@@ -110,10 +115,24 @@ def read_ceilings(records: Mapping[str, str]) -> tuple[tuple[MeasuredCeiling, ..
     unreadable: list[Unreadable] = []
     for name, text in records.items():
         try:
-            found.append(ceiling_of(from_json(text)))
+            found.append(ceiling_of(measurement_of(text)))
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             unreadable.append(Unreadable(name, f"{name} cannot be read as a run of load: {error}"))
     return tuple(found), tuple(unreadable)
+
+
+def measurement_of(text: str) -> Measurement:
+    """The run of load that a text describes; ValueError where it has not the form of one: what is only nearly one is none."""
+    if wrong := misshapen(read(text, numbers_only=False), _form()):
+        raise ValueError(wrong[0])
+    return from_json(text)
+
+
+@cache
+def _form() -> dict[str, Any]:
+    text = (files("stackproof.measurement") / "measurement.schema.json").read_text(encoding="utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def ceiling_of(run: Measurement) -> MeasuredCeiling:
@@ -147,9 +166,11 @@ def ceiling_of(run: Measurement) -> MeasuredCeiling:
 def latest(ceilings: Iterable[MeasuredCeiling]) -> MeasuredCeiling | None:
     """Of runs that measured the same thing, the one that counts: the last search; without any, the highest rate that was held.
 
-    Never chosen by what suits: an older search does not count because it found more, or less.
+    Never chosen by what suits: an older search does not count because it found more, or less. But a run on an engine that
+    stands in says less than one on the technology itself, however new it is.
     """
-    usable = [ceiling for ceiling in ceilings if ceiling.valid]
+    valid = [ceiling for ceiling in ceilings if ceiling.valid]
+    usable = [ceiling for ceiling in valid if ceiling.fidelity == NATIVE] or valid
     searched = [ceiling for ceiling in usable if ceiling.searched]
     if searched:
         return max(searched, key=lambda ceiling: (ceiling.when, ceiling.run))

@@ -19,12 +19,12 @@ from stackproof.interfaces import ConfigurationError
 
 from .bill import BackendCost, Limit, Sizing
 from .capabilities import SHARED_CACHE, Requirement, lacks
-from .capacity import Use, use_of
+from .capacity import Use, larger_than_measured, use_of
 from .ceilings import MeasuredCeiling
 from .cost import MODELS, Choice, cost_of
 from .demand import Demand
 from .headroom import taken
-from .measured import EXTERNAL, Known
+from .measured import Known
 from .price_book import PriceBook
 
 LEAST_HEADROOM, MOST_HEADROOM = Fraction(1), Fraction(100)
@@ -110,6 +110,10 @@ class Mark(StrEnum):
     SCALED = "more machines than were measured"
     """That several carry as much more as they are more is assumed."""
     RECEIVING = "receiving not measured"
+    STAND_IN = "measured on a compatible engine"
+    """What speaks the same protocol was measured, not the technology itself."""
+    LARGER = "larger records than were measured"
+    """Or more of them than fit into the memory of the machine on which they were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +197,14 @@ class Candidate:
         return Choice(self.concern, self.backend, self.hosting, self.sizing)
 
     @property
+    def by_request(self) -> bool:
+        """Whether it is billed by request, on machines that nobody sees."""
+        return (self.backend, self.hosting) in BY_REQUEST
+
+    @property
     def single(self) -> bool:
         """Whether it is one server, which others of the same technology share."""
-        return self.backend not in SEVERAL and (self.backend, self.hosting) not in BY_REQUEST
+        return self.backend not in SEVERAL and not self.by_request
 
 
 def every_choice() -> tuple[Choice, ...]:
@@ -221,9 +230,9 @@ def judged(choice: Choice, demand: Demand, asked: Asked, known: Known, book: Pri
     by_request = (choice.backend, choice.hosting) in BY_REQUEST
     if by_request:
         # An engine of the same protocol on somebody's machine says nothing about the service.
-        known = Known(tuple(one for one in known.own if one.origin == EXTERNAL))
+        known = known.of_services()
     use = use_of(choice.concern, choice.backend, demand, known, asked.p99_ms)
-    sizing = _sizing(choice, demand, asked, use)
+    sizing = replace(_sizing(choice, demand, asked, use), headroom=asked.headroom)
     cost = cost_of(replace(choice, sizing=sizing), demand, book)
     start = Candidate(
         choice.concern, choice.backend, cost.hosting or choice.hosting, Status.NOT_KNOWN, (), cost, sizing=sizing,
@@ -236,7 +245,7 @@ def judged(choice: Choice, demand: Demand, asked: Asked, known: Known, book: Pri
         return replace(start, status=Status.REJECTED, because=against)
     if by_request and use.most is None:
         return _by_quota(start, use, asked)
-    return _by_ceiling(start, use, asked)
+    return _by_ceiling(start, use, asked, larger_than_measured(choice.concern, demand, use.ceilings))
 
 
 def _against(candidate: Candidate, demand: Demand, asked: Asked) -> tuple[Reason, ...]:
@@ -348,7 +357,7 @@ def _counted(concern: str, backend: str, demand: Demand) -> Fraction:
     }[concern]
 
 
-def _by_ceiling(start: Candidate, use: Use, asked: Asked) -> Candidate:
+def _by_ceiling(start: Candidate, use: Use, asked: Asked, beyond: str) -> Candidate:
     if use.most is None:
         return _unmeasured(start, use, asked)
     assert start.use is not None
@@ -371,6 +380,14 @@ def _by_ceiling(start: Candidate, use: Use, asked: Asked) -> Candidate:
     else:
         return _undecided(start, use, asked)
     because = [Reason(text, Rests.RUNS)]
+    if use.stands_in:
+        marks.append(Mark.STAND_IN)
+        because.append(
+            Reason("an engine that speaks the same protocol was measured, not the technology itself", Rests.RUNS)
+        )
+    if beyond:
+        marks.append(Mark.LARGER)
+        because.append(Reason(f"what was measured is smaller than what is asked: {beyond}", Rests.RUNS))
     if asked.p99_ms is not None:
         slow, text = _latency(start, asked.p99_ms)
         because.append(Reason(text, Rests.RUNS))

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from stackproof.measurement.promises import Promise
-from stackproof.measurement.record import Measurement, from_json
+from stackproof.measurement.record import Measurement
 
-from .ceilings import MeasuredCeiling, ceiling_of
+from .ceilings import MeasuredCeiling, ceiling_of, measurement_of
 
 EXTERNAL = "external"
 
@@ -57,7 +57,7 @@ def sift(records: Mapping[str, str], here: Here) -> Kept:
     seen: set[str] = set()
     for name, text in records.items():
         try:
-            run = from_json(text)
+            run = measurement_of(text)
             found = ceiling_of(run)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             out.append(LeftOut(name, f"it cannot be read as a run of load: {error}"))

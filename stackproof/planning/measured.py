@@ -22,7 +22,7 @@ from stackproof.kept_json import read
 from stackproof.verification.runs import keep
 from stackproof.verification.shape import misshapen
 
-from .ceilings import MeasuredCeiling, Unreadable, latest, read_ceilings
+from .ceilings import NATIVE, MeasuredCeiling, Unreadable, latest, read_ceilings
 
 SCHEMA = "stackproof-measured/1"
 EXTERNAL = "external"
@@ -44,6 +44,10 @@ class Known:
     def all(self) -> tuple[MeasuredCeiling, ...]:
         return (*self.own, *self.shipped)
 
+    def of_services(self) -> Known:
+        """Only what was measured against what is really there: all that says anything about a service billed by request."""
+        return Known(tuple(one for one in self.own if one.origin == EXTERNAL))
+
     def about(
         self, backends: tuple[str, ...], scenario: str, fits: Callable[[MeasuredCeiling], bool] = lambda _: True
     ) -> MeasuredCeiling | None:
@@ -54,13 +58,16 @@ class Known:
         """Of all that fit, the one that counts: the user's own hardware, then other runs of the user, then ours.
 
         A search counts before a rate that was only held, wherever it comes from; but a higher rate that was held closer to the
-        user's own hardware is a lower bound that a search elsewhere cannot take away.
+        user's own hardware is a lower bound that a search elsewhere cannot take away. Before all of that comes the technology
+        itself: what stands in for it counts only where nothing else was measured.
         """
-        ours = [one for one in self.own if one.valid and fits(one)]
+        own, ours = ([one for one in runs if one.valid and fits(one)] for runs in (self.own, self.shipped))
+        if any(one.fidelity == NATIVE for one in (*own, *ours)):
+            own, ours = ([one for one in runs if one.fidelity == NATIVE] for runs in (own, ours))
         groups = (
-            [one for one in ours if one.origin == EXTERNAL],
-            [one for one in ours if one.origin != EXTERNAL],
-            [one for one in self.shipped if one.valid and fits(one)],
+            [one for one in own if one.origin == EXTERNAL],
+            [one for one in own if one.origin != EXTERNAL],
+            ours,
         )
         held: MeasuredCeiling | None = None
         for group in groups:
@@ -93,6 +100,9 @@ def known_ceilings(runs: Path, *, with_shipped: bool = True) -> Known:
     texts: dict[str, str] = {}
     damaged: list[Unreadable] = []
     for record in sorted(runs.glob(f"*/{RECORD}")):
+        if not record.is_file():  # a pipe would be waited for without end
+            damaged.append(Unreadable(record.parent.name, f"{record} cannot be read: it is no file"))
+            continue
         try:
             texts[record.parent.name] = record.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:

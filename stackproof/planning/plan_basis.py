@@ -15,9 +15,11 @@ from .stacks import Threshold, reference_stacks
 LINEAR = "assumption:machines"
 ADDED = "assumption:parts"
 MACHINE = "assumption:machine"
+DATA = "assumption:data"
 _ASSUMPTIONS = {
     LINEAR: "that several machines carry as much more than one as they are more; nobody measured it here",
     ADDED: "that the parts of ceilings which several kinds of load take at the same time add up",
+    DATA: "that it is as fast with the data of the whole retention in it as with what a run of load puts there",
     MACHINE: "that another machine carries what the one carried on which it was measured",
 }
 

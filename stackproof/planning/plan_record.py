@@ -7,9 +7,11 @@ texts: a number of JSON is a float to most readers.
 from __future__ import annotations
 
 import json
+import re
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
+from fractions import Fraction
 from functools import cache
 from importlib.resources import files
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -316,7 +318,54 @@ def from_json(text: str) -> Plan:
         raise ValueError(wrong[0])
     data.pop("schema")
     plan: Plan = _made(Plan, data)
+    if contradiction := next(_contradictions(plan), ""):
+        raise ValueError(f"this plan contradicts itself: {contradiction}")
     return plan
+
+
+def _contradictions(plan: Plan) -> Iterator[str]:
+    """What no plan of ours has: a file that has it was changed after it was written."""
+    ids = [basis.id for basis in plan.basis]
+    if len(set(ids)) < len(ids):
+        yield "it names one thing twice that it rests on"
+    stacks = [stack for stack in (plan.recommended, *plan.alternatives, plan.judged) if stack is not None]
+    if missing := sorted({id_ for statement in _statements(plan, stacks) for id_ in statement.basis} - set(ids)):
+        yield f"a statement rests on {missing[0]}, which is not there"
+    if (plan.recommended is None) != (plan.environment == ""):
+        yield "it has an environment file without a recommended stack, or a stack without one"
+    for stack in stacks:
+        for part in stack.chosen:
+            yield from _no_sum(part.cost, [line.amount for line in part.lines], f"{part.concern}={part.backend}")
+        yield from _no_sum(stack.cost, [part.cost for part in stack.chosen], f"the stack {stack.name}")
+
+
+def _statements(plan: Plan, stacks: Iterable[StackRow]) -> Iterator[Statement]:
+    yield from plan.statements
+    yield from plan.outgrown.statements if plan.outgrown is not None else ()
+    for row in plan.candidates:
+        yield from row.statements
+    for stack in stacks:
+        yield from stack.statements
+        for part in stack.chosen:
+            yield from part.statements
+
+
+def _no_sum(total: Money, parts: Sequence[Money], what: str) -> Iterator[str]:
+    """Why an amount is not the sum of others."""
+    for end in ("low", "high"):
+        if _exact(getattr(total, end)) != sum(_exact(getattr(one, end)) for one in parts):
+            yield f"the cost of {what} is not the sum of its parts"
+    if {why for one in parts for why in one.unknown} != set(total.unknown):
+        yield f"the cost of {what} does not say what is unknown of its parts"
+
+
+_DECIMAL = re.compile(r"\d{1,60}(\.\d{1,60})?", re.ASCII)
+
+
+def _exact(text: str) -> Fraction:
+    if not _DECIMAL.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is no amount of money")
+    return Fraction(text)
 
 
 @cache

@@ -20,7 +20,7 @@ from .feasibility import Asked, Candidate, Mark, Rests, Status, Where, provider_
 from .headroom import rounded
 from .measured import EXTERNAL, Known
 from .outgrowth import Outgrowth, outgrowth
-from .plan_basis import ADDED, LINEAR, MACHINE, Bases, money, thresholds
+from .plan_basis import ADDED, DATA, LINEAR, MACHINE, Bases, money, thresholds
 from .plan_record import (
     CandidateRow,
     ChosenRow,
@@ -34,7 +34,7 @@ from .plan_record import (
     StackRow,
     Statement,
 )
-from .price_book import PriceBook
+from .price_book import STALE_DAYS, PriceBook
 from .recommendation import Advisor, Answer, Option, Rank, picks
 from .sensitivity import Changed, sensitivity
 from .stacks import PlannedStack
@@ -169,7 +169,9 @@ class _Writer:
         if not others:
             return Statement("It is the only stack that is known to be feasible.", ())
         if not rivals:
-            return Statement(f"It is the cheapest of {others + 1:,} feasible stacks: every other one costs more.", ())
+            same = len(self.answer.equals)
+            rest = f"{same:,} others may cost as much, and none less" if same else "every other one costs more"
+            return Statement(f"It is the cheapest of {others + 1:,} feasible stacks: {rest}.", ())
         parts = []
         if known:
             better = sum(one.rank > best.rank for one in known)
@@ -227,6 +229,7 @@ class _Writer:
         """What it takes to apply these runs to this backend."""
         found = [LINEAR] if Mark.SCALED in one.marks else []
         found += [ADDED] if len(one.ceilings) > 1 else []
+        found += [DATA] if one.concern == "interactions" and one.ceilings else []
         found += [MACHINE] if any(ceiling.origin != EXTERNAL for ceiling in one.ceilings) else []
         return tuple(map(self.bases.assumption, found))
 
@@ -266,10 +269,13 @@ class _Writer:
             )
         if not seen.carried:
             return (Statement("Measured together, these backends do not carry the peak.", run),)
+        listened = self.question.workload.events_per_decision and self.question.workload.subscriptions
+        receiving = "; receiving the events was no part of it" if listened else ""
         shown = limit if seen.quick else f"; that they end{limit} was not seen" if limit else ""
         return (
             Statement(
-                f"Whole decisions were measured on these backends, and hold at the peak with head-room{shown}.", run
+                f"Whole decisions were measured on these backends, and hold at the peak with head-room{shown}{receiving}.",
+                run,
             ),
         )
 
@@ -285,9 +291,14 @@ class _Writer:
         cost = cost_of_stack({part.concern: part.choice for part in parts}, self.demand, self.book)
         unknown = [part for part in parts if part.status is Status.NOT_KNOWN]
         against = [part for part in parts if part.status is Status.REJECTED]
-        rank = "does not carry it" if against or not unknown else "not known"
+        rank = "does not carry it" if against or answer.refuted else "not known"
         said = [f"{part.concern}={part.name}: {part.reasons[0]}" for part in (*against, *unknown) if part.reasons]
-        together = "What its concerns ask of a server that they share is not known to be carried." if not said else ""
+        together = (
+            ""
+            if said or answer.refuted
+            else "Two servers cannot be told apart behind one variable, or what its concerns ask of a server that they share is "
+            "not known to be carried."
+        )
         statements = tuple(Statement(_sentence(text), ()) for text in [*said, together] if text)
         chosen = tuple(self.chosen(part, bill) for part, bill in zip(parts, cost.backends, strict=True))
         name = ", ".join(f"{part.concern}={part.name}" for part in parts)
@@ -335,13 +346,11 @@ class _Writer:
             found.append(Statement("Nothing grows (--growth-per-month is 0): in no month is it outgrown.", ()))
         elif grown.month is None:
             reached = grown.months[-1].month
-            found.append(
-                Statement(f"Growing by {_percent(growth)} a month it is not outgrown within {reached} months.", ())
-            )
+            found.append(Statement(f"{_growing(growth)} a month it is not outgrown within {reached} months.", ()))
             if reached < months:
                 found.append(Statement("Later months have more decisions than is planned here.", ()))
         else:
-            found.append(Statement(f"Growing by {_percent(growth)} a month it is outgrown in month {grown.month}.", ()))
+            found.append(Statement(f"{_growing(growth)} a month it is outgrown in month {grown.month}.", ()))
         to = grown.to if grown.month is not None else grown.beyond
         if grown.month is not None or grown.most is not None:
             found.append(
@@ -410,7 +419,20 @@ class _Writer:
         used = [basis.id.removeprefix("price:") for basis in self.bases.found if basis.kind == "price"]
         unused = [f"run {one.run} is not used: {one.refused[0]}" for one in self.known.own if not one.valid]
         damaged = [one.reason for one in self.known.unreadable]
-        return (*self.book.warnings(self.facts.today, used), *unused, *damaged)
+        return (*damaged, *unused, *self._old(), *self.book.warnings(self.facts.today, used))
+
+    def _old(self) -> list[str]:
+        """Runs that statements rest on and that are as old as a price that is told: servers and drivers have changed since."""
+        runs = [basis for basis in self.bases.found if basis.kind == "run"]
+        used = {basis.id.removeprefix("run:"): datetime.datetime.fromisoformat(basis.date).date() for basis in runs}
+        ages = {run: (self.facts.today - day).days for run, day in used.items()}
+        old = sorted((run for run, days in ages.items() if days > STALE_DAYS), key=lambda run: (-ages[run], run))
+        if not old:
+            return []
+        first = f"the oldest of {used[old[0]]} ({ages[old[0]]} days)"
+        return [
+            f"{len(old)} of the runs that it rests on are more than {STALE_DAYS} days old, {first}: {', '.join(old)}"
+        ]
 
     def environment(self, best: Option | None) -> str:
         if best is None:
@@ -465,6 +487,10 @@ def _instead(one: Candidate) -> str:
     """What decides about a backend in place of a published threshold."""
     decides = {Rests.RUNS: "; the measurement does", Rests.QUOTAS: "; the documented quota does"}
     return decides.get(one.because[0].rests, "") if one.because else ""
+
+
+def _growing(growth: Decimal | Fraction | int) -> str:
+    return f"Growing by {_percent(growth)}" if growth > 0 else f"Shrinking by {_percent(-growth)}"
 
 
 def _percent(growth: Decimal | Fraction | int) -> str:

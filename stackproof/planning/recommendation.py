@@ -21,7 +21,7 @@ from .bill import BackendCost
 from .capacity import DECISION_CONCERNS, Together, together
 from .cost import SHARED, Choice, StackCost, cost_of, cost_of_stack
 from .demand import Demand
-from .feasibility import Asked, Candidate, Mark, candidates
+from .feasibility import SEVERAL, Asked, Candidate, Mark, candidates
 from .measured import Known
 from .price_book import PriceBook
 
@@ -117,6 +117,13 @@ class Answer:
         upper = self.best.high
         return tuple(one for one in self.options[1:] if not self.best.known or one.low < upper)
 
+    @property
+    def equals(self) -> tuple[Option, ...]:
+        """Those that may cost as much as the recommended one, and surely do not cost less."""
+        if self.best is None or not self.best.known:
+            return ()
+        return tuple(one for one in self.options[1:] if one.low == self.best.high)
+
     def missing(self) -> tuple[str, ...]:
         """The concerns without any usable backend."""
         there = {candidate.concern for candidate in self.candidates if candidate.usable}
@@ -159,8 +166,14 @@ class Advisor:
 
     def seen_together(self, parts: Sequence[Candidate], demand: Demand) -> Together | None:
         """What a run of whole decisions on these backends says."""
-        names = [f"{part.concern}={part.backend}" for part in parts if part.concern in DECISION_CONCERNS]
-        return together(names, demand, self.known, self.asked.headroom, self.asked.p99_ms)
+        used = [part for part in parts if part.concern in DECISION_CONCERNS]
+        names = [f"{part.concern}={part.backend}" for part in used]
+        known = self.known
+        if any(part.by_request for part in used):
+            known = known.of_services()
+        # Where a part is as many machines as are needed, what one of them failed at says nothing against all.
+        grows = any(part.backend in SEVERAL and not part.by_request for part in used)
+        return together(names, demand, known, self.asked.headroom, self.asked.p99_ms, grows=grows)
 
     def cost(self, option: Option, demand: Demand) -> StackCost:
         """What it costs, line by line."""

@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 
 from stackproof.planning.amount import Quantity
-from stackproof.planning.bill import Biller, chunks, count, gigabytes, in_gb, rate
+from stackproof.planning.bill import Biller, chunks, count, gigabytes, in_gb, rate, times
 from stackproof.planning.demand import HOURS_A_MONTH, KB
 
 SECONDS_A_MONTH = HOURS_A_MONTH * 3600
@@ -18,6 +18,10 @@ POLL_SECONDS = 2
 """How long our subscription waits for a message in one request."""
 PUT_UNIT = 25 * KB
 LEASE_BYTES = 256
+READS = (
+    "subscriptions in one process share its reads; each further process asks every shard up to 4 times a second too, and a shard "
+    "answers 5: beyond one process events come later, which is not counted"
+)
 
 
 def eventbridge(bill: Biller) -> None:
@@ -76,6 +80,9 @@ def kinesis(bill: Biller) -> None:
     bill.quota("kinesis-shard-records", events.peak, shards)
     bill.quota("kinesis-shard-in", events.peak_bytes, shards)
     bill.quota("kinesis-shard-out", events.peak_bytes * w.subscriptions, shards)
+    if w.subscriptions > 1:
+        bill.quota("kinesis-shard-reads", None, note=READS)
+        bill.note(READS)
 
 
 def kinesis_on_demand(bill: Biller) -> None:
@@ -105,7 +112,7 @@ def kinesis_on_demand(bill: Biller) -> None:
 
 
 def _shards(bill: Biller) -> tuple[int, str]:
-    events, w, book = bill.demand.events, bill.demand.workload, bill.book
+    events, w, book, headroom = bill.demand.events, bill.demand.workload, bill.book, bill.sizing.headroom
     if bill.sizing.instances is not None:
         return bill.sizing.instances, f"{bill.sizing.instances} shards, as given"
     parts = (
@@ -114,7 +121,8 @@ def _shards(bill: Biller) -> tuple[int, str]:
         (events.peak_bytes * w.subscriptions, "kinesis-shard-out", f"{_mb(events.peak_bytes * w.subscriptions)} out"),
     )
     needed = [
-        (math.ceil(used / book.quota(id_).limit), f"{text} / {book.quota(id_).limit:,}") for used, id_, text in parts
+        (math.ceil(used * headroom / book.quota(id_).limit), f"{text}{times(headroom)} / {book.quota(id_).limit:,}")
+        for used, id_, text in parts
     ]
     most = max(needed, key=lambda pair: pair[0])
     return max(1, most[0]), f"{max(1, most[0])} shards for the peak: {most[1]} for a shard binds"

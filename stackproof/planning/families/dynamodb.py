@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from stackproof.planning.bill import Biller, chunks, count, gigabytes, in_gb, rate
+from stackproof.planning.bill import Biller, chunks, count, gigabytes, in_gb, rate, times
 from stackproof.planning.demand import HOURS_A_MONTH, KB, Demand
 
 SUMMARIES = 4
@@ -69,15 +69,16 @@ def on_demand(bill: Biller) -> None:
 
 
 def provisioned(bill: Biller) -> None:
-    """Capacity by the hour, enough for the peak all day."""
-    demand, units = bill.demand, _Units.of(bill.demand)
+    """Capacity by the hour, enough for the peak all day, with its head-room."""
+    demand, units, headroom = bill.demand, _Units.of(bill.demand), bill.sizing.headroom
     written, read = _peaks(demand, units)
     for name, id_, value, unit in (
         ("write capacity", "dynamodb-write-capacity", written, "WCU-hour"),
         ("read capacity", "dynamodb-read-capacity", read, "RCU-hour"),
     ):
-        capacity = max(1, math.ceil(value))
-        bill.line(name, capacity * HOURS_A_MONTH, unit, id_, f"{capacity:,} units/s at the peak x 730 h")
+        capacity = max(1, math.ceil(value * headroom))
+        formula = f"{capacity:,} units/s at the peak{times(headroom)} x 730 h"
+        bill.line(name, capacity * HOURS_A_MONTH, unit, id_, formula)
     bill.note(
         "the adapter makes tables that are billed on demand: a table with provisioned capacity is made beforehand"
     )

@@ -5,6 +5,7 @@ What our cache does: a hit is one command; a miss is three (a read, a script tha
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
 
@@ -15,6 +16,8 @@ from stackproof.planning.demand import GB, HOURS_A_MONTH, KB, Demand
 from . import own
 
 OF_A_MISS = 3
+ANY_MACHINE = GB
+"""Bytes of values for which every machine that anybody would run a cache on has memory."""
 NODE = "elasticache-cache-m4-large"
 LEAST = {"valkey": GB // 10, "redis": GB}
 """Bytes that ElastiCache Serverless bills at least."""
@@ -37,9 +40,12 @@ def own_cache(bill: Biller) -> None:
     """One server of the team's own (Redis, Dragonfly); with copies where the sizing says so."""
     if bill.beside:
         bill.note("Redis is one server for events and cache here; what both ask of it together is not measured")
-        bill.free("server", f"the Redis of {bill.beside}")
+        if unknown := _room(bill):
+            bill.line("hosts", Quantity.of(0, unknown=unknown), "host-hour", own.HOST, f"the Redis of {bill.beside}")
+        else:
+            bill.free("server", f"the Redis of {bill.beside}")
         return
-    _own(bill, "cache server", _peak(bill.demand))
+    _own(bill, "cache server", _peak(bill.demand), _room(bill))
 
 
 def own_pubsub(bill: Biller) -> None:
@@ -48,8 +54,19 @@ def own_pubsub(bill: Biller) -> None:
     _own(bill, "Redis", events.peak * (1 + subscriptions))
 
 
-def _own(bill: Biller, what: str, peak: Fraction) -> None:
+def _room(bill: Biller) -> list[str]:
+    """Why one machine, at the price that there is, may not hold the values; nothing where it surely does."""
+    holds = bill.sizing.instance_bytes or ANY_MACHINE
+    if bill.demand.cache_bytes <= holds:
+        return []
+    return [
+        f"whether the machine that is priced has memory for {in_gb(bill.demand.cache_bytes)} of values is not known"
+    ]
+
+
+def _own(bill: Biller, what: str, peak: Fraction, unknown: Iterable[str] = ()) -> None:
     server = bill.single(what, peak)
+    server = Quantity(server.low, server.high, (*server.unknown, *unknown))
     copies = bill.sizing.copies or 1
     price = bill.sizing.instance_price or own.HOST
     bill.line("hosts", hours(server, copies), "host-hour", price, f"{server} {what} x {copies} copies x 730 h")
