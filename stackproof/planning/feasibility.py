@@ -25,6 +25,7 @@ from .cost import MODELS, Choice, cost_of
 from .demand import Demand
 from .headroom import taken
 from .measured import Known
+from .origins import EXTERNAL, origin_for, typed
 from .price_book import PriceBook
 
 LEAST_HEADROOM, MOST_HEADROOM = Fraction(1), Fraction(100)
@@ -75,6 +76,7 @@ SEVERAL = frozenset({"scylla", "cassandra", "kafka", "redpanda", "msk", "opensea
 COPIED = frozenset({"scylla", "cassandra", "kafka", "redpanda", "msk"})
 """Of those, the ones in which each write goes to as many machines as there are copies."""
 COPIES = 3
+_BENCH = "stackproof bench"
 
 
 def provider_of(concern: str, backend: str, hosting: str) -> str:
@@ -227,6 +229,19 @@ def candidates(
 
 def judged(choice: Choice, demand: Demand, asked: Asked, known: Known, book: PriceBook) -> Candidate:
     """One choice, held against the rules in their order."""
+    found = _judged(choice, demand, asked, known, book)
+    return replace(found, settles=tuple(_from_where(found, text) for text in found.settles))
+
+
+def _from_where(candidate: Candidate, text: str) -> str:
+    """A command with the origin that has the servers: a service that is billed by request is nowhere but at its provider."""
+    if not text.startswith(_BENCH) or " --origin " in text:
+        return text
+    origin = EXTERNAL if candidate.by_request else origin_for([f"{candidate.concern}={candidate.backend}"])
+    return typed(text, origin)
+
+
+def _judged(choice: Choice, demand: Demand, asked: Asked, known: Known, book: PriceBook) -> Candidate:
     by_request = (choice.backend, choice.hosting) in BY_REQUEST
     if by_request:
         # An engine of the same protocol on somebody's machine says nothing about the service.
@@ -291,7 +306,6 @@ def _by_quota(start: Candidate, use: Use, asked: Asked) -> Candidate:
     rates = [limit for limit in start.cost.limits if limit.unit.endswith("/s") and limit.used is not None]
     beginning = [limit for limit in rates if limit.kind == "start"]
     lasting = [limit for limit in rates if limit.kind in ("hard", "soft")]
-    settles = tuple(f"{command} --origin external" for command in use.missing)
     if not lasting and any(limit.exceeded for limit in beginning):
         first = next(limit for limit in beginning if limit.exceeded)
         said = (
@@ -299,11 +313,11 @@ def _by_quota(start: Candidate, use: Use, asked: Asked) -> Candidate:
             "how far it grows has no entry in the price book"
         )
         return replace(
-            start, because=(Reason(said, Rests.QUOTAS),), quotas=(first,), settles=(*settles, "a quota in --prices")
+            start, because=(Reason(said, Rests.QUOTAS),), quotas=(first,), settles=(*use.missing, "a quota in --prices")
         )
     if not rates:
         said = "neither measured here nor bounded by a quota of the price book"
-        return replace(start, because=(Reason(said),), settles=(*settles, "a quota in --prices"))
+        return replace(start, because=(Reason(said),), settles=(*use.missing, "a quota in --prices"))
     tightest = max(lasting or beginning, key=lambda limit: (limit.used or Fraction(0)) / limit.allowed)
     share = (tightest.used or Fraction(0)) / tightest.allowed
     said = (
@@ -319,7 +333,7 @@ def _by_quota(start: Candidate, use: Use, asked: Asked) -> Candidate:
     latency = Reason(f"latency not known: no quota says anything about a p99 of {asked.p99_ms:g} ms")
     because = (within, latency, *grows)
     marks = (Mark.LATENCY,)
-    return replace(start, status=Status.OPEN, because=because, marks=marks, quotas=tuple(rates), settles=settles)
+    return replace(start, status=Status.OPEN, because=because, marks=marks, quotas=tuple(rates), settles=use.missing)
 
 
 # -- what was measured ------------------------------------------------------------------------------------------------
@@ -423,7 +437,8 @@ def _again(ceiling: MeasuredCeiling, p99_ms: float | None) -> str:
     settings = "".join(f" --set {name}={value}" for name, value in ceiling.settings.items())
     slo = "" if p99_ms is None else f" --slo p99={p99_ms:g}ms"
     backends = "".join(f" --backend {name}" for name in ceiling.backends)
-    return f"stackproof bench{backends} --scenario {ceiling.scenario}{settings} --find-max{slo} --workers 2"
+    command = f"{_BENCH}{backends} --scenario {ceiling.scenario}{settings} --find-max{slo} --workers 2"
+    return typed(command, origin_for(ceiling.backends, ceiling.origin))
 
 
 def _latency(start: Candidate, p99_ms: float) -> tuple[bool, str]:
