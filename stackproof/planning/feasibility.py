@@ -19,7 +19,7 @@ from stackproof.interfaces import ConfigurationError
 
 from .bill import BackendCost, Limit, Sizing
 from .capabilities import SHARED_CACHE, Requirement, lacks
-from .capacity import Use, larger_than_measured, use_of
+from .capacity import Use, asks_nothing, larger_than_measured, use_of
 from .ceilings import MeasuredCeiling
 from .cost import MODELS, Choice, cost_of
 from .demand import Demand
@@ -204,6 +204,11 @@ class Candidate:
         return (self.backend, self.hosting) in BY_REQUEST
 
     @property
+    def documented(self) -> bool:
+        """Whether a quota that its provider documents says that it carries the peak, and no measurement."""
+        return self.usable and bool(self.because) and self.because[0].rests is Rests.QUOTAS
+
+    @property
     def single(self) -> bool:
         """Whether it is one server, which others of the same technology share."""
         return self.backend not in SEVERAL and not self.by_request
@@ -222,9 +227,14 @@ def every_choice() -> tuple[Choice, ...]:
 def candidates(
     demand: Demand, asked: Asked, known: Known, book: PriceBook, choices: Iterable[Choice] | None = None
 ) -> tuple[Candidate, ...]:
-    """What is known of each choice (of `every_choice` unless others are given) under a demand."""
+    """What is known of each choice (of `every_choice` unless others are given) under a demand.
+
+    Of a concern of which nothing is asked there is none.
+    """
     wanted = every_choice() if choices is None else tuple(choices)
-    return tuple(judged(choice, demand, asked, known, book) for choice in wanted)
+    return tuple(
+        judged(choice, demand, asked, known, book) for choice in wanted if not asks_nothing(choice.concern, demand)
+    )
 
 
 def judged(choice: Choice, demand: Demand, asked: Asked, known: Known, book: PriceBook) -> Candidate:
@@ -258,6 +268,8 @@ def _judged(choice: Choice, demand: Demand, asked: Asked, known: Known, book: Pr
     against = _against(start, demand, asked)
     if against:
         return replace(start, status=Status.REJECTED, because=against)
+    if asks_nothing(choice.concern, demand):
+        return replace(start, status=Status.FEASIBLE, because=(Reason("nothing is asked of it"),))
     if by_request and use.most is None:
         return _by_quota(start, use, asked)
     return _by_ceiling(start, use, asked, larger_than_measured(choice.concern, demand, use.ceilings))

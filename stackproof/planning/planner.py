@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
@@ -14,7 +14,7 @@ from stackproof.adapters.registry import CONCERNS
 from .amount import Amount
 from .bill import BackendCost
 from .cost import EXCLUDED, cost_of_stack
-from .demand import Demand, Flow, Workload
+from .demand import Demand, Workload
 from .environment_file import environment_file
 from .feasibility import Asked, Candidate, Mark, Rests, Status, Where, provider_of
 from .headroom import rounded
@@ -22,10 +22,10 @@ from .measured import EXTERNAL, Known
 from .outgrowth import Outgrowth, outgrowth
 from .plan_basis import ADDED, DATA, LINEAR, MACHINE, Bases, money, thresholds
 from .plan_record import (
+    DOCUMENTED,
+    SHOWN,
     CandidateRow,
     ChosenRow,
-    FlowRow,
-    KeptRow,
     LineRow,
     MonthRow,
     OutgrownRow,
@@ -34,13 +34,14 @@ from .plan_record import (
     StackRow,
     Statement,
 )
+from .plan_rows import flow_rows, inputs, kept_by, kept_rows
 from .price_book import STALE_DAYS, PriceBook
 from .recommendation import Advisor, Answer, Option, Rank, picks
 from .sensitivity import Changed, sensitivity
 from .stacks import PlannedStack
 
 _RANKS = {
-    Rank.SHOWN: "shown",
+    Rank.SHOWN: SHOWN,
     Rank.OPEN: "something not shown",
     Rank.COST_UNKNOWN: "cost unknown",
     Rank.BOTH: "something not shown and cost unknown",
@@ -101,15 +102,15 @@ class _Writer:
             created=self.facts.created,
             version=self.facts.version,
             command=self.facts.command,
-            workload=_inputs(self.question.workload),
+            workload=inputs(self.question.workload),
             headroom=float(self.asked.headroom),
             p99_ms=self.asked.p99_ms,
             where=str(self.asked.where),
             requirements=tuple(one.text for one in self.asked.all_requirements),
             prices=self.book.files,
             months_asked=self.question.months,
-            flows=_flows(self.demand),
-            kept=_kept(self.demand),
+            flows=flow_rows(self.demand),
+            kept=kept_rows(self.demand),
             answer=self.sentence(),
             recommended=recommended,
             statements=statements,
@@ -144,7 +145,7 @@ class _Writer:
         return f"For {volume}: {best.name}; a month costs {cost}{but}."
 
     def statements(self) -> tuple[Statement, ...]:
-        best, found = self.answer.best, []
+        best, found = self.answer.best, [self._without(concern) for concern in self.answer.unused]
         if best is None:
             for concern in self.answer.missing():
                 found.append(Statement(f"{concern}: no backend is known to be feasible; its candidates say why.", ()))
@@ -160,6 +161,12 @@ class _Writer:
                 )
             )
         return tuple(found)
+
+    def _without(self, concern: str) -> Statement:
+        """That a stack has no backend for a concern, and what is in no sum for that."""
+        kept = kept_by(concern, self.demand)
+        beside = f", and what could be kept there ({kept:,} bytes) is in no sum" if kept else ""
+        return Statement(f"Nothing is asked of {concern}: the stack has no backend for it{beside}.", ())
 
     def _cheapest(self, best: Option) -> Statement:
         rivals = self.answer.rivals
@@ -242,7 +249,8 @@ class _Writer:
     def stack(self, title: str, option: Option) -> StackRow:
         cost = self.advisor.cost(option, self.demand)
         chosen = tuple(self.chosen(part, bill) for part, bill in zip(option.parts, cost.backends, strict=True))
-        return StackRow(title, option.name, _RANKS[option.rank], chosen, money(cost.total), self.of_whole(option.parts))
+        rank = DOCUMENTED if option.rank is Rank.SHOWN and option.documented else _RANKS[option.rank]
+        return StackRow(title, option.name, rank, chosen, money(cost.total), self.of_whole(option.parts))
 
     def chosen(self, part: Candidate, bill: BackendCost) -> ChosenRow:
         lines = tuple(
@@ -287,7 +295,11 @@ class _Writer:
         answer = self.advisor.answer(self.demand, stack.choices().values())
         if answer.best is not None:
             return self.stack(f"to be judged: {stack.title}", answer.best)
-        parts = tuple(next(one for one in answer.candidates if one.concern == concern) for concern in CONCERNS)
+        parts = tuple(
+            next(one for one in answer.candidates if one.concern == concern)
+            for concern in CONCERNS
+            if concern not in answer.unused
+        )
         cost = cost_of_stack({part.concern: part.choice for part in parts}, self.demand, self.book)
         unknown = [part for part in parts if part.status is Status.NOT_KNOWN]
         against = [part for part in parts if part.status is Status.REJECTED]
@@ -440,37 +452,6 @@ class _Writer:
         backends = {part.concern: part.backend for part in best.parts}
         title = f"{self.question.workload.decisions_per_day:,} decisions a day: {best.name}"
         return environment_file(backends, title, production=self.asked.where is not Where.LOCAL)
-
-
-def _inputs(workload: Workload) -> dict[str, str]:
-    return {"--" + field.name.replace("_", "-"): f"{getattr(workload, field.name)}" for field in fields(Workload)}
-
-
-def _flows(demand: Demand) -> tuple[FlowRow, ...]:
-    def row(name: str, flow: Flow) -> FlowRow:
-        return FlowRow(name, flow.per_month, float(flow.mean), float(flow.peak), flow.bytes_per_month)
-
-    return (
-        row("decisions", demand.decisions),
-        row("interactions written", demand.interactions),
-        row("summaries read", demand.summary_reads),
-        row("events published", demand.events),
-        row("searches", demand.searches),
-        row("cache reads", demand.cache_reads),
-        row("log lines", demand.log_lines),
-    )
-
-
-def _kept(demand: Demand) -> tuple[KeptRow, ...]:
-    w = demand.workload
-    return (
-        KeptRow(f"interactions, {w.retention_days} days", demand.interaction_bytes),
-        KeptRow("summaries", demand.summary_bytes),
-        KeptRow(f"events in a log, {w.event_retention_days} days", demand.event_log_bytes),
-        KeptRow("documents in the index", demand.index_bytes),
-        KeptRow("values in the cache", demand.cache_bytes),
-        KeptRow(f"log lines, {w.log_retention_days} days", demand.log_bytes),
-    )
 
 
 def _difference(before: Option, after: Option) -> str:

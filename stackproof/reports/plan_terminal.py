@@ -12,6 +12,7 @@ from rich.text import Text
 from stackproof.planning.plan_record import CandidateRow, Plan, StackRow, Statement
 
 from .plan_text import (
+    RANKS,
     USABLE,
     a_second,
     alike,
@@ -82,6 +83,8 @@ def _stack(row: StackRow, plan: Plan, console: Console) -> None:
     table.add_row("together", Text(row.rank), row.cost.text)
     console.print()
     console.print(table)
+    if row.rank in RANKS:
+        console.print(Text(f"{first_capital(row.rank)}: {RANKS[row.rank]}."))
     for chosen in row.chosen:
         why = [
             one_line(statement.text)
