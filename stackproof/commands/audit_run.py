@@ -82,14 +82,14 @@ def run(asked: Asked) -> Exit:
         raise StorageError("; ".join(troubles))  # last, so that the result is on the screen all the same
     if done.trouble is not None:
         raise done.trouble
-    return exit_code(made, measured=asked.measured)
+    return exit_code(made)
 
 
-def exit_code(made: Audit, *, measured: bool) -> Exit:
-    """A claim that does not hold is a finding. Who asked for no measurement misses none."""
+def exit_code(made: Audit) -> Exit:
+    """A claim that does not hold is a finding; one that could have been measured and was not leaves the audit partial."""
     if made.interrupted:
         return Exit.INTERRUPTED
-    return Exit.INCONCLUSIVE if made.partial and measured else Exit.HOLDS
+    return Exit.INCONCLUSIVE if made.partial else Exit.HOLDS
 
 
 # -- what is there --------------------------------------------------------------------------------------------------
