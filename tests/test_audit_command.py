@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -133,6 +134,7 @@ def test_what_is_missing_is_measured_and_stands_beside_the_claim(stub: Any, caps
     assert {one.reason for one in made.not_measured if one.reachable} == {"no time was left for it"}
     assert any("opensearch" in one.reason for one in made.not_measured if not one.reachable)
     output = capsys.readouterr().out
+    assert re.match(r"\d+ searches are missing, and 7 min are time for about \d+, the most deciding first\.", output)
     assert "0.12/s" in output
     assert "3,456 to 3,629 times" in output
     page = (Path("out") / "audit.html").read_text()
@@ -160,6 +162,23 @@ def test_without_measuring_a_verdict_is_given_by_what_is_there(stub: Any) -> Non
     assert "The audit is partial" in (Path("out") / "audit.html").read_text()
     assert made.counts["not-measured"] >= 4
     assert {one.reason for one in made.not_measured if one.reachable} == {"--no-measure was given"}
+
+
+def test_too_little_time_is_told_before_it_is_spent(stub: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    told: list[str] = []
+
+    def nothing(wanted: Sequence[Wanted], **_: Any) -> Series:
+        told.append(capsys.readouterr().out)
+        return Series((), tuple((one, "no time") for one in wanted))
+
+    stub(nothing)
+    assert _run(["audit", "--minutes", "1", "--out", "out"]) == 3
+    (before,) = told
+    assert before.startswith("Nothing can be measured in 1 min: ")
+    assert (found := re.search(r"Give --minutes (\d+) or more", before)) is not None
+    stub(the_first)
+    assert _run(["audit", "--minutes", found[1], "--out", "enough"]) == 3
+    assert "are time for about" in capsys.readouterr().out
 
 
 def test_kept_runs_elsewhere_and_a_promise_of_ones_own(stub: Any) -> None:
