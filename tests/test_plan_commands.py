@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from io import StringIO
 
 import pytest
-from plan_samples import NOTHING, answer, asked, known, one
+from plan_samples import NOTHING, answer, asked, known, one, plan
+from rich.console import Console
 
 from stackproof.adapters.registry import BUILT_IN, BackendEntry
 from stackproof.planning.audit import judge
@@ -13,6 +15,8 @@ from stackproof.planning.audit_words import How
 from stackproof.planning.claims import built_in_claims
 from stackproof.planning.feasibility import Where
 from stackproof.planning.origins import IMAGES, WHEELS, origin_for
+from stackproof.reports import plan_page
+from stackproof.reports.plan_terminal import print_plan
 from stackproof.servers.containers.kinds import CONTAINERS
 from stackproof.servers.embedded_aws import EmbeddedAws
 from stackproof.servers.sets import EMBEDDED, servers_for
@@ -75,3 +79,25 @@ def test_an_audit_says_where_the_servers_come_from() -> None:
     assert {origin(text) for text in benches if "search=opensearch" in text} == {"container"}
     assert {origin(text) for text in benches if "search=postgres" in text} == {"embedded"}
     assert {origin(text) for text in benches if "scylla" in text} <= {"container"}
+
+
+def test_a_plan_without_an_answer_says_what_to_type_first() -> None:
+    made = plan(1_000_000, about=asked(50), measured=NOTHING)
+    assert made.recommended is None
+    first, command = made.statements[:2]
+    assert first.text == "1 search tells whether search=postgres carries it, in about 3 minutes; then ask again:"
+    assert command.text == (
+        "stackproof bench --backend search=postgres --scenario search-term --set records=100000 --find-max --short --slo p99=50ms"
+    )
+    console = Console(file=StringIO(), width=60)
+    print_plan(made, console)
+    assert isinstance(console.file, StringIO)
+    assert f"\n  {command.text}\n" in console.file.getvalue()
+    assert f"<code>{command.text}</code>" in plan_page.render(made)
+
+
+def test_what_is_at_hand_is_measured_first() -> None:
+    made = plan(1_000_000, about=asked(where=Where.SELF_HOSTED), measured=NOTHING)
+    text = made.statements[0].text
+    assert "interactions=postgres and events=redis and search=postgres and cache=redis" in text
+    assert not any("container" in one.text for one in made.statements)

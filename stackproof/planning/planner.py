@@ -38,6 +38,7 @@ from .plan_rows import flow_rows, inputs, kept_by, kept_rows
 from .price_book import STALE_DAYS, PriceBook
 from .recommendation import Advisor, Answer, Option, Rank, picks
 from .sensitivity import Changed, sensitivity
+from .settling import settling
 from .stacks import PlannedStack
 
 _RANKS = {
@@ -147,6 +148,8 @@ class _Writer:
     def statements(self) -> tuple[Statement, ...]:
         best, found = self.answer.best, [self._without(concern) for concern in self.answer.unused]
         if best is None:
+            first = settling(self.answer)
+            found = [*(first.statements if first is not None else ()), *found]
             for concern in self.answer.missing():
                 found.append(Statement(f"{concern}: no backend is known to be feasible; its candidates say why.", ()))
             if not self.answer.missing():

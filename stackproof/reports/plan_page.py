@@ -32,6 +32,7 @@ from .plan_text import (
     differences,
     first_capital,
     in_bytes,
+    is_command,
     named,
     old_prices,
     recommended_then,
@@ -129,7 +130,7 @@ class _Page:
 
     def said(self, statements: Iterable[Statement]) -> Markup:
         """Statements as a list, each with links to what it rests on."""
-        return _listed(_text(one.text) + self._notes(one) for one in statements)
+        return _listed(_said(one.text) + self._notes(one) for one in statements)
 
     def _notes(self, statement: Statement) -> Markup:
         numbers = sorted(self._numbers[id_] for id_ in statement.basis if id_ in self._numbers)
@@ -320,6 +321,10 @@ def _markup(text: str) -> Markup:
 
 def _text(text: str) -> Markup:
     return _markup("{}").format(one_line(text))
+
+
+def _said(text: str) -> Markup:
+    return _markup("<code>{}</code>").format(one_line(text)) if is_command(text) else _text(text)
 
 
 def _listed(rows: Iterable[Markup]) -> Markup:

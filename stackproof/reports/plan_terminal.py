@@ -23,6 +23,7 @@ from .plan_text import (
     differences,
     first_capital,
     in_bytes,
+    is_command,
     named,
     old_prices,
     recommended_then,
@@ -41,7 +42,10 @@ def print_plan(plan: Plan, console: Console) -> None:
     """The whole answer, as somebody reads it who has one minute; the page says what each statement rests on."""
     console.print(Text(one_line(plan.answer), style="bold"))
     for statement in plan.statements:
-        console.print(_said(statement, plan))
+        if is_command(statement.text):
+            console.print(Text(f"  {one_line(statement.text)}"), soft_wrap=True)  # to be copied
+        else:
+            console.print(_said(statement, plan))
     _demand(plan, console)
     if plan.recommended is not None:
         _stack(plan.recommended, plan, console)

@@ -153,6 +153,11 @@ def old_prices(warnings: Sequence[str]) -> tuple[list[str], list[str]]:
     return old, [text for text in warnings if text not in old]
 
 
+def is_command(text: str) -> bool:
+    """Whether this is to be typed rather than read."""
+    return text.startswith("stackproof ")
+
+
 def first_capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
