@@ -127,6 +127,8 @@ class Asked:
     p99_ms: float | None = None
     where: Where = Where.ANY
     requirements: tuple[Requirement, ...] = ()
+    named: bool = False
+    """Whether the choices were named: they are judged by what they carry then, wherever they run."""
 
     def __post_init__(self) -> None:
         if not LEAST_HEADROOM <= self.headroom <= MOST_HEADROOM:
@@ -277,15 +279,9 @@ def _judged(choice: Choice, demand: Demand, asked: Asked, known: Known, book: Pr
 
 def _against(candidate: Candidate, demand: Demand, asked: Asked) -> tuple[Reason, ...]:
     """Why it is out of the question, whatever was measured."""
-    provider = provider_of(candidate.concern, candidate.backend, candidate.hosting)
     found = []
-    if ":" not in candidate.backend and provider not in _ALLOWED[asked.where]:
-        why = (
-            "it runs on a developer's own machine, which only --hosting local asks for"
-            if provider == "local"
-            else f"it runs on {provider}, and --hosting is {asked.where}"
-        )
-        found.append(Reason(f"not asked for: {why}"))
+    if (elsewhere := out_of_place(candidate, asked.where)) and not asked.named:
+        found.append(Reason(f"not asked for: {elsewhere}"))
     missing = lacks(candidate.concern, candidate.backend, asked.all_requirements, demand.workload)
     found += [Reason(text) for text in missing]
     days = demand.workload.log_retention_days
@@ -294,6 +290,16 @@ def _against(candidate: Candidate, demand: Demand, asked: Asked) -> tuple[Reason
         found.append(Reason(said))
     found += [Reason(_over(limit), Rests.QUOTAS) for limit in candidate.cost.exceeded if limit.kind != "measured"]
     return tuple(found)
+
+
+def out_of_place(candidate: Candidate, where: Where) -> str:
+    """Why the machines on which a candidate runs are none that were asked for; empty where they are, or are not known."""
+    provider = provider_of(candidate.concern, candidate.backend, candidate.hosting)
+    if ":" in candidate.backend or provider in _ALLOWED[where]:
+        return ""
+    if provider == "local":
+        return "it runs on a developer's own machine, which only --hosting local asks for"
+    return f"it runs on {provider}, and --hosting is {where}"
 
 
 def _over(limit: Limit) -> str:

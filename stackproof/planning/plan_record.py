@@ -195,7 +195,7 @@ class StackRow:
     name: str
     """Its backends, by concern."""
     rank: str
-    """shown, shown or documented, something not shown, cost unknown, or these two with and; not known; does not carry it."""
+    """shown, shown or documented, something not shown, cost unknown, both; not known, does not carry it, lacks a capability."""
     chosen: tuple[ChosenRow, ...]
     """By concern, without those of which nothing is asked."""
     cost: Money

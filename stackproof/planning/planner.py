@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -16,7 +16,7 @@ from .bill import BackendCost
 from .cost import EXCLUDED, cost_of_stack
 from .demand import Demand, Workload
 from .environment_file import environment_file
-from .feasibility import Asked, Candidate, Mark, Rests, Status, Where, provider_of
+from .feasibility import Asked, Candidate, Mark, Rests, Status, Where, out_of_place, provider_of
 from .headroom import rounded
 from .measured import EXTERNAL, Known
 from .outgrowth import Outgrowth, outgrowth
@@ -291,13 +291,16 @@ class _Writer:
         )
 
     def judged(self) -> StackRow | None:
-        """The stack that was given, whether it carries the load or not."""
+        """The stack that was named: whether it carries the load, wherever it runs."""
         stack = self.question.judged
         if stack is None:
             return None
-        answer = self.advisor.answer(self.demand, stack.choices().values())
+        title = f"the stack that was named: {stack.title}"
+        advisor = replace(self.advisor, asked=replace(self.asked, named=True))
+        answer = advisor.answer(self.demand, stack.choices().values())
         if answer.best is not None:
-            return self.stack(f"to be judged: {stack.title}", answer.best)
+            row = self.stack(title, answer.best)
+            return replace(row, statements=(*self._elsewhere(answer.best.parts), *row.statements))
         parts = tuple(
             next(one for one in answer.candidates if one.concern == concern)
             for concern in CONCERNS
@@ -307,6 +310,8 @@ class _Writer:
         unknown = [part for part in parts if part.status is Status.NOT_KNOWN]
         against = [part for part in parts if part.status is Status.REJECTED]
         rank = "does not carry it" if against or answer.refuted else "not known"
+        if against and all(part.because[0].rests is Rests.INPUT for part in against):
+            rank = "lacks a capability"
         said = [f"{part.concern}={part.name}: {part.reasons[0]}" for part in (*against, *unknown) if part.reasons]
         together = (
             ""
@@ -317,8 +322,19 @@ class _Writer:
         statements = tuple(Statement(_sentence(text), ()) for text in [*said, together] if text)
         chosen = tuple(self.chosen(part, bill) for part, bill in zip(parts, cost.backends, strict=True))
         name = ", ".join(f"{part.concern}={part.name}" for part in parts)
-        title = f"to be judged: {stack.title}"
-        return StackRow(title, name, rank, chosen, money(cost.total), (*statements, *self.of_whole(parts)))
+        said_of_all = (*self._elsewhere(parts), *statements, *self.of_whole(parts))
+        return StackRow(title, name, rank, chosen, money(cost.total), said_of_all)
+
+    def _elsewhere(self, parts: Sequence[Candidate]) -> tuple[Statement, ...]:
+        """That a stack which was named would not be recommended, for where it runs."""
+        found: dict[str, list[str]] = {}
+        for part in parts:
+            if why := out_of_place(part, self.asked.where):
+                found.setdefault(why, []).append(part.concern)
+        return tuple(
+            Statement(f"{', '.join(of)}: {why}; judged by what it carries all the same.", ())
+            for why, of in found.items()
+        )
 
     # -- growth and inputs ----------------------------------------------------------------------------------------------
 
