@@ -50,12 +50,11 @@ def measure_needs(wanted: Sequence[Need], asked: Asked, seconds: float, console:
     if not reachable:
         return Measured(beyond)
     known = [(_wanted(need), need) for need in reachable]
-    ahead = outlook([one for one, _ in known], origin=asked.origin, seconds=seconds)
-    console.print(_what_to_expect(len(known), ahead, asked.minutes), markup=False, highlight=False)
+    searches = [one for one, _ in known]
     try:
-        series = measure(
-            [one for one, _ in known], origin=asked.origin, seconds=seconds, runs=asked.runs, console=console
-        )
+        ahead = outlook(searches, origin=asked.origin, seconds=seconds)
+        console.print(_what_to_expect(len(searches), ahead, asked.minutes), markup=False, highlight=False)
+        series = measure(searches, origin=asked.origin, seconds=seconds, runs=asked.runs, console=console)
     except KeyboardInterrupt:
         return without("it was interrupted", interrupted=True)
     except (ServerError, StorageError, WorkerError, StackproofError) as error:
