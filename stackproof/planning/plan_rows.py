@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 
 from .demand import Demand, Flow, Workload
-from .plan_record import FlowRow, KeptRow
+from .plan_record import FlowRow, KeptRow, Statement
 
 
 def inputs(workload: Workload) -> dict[str, str]:
@@ -43,7 +43,7 @@ def kept_rows(demand: Demand) -> tuple[KeptRow, ...]:
     )
 
 
-def kept_by(concern: str, demand: Demand) -> int:
+def _kept_by(concern: str, demand: Demand) -> int:
     """Bytes that are kept of a concern, one copy."""
     return {
         "interactions": demand.interaction_bytes + demand.summary_bytes,
@@ -52,3 +52,10 @@ def kept_by(concern: str, demand: Demand) -> int:
         "cache": demand.cache_bytes,
         "logs": demand.log_bytes,
     }[concern]
+
+
+def without(concern: str, demand: Demand) -> Statement:
+    """That a stack has no backend for a concern, and what is in no sum for that."""
+    kept = _kept_by(concern, demand)
+    beside = f", and what could be kept there ({kept:,} bytes) is in no sum" if kept else ""
+    return Statement(f"Nothing is asked of {concern}: the stack has no backend for it{beside}.", ())

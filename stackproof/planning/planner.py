@@ -34,7 +34,7 @@ from .plan_record import (
     StackRow,
     Statement,
 )
-from .plan_rows import flow_rows, inputs, kept_by, kept_rows
+from .plan_rows import flow_rows, inputs, kept_rows, without
 from .price_book import STALE_DAYS, PriceBook
 from .recommendation import Advisor, Answer, Option, Rank, picks
 from .sensitivity import Changed, sensitivity
@@ -146,7 +146,7 @@ class _Writer:
         return f"For {volume}: {best.name}; a month costs {cost}{but}."
 
     def statements(self) -> tuple[Statement, ...]:
-        best, found = self.answer.best, [self._without(concern) for concern in self.answer.unused]
+        best, found = self.answer.best, [without(concern, self.demand) for concern in self.answer.unused]
         if best is None:
             first = settling(self.answer)
             found = [*(first.statements if first is not None else ()), *found]
@@ -164,12 +164,6 @@ class _Writer:
                 )
             )
         return tuple(found)
-
-    def _without(self, concern: str) -> Statement:
-        """That a stack has no backend for a concern, and what is in no sum for that."""
-        kept = kept_by(concern, self.demand)
-        beside = f", and what could be kept there ({kept:,} bytes) is in no sum" if kept else ""
-        return Statement(f"Nothing is asked of {concern}: the stack has no backend for it{beside}.", ())
 
     def _cheapest(self, best: Option) -> Statement:
         rivals = self.answer.rivals
