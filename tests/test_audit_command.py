@@ -134,7 +134,8 @@ def test_what_is_missing_is_measured_and_stands_beside_the_claim(stub: Any, caps
     assert {one.reason for one in made.not_measured if one.reachable} == {"no time was left for it"}
     assert any("opensearch" in one.reason for one in made.not_measured if not one.reachable)
     output = capsys.readouterr().out
-    assert re.match(r"\d+ searches are missing, and 7 min are time for about \d+, the most deciding first\.", output)
+    begins = " ".join(output.split())
+    assert re.match(r"\d+ searches are missing, and 7 min are time for about \d+, the most deciding first\.", begins)
     assert "0.12/s" in output
     assert "3,456 to 3,629 times" in output
     page = (Path("out") / "audit.html").read_text()

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -20,7 +21,10 @@ from stackproof.verification.runs import StorageError
 from stackproof.verification.worker import WorkerError
 
 from .audit import Asked
-from .series import Outlook, Wanted, measure, outlook
+from .series import Wanted, measure
+
+if TYPE_CHECKING:
+    from .series import Outlook
 
 EMULATOR = "emulator"
 _AROUND = 10.0
@@ -50,6 +54,8 @@ def measure_needs(wanted: Sequence[Need], asked: Asked, seconds: float, console:
     if not reachable:
         return Measured(beyond)
     known = [(_wanted(need), need) for need in reachable]
+    from .series import outlook
+
     searches = [one for one, _ in known]
     try:
         ahead = outlook(searches, origin=asked.origin, seconds=seconds)
