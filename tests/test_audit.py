@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from planning_samples import CLAIMS, CUSTOMERS, DECISIONS, RECORDS, WRITES, ceiling, decisions, searches
 
 from stackproof.planning.audit import Finding, audit, judge
+from stackproof.planning.audit_words import How
 from stackproof.planning.ceilings import MeasuredCeiling
 from stackproof.planning.claims import Claim, Comparison
 from stackproof.planning.headroom import Headroom, factor, least, taken, together
@@ -311,9 +312,9 @@ def test_what_was_not_measured_says_what_to_type() -> None:
         found.settled_by[0]
         == "stackproof bench --backend interactions=postgres --scenario ingest --find-max --slo p99=20ms"
     )
-    how = "--slo p99=50ms --origin container"
-    (command, *_) = judge(DECISIONS, [], how=how).settled_by
-    assert command == f"stackproof bench --stack development --scenario decision --find-max {how}"
+    (command, *_) = judge(DECISIONS, [], how=How(("p99=50ms",), "container")).settled_by
+    options = "--slo p99=50ms --origin container"
+    assert command == f"stackproof bench --stack development --scenario decision --find-max {options}"
     decided = judge(WRITES, [ceiling(1_000, 1_050)])
     assert decided.settled_by == WRITES.settles
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -133,6 +134,8 @@ def test_what_is_missing_is_measured_and_stands_beside_the_claim(stub: Any, caps
     assert {one.reason for one in made.not_measured if one.reachable} == {"no time was left for it"}
     assert any("opensearch" in one.reason for one in made.not_measured if not one.reachable)
     output = capsys.readouterr().out
+    begins = " ".join(output.split())
+    assert re.match(r"\d+ searches are missing, and 7 min are time for about \d+, the most deciding first\.", begins)
     assert "0.12/s" in output
     assert "3,456 to 3,629 times" in output
     page = (Path("out") / "audit.html").read_text()
@@ -149,14 +152,34 @@ def test_what_is_known_is_not_measured_again_and_then_all_is_done(stub: Any) -> 
     assert made.beside
     assert not any(run.new for run in made.runs)
     assert not made.partial
+    assert _run(["audit", "--no-measure", "--out", "third"]) == 0
 
 
 def test_without_measuring_a_verdict_is_given_by_what_is_there(stub: Any) -> None:
     stub(refuse)
-    assert _run(["audit", "--no-measure", "--out", "out"]) == 0
+    assert _run(["audit", "--no-measure", "--out", "out"]) == 3
     made = kept()
+    assert made.partial
+    assert "The audit is partial" in (Path("out") / "audit.html").read_text()
     assert made.counts["not-measured"] >= 4
     assert {one.reason for one in made.not_measured if one.reachable} == {"--no-measure was given"}
+
+
+def test_too_little_time_is_told_before_it_is_spent(stub: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    told: list[str] = []
+
+    def nothing(wanted: Sequence[Wanted], **_: Any) -> Series:
+        told.append(capsys.readouterr().out)
+        return Series((), tuple((one, "no time") for one in wanted))
+
+    stub(nothing)
+    assert _run(["audit", "--minutes", "1", "--out", "out"]) == 3
+    (before,) = told
+    assert before.startswith("Nothing can be measured in 1 min: ")
+    assert (found := re.search(r"Give --minutes (\d+) or more", before)) is not None
+    stub(the_first)
+    assert _run(["audit", "--minutes", found[1], "--out", "enough"]) == 3
+    assert "are time for about" in capsys.readouterr().out
 
 
 def test_kept_runs_elsewhere_and_a_promise_of_ones_own(stub: Any) -> None:
@@ -165,7 +188,7 @@ def test_kept_runs_elsewhere_and_a_promise_of_ones_own(stub: Any) -> None:
     assert _run(["audit", "--runs", "mine", "--slo", "p99=50ms", "--out", "a"]) == 3
     assert len(kept("a").beside) == 1
     stub(refuse)
-    assert _run(["audit", "--runs", "mine", "--no-measure", "--out", "b"]) == 0
+    assert _run(["audit", "--runs", "mine", "--no-measure", "--out", "b"]) == 3
     made = kept("b")
     assert made.beside == ()
     assert "with p99 within 50 ms, and the question is" in made.left_out[0].reason
@@ -177,7 +200,7 @@ def test_runs_of_another_machine_and_damaged_ones_are_left_out(stub: Any) -> Non
     keep(Path("mine"), wanted, 400.0, 420.0, environment={"cores": "999"})
     (Path("mine") / "bad").mkdir()
     (Path("mine") / "bad" / "run.json").write_bytes(b"\xff{")
-    assert _run(["audit", "--runs", "mine", "--no-measure", "--out", "out"]) == 0
+    assert _run(["audit", "--runs", "mine", "--no-measure", "--out", "out"]) == 3
     reasons = {one.run: one.reason for one in kept().left_out}
     assert "another environment" in reasons["2026-ingest-interactions=postgres"]
     assert "cannot be read" in reasons["mine/bad"]
@@ -263,7 +286,7 @@ def test_what_is_wrong_is_one_sentence_before_anything_is_measured(
 
 def test_the_page_again(stub: Any, capsys: pytest.CaptureFixture[str]) -> None:
     stub(refuse)
-    assert _run(["audit", "--no-measure", "--out", "out"]) == 0
+    assert _run(["audit", "--no-measure", "--out", "out"]) == 3
     before = (Path("out") / "audit.html").read_text()
     (Path("out") / "audit.html").unlink()
     assert _run(["report", "out"]) == 0

@@ -181,6 +181,29 @@ def test_the_command_finds_what_the_project_offers(tmp_path: Path) -> None:
     assert "cache=acme" not in away
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["my_cache.py"],
+            "the file has nothing to do with a built-in backend, and this directory offers none of its own",
+        ),
+        (
+            ["foo/bar.py", "README.md", "--tox", "verify"],
+            "none of the 2 files has anything to do with a built-in backend",
+        ),
+        (["README.md", "--backend", "cache=my_cache:make"], "the file has nothing to do with a backend."),
+    ],
+)
+def test_where_there_is_nothing_to_verify_a_sentence_says_why(tmp_path: Path, arguments: list[str], said: str) -> None:
+    (tmp_path / "my_cache.py").write_text("def make(namespace): ...\n", encoding="utf-8")
+    done = stackproof("matrix", *arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith("Nothing to verify: ")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def git(place: Path, *arguments: str) -> None:
     name = ("-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false")
     subprocess.run(["git", *name, *arguments], cwd=place, check=True, capture_output=True)

@@ -218,7 +218,8 @@ def test_publishing_alone_leaves_receiving_open() -> None:
         answer(10_000, measured=known(one("events", "kafka", "publish", 5_000, 6_000))), "events=kafka (self-hosted)"
     )
     assert (found.status, found.marks) == (Status.OPEN, (Mark.RECEIVING,))
-    assert found.settles == ("stackproof bench --backend events=kafka --scenario end-to-end --find-max",)
+    command = "stackproof bench --backend events=kafka --scenario end-to-end --find-max --origin container"
+    assert found.settles == (command,)
 
 
 def test_events_that_are_larger_than_those_measured_are_not_known() -> None:

@@ -293,7 +293,28 @@ def test_a_stack_that_is_given_is_judged_too() -> None:
     assert any("quota exceeded at the peak" in statement.text for statement in found.statements)
     fine = plan(10_000, judged=find_planned_stack("startup-aws")).judged
     assert fine is not None
-    assert fine.rank == "shown"
+    assert fine.rank == "shown or documented"
+
+
+def test_a_stack_that_is_named_is_judged_by_what_it_carries_wherever_it_runs() -> None:
+    fine = plan(10_000, judged=find_planned_stack("development"), about=asked(20)).judged
+    assert fine is not None
+    assert fine.rank == "lacks a capability"
+    text = " ".join(statement.text for statement in fine.statements)
+    assert "which only --hosting local asks for; judged by what it carries all the same" in text
+    assert "lines on the console are not kept" in text
+    assert fine.chosen[0].status == "feasible"
+    assert "Measured: interactions recorded" in fine.chosen[0].statements[0].text
+    kept = plan(10_000, judged=find_planned_stack("development"), log_retention_days=0).judged
+    assert kept is not None
+    assert kept.rank == "shown"
+    much = plan(1_000_000_000, judged=find_planned_stack("development"), log_retention_days=0).judged
+    assert much is not None
+    assert much.rank == "does not carry it"
+    assert "measured ceiling below the peak" in " ".join(statement.text for statement in much.statements)
+    nothing = plan(10_000, judged=find_planned_stack("development"), measured=NOTHING, log_retention_days=0).judged
+    assert nothing is not None
+    assert nothing.rank == "not known"
 
 
 def test_every_statement_names_what_it_rests_on() -> None:

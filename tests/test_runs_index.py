@@ -19,6 +19,7 @@ from stackproof.contracts.verdicts import Verdict
 from stackproof.exits import Exit
 from stackproof.measurement.record import BackendRecord, Measurement
 from stackproof.measurement.record import to_json as measurement_json
+from stackproof.planning.feasibility import Where
 from stackproof.planning.measured import Known
 from stackproof.planning.plan_record import to_json as plan_json
 from stackproof.reports import index_page
@@ -227,8 +228,11 @@ def test_a_page_of_somebody_else_is_not_overwritten(tmp_path: Path, capsys: pyte
 
 
 def test_a_plan_of_which_nothing_is_known_is_not_shown(tmp_path: Path) -> None:
-    keep(tmp_path / "shown", "plan.json", plan_json(plan_samples.plan(1_000_000)), "plan.html")
+    local = plan_samples.asked(where=Where.LOCAL)
+    keep(tmp_path / "shown", "plan.json", plan_json(plan_samples.plan(1_000_000, about=local)), "plan.html")
+    keep(tmp_path / "quotas", "plan.json", plan_json(plan_samples.plan(1_000_000)), "plan.html")
     keep(tmp_path / "unknown", "plan.json", plan_json(plan_samples.plan(1_000_000, measured=Known((), ()))))
     told = {row.directory: (row.kind, row.standing, row.verdict, row.what) for row in rows_of(tmp_path)}
     assert told["shown"] == ("plan", Standing.HOLDS, "SHOWN", "1,000,000 decisions a day")
+    assert told["quotas"][1:3] == (Standing.PARTIAL, "DOCUMENTED")
     assert told["unknown"][:2] == ("plan", Standing.UNKNOWN)

@@ -16,7 +16,7 @@ from planning_samples import decisions
 import stackproof.planning
 from stackproof.adapters.registry import CONCERNS
 from stackproof.adapters.settings import Settings
-from stackproof.cli import cli
+from stackproof.cli import _run, cli
 from stackproof.container import choose
 from stackproof.interfaces import ConfigurationError
 from stackproof.planning import measured
@@ -186,10 +186,16 @@ def test_the_command_as_json_and_with_prices_of_ones_own(tmp_path: Path) -> None
     assert scylla["total"]["unknown"] == ["how many nodes carry 1.16/s at the peak is not measured"]
 
 
-def test_wrong_options() -> None:
+def test_numbers_as_a_plan_takes_them() -> None:
+    assert run("--decisions-per-day", "1M", "--json", "-") == run("--decisions-per-day", "1000000", "--json", "-")
+
+
+def test_wrong_options(capsys: pytest.CaptureFixture[str]) -> None:
     code, text = run("--prices", "own.toml")
     assert (code, "--prices is of use with --decisions-per-day only" in text) == (2, True)
-    assert run("--decisions-per-day", "0")[0] == 2
+    for volume, said in (("0", "--decisions-per-day is 0; it lies between 1 and"), ("ten", "'ten' is no number")):
+        assert _run(["stacks", "--decisions-per-day", volume]) == 2
+        assert said in capsys.readouterr().err
 
 
 def test_what_was_verified_and_measured_stands_beside_each_backend(

@@ -83,8 +83,8 @@ def audit(
     Kept runs of this build and machine are used; what is missing is measured first. A claim that turns out to be wrong is a
     finding, and no failure.
 
-    Exit codes: 0 each claim has a verdict; 3 something that decides and can be measured here was not; 4 servers could not
-    be started (what was kept is judged all the same); 130 interrupted (so is what was measured before).
+    Exit codes: 0 each claim has a verdict; 3 something that decides and can be measured here was not (with --no-measure, too);
+    4 servers could not be started (what was kept is judged all the same); 130 interrupted (so is what was measured before).
     """
     from stackproof.verification.runs import RUNS
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from stackproof.interfaces import StackproofError
+from stackproof.measurement.search_words import a_time
 from stackproof.planning.wanted import Need
 from stackproof.servers import ServerError
 from stackproof.servers.sets import EMBEDDED, servers_for
@@ -20,7 +23,12 @@ from stackproof.verification.worker import WorkerError
 from .audit import Asked
 from .series import Wanted, measure
 
+if TYPE_CHECKING:
+    from .series import Outlook
+
 EMULATOR = "emulator"
+_AROUND = 10.0
+"""Seconds of an audit beside its measuring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +54,13 @@ def measure_needs(wanted: Sequence[Need], asked: Asked, seconds: float, console:
     if not reachable:
         return Measured(beyond)
     known = [(_wanted(need), need) for need in reachable]
+    from .series import outlook
+
+    searches = [one for one, _ in known]
     try:
-        series = measure(
-            [one for one, _ in known], origin=asked.origin, seconds=seconds, runs=asked.runs, console=console
-        )
+        ahead = outlook(searches, origin=asked.origin, seconds=seconds)
+        console.print(_what_to_expect(len(searches), ahead, asked.minutes), markup=False, highlight=False)
+        series = measure(searches, origin=asked.origin, seconds=seconds, runs=asked.runs, console=console)
     except KeyboardInterrupt:
         return without("it was interrupted", interrupted=True)
     except (ServerError, StorageError, WorkerError, StackproofError) as error:
@@ -58,6 +69,20 @@ def measure_needs(wanted: Sequence[Need], asked: Asked, seconds: float, console:
         (need, reason) for one, reason in series.not_measured for wanted_one, need in known if wanted_one == one
     )
     return Measured((*missing, *beyond), series.interrupted)
+
+
+def _what_to_expect(missing: int, ahead: Outlook, minutes: float) -> str:
+    """How far the time reaches, before any of it is spent."""
+    searches = "1 search is" if missing == 1 else f"{missing} searches are"
+    time = f"{minutes:g} min"
+    if not ahead.fit:
+        enough = math.ceil((ahead.first + _AROUND) / 60)
+        return (
+            f"Nothing can be measured in {time}: {searches} missing, and the shortest takes {a_time(ahead.first)} at least. "
+            f"Give --minutes {enough} or more; what is kept already is judged now."
+        )
+    reach = "time for all" if ahead.fit == missing else f"time for about {ahead.fit}, the most deciding first"
+    return f"{searches} missing, and {time} are {reach}."
 
 
 def _without(

@@ -16,10 +16,12 @@ from stackproof.measurement.promises import Promise
 from stackproof.planning.audit import audit as audit_claims
 from stackproof.planning.audit_making import beside_rows, finding_row, run_rows
 from stackproof.planning.audit_record import AUDIT, Audit, NotMeasured, RunLeftOut, to_json
+from stackproof.planning.audit_words import How
 from stackproof.planning.claim_costs import costs_of
 from stackproof.planning.claims import COST_UNIT, Claim, built_in_claims, read_claims
 from stackproof.planning.crossing_table import crossing_tables
 from stackproof.planning.kept_runs import Here, Kept, LeftOut, sift
+from stackproof.planning.origins import origin_for, typed
 from stackproof.planning.price_book import PriceBook, load_prices
 from stackproof.planning.wanted import Need, needs
 from stackproof.reports.audit_terminal import print_audit
@@ -80,14 +82,14 @@ def run(asked: Asked) -> Exit:
         raise StorageError("; ".join(troubles))  # last, so that the result is on the screen all the same
     if done.trouble is not None:
         raise done.trouble
-    return exit_code(made, measured=asked.measured)
+    return exit_code(made)
 
 
-def exit_code(made: Audit, *, measured: bool) -> Exit:
-    """A claim that does not hold is a finding. Who asked for no measurement misses none."""
+def exit_code(made: Audit) -> Exit:
+    """A claim that does not hold is a finding; one that could have been measured and was not leaves the audit partial."""
     if made.interrupted:
         return Exit.INTERRUPTED
-    return Exit.INCONCLUSIVE if made.partial and measured else Exit.HOLDS
+    return Exit.INCONCLUSIVE if made.partial else Exit.HOLDS
 
 
 # -- what is there --------------------------------------------------------------------------------------------------
@@ -150,12 +152,7 @@ def _judged(
     claims: Sequence[Claim], kept: Kept, here: Here, book: PriceBook, began: datetime, before: Set[str]
 ) -> dict[str, Any]:
     """The parts of the record that follow from claims, runs and prices."""
-    how = " ".join(
-        [
-            *(f"--slo {promise.text}" for promise in here.promises),
-            *([f"--origin {here.origin}"] if here.origin != "embedded" else []),
-        ]
-    )
+    how = How(tuple(promise.text for promise in here.promises), here.origin)
     costs = costs_of(claims, book, began.date())
     findings = audit_claims(claims, kept.ceilings, costs, how=how)
     tables = crossing_tables(claims, kept.ceilings)
@@ -175,7 +172,7 @@ def _judged(
 
 
 def _not_measured(need: Need, reason: str, origin: str) -> NotMeasured:
-    command = need.command + (f" --origin {origin}" if origin != "embedded" else "")
+    command = typed(need.command, origin_for(need.backends, origin))
     return NotMeasured(command, need.claims, not need.unreachable, need.alone, reason)
 
 

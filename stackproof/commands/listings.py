@@ -90,9 +90,9 @@ def _in_full(row: dict[str, Any]) -> str:
 @click.command()
 @click.option(
     "--decisions-per-day",
-    type=click.IntRange(1),
+    "volume",
     metavar="N",
-    help="Add what a month costs for so many decisions a day.",
+    help="Add what a month costs for so many decisions a day: 10000, 10K, 2.5M or 1B.",
 )
 @click.option(
     "--prices", "prices", metavar="FILE", type=click.Path(path_type=Path), help="Your own prices, before ours."
@@ -113,15 +113,17 @@ def _in_full(row: dict[str, Any]) -> str:
 )
 @json_option
 def stacks(
-    decisions_per_day: int | None, prices: Path | None, own: tuple[Path, ...], runs: Path | None, json_file: str | None
+    volume: str | None, prices: Path | None, own: tuple[Path, ...], runs: Path | None, json_file: str | None
 ) -> None:
     """List the stacks: one backend for each concern, how it is configured, and what was verified and measured of it."""
     from stackproof.interfaces import ConfigurationError
     from stackproof.planning.stacks import load_stack, reference_stacks
+    from stackproof.planning.typed import whole
     from stackproof.verification.runs import RUNS
 
     from . import stack_costs, stack_evidence
 
+    decisions_per_day = whole("--decisions-per-day", volume) if volume is not None else None
     if prices is not None and decisions_per_day is None:
         raise click.UsageError("--prices is of use with --decisions-per-day only")
     planned = [*reference_stacks(), *map(load_stack, own)]

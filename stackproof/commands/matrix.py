@@ -90,6 +90,8 @@ def matrix(
         write_result(json_file, json.dumps(data, indent=2) + "\n")
     if json_file is None or github or tox is not None:
         _print(jobs, github=github, tox=tox)
+    if not jobs:
+        click.echo(f"Nothing to verify: {_why_nothing(paths, places, built_in=entries is None)}.", err=True)
 
 
 def _print(jobs: Sequence[Job], *, github: bool, tox: str | None) -> None:
@@ -100,13 +102,32 @@ def _print(jobs: Sequence[Job], *, github: bool, tox: str | None) -> None:
     elif tox is not None:
         for job in jobs:
             click.echo(job.tox(tox))
-    else:
+    elif jobs:
         from stackproof.reports.text import one_line
 
         print_table(
             ("backend", "origin", "server", "version", "because of"),
             [(job.backend, job.origin, job.server or "none", job.version or "-", one_line(job.why)) for job in jobs],
         )
+
+
+def _why_nothing(paths: Sequence[str] | None, places: Places, *, built_in: bool) -> str:
+    """Why there is no job; ``built_in``: whether no backend was named, and none is offered here."""
+    from stackproof.verification.imports import is_here
+
+    if paths is None:
+        return f"no backend has a server of origin {' or '.join(places.origins)} that stackproof can start"
+    if not paths:
+        return "no file changed"
+    what, nothing = (
+        ("the file has", "nothing") if len(paths) == 1 else (f"none of the {len(paths)} files has", "anything")
+    )
+    if not built_in or is_here("stackproof", Path.cwd()):
+        return f"{what} {nothing} to do with a backend"
+    return (
+        f"{what} {nothing} to do with a built-in backend, and this directory offers none of its own: nothing that is installed "
+        "from it has an entry point of stackproof.adapters. Name yours: stackproof matrix --backend cache=my_cache:make FILE"
+    )
 
 
 def _offered_here() -> list[BackendEntry] | None:

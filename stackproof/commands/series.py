@@ -72,6 +72,24 @@ class Series:
     """Whether somebody pressed Ctrl-C; what was done before is kept."""
 
 
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What may be expected of a series before it begins."""
+
+    fit: int
+    """Searches for which there should be time."""
+    first: float
+    """Seconds without which nothing could come of the first one; 0 where none is wanted."""
+
+
+def outlook(wanted: Sequence[Wanted], *, origin: str, seconds: float) -> Outlook:
+    """How far this time reaches, as `measure` shares it; `ConfigurationError` as there."""
+    tasks = [task_of(each, origin) for each in wanted]
+    jobs = [Job(session, task.documents) for session, task in zip(sessions_of(tasks), tasks, strict=True)]
+    found = shares(jobs, seconds - RESERVE, Pace(), {})
+    return Outlook(sum(share.fits for share in found), min((share.needs + RESERVE for share in found), default=0.0))
+
+
 def measure(wanted: Sequence[Wanted], *, origin: str, seconds: float, runs: Path, console: Console) -> Series:
     """Measure what is wanted, the first the most important, in ``seconds`` of wall time, and keep the runs in ``runs``.
 

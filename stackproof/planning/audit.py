@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .audit_words import PROMISE, says
+from .audit_words import USUAL, How, says
 from .ceilings import MeasuredCeiling, latest
 from .claims import Claim, Method
 from .cost_claims import CostFigure, judged_cost
@@ -46,7 +46,7 @@ def audit(
     ceilings: Sequence[MeasuredCeiling],
     costs: Mapping[str, Sequence[CostFigure]] | None = None,
     others: Mapping[str, Sequence[Headroom]] | None = None,
-    how: str = PROMISE,
+    how: How = USUAL,
 ) -> tuple[Finding, ...]:
     """One finding for each claim, in their order. ``costs`` and ``others`` by the id of a claim, as `judge` takes them."""
     costs, others = costs or {}, others or {}
@@ -61,7 +61,7 @@ def judge(
     ceilings: Sequence[MeasuredCeiling],
     costs: Sequence[CostFigure] = (),
     others: Sequence[Headroom] = (),
-    how: str = PROMISE,
+    how: How = USUAL,
 ) -> Finding:
     """Hold one claim against what is known.
 

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from stackproof.scenarios.catalogue import find_scenario
+from stackproof.targets import find_stack
 
 from .claims import Claim, Comparison, Measure, Method
 from .crossing import Crossing, Outcome
+from .origins import EMBEDDED, origin_for, typed
 
-PROMISE = "--slo p99=20ms"
-"""What a command has where nobody says how it is to be measured. Two backends can only be compared under one promise."""
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How what is missing is to be measured."""
+
+    promises: tuple[str, ...] = ("p99=20ms",)
+    """Two backends can only be compared under one promise."""
+    origin: str = EMBEDDED
+    """Where servers come from, as far as they can be had there."""
+
+
+USUAL = How()
 _WORDS = {
     Comparison.LESS_THAN: "less than ",
     Comparison.AT_MOST: "at most ",
@@ -37,8 +50,8 @@ def number(claim: Claim) -> str:
     return f"{_WORDS[claim.comparison]}{ends} {claim.unit}{rate}"
 
 
-def commands(claim: Claim, measure: Measure, seen: Crossing | None = None, how: str = PROMISE) -> tuple[str, ...]:
-    """What to type to measure what this claim lacks. ``how``: the options that all of these commands have."""
+def commands(claim: Claim, measure: Measure, seen: Crossing | None = None, how: How = USUAL) -> tuple[str, ...]:
+    """What to type to measure what this claim lacks. ``how``: what all of these commands have."""
     if claim.judged_by is Method.CROSSING:
         sizes = _sizes(claim, seen)
         return tuple(
@@ -59,10 +72,20 @@ def _sizes(claim: Claim, seen: Crossing | None) -> tuple[int, ...]:
     return tuple(size for size in wanted if size not in measured) or wanted
 
 
-def _command(claim: Claim, measure: Measure, backend: str, size: int | None, how: str) -> str:
+def _command(claim: Claim, measure: Measure, backend: str, size: int | None, how: How) -> str:
     settings = dict(measure.settings) | ({claim.setting: size} if size is not None else {})
     several = len(find_scenario(measure.scenario).concerns) > 1
     what = f"--stack {claim.stack}" if claim.stack and (several or not backend) else f"--backend {backend}"
     words = ["stackproof bench", what, f"--scenario {measure.scenario}"]
     words += [f"--set {name}={value}" for name, value in settings.items()]
-    return " ".join([*words, "--find-max", *([how] if how else [])])
+    command = " ".join([*words, "--find-max", *(f"--slo {promise}" for promise in how.promises)])
+    return typed(command, origin_for(_backends(claim, measure, backend), how.origin))
+
+
+def _backends(claim: Claim, measure: Measure, backend: str) -> tuple[str, ...]:
+    """Those that the command starts servers for."""
+    stack = find_stack(claim.stack).backends if claim.stack else {}
+    named = tuple(
+        f"{concern}={stack[concern]}" for concern in find_scenario(measure.scenario).concerns if concern in stack
+    )
+    return named if claim.stack and (len(named) > 1 or not backend) else tuple(filter(None, (backend,)))

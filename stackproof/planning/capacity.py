@@ -156,6 +156,11 @@ class _Part:
         return f"{self.what}: {a_rate(float(self.peak))} at the peak{of_it}"
 
 
+def asks_nothing(concern: str, demand: Demand) -> bool:
+    """Whether no operation is asked of a concern: it needs no backend then, whatever could be kept there."""
+    return not _needs(concern, demand)
+
+
 def use_of(concern: str, backend: str, demand: Demand, known: Known, p99_ms: float | None) -> Use:
     """What the peak takes of this backend, as far as it was measured."""
     needs = _needs(concern, demand)

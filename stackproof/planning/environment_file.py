@@ -51,14 +51,21 @@ VARIABLES: Mapping[tuple[str, str], Mapping[str, str]] = {
 
 
 def environment_file(backends: Mapping[str, str], title: str, *, production: bool) -> str:
-    """The file of a stack: ``backends`` by concern. A backend of somebody else is chosen by its name, if it has one."""
+    """The file of a stack: ``backends`` by concern. A backend of somebody else is chosen by its name, if it has one.
+
+    A concern without a backend keeps the container's default, which is made on first use; only a cache has to be chosen.
+    """
+    unused = [concern for concern in CONCERNS if concern not in backends]
+    chosen = {**backends, "cache": "local"} if "cache" in unused else dict(backends)
     variables: dict[str, str] = {"STACKPROOF_ENV": "production"} if production else {}
     for concern in CONCERNS:
-        variables[CHOSEN_BY[concern][0]] = backends[concern]
+        if concern in chosen:
+            variables[CHOSEN_BY[concern][0]] = chosen[concern]
     for concern in CONCERNS:
-        variables.update(VARIABLES.get((concern, backends[concern]), {}))
+        variables.update(VARIABLES.get((concern, chosen.get(concern, "")), {}))
     names = sorted({name for value in variables.values() for name in PLACEHOLDER.findall(value)})
     head = [f"# {title}", "# Made by stackproof plan, from the price book and the measurements that its page names."]
+    head += [f"# Nothing is asked of {concern}: no backend is planned for it." for concern in unused]
     if names:
         head += ["# To be filled in (passwords and tokens are never written here):", *(f"#   {name}" for name in names)]
     if "AWS_REGION" in variables:

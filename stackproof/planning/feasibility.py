@@ -19,12 +19,13 @@ from stackproof.interfaces import ConfigurationError
 
 from .bill import BackendCost, Limit, Sizing
 from .capabilities import SHARED_CACHE, Requirement, lacks
-from .capacity import Use, larger_than_measured, use_of
+from .capacity import Use, asks_nothing, larger_than_measured, use_of
 from .ceilings import MeasuredCeiling
 from .cost import MODELS, Choice, cost_of
 from .demand import Demand
 from .headroom import taken
 from .measured import Known
+from .origins import EXTERNAL, origin_for, typed
 from .price_book import PriceBook
 
 LEAST_HEADROOM, MOST_HEADROOM = Fraction(1), Fraction(100)
@@ -75,6 +76,7 @@ SEVERAL = frozenset({"scylla", "cassandra", "kafka", "redpanda", "msk", "opensea
 COPIED = frozenset({"scylla", "cassandra", "kafka", "redpanda", "msk"})
 """Of those, the ones in which each write goes to as many machines as there are copies."""
 COPIES = 3
+_BENCH = "stackproof bench"
 
 
 def provider_of(concern: str, backend: str, hosting: str) -> str:
@@ -125,6 +127,8 @@ class Asked:
     p99_ms: float | None = None
     where: Where = Where.ANY
     requirements: tuple[Requirement, ...] = ()
+    named: bool = False
+    """Whether the choices were named: they are judged by what they carry then, wherever they run."""
 
     def __post_init__(self) -> None:
         if not LEAST_HEADROOM <= self.headroom <= MOST_HEADROOM:
@@ -202,6 +206,11 @@ class Candidate:
         return (self.backend, self.hosting) in BY_REQUEST
 
     @property
+    def documented(self) -> bool:
+        """Whether a quota that its provider documents says that it carries the peak, and no measurement."""
+        return self.usable and bool(self.because) and self.because[0].rests is Rests.QUOTAS
+
+    @property
     def single(self) -> bool:
         """Whether it is one server, which others of the same technology share."""
         return self.backend not in SEVERAL and not self.by_request
@@ -220,13 +229,31 @@ def every_choice() -> tuple[Choice, ...]:
 def candidates(
     demand: Demand, asked: Asked, known: Known, book: PriceBook, choices: Iterable[Choice] | None = None
 ) -> tuple[Candidate, ...]:
-    """What is known of each choice (of `every_choice` unless others are given) under a demand."""
+    """What is known of each choice (of `every_choice` unless others are given) under a demand.
+
+    Of a concern of which nothing is asked there is none.
+    """
     wanted = every_choice() if choices is None else tuple(choices)
-    return tuple(judged(choice, demand, asked, known, book) for choice in wanted)
+    return tuple(
+        judged(choice, demand, asked, known, book) for choice in wanted if not asks_nothing(choice.concern, demand)
+    )
 
 
 def judged(choice: Choice, demand: Demand, asked: Asked, known: Known, book: PriceBook) -> Candidate:
     """One choice, held against the rules in their order."""
+    found = _judged(choice, demand, asked, known, book)
+    return replace(found, settles=tuple(_from_where(found, text) for text in found.settles))
+
+
+def _from_where(candidate: Candidate, text: str) -> str:
+    """A command with the origin that has the servers: a service that is billed by request is nowhere but at its provider."""
+    if not text.startswith(_BENCH) or " --origin " in text:
+        return text
+    origin = EXTERNAL if candidate.by_request else origin_for([f"{candidate.concern}={candidate.backend}"])
+    return typed(text, origin)
+
+
+def _judged(choice: Choice, demand: Demand, asked: Asked, known: Known, book: PriceBook) -> Candidate:
     by_request = (choice.backend, choice.hosting) in BY_REQUEST
     if by_request:
         # An engine of the same protocol on somebody's machine says nothing about the service.
@@ -243,6 +270,8 @@ def judged(choice: Choice, demand: Demand, asked: Asked, known: Known, book: Pri
     against = _against(start, demand, asked)
     if against:
         return replace(start, status=Status.REJECTED, because=against)
+    if asks_nothing(choice.concern, demand):
+        return replace(start, status=Status.FEASIBLE, because=(Reason("nothing is asked of it"),))
     if by_request and use.most is None:
         return _by_quota(start, use, asked)
     return _by_ceiling(start, use, asked, larger_than_measured(choice.concern, demand, use.ceilings))
@@ -250,15 +279,9 @@ def judged(choice: Choice, demand: Demand, asked: Asked, known: Known, book: Pri
 
 def _against(candidate: Candidate, demand: Demand, asked: Asked) -> tuple[Reason, ...]:
     """Why it is out of the question, whatever was measured."""
-    provider = provider_of(candidate.concern, candidate.backend, candidate.hosting)
     found = []
-    if ":" not in candidate.backend and provider not in _ALLOWED[asked.where]:
-        why = (
-            "it runs on a developer's own machine, which only --hosting local asks for"
-            if provider == "local"
-            else f"it runs on {provider}, and --hosting is {asked.where}"
-        )
-        found.append(Reason(f"not asked for: {why}"))
+    if (elsewhere := out_of_place(candidate, asked.where)) and not asked.named:
+        found.append(Reason(f"not asked for: {elsewhere}"))
     missing = lacks(candidate.concern, candidate.backend, asked.all_requirements, demand.workload)
     found += [Reason(text) for text in missing]
     days = demand.workload.log_retention_days
@@ -267,6 +290,16 @@ def _against(candidate: Candidate, demand: Demand, asked: Asked) -> tuple[Reason
         found.append(Reason(said))
     found += [Reason(_over(limit), Rests.QUOTAS) for limit in candidate.cost.exceeded if limit.kind != "measured"]
     return tuple(found)
+
+
+def out_of_place(candidate: Candidate, where: Where) -> str:
+    """Why the machines on which a candidate runs are none that were asked for; empty where they are, or are not known."""
+    provider = provider_of(candidate.concern, candidate.backend, candidate.hosting)
+    if ":" in candidate.backend or provider in _ALLOWED[where]:
+        return ""
+    if provider == "local":
+        return "it runs on a developer's own machine, which only --hosting local asks for"
+    return f"it runs on {provider}, and --hosting is {where}"
 
 
 def _over(limit: Limit) -> str:
@@ -291,7 +324,6 @@ def _by_quota(start: Candidate, use: Use, asked: Asked) -> Candidate:
     rates = [limit for limit in start.cost.limits if limit.unit.endswith("/s") and limit.used is not None]
     beginning = [limit for limit in rates if limit.kind == "start"]
     lasting = [limit for limit in rates if limit.kind in ("hard", "soft")]
-    settles = tuple(f"{command} --origin external" for command in use.missing)
     if not lasting and any(limit.exceeded for limit in beginning):
         first = next(limit for limit in beginning if limit.exceeded)
         said = (
@@ -299,11 +331,11 @@ def _by_quota(start: Candidate, use: Use, asked: Asked) -> Candidate:
             "how far it grows has no entry in the price book"
         )
         return replace(
-            start, because=(Reason(said, Rests.QUOTAS),), quotas=(first,), settles=(*settles, "a quota in --prices")
+            start, because=(Reason(said, Rests.QUOTAS),), quotas=(first,), settles=(*use.missing, "a quota in --prices")
         )
     if not rates:
         said = "neither measured here nor bounded by a quota of the price book"
-        return replace(start, because=(Reason(said),), settles=(*settles, "a quota in --prices"))
+        return replace(start, because=(Reason(said),), settles=(*use.missing, "a quota in --prices"))
     tightest = max(lasting or beginning, key=lambda limit: (limit.used or Fraction(0)) / limit.allowed)
     share = (tightest.used or Fraction(0)) / tightest.allowed
     said = (
@@ -319,7 +351,7 @@ def _by_quota(start: Candidate, use: Use, asked: Asked) -> Candidate:
     latency = Reason(f"latency not known: no quota says anything about a p99 of {asked.p99_ms:g} ms")
     because = (within, latency, *grows)
     marks = (Mark.LATENCY,)
-    return replace(start, status=Status.OPEN, because=because, marks=marks, quotas=tuple(rates), settles=settles)
+    return replace(start, status=Status.OPEN, because=because, marks=marks, quotas=tuple(rates), settles=use.missing)
 
 
 # -- what was measured ------------------------------------------------------------------------------------------------
@@ -423,7 +455,8 @@ def _again(ceiling: MeasuredCeiling, p99_ms: float | None) -> str:
     settings = "".join(f" --set {name}={value}" for name, value in ceiling.settings.items())
     slo = "" if p99_ms is None else f" --slo p99={p99_ms:g}ms"
     backends = "".join(f" --backend {name}" for name in ceiling.backends)
-    return f"stackproof bench{backends} --scenario {ceiling.scenario}{settings} --find-max{slo} --workers 2"
+    command = f"{_BENCH}{backends} --scenario {ceiling.scenario}{settings} --find-max{slo} --workers 2"
+    return typed(command, origin_for(ceiling.backends, ceiling.origin))
 
 
 def _latency(start: Candidate, p99_ms: float) -> tuple[bool, str]:

@@ -10,7 +10,7 @@ from stackproof.measurement.search_words import a_rate
 from stackproof.scenarios.catalogue import find_scenario
 from stackproof.targets import find_stack
 
-from .audit_words import PROMISE, commands
+from .audit_words import USUAL, How, commands
 from .ceilings import MeasuredCeiling, latest
 from .claims import Claim, Comparison, Measure, Method
 from .crossing import Crossing, crossing, points_of
@@ -58,7 +58,7 @@ class Part:
     """What to type, where this part decides nothing."""
 
 
-def part_of(claim: Claim, measure: Measure, ceilings: Sequence[MeasuredCeiling], how: str = PROMISE) -> Part:
+def part_of(claim: Claim, measure: Measure, ceilings: Sequence[MeasuredCeiling], how: How = USUAL) -> Part:
     """What the ceilings of one scenario say about a claim that is judged by rate, size or crossing.
 
     ``how``: the options of the commands that would measure what is missing.
@@ -112,7 +112,7 @@ def refusals(ceilings: Iterable[MeasuredCeiling]) -> tuple[str, ...]:
 # -- by rate --------------------------------------------------------------------------------------------------------
 
 
-def _by_rate(claim: Claim, measure: Measure, ceilings: Sequence[MeasuredCeiling], how: str) -> Part:
+def _by_rate(claim: Claim, measure: Measure, ceilings: Sequence[MeasuredCeiling], how: How) -> Part:
     ours = about(claim, measure, ceilings)
     found = latest(ours)
     if found is None:
@@ -129,7 +129,7 @@ def _room(dimension: str, need: float, low: float, high: float | None, basis: st
     return Headroom(dimension, low / need, None if high is None else high / need, basis)
 
 
-def _nothing(claim: Claim, measure: Measure, ours: Sequence[MeasuredCeiling], how: str) -> Part:
+def _nothing(claim: Claim, measure: Measure, ours: Sequence[MeasuredCeiling], how: How) -> Part:
     sentence = f"No run of {measure.scenario} on {claim.subject} can be used."
     return Part(Verdict.NOT_MEASURED, None, "", (sentence, *refusals(ours)), missing=commands(claim, measure, how=how))
 
@@ -161,7 +161,7 @@ def _against(found: MeasuredCeiling, others: Iterable[MeasuredCeiling]) -> list[
 # -- by size --------------------------------------------------------------------------------------------------------
 
 
-def _by_size(claim: Claim, measure: Measure, ceilings: Sequence[MeasuredCeiling], how: str) -> Part:
+def _by_size(claim: Claim, measure: Measure, ceilings: Sequence[MeasuredCeiling], how: How) -> Part:
     ours = about(claim, measure, ceilings)
     by_size = _latest_by_size(ours, claim.setting)
     if not by_size:
@@ -209,7 +209,7 @@ def _latest_by_size(ceilings: Iterable[MeasuredCeiling], setting: str) -> Mappin
 # -- by crossing ----------------------------------------------------------------------------------------------------
 
 
-def _by_crossing(claim: Claim, measure: Measure, ceilings: Sequence[MeasuredCeiling], how: str) -> Part:
+def _by_crossing(claim: Claim, measure: Measure, ceilings: Sequence[MeasuredCeiling], how: How) -> Part:
     ours = about(claim, measure, ceilings)
     found = crossing(points_of(ours, measure.scenario, claim.setting), claim.backend, claim.against, measure.scenario)
     if not found.leads:

@@ -22,6 +22,10 @@ from stackproof.verification.shape import misshapen
 SCHEMA = "stackproof-plan/1"
 RECORD = "plan.json"
 PAGE = "plan.html"
+SHOWN = "shown"
+"""Rank of a stack all of which was measured to carry the peak with head-room, and to keep the latency that was asked for."""
+DOCUMENTED = "shown or documented"
+"""Rank of one of which a part was not measured: quotas that its providers document say that it carries the peak."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +195,9 @@ class StackRow:
     name: str
     """Its backends, by concern."""
     rank: str
-    """shown, something not shown, cost unknown, something not shown and cost unknown; or does not carry it."""
+    """shown, shown or documented, something not shown, cost unknown, both; not known, does not carry it, lacks a capability."""
     chosen: tuple[ChosenRow, ...]
-    """By concern."""
+    """By concern, without those of which nothing is asked."""
     cost: Money
     """A month of it, with what concerns share bought once."""
     statements: tuple[Statement, ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -14,18 +14,18 @@ from stackproof.adapters.registry import CONCERNS
 from .amount import Amount
 from .bill import BackendCost
 from .cost import EXCLUDED, cost_of_stack
-from .demand import Demand, Flow, Workload
+from .demand import Demand, Workload
 from .environment_file import environment_file
-from .feasibility import Asked, Candidate, Mark, Rests, Status, Where, provider_of
+from .feasibility import Asked, Candidate, Mark, Rests, Status, Where, out_of_place, provider_of
 from .headroom import rounded
 from .measured import EXTERNAL, Known
 from .outgrowth import Outgrowth, outgrowth
 from .plan_basis import ADDED, DATA, LINEAR, MACHINE, Bases, money, thresholds
 from .plan_record import (
+    DOCUMENTED,
+    SHOWN,
     CandidateRow,
     ChosenRow,
-    FlowRow,
-    KeptRow,
     LineRow,
     MonthRow,
     OutgrownRow,
@@ -34,13 +34,15 @@ from .plan_record import (
     StackRow,
     Statement,
 )
+from .plan_rows import flow_rows, inputs, kept_rows, without
 from .price_book import STALE_DAYS, PriceBook
 from .recommendation import Advisor, Answer, Option, Rank, picks
 from .sensitivity import Changed, sensitivity
+from .settling import settling
 from .stacks import PlannedStack
 
 _RANKS = {
-    Rank.SHOWN: "shown",
+    Rank.SHOWN: SHOWN,
     Rank.OPEN: "something not shown",
     Rank.COST_UNKNOWN: "cost unknown",
     Rank.BOTH: "something not shown and cost unknown",
@@ -101,15 +103,15 @@ class _Writer:
             created=self.facts.created,
             version=self.facts.version,
             command=self.facts.command,
-            workload=_inputs(self.question.workload),
+            workload=inputs(self.question.workload),
             headroom=float(self.asked.headroom),
             p99_ms=self.asked.p99_ms,
             where=str(self.asked.where),
             requirements=tuple(one.text for one in self.asked.all_requirements),
             prices=self.book.files,
             months_asked=self.question.months,
-            flows=_flows(self.demand),
-            kept=_kept(self.demand),
+            flows=flow_rows(self.demand),
+            kept=kept_rows(self.demand),
             answer=self.sentence(),
             recommended=recommended,
             statements=statements,
@@ -144,8 +146,10 @@ class _Writer:
         return f"For {volume}: {best.name}; a month costs {cost}{but}."
 
     def statements(self) -> tuple[Statement, ...]:
-        best, found = self.answer.best, []
+        best, found = self.answer.best, [without(concern, self.demand) for concern in self.answer.unused]
         if best is None:
+            first = settling(self.answer)
+            found = [*(first.statements if first is not None else ()), *found]
             for concern in self.answer.missing():
                 found.append(Statement(f"{concern}: no backend is known to be feasible; its candidates say why.", ()))
             if not self.answer.missing():
@@ -242,7 +246,8 @@ class _Writer:
     def stack(self, title: str, option: Option) -> StackRow:
         cost = self.advisor.cost(option, self.demand)
         chosen = tuple(self.chosen(part, bill) for part, bill in zip(option.parts, cost.backends, strict=True))
-        return StackRow(title, option.name, _RANKS[option.rank], chosen, money(cost.total), self.of_whole(option.parts))
+        rank = DOCUMENTED if option.rank is Rank.SHOWN and option.documented else _RANKS[option.rank]
+        return StackRow(title, option.name, rank, chosen, money(cost.total), self.of_whole(option.parts))
 
     def chosen(self, part: Candidate, bill: BackendCost) -> ChosenRow:
         lines = tuple(
@@ -280,18 +285,27 @@ class _Writer:
         )
 
     def judged(self) -> StackRow | None:
-        """The stack that was given, whether it carries the load or not."""
+        """The stack that was named: whether it carries the load, wherever it runs."""
         stack = self.question.judged
         if stack is None:
             return None
-        answer = self.advisor.answer(self.demand, stack.choices().values())
+        title = f"the stack that was named: {stack.title}"
+        advisor = replace(self.advisor, asked=replace(self.asked, named=True))
+        answer = advisor.answer(self.demand, stack.choices().values())
         if answer.best is not None:
-            return self.stack(f"to be judged: {stack.title}", answer.best)
-        parts = tuple(next(one for one in answer.candidates if one.concern == concern) for concern in CONCERNS)
+            row = self.stack(title, answer.best)
+            return replace(row, statements=(*self._elsewhere(answer.best.parts), *row.statements))
+        parts = tuple(
+            next(one for one in answer.candidates if one.concern == concern)
+            for concern in CONCERNS
+            if concern not in answer.unused
+        )
         cost = cost_of_stack({part.concern: part.choice for part in parts}, self.demand, self.book)
         unknown = [part for part in parts if part.status is Status.NOT_KNOWN]
         against = [part for part in parts if part.status is Status.REJECTED]
         rank = "does not carry it" if against or answer.refuted else "not known"
+        if against and all(part.because[0].rests is Rests.INPUT for part in against):
+            rank = "lacks a capability"
         said = [f"{part.concern}={part.name}: {part.reasons[0]}" for part in (*against, *unknown) if part.reasons]
         together = (
             ""
@@ -302,8 +316,19 @@ class _Writer:
         statements = tuple(Statement(_sentence(text), ()) for text in [*said, together] if text)
         chosen = tuple(self.chosen(part, bill) for part, bill in zip(parts, cost.backends, strict=True))
         name = ", ".join(f"{part.concern}={part.name}" for part in parts)
-        title = f"to be judged: {stack.title}"
-        return StackRow(title, name, rank, chosen, money(cost.total), (*statements, *self.of_whole(parts)))
+        said_of_all = (*self._elsewhere(parts), *statements, *self.of_whole(parts))
+        return StackRow(title, name, rank, chosen, money(cost.total), said_of_all)
+
+    def _elsewhere(self, parts: Sequence[Candidate]) -> tuple[Statement, ...]:
+        """That a stack which was named would not be recommended, for where it runs."""
+        found: dict[str, list[str]] = {}
+        for part in parts:
+            if why := out_of_place(part, self.asked.where):
+                found.setdefault(why, []).append(part.concern)
+        return tuple(
+            Statement(f"{', '.join(of)}: {why}; judged by what it carries all the same.", ())
+            for why, of in found.items()
+        )
 
     # -- growth and inputs ----------------------------------------------------------------------------------------------
 
@@ -440,37 +465,6 @@ class _Writer:
         backends = {part.concern: part.backend for part in best.parts}
         title = f"{self.question.workload.decisions_per_day:,} decisions a day: {best.name}"
         return environment_file(backends, title, production=self.asked.where is not Where.LOCAL)
-
-
-def _inputs(workload: Workload) -> dict[str, str]:
-    return {"--" + field.name.replace("_", "-"): f"{getattr(workload, field.name)}" for field in fields(Workload)}
-
-
-def _flows(demand: Demand) -> tuple[FlowRow, ...]:
-    def row(name: str, flow: Flow) -> FlowRow:
-        return FlowRow(name, flow.per_month, float(flow.mean), float(flow.peak), flow.bytes_per_month)
-
-    return (
-        row("decisions", demand.decisions),
-        row("interactions written", demand.interactions),
-        row("summaries read", demand.summary_reads),
-        row("events published", demand.events),
-        row("searches", demand.searches),
-        row("cache reads", demand.cache_reads),
-        row("log lines", demand.log_lines),
-    )
-
-
-def _kept(demand: Demand) -> tuple[KeptRow, ...]:
-    w = demand.workload
-    return (
-        KeptRow(f"interactions, {w.retention_days} days", demand.interaction_bytes),
-        KeptRow("summaries", demand.summary_bytes),
-        KeptRow(f"events in a log, {w.event_retention_days} days", demand.event_log_bytes),
-        KeptRow("documents in the index", demand.index_bytes),
-        KeptRow("values in the cache", demand.cache_bytes),
-        KeptRow(f"log lines, {w.log_retention_days} days", demand.log_bytes),
-    )
 
 
 def _difference(before: Option, after: Option) -> str:

@@ -18,7 +18,7 @@ from itertools import product
 from stackproof.adapters.registry import CONCERNS
 
 from .bill import BackendCost
-from .capacity import DECISION_CONCERNS, Together, together
+from .capacity import DECISION_CONCERNS, Together, asks_nothing, together
 from .cost import SHARED, Choice, StackCost, cost_of, cost_of_stack
 from .demand import Demand
 from .feasibility import SEVERAL, Asked, Candidate, Mark, candidates
@@ -42,10 +42,10 @@ class Rank(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A stack: one usable candidate for each concern."""
+    """A stack: one usable candidate for each concern of which something is asked."""
 
     parts: tuple[Candidate, ...]
-    """In the order of `CONCERNS`."""
+    """In the order of `CONCERNS`, without those of which nothing is asked."""
     low: Decimal
     high: Decimal
     known: bool
@@ -76,6 +76,11 @@ class Option:
     def unknowns(self) -> int:
         """How many concerns have something that is not shown."""
         return sum(bool(part.marks) for part in self.parts)
+
+    @property
+    def documented(self) -> tuple[str, ...]:
+        """The concerns of which a documented quota, and no measurement, says that the peak is carried."""
+        return tuple(part.concern for part in self.parts if part.documented)
 
     @property
     def name(self) -> str:
@@ -127,7 +132,12 @@ class Answer:
     def missing(self) -> tuple[str, ...]:
         """The concerns without any usable backend."""
         there = {candidate.concern for candidate in self.candidates if candidate.usable}
-        return tuple(concern for concern in CONCERNS if concern not in there)
+        return tuple(concern for concern in CONCERNS if concern not in (*there, *self.unused))
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """The concerns of which nothing is asked: a stack has no backend for them."""
+        return tuple(concern for concern in CONCERNS if asks_nothing(concern, self.demand))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +194,10 @@ _TOO_MUCH_TOGETHER = "what two concerns ask of the server that they share is mor
 
 
 def _options(found: Sequence[Candidate], demand: Demand, book: PriceBook) -> list[Option]:
-    groups = [[one for one in found if one.concern == concern and one.usable] for concern in CONCERNS]
+    groups: list[Sequence[Candidate | None]] = [
+        (None,) if asks_nothing(concern, demand) else [one for one in found if one.concern == concern and one.usable]
+        for concern in CONCERNS
+    ]
     if not all(groups):
         return []
     costs = _Costs(demand, book)
@@ -194,14 +207,12 @@ def _options(found: Sequence[Candidate], demand: Demand, book: PriceBook) -> lis
     ]
     made = []
     for (interactions, search), (events, cache), logs in product(pairs[0], pairs[1], groups[4]):
-        parts = (interactions, events, search, cache, logs)
-        bills = (
-            costs.of(interactions),
-            costs.of(events),
-            costs.of(search, "interactions" if _shared((interactions, search)) else ""),
-            costs.of(cache, "events" if _shared((events, cache)) else ""),
-            costs.of(logs),
-        )
+        beside = {
+            "search": "interactions" if _shared((interactions, search)) else "",
+            "cache": "events" if _shared((events, cache)) else "",
+        }
+        parts = tuple(part for part in (interactions, events, search, cache, logs) if part is not None)
+        bills = [costs.of(part, beside.get(part.concern, "")) for part in parts]
         low = sum((bill[0] for bill in bills), Decimal(0))
         high = sum((bill[1] for bill in bills), Decimal(0))
         made.append(Option(parts, low, high, all(bill[2] for bill in bills)))
@@ -226,8 +237,10 @@ class _Costs:
         return self._seen[key]
 
 
-def _shared(pair: tuple[Candidate, Candidate]) -> bool:
+def _shared(pair: tuple[Candidate | None, Candidate | None]) -> bool:
     first, second = pair
+    if first is None or second is None:
+        return False
     return first.backend in SHARED and (first.backend, first.hosting) == (second.backend, second.hosting)
 
 
@@ -241,15 +254,19 @@ _AT_ONE_ADDRESS = {
 """The variable that says where it is: two backends with the same one are one server, or cannot be had together."""
 
 
-def _fits(pair: tuple[Candidate, Candidate]) -> bool:
+def _fits(pair: tuple[Candidate | None, Candidate | None]) -> bool:
     """Whether the server that two concerns share carries what both ask of it: the parts that they take add up."""
     first, second = pair
+    if first is None or second is None:
+        return True
     if _AT_ONE_ADDRESS.get(first.backend, first) == _AT_ONE_ADDRESS.get(second.backend, second) and not _shared(pair):
         return False
     if not _shared(pair):
         return True
-    uses: list[Fraction] = [part.use for part in pair if part.use is not None]
-    quick: list[Fraction] = [part.quick for part in pair if part.quick is not None and Mark.SLOW not in part.marks]
+    uses: list[Fraction] = [part.use for part in (first, second) if part.use is not None]
+    quick: list[Fraction] = [
+        part.quick for part in (first, second) if part.quick is not None and Mark.SLOW not in part.marks
+    ]
     return sum(uses, Fraction(0)) <= 1 and sum(quick, Fraction(0)) <= 1
 
 

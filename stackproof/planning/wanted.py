@@ -43,7 +43,7 @@ class Need:
 
     @property
     def command(self) -> str:
-        """What measures it alone, but for the origin."""
+        """What measures it alone, but for the origin (`origins.origin_for`)."""
         words = ["stackproof bench", *(f"--backend {backend}" for backend in self.backends)]
         words += [f"--scenario {self.scenario}", *(f"--set {name}={value}" for name, value in self.settings)]
         return " ".join([*words, "--find-max", *(f"--slo {promise.text}" for promise in self.promises)])

@@ -7,12 +7,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stackproof.planning.headroom import rounded
-from stackproof.planning.plan_record import Basis, CandidateRow, ChosenRow, MonthRow, Plan, StackRow, Statement
+from stackproof.planning.plan_record import (
+    DOCUMENTED,
+    SHOWN,
+    Basis,
+    CandidateRow,
+    ChosenRow,
+    MonthRow,
+    Plan,
+    StackRow,
+    Statement,
+)
 
 from .components import Badge, Column, number
 from .dates import for_people
 from .pages import render_page, require
 from .plan_text import (
+    RANKS,
     a_second,
     by_concern,
     by_effect,
@@ -21,6 +32,7 @@ from .plan_text import (
     differences,
     first_capital,
     in_bytes,
+    is_command,
     named,
     old_prices,
     recommended_then,
@@ -38,10 +50,9 @@ _TONE = {
     "rejected": "FAIL",
 }
 _MARK = {"PASS": "✓", "INCONCLUSIVE": "?", "SKIPPED": "◐", "FAIL": "✗"}
-_RANK_TONE = {"shown": "PASS", "does not carry it": "FAIL", "not known": "SKIPPED"}
+_RANK_TONE = {SHOWN: "PASS", "does not carry it": "FAIL", "not known": "SKIPPED"}
 _KINDS = ("run", "quota", "price", "claim", "model", "assumption")
 _LEVEL = {"PASS": "SHOWN", "INCONCLUSIVE": "OPEN", "SKIPPED": "NOT KNOWN"}
-_SHOWN = {"shown": "all that was asked is shown"}
 _CONCERN, _BACKEND, _STATUS = Column("Concern", "concern"), Column("Backend", "backend"), Column("Status", "status")
 _COST, _WHY = Column("A month", "cost"), Column("Why", "why")
 
@@ -79,7 +90,8 @@ def render(plan: Plan) -> str:
         p=plan,
         tone=tone,
         mark=_MARK[tone],
-        level=_LEVEL[tone],
+        level="DOCUMENTED" if rank == DOCUMENTED else _LEVEL[tone],
+        means=RANKS.get(rank, ""),
         date=for_people(plan.created),
         decisions=f"{_volume(plan):,}",
         figures=_figures(plan),
@@ -118,7 +130,7 @@ class _Page:
 
     def said(self, statements: Iterable[Statement]) -> Markup:
         """Statements as a list, each with links to what it rests on."""
-        return _listed(_text(one.text) + self._notes(one) for one in statements)
+        return _listed(_said(one.text) + self._notes(one) for one in statements)
 
     def _notes(self, statement: Statement) -> Markup:
         numbers = sorted(self._numbers[id_] for id_ in statement.basis if id_ in self._numbers)
@@ -208,7 +220,7 @@ def _figures(plan: Plan) -> list[Row]:
         (
             "It costs a month",
             plan.recommended.cost.text,
-            f"list prices; {_SHOWN.get(plan.recommended.rank, plan.recommended.rank)}",
+            f"list prices; {plan.recommended.rank}",
         ),
         ("It carries up to about", most, until),
         peak,
@@ -309,6 +321,10 @@ def _markup(text: str) -> Markup:
 
 def _text(text: str) -> Markup:
     return _markup("{}").format(one_line(text))
+
+
+def _said(text: str) -> Markup:
+    return _markup("<code>{}</code>").format(one_line(text)) if is_command(text) else _text(text)
 
 
 def _listed(rows: Iterable[Markup]) -> Markup:

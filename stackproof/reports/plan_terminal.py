@@ -12,6 +12,7 @@ from rich.text import Text
 from stackproof.planning.plan_record import CandidateRow, Plan, StackRow, Statement
 
 from .plan_text import (
+    RANKS,
     USABLE,
     a_second,
     alike,
@@ -22,6 +23,7 @@ from .plan_text import (
     differences,
     first_capital,
     in_bytes,
+    is_command,
     named,
     old_prices,
     recommended_then,
@@ -40,7 +42,10 @@ def print_plan(plan: Plan, console: Console) -> None:
     """The whole answer, as somebody reads it who has one minute; the page says what each statement rests on."""
     console.print(Text(one_line(plan.answer), style="bold"))
     for statement in plan.statements:
-        console.print(_said(statement, plan))
+        if is_command(statement.text):
+            console.print(Text(f"  {one_line(statement.text)}"), soft_wrap=True)  # to be copied
+        else:
+            console.print(_said(statement, plan))
     _demand(plan, console)
     if plan.recommended is not None:
         _stack(plan.recommended, plan, console)
@@ -82,6 +87,8 @@ def _stack(row: StackRow, plan: Plan, console: Console) -> None:
     table.add_row("together", Text(row.rank), row.cost.text)
     console.print()
     console.print(table)
+    if row.rank in RANKS:
+        console.print(Text(f"{first_capital(row.rank)}: {RANKS[row.rank]}."))
     for chosen in row.chosen:
         why = [
             one_line(statement.text)

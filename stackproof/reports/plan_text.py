@@ -5,11 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from stackproof.planning.plan_record import CandidateRow, ChosenRow, Plan, SensitivityRow, StackRow
+from stackproof.planning.plan_record import (
+    DOCUMENTED,
+    SHOWN,
+    CandidateRow,
+    ChosenRow,
+    Plan,
+    SensitivityRow,
+    StackRow,
+)
 
 STATUSES = ("feasible", "feasible as far as is known", "not known", "rejected")
 """Of a candidate, the best first."""
 USABLE = STATUSES[:2]
+RANKS = {
+    SHOWN: "each backend was measured to carry the peak with head-room, and to keep the latency where one was asked for",
+    DOCUMENTED: "what was not measured lies within quotas that its provider documents; quotas say nothing about latency",
+    "something not shown": "nothing speaks against it, and the marks of its backends say what no evidence shows",
+    "cost unknown": "all is shown or documented, and a part of the cost is not known",
+    "something not shown and cost unknown": (
+        "nothing speaks against it; the marks of its backends say what no evidence shows, and a part of the cost is not known"
+    ),
+}
+"""Rank of a stack -> what it means, in words that need no other page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +151,11 @@ def old_prices(warnings: Sequence[str]) -> tuple[list[str], list[str]]:
     """Warnings about old prices, and the others."""
     old = [text for text in warnings if text.startswith("the price ")]
     return old, [text for text in warnings if text not in old]
+
+
+def is_command(text: str) -> bool:
+    """Whether this is to be typed rather than read."""
+    return text.startswith("stackproof ")
 
 
 def first_capital(text: str) -> str:

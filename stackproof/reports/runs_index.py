@@ -205,14 +205,15 @@ def _audit(text: str, _data: Any) -> dict[str, Any]:
 
 def _plan(text: str, _data: Any) -> dict[str, Any]:
     """A stack of which all is shown; one of which something is not; or none that is known to carry the load."""
-    from stackproof.planning.plan_record import from_json
+    from stackproof.planning.plan_record import DOCUMENTED, SHOWN, from_json
 
     plan = from_json(text)
     stack = plan.recommended
-    shown = stack is not None and stack.rank == "shown"
+    shown = stack is not None and stack.rank == SHOWN
+    open_ = "DOCUMENTED" if stack is not None and stack.rank == DOCUMENTED else "OPEN"
     return {
         "standing": Standing.HOLDS if shown else Standing.UNKNOWN if stack is None else Standing.PARTIAL,
-        "verdict": "SHOWN" if shown else "NOT KNOWN" if stack is None else "OPEN",
+        "verdict": "SHOWN" if shown else "NOT KNOWN" if stack is None else open_,
         "what": f"{int(plan.workload['--decisions-per-day']):,} decisions a day",
         "created": plan.created,
         "fidelity": _joined(basis.fidelity for basis in plan.basis if basis.fidelity),
