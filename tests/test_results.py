@@ -70,7 +70,7 @@ def test_an_empty_folder_is_told(tmp_path: Path) -> None:
 def test_the_audit_and_the_plans_are_told_with_what_is_not_known() -> None:
     plans = [plan_samples.plan(10_000_000), plan_samples.plan(10_000)]
     text = index(results_of({"run-1": holds()}, {}, [audit_samples.HONEST], plans))
-    assert "head-room of 3,456 to 3,629 times" in text
+    assert "head-room: 3,456 to 3,629 times" in text
     assert "| not-measured |" in text
     assert "### search-term" in text
     assert text.index("[10,000](plans/10000.html)") < text.index("[10,000,000](plans/10000000.html)")
