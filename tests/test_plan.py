@@ -123,7 +123,13 @@ def test_the_answer_is_kept_and_told(here: Path) -> None:
     )
     assert code == Exit.HOLDS
     assert out.startswith("For 1,000,000 decisions a day: interactions=postgres (rds), events=kinesis (provisioned)")
-    for heading in ("Until when", "What it rests on", "Not known", "Read with care", "The stack that was named: Startup on AWS"):
+    for heading in (
+        "Until when",
+        "What it rests on",
+        "Not known",
+        "Read with care",
+        "The stack that was named: Startup on AWS",
+    ):
         assert heading in out
     kept = from_json(record(here).read_text(encoding="utf-8"))
     assert (
