@@ -180,13 +180,15 @@ class _Writer:
         if known:
             better = sum(one.rank > best.rank for one in known)
             parts.append(
-                f"{len(known):,} others of known cost may cost less"
+                ("another one" if len(known) == 1 else f"{len(known):,} others")
+                + " of known cost may cost less"
                 + (f" ({better:,} of them leave more open, and rank after it for that)" if better else "")
             )
         if open_:
             reasons = Counter(why for one in open_ for part in one.parts for why in part.cost.total.unknown)
             most = reasons.most_common(1)[0][0]
-            parts.append(f"{len(open_):,} others have a cost of which a part is unknown, most often: {most}")
+            others = "another one has" if len(open_) == 1 else f"{len(open_):,} others have"
+            parts.append(f"{others} a cost of which a part is unknown, most often: {most}")
         sure = (
             "That it is the cheapest of all cannot be told: "
             if best.known
