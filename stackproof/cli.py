@@ -123,6 +123,7 @@ def _run(arguments: list[str] | None) -> int:
 
 def _refuse(error: Exception) -> int:
     """One sentence and the exit code of an expected error. An unexpected one is a defect of ours: it keeps its traceback."""
+    from stackproof.extras import extra_of
     from stackproof.interfaces import ConfigurationError, StackproofError
     from stackproof.servers import MissingWheelError, ServerError
     from stackproof.verification.runs import StorageError
@@ -143,6 +144,9 @@ def _refuse(error: Exception) -> int:
             where = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""
             click.echo(f"stackproof: {sentence}{where}", err=True)
             return code
+    if isinstance(error, ModuleNotFoundError) and (extra := extra_of(error.name or "")) is not None:
+        click.echo(f"stackproof: {error.name} is not installed; type: pip install 'stackproof[{extra}]'", err=True)
+        return Exit.USAGE
     raise error
 
 

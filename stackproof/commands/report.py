@@ -11,6 +11,7 @@ import click
 
 from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
+from stackproof.reports.pages import require_charts
 
 from .options import Directory, check_targets, json_option, write_result
 from .publishing import badge_option, publish_kept, summary_option
@@ -176,6 +177,7 @@ def _certificate(record: Path) -> str:
 
 
 def _measurement(record: Path) -> str:
+    require_charts()
     from stackproof.measurement.evidence import kept_evidence
     from stackproof.measurement.record import from_json
     from stackproof.reports import measurement
@@ -184,6 +186,7 @@ def _measurement(record: Path) -> str:
 
 
 def _audit(record: Path) -> str:
+    require_charts()
     from stackproof.planning.audit_record import from_json
     from stackproof.reports import audit_page
 
@@ -191,6 +194,7 @@ def _audit(record: Path) -> str:
 
 
 def _plan(record: Path) -> str:
+    require_charts()
     from stackproof.planning.plan_record import from_json
     from stackproof.reports import plan_page
 
