@@ -126,12 +126,13 @@ def _refuse(error: Exception) -> int:
     from stackproof.extras import extra_of
     from stackproof.interfaces import ConfigurationError, StackproofError
     from stackproof.servers import MissingWheelError, ServerError
-    from stackproof.verification.runs import StorageError
+    from stackproof.verification.runs import DamagedRecordError, StorageError
     from stackproof.verification.worker import WorkerError
 
     codes: list[tuple[type[Exception], int]] = [
         (ConfigurationError, Exit.USAGE),
         (MissingWheelError, Exit.USAGE),
+        (DamagedRecordError, Exit.INVALID),
         (ServerError, Exit.ENVIRONMENT),
         (StorageError, Exit.ENVIRONMENT),
         (WorkerError, Exit.ENVIRONMENT),

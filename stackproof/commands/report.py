@@ -163,10 +163,14 @@ def _export(directory: Path, table: str, wanted: dict[str, str]) -> list[dict[st
 
 
 def _read(record: Path, reader: Callable[[Path], T]) -> T:
+    """What a reader makes of a record; `DamagedRecordError` where it is none, or not whole."""
+    from stackproof.verification.runs import DamagedRecordError
+
     try:
         return reader(record)
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError(f"{record} cannot be read: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        why = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise DamagedRecordError(f"{record} cannot be read: {why}") from error
 
 
 def _certificate(record: Path) -> str:
