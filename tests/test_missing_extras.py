@@ -86,3 +86,15 @@ def test_every_extra_of_a_technology_or_an_activity_is_known() -> None:
     project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
     groups = {"keyspaces", "development", "all"}  # of other extras
     assert set(EXTRAS) == set(project["optional-dependencies"]) - groups
+
+
+def test_the_documentation_has_what_each_command_needs() -> None:
+    from stackproof.cli import COMMANDS
+
+    text = (Path(__file__).parent.parent / "docs" / "interfaces.md").read_text(encoding="utf-8")
+    table = text.partition("### Which command needs which extra")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1:3] for line in table.splitlines() if line.startswith("| `")]
+    told = [name for commands, _ in rows for name in re.findall(r"`([a-z]+)`", commands)]
+    assert sorted(told) == sorted(COMMANDS)
+    needed = {name for _, needs in rows for name in re.findall(r"`([a-z]+)`", needs)}
+    assert needed - set(COMMANDS) <= set(EXTRAS)
