@@ -41,6 +41,19 @@ COMMANDS = {
 class _Lazy(click.Group):
     """A group whose commands are imported when they are called."""
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that was typed; for none of ours, the error names the one that is most like it."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            for near in get_close_matches(args[0], COMMANDS, n=1):
+                error.message += f" Did you mean {near}?"
+            raise
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -123,14 +136,16 @@ def _run(arguments: list[str] | None) -> int:
 
 def _refuse(error: Exception) -> int:
     """One sentence and the exit code of an expected error. An unexpected one is a defect of ours: it keeps its traceback."""
+    from stackproof.extras import extra_of
     from stackproof.interfaces import ConfigurationError, StackproofError
     from stackproof.servers import MissingWheelError, ServerError
-    from stackproof.verification.runs import StorageError
+    from stackproof.verification.runs import DamagedRecordError, StorageError
     from stackproof.verification.worker import WorkerError
 
     codes: list[tuple[type[Exception], int]] = [
         (ConfigurationError, Exit.USAGE),
         (MissingWheelError, Exit.USAGE),
+        (DamagedRecordError, Exit.INVALID),
         (ServerError, Exit.ENVIRONMENT),
         (StorageError, Exit.ENVIRONMENT),
         (WorkerError, Exit.ENVIRONMENT),
@@ -143,6 +158,9 @@ def _refuse(error: Exception) -> int:
             where = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""
             click.echo(f"stackproof: {sentence}{where}", err=True)
             return code
+    if isinstance(error, ModuleNotFoundError) and (extra := extra_of(error.name or "")) is not None:
+        click.echo(f"stackproof: {error.name} is not installed; type: pip install 'stackproof[{extra}]'", err=True)
+        return Exit.USAGE
     raise error
 
 

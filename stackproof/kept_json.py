@@ -7,8 +7,13 @@ import math
 from typing import Any
 
 
+class NotJSONError(ValueError):
+    """A text that is no complete JSON, as that of a file which was cut off."""
+
+
 def read(text: str, *, numbers_only: bool = True) -> Any:
-    """The value; ValueError where it is no JSON, names a thing twice, holds NaN or Infinity, or is nested without end.
+    """The value; `NotJSONError` where it is no JSON, ValueError where it names a thing twice, holds NaN or Infinity, or is nested
+    without end.
 
     Without ``numbers_only``, NaN and Infinity are let through: a measurement may have a figure that is none.
     """
@@ -18,6 +23,9 @@ def read(text: str, *, numbers_only: bool = True) -> Any:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_refused, parse_float=_finite)
     except RecursionError as error:
         raise ValueError("it is nested deeper than any record") from error
+    except json.JSONDecodeError as error:
+        where = f"it ends or breaks off in line {error.lineno}" if text.strip() else "it is empty"
+        raise NotJSONError(f"it is no complete JSON, but cut off or damaged ({where})") from error
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -596,7 +596,7 @@ class TestCommand:
 
         monkeypatch.setattr(command, "NEEDED", {"no_such_package_here": "bench"})
         with pytest.raises(ConfigurationError, match=r"pip install 'stackproof\[bench\]'"):
-            command.require_packages()
+            command.require_packages("bench")
 
 
 class TestPage:

@@ -25,6 +25,7 @@ from stackproof.measurement.server_settings.records import NEVER, ServerSettings
 from stackproof.reports.evidence import evidence_section, machine_facts, print_evidence
 from stackproof.reports.measurement import render
 from stackproof.verification.digests import suite_digest
+from stackproof.verification.runs import DamagedRecordError
 
 SHORT = ("--stack", "memory", "--rate", "50", "--duration", "1", "--warmup", "0")
 
@@ -101,7 +102,7 @@ class TestGoingOn:
 
     def test_what_is_no_evidence_is_refused(self, evidence: Evidence, tmp_path: Path) -> None:
         (tmp_path / "evidence.json").write_text("{}")
-        with pytest.raises(ConfigurationError, match=r"evidence\.json cannot be read"):
+        with pytest.raises(DamagedRecordError, match=r"evidence\.json cannot be read"):
             keep_evidence(tmp_path, evidence)
 
 

@@ -15,26 +15,29 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from bench_samples import FACTS, LOAD, certificate, keep_certificate, recorded
+from bench_samples import FACTS, LOAD, certificate, judged, keep_certificate, recorded
 from bench_samples import offered as sample_of
 from rich.console import Console
 from simulated_load import SimulatedServer, gaussian, searched, simulated_window
 
+from stackproof.commands.bench import bench
 from stackproof.commands.bench_load import Load
-from stackproof.commands.bench_search import confirming_of, exit_code, measured
-from stackproof.commands.search_options import Find
+from stackproof.commands.bench_search import as_found, confirming_of, exit_code, measured
+from stackproof.commands.search_options import Find, asked_for
 from stackproof.exits import Exit
 from stackproof.measurement.ceiling import JOURNAL, find_ceiling
 from stackproof.measurement.ceiling_record import record_of
-from stackproof.measurement.judgement import calibration_of, window_of
+from stackproof.measurement.judgement import calibration_of, measurement_of, window_of
 from stackproof.measurement.promises import Promise
 from stackproof.measurement.record import Measurement, WindowRecord, from_json, to_json
-from stackproof.measurement.search_journal import Entry, Search, SearchSettings, Step
+from stackproof.measurement.saturation import conclude
+from stackproof.measurement.search_journal import Entry, Role, Search, SearchSettings, Step
 from stackproof.measurement.window_log import WINDOWS
 from stackproof.reports.ceiling_terminal import SearchView, print_ceiling, print_journal
 from stackproof.reports.ceiling_words import bracket, headline
 from stackproof.reports.measurement import render
 from stackproof.reports.measurement_terminal import print_measurement
+from stackproof.scenarios.catalogue import DECISION
 from stackproof.scenarios.orders import CLOSED, Offered, Order
 from stackproof.verification.digests import suite_digest
 
@@ -44,6 +47,7 @@ PROMISE = Promise.parse("p99=20ms")
 SHORT = SearchSettings(
     promises=(PROMISE,), window=1.5, warmup=0.0, longest=4.0, null_rate=200.0, fastest=4_000.0, null_window=0.5
 )
+SHORT_UNPROMISED = replace(SHORT, promises=())
 ASKED = Load("memory", (), "decision", {}, Order(100.0, 20.0), 1, 1, (PROMISE,), "embedded", search=("--find-max",))
 FIND = Find(60, 15.0, None, None, None)
 
@@ -161,6 +165,64 @@ def test_a_search_that_was_cut_short_is_partial_and_has_no_answer(tmp_path: Path
     assert exit_code(partial) is Exit.INTERRUPTED
 
 
+def test_a_bracket_that_must_not_be_used_is_quoted_nowhere(whole: tuple[Search, Measurement]) -> None:
+    search, result = whole
+    spoilt = replace(search, ceiling=replace(search.ceiling, invalid=("3 answers were wrong",)))
+    load = as_found(ASKED, replace(search, journal=search.journal[:4]))  # no fresh window: no length of one
+    facts = replace(FACTS, load={**LOAD, "rate": load.order.rate, "duration": load.order.seconds, "warmup": 0.0})
+    invalid = measured(spoilt, SHORT, ASKED, (), result.calibration, facts)
+    assert invalid.ceiling is not None
+    invalid = replace(invalid, complete=True)
+    assert invalid.level == "INVALID"
+    text, page = shown(invalid, 200), render(invalid)
+    for told in (text, page):
+        assert bracket(invalid.ceiling) not in told
+        assert headline(invalid.ceiling) not in told
+        assert "no ceiling is shown" in told
+        assert " 0 s" not in told
+    assert "none of which was confirmed" in page
+
+
+def test_a_search_that_ended_before_any_window_on_the_backends_knows_nothing(whole: tuple[Search, Measurement]) -> None:
+    search, result = whole
+    journal = tuple(entry for entry in search.journal if entry.step.role is Role.CALIBRATION)
+    early = Search(conclude(journal, SHORT_UNPROMISED), journal, interrupted=True)
+    partial = measured(early, SHORT_UNPROMISED, ASKED, (), result.calibration, FACTS)
+    assert partial.ceiling is not None
+    assert bracket(partial.ceiling) == "not known"
+    for told in (shown(partial, 200), render(partial)):
+        assert "none holds" not in told
+        assert "What has to hold" in told
+        assert "not known: it follows from the base service time" in " ".join(told.split())
+    assert partial.level == "PARTIAL"
+    jsonschema.validate(json.loads(to_json(partial)), SCHEMA)
+
+
+def test_nothing_that_was_offered_is_no_rate_that_was_held() -> None:
+    nothing = window_of("measured", sample_of(recorded(0)))
+    assert (nothing.limiter, nothing.limiter_reason) == ("unknown", "nothing was offered")
+    result = judged(recorded(0))
+    assert result.limiter == "unknown"
+    jsonschema.validate(json.loads(to_json(result)), SCHEMA)
+    for told in (shown(result, 200), render(result)):
+        assert "the rate was held" not in told
+    one = judged(recorded(200)).windows[0]
+    both = measurement_of(DECISION, result.calibration, [nothing, one], FACTS, [PROMISE], planned=2)
+    assert both.limiter == "none", "of two windows, the one that offered something says what it says"
+
+
+def test_a_short_search_has_bounds_of_its_own() -> None:
+    def bounds(*words: str) -> tuple[int, float]:
+        context = bench.make_context("bench", ["--find-max", *words])
+        find = asked_for(context)
+        assert find is not None
+        return find.steps, find.minutes
+
+    assert bounds() == (60, 15.0)
+    assert bounds("--short") == (40, 3.0)
+    assert bounds("--short", "--max-minutes", "5", "--max-steps", "50") == (50, 5.0)
+
+
 @pytest.mark.parametrize(
     ("server", "code", "words"),
     [
@@ -195,7 +257,7 @@ def test_terminal_and_page_show_the_same_bracket_and_the_journal(whole: tuple[Se
     assert "must hold in 3 fresh windows" in page
     console = Console(file=io.StringIO(), width=90)
     print_journal(result.ceiling, console)
-    print_ceiling(result.ceiling, console)
+    print_ceiling(result.ceiling, headline(result.ceiling), console)
     assert console.file.getvalue().count("Holds:") >= 5  # type: ignore[attr-defined]
 
 

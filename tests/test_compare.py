@@ -151,12 +151,12 @@ def test_a_larger_threshold_allows_more(sets: Path, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("spoil", "code", "said"),
     [
-        (lambda file: file.write_text(""), Exit.NO_DATA, "is empty"),
-        (lambda file: file.write_text("  \n"), Exit.NO_DATA, "is empty"),
+        (lambda file: file.write_text(""), Exit.INVALID, "is empty"),
+        (lambda file: file.write_text("  \n"), Exit.INVALID, "is empty"),
         (lambda file: file.write_text("{"), Exit.INVALID, "cannot be read"),
         (lambda file: file.write_text("[" * 100_000), Exit.INVALID, "cannot be read"),
         (lambda file: file.write_bytes(b"\xff\xfe\x00"), Exit.INVALID, "cannot be read"),
-        (lambda file: file.write_text("null"), Exit.NO_DATA, "is empty"),
+        (lambda file: file.write_text("null"), Exit.INVALID, "is empty"),
         (lambda file: file.write_text('{"schema": "stackproof-certificate/1"}'), Exit.INVALID, "is no measurement"),
         (
             lambda file: file.write_text(file.read_text().replace("measurement/2", "measurement/99")),

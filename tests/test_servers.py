@@ -714,9 +714,11 @@ def test_origins_and_names_are_checked_before_anything_starts() -> None:
         ("redis", {"REDIS_URL": "http://foo"}, "REDIS_URL must begin with redis://, rediss:// or unix://."),
         ("postgres", {"DATABASE_URL": "mysql://foo"}, "DATABASE_URL must begin with postgresql:// or postgres://."),
         ("opensearch", {"OPENSEARCH_URL": "redis://foo"}, "OPENSEARCH_URL must begin with http:// or https://."),
+        ("redis", {"REDIS_URL": "nonsense"}, "REDIS_URL is not a URL that names a host and a port."),
+        ("kafka", {"KAFKA_BROKERS": "a:port"}, "KAFKA_BROKERS is not a list host:port,host:port."),
     ],
 )
-def test_another_scheme_is_told_before_anybody_is_asked(name: str, given: dict[str, str], sentence: str) -> None:
+def test_another_form_is_told_before_anybody_is_asked(name: str, given: dict[str, str], sentence: str) -> None:
     with pytest.raises(ServerError, match=re.escape(sentence)):
         servers_for([name], "external", given)
 

@@ -331,7 +331,7 @@ def test_the_seal_shows_any_change(genuine: str, installed: Installed, change: F
 def test_a_file_that_was_cut_off_is_refused_wherever_it_was_cut(genuine: str, installed: Installed) -> None:
     whole = genuine.rstrip()
     for length in [0, 1, *range(100, len(whole), len(whole) // 20), len(whole) - 1]:
-        assert sentences(check(whole[:length], installed)) == [
+        assert sentences(check(whole[:length], installed), Kind.DAMAGED) == [
             "It is no complete JSON: the file was cut off or damaged."
         ]
 
@@ -448,7 +448,7 @@ def test_no_reader_of_a_record_is_ended_by_its_depth(tmp_path: Path, command: st
     run.mkdir()
     (run / "certificate.json").write_text("[" * 100_000)
     done = stackproof(command, "run", cwd=tmp_path)
-    assert done.returncode == 2, done.stderr[-500:]
+    assert done.returncode == 5, done.stderr[-500:]
     assert "Traceback" not in done.stderr
 
 
@@ -517,11 +517,12 @@ def test_the_exit_codes(genuine: str, tmp_path: Path) -> None:
     code, told = checked(genuine, tmp_path)
     assert (code, told) == (0, "certificate.json is sound, and holds for what is installed: HOLDS.\n")
     code, told = checked(forged(genuine, no_evidence), tmp_path)
-    assert code == 1
+    assert code == 5
     assert told.splitlines()[-1] == "certificate.json is not sound: it proves nothing."
     code, told = checked(genuine[:-100], tmp_path)
-    assert code == 1
-    assert "cut off" in told
+    assert code == 5
+    assert told.startswith("DAMAGED   It is no complete JSON: the file was cut off")
+    assert json.loads((tmp_path / "check.json").read_text())["sound"] is False
     code, told = checked(forged(genuine, lambda data: data.update(suite_digest="0" * 64)), tmp_path)
     assert code == 3
     assert told.splitlines()[-1] == "certificate.json is sound, but no longer for what is installed: verify again."

@@ -21,7 +21,9 @@ from stackproof.verification.runs import StorageError
 from stackproof.verification.worker import WorkerError
 
 from .audit import Asked
-from .series import Wanted, measure
+
+if TYPE_CHECKING:
+    from .series import Wanted
 
 if TYPE_CHECKING:
     from .series import Outlook
@@ -53,6 +55,8 @@ def measure_needs(wanted: Sequence[Need], asked: Asked, seconds: float, console:
         return without("--no-measure was given")
     if not reachable:
         return Measured(beyond)
+    from .series import measure  # what a load is made with comes with the extra `bench`, and judging needs none of it
+
     known = [(_wanted(need), need) for need in reachable]
     from .series import outlook
 
@@ -97,6 +101,8 @@ def _without(
 
 
 def _wanted(need: Need) -> Wanted:
+    from .series import Wanted
+
     return Wanted(need.backends, need.scenario, dict(need.settings), need.promises)
 
 

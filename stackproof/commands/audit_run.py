@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,14 @@ from stackproof.planning.origins import origin_for, typed
 from stackproof.planning.price_book import PriceBook, load_prices
 from stackproof.planning.wanted import Need, needs
 from stackproof.reports.audit_terminal import print_audit
-from stackproof.reports.pages import require
+from stackproof.reports.pages import require_charts
 from stackproof.verification.digests import suite_digest
 from stackproof.verification.environment import describe_environment
 from stackproof.verification.runs import RUNS, StorageError, keep_run, new_run_id, open_run
 
 from .audit import Asked
 from .audit_measuring import measure_needs, why_not
+from .bench import require_packages
 from .options import result_console, write_result
 
 PAGE = "audit.html"
@@ -44,7 +45,8 @@ def run(asked: Asked) -> Exit:
     began, clock = datetime.now(UTC), time.monotonic()
     claims, book = _claims(asked.claims), _book(asked.prices)
     promises = tuple(dict.fromkeys(Promise.parse(text) for text in asked.promises))
-    _require_page()
+    if asked.measured:  # before minutes are spent; who judges by what is there has the result without its page, too
+        require_packages("audit", "; what is there is judged without them: --no-measure")
     here = Here(stackproof.__version__, suite_digest(), describe_environment(), asked.origin, promises)
     run_id = new_run_id()
     directory = open_run(asked.out, run_id)
@@ -71,8 +73,11 @@ def run(asked: Asked) -> Exit:
         not_measured=tuple(_not_measured(need, reason, asked.origin) for need, reason in done.not_measured),
         **_judged(claims, kept, here, book, began, {one.run for one in before.ceilings}),
     )
-    troubles = list(keep_run(directory, {AUDIT: lambda: to_json(made), PAGE: lambda: _page(made)}))
+    page, no_page = _page(made)
+    troubles = list(keep_run(directory, {AUDIT: lambda: to_json(made), **page}))
     print_audit(made, console, directory)
+    if no_page:
+        console.print(no_page, markup=False)
     if asked.json_file is not None:
         try:
             write_result(asked.json_file, to_json(made))
@@ -114,19 +119,15 @@ def _book(file: Path | None) -> PriceBook:
     return book
 
 
-def _require_page() -> None:
-    """Now, before any work is done."""
-    require()
+def _page(made: Audit) -> tuple[dict[str, Callable[[], str]], str]:
+    """The page by its name; or why there is none."""
     try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise ConfigurationError("The page of an audit needs matplotlib: pip install 'stackproof[report]'") from error
-
-
-def _page(made: Audit) -> str:
+        require_charts()
+    except ConfigurationError as error:
+        return {}, str(error)
     from stackproof.reports.audit_page import render
 
-    return render(made)
+    return {PAGE: lambda: render(made)}, ""
 
 
 def _kept(runs: Path, here: Here) -> Kept:

@@ -141,7 +141,7 @@ def bench(find_max: bool, short: bool, max_steps: int | None, max_minutes: float
     Only backends whose core contract has passed in this build are measured; where no certificate says so, they are
     verified first.
     """
-    require_packages()
+    require_packages("bench")
     context = click.get_current_context()
     asked = Asked(**typed, find=asked_for(context))
     if len(asked.scenarios) > 1:
@@ -153,10 +153,10 @@ def bench(find_max: bool, short: bool, max_steps: int | None, max_minutes: float
     return run(asked)
 
 
-def require_packages() -> None:
-    """A `ConfigurationError` with the line to type, where an extra is not installed."""
+def require_packages(command: str, otherwise: str = "") -> None:
+    """A `ConfigurationError` with the line to type, and what is had without it, where an extra is not installed."""
     missing = {extra for package, extra in NEEDED.items() if importlib.util.find_spec(package) is None}
     if missing:
         raise ConfigurationError(
-            f"bench needs more packages; type: pip install 'stackproof[{','.join(sorted(missing))}]'"
+            f"{command} needs more packages; type: pip install 'stackproof[{','.join(sorted(missing))}]'{otherwise}"
         )

@@ -12,7 +12,7 @@ from stackproof.measurement.environment import Environment
 from stackproof.measurement.evidence import FILE, Evidence, WorkerMachine, gather, kept_evidence, same_evidence, to_json
 from stackproof.servers import Server
 from stackproof.targets import Target
-from stackproof.verification.runs import keep
+from stackproof.verification.runs import DamagedRecordError, keep
 
 
 def gather_and_keep(
@@ -34,7 +34,7 @@ def keep_evidence(directory: Path, found: Evidence) -> None:
     try:
         before = kept_evidence(directory)
     except ValueError as error:
-        raise ConfigurationError(f"{directory / FILE} cannot be read: {error}") from error
+        raise DamagedRecordError(f"{directory / FILE} cannot be read: {error}") from error
     if before is None:
         keep(directory / FILE, to_json(found))
     elif reasons := same_evidence(before, found):

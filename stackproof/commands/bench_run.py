@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -68,6 +69,9 @@ def run(asked: Asked) -> Exit:
         else:
             results = [(one, offer(one, console))]
     troubles = [trouble for done, result in results for trouble in _kept_and_shown(done, result, console)]
+    if len(results) == 1 and not results[0][1].complete and (one.directory / WINDOWS).exists():
+        again = f"{one.load.command()} --resume {shlex.quote(str(one.directory))}"
+        console.print(f"go on with it: {again}", markup=False, highlight=False, soft_wrap=True)
     if len(results) > 1:
         console.print(
             f"compare them: stackproof compare {one.directory} {two.directory} --accept backend", markup=False

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from stackproof.exits import Exit
 from stackproof.measurement.ceiling import JOURNAL, find_ceiling, seed_of
-from stackproof.measurement.ceiling_record import record_of
+from stackproof.measurement.ceiling_record import UNCONFIRMED, record_of
 from stackproof.measurement.judgement import measurement_of, window_of
 from stackproof.measurement.record import Facts, Measurement, WindowRecord
 from stackproof.measurement.record_names import MEASURED
@@ -101,7 +101,7 @@ def measured(
         left_behind=left_behind,
         planned=len(confirming),
     )
-    unknown = () if confirming else ("No rate was confirmed in fresh windows: there are no figures of one that holds.",)
+    unknown = () if confirming else (UNCONFIRMED,)
     doubt = ("The search did not converge: its bracket is no answer, and says only what was seen.",)
     return replace(
         result,

@@ -46,7 +46,7 @@ def calibrate(rates: tuple[float, ...], workers: int, json_file: str | None) -> 
     """
     from .bench import require_packages
 
-    require_packages()
+    require_packages("calibrate")
     from rich.console import Console
 
     from stackproof.measurement.calibration import FULL

@@ -29,17 +29,17 @@ def check(name: str, json_file: str | None) -> int:
     path = _certificate_of(name)
     text = path.read_bytes().decode("utf-8", "replace")  # what is no UTF-8 cannot fit its seal
     findings, level = findings_of(text)
-    forged = [finding for finding in findings if finding.kind is Kind.FORGED]
+    unsound = any(finding.kind.unusable for finding in findings)
     if json_file is not None:
-        told: dict[str, object] = {"schema": SCHEMA, "sound": not forged, "current": not findings, "level": level}
+        told: dict[str, object] = {"schema": SCHEMA, "sound": not unsound, "current": not findings, "level": level}
         told["findings"] = [asdict(finding) for finding in findings]
         write_result(json_file, json.dumps(told, indent=2) + "\n")
     beside = json_file == "-"
     for finding in findings:
         click.echo(f"{finding.kind.upper():<9} {one_line(finding.sentence)}", err=beside)
-    if forged:
+    if unsound:
         click.echo(f"{path} is not sound: it proves nothing.", err=beside)
-        return Exit.BROKEN
+        return Exit.INVALID
     if findings and all(finding.kind is Kind.UNKNOWN for finding in findings):
         click.echo(f"{path} is sound, but it cannot be told whether it holds for what is installed.", err=beside)
         return Exit.INCONCLUSIVE

@@ -167,7 +167,7 @@ def _text(path: Path) -> str:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise Unusable(Outcome.INVALID, f"{path} cannot be read: {why}.") from error
     if data is None:
-        raise Unusable(Outcome.NO_DATA, f"{path} is empty.")
+        raise Unusable(Outcome.INVALID, f"{path} is empty: it was cut off or damaged.")
     schema = next(form for form in FORMS if form.name == "measurement").schema()
     if wrong := misshapen(data, schema):
         raise Unusable(Outcome.INVALID, f"{path} is no measurement of this version: {wrong[0]}.")

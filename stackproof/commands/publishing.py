@@ -90,7 +90,6 @@ def publish_kept(directory: Path, summary_file: str | None, badge_file: Path | N
     from stackproof.reports.text import one_line
     from stackproof.verification.certificate import from_json
     from stackproof.verification.run import exit_code
-    from stackproof.verification.soundness import Kind
 
     prepare(summary_file, badge_file)
     path = directory / "certificate.json"
@@ -100,9 +99,9 @@ def publish_kept(directory: Path, summary_file: str | None, badge_file: Path | N
         )
     text = path.read_bytes().decode("utf-8", "replace")
     findings = findings_of(text)[0]
-    forged = [finding for finding in findings if finding.kind is Kind.FORGED]
-    if forged:
-        click.echo(f"stackproof: {path} is not sound, it proves nothing: {one_line(forged[0].sentence)}", err=True)
+    unsound = [finding for finding in findings if finding.kind.unusable]
+    if unsound:
+        click.echo(f"stackproof: {path} is not sound, it proves nothing: {one_line(unsound[0].sentence)}", err=True)
         return Exit.INVALID, {}
     certificate = from_json(text)
     written: dict[str, object] = {}

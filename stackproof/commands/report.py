@@ -11,6 +11,7 @@ import click
 
 from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
+from stackproof.reports.pages import require_charts
 
 from .options import Directory, check_targets, json_option, write_result
 from .publishing import badge_option, publish_kept, summary_option
@@ -162,10 +163,14 @@ def _export(directory: Path, table: str, wanted: dict[str, str]) -> list[dict[st
 
 
 def _read(record: Path, reader: Callable[[Path], T]) -> T:
+    """What a reader makes of a record; `DamagedRecordError` where it is none, or not whole."""
+    from stackproof.verification.runs import DamagedRecordError
+
     try:
         return reader(record)
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError(f"{record} cannot be read: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        why = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise DamagedRecordError(f"{record} cannot be read: {why}") from error
 
 
 def _certificate(record: Path) -> str:
@@ -176,6 +181,7 @@ def _certificate(record: Path) -> str:
 
 
 def _measurement(record: Path) -> str:
+    require_charts()
     from stackproof.measurement.evidence import kept_evidence
     from stackproof.measurement.record import from_json
     from stackproof.reports import measurement
@@ -184,6 +190,7 @@ def _measurement(record: Path) -> str:
 
 
 def _audit(record: Path) -> str:
+    require_charts()
     from stackproof.planning.audit_record import from_json
     from stackproof.reports import audit_page
 
@@ -191,6 +198,7 @@ def _audit(record: Path) -> str:
 
 
 def _plan(record: Path) -> str:
+    require_charts()
     from stackproof.planning.plan_record import from_json
     from stackproof.reports import plan_page
 

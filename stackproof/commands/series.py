@@ -22,7 +22,7 @@ from stackproof.measurement.search_journal import SHORT
 from stackproof.measurement.search_words import a_time
 from stackproof.measurement.series_plan import LEAST, Begun, Job, Pace, Share, in_turn, paced, shares
 from stackproof.planning.ceilings import ceiling_of
-from stackproof.reports.ceiling_words import headline
+from stackproof.reports.ceiling_words import headline_of
 from stackproof.reports.text import one_line
 from stackproof.scenarios.catalogue import find_scenario
 from stackproof.scenarios.orders import IN_FLIGHT, Order
@@ -295,7 +295,7 @@ class _Measuring:
 
     def _say(self, result: Measurement, run: Run, refused: Sequence[str]) -> None:
         assert result.ceiling is not None
-        self._console.print(f"  {headline(result.ceiling)}  run {run.run_id}", markup=False, highlight=False)
+        self._console.print(f"  {headline_of(result)}  run {run.run_id}", markup=False, highlight=False)
         if refused:
             self._console.print(f"  not used: {one_line(refused[0])}", style="yellow", markup=False, highlight=False)
 

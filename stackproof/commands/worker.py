@@ -31,7 +31,7 @@ def worker(master: str, native: bool, json_file: str | None) -> int:
     """
     from .bench import require_packages
 
-    require_packages()
+    require_packages("worker")
     from stackproof.measurement.environment import read_environment
     from stackproof.scenarios.orders import SETUP_VARIABLE, WORKER_VARIABLE
     from stackproof.scenarios.processes import UNPATCHED, locust_command, worker_options

@@ -11,6 +11,9 @@ from typing import Any, Self
 
 from .search_journal import Entry, Search
 
+UNCONFIRMED = "No rate was confirmed in fresh windows: there are no figures of one that holds."
+"""Why there are no figures of a search that found no rate which holds for sure."""
+
 
 @dataclass(frozen=True, slots=True)
 class StepRow:

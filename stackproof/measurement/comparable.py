@@ -92,7 +92,7 @@ def _parts(run: Run, name: str) -> tuple[Window, ...]:
 
 def _run(name: str, text: str, evidence: str | None) -> Run:
     if not text.strip():
-        raise Unusable(Outcome.NO_DATA, f"The record of {name} is empty.")
+        raise Unusable(Outcome.INVALID, f"The record of {name} is empty: it was cut off or damaged.")
     try:
         record = from_json(text)
         return run_of(record, None if evidence is None else evidence_from_json(evidence))

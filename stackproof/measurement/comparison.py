@@ -469,10 +469,11 @@ def _accepted_sentence(difference: Difference) -> str:
 
 
 def _subjects(first: Run, second: Run) -> list[str]:
+    """Versions of what both runs have; that one of them has another backend altogether is a difference of the runs."""
     return [
-        f"What was compared: {name} {first.subject.get(name, 'absent')} with {second.subject.get(name, 'absent')}."
-        for name in sorted({*first.subject, *second.subject})
-        if first.subject.get(name) != second.subject.get(name)
+        f"What was compared: {name} {first.subject[name]} with {second.subject[name]}."
+        for name in sorted(first.subject.keys() & second.subject.keys())
+        if first.subject[name] != second.subject[name]
     ]
 
 

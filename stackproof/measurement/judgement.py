@@ -28,6 +28,8 @@ LAG_SHARE = 0.2
 """Send lag (p99, or what there is) beyond this share of the latency p50 is not far below it."""
 STARVED_SECONDS = 0.05
 """A send lag p99 beyond this, and beyond half the latency p99, means that the generator is what is slow."""
+UNKNOWN = "unknown"
+"""The limiter where nothing was offered: nothing was held then, and nothing stopped."""
 UNFINISHED_PREFIX = "unfinished"
 
 
@@ -180,6 +182,8 @@ def limiter_of(offered: Offered, calibration: Mapping[str, Any] | None) -> tuple
         return "client", "most of the slowest latencies is send lag: the generator sent too late"
     if offered.gaps:
         return "client", "the generator was blocked for a while"
+    if not recorder.offered:
+        return UNKNOWN, "nothing was offered"
     if recorder.answered >= HELD * recorder.offered:
         return "none", "the rate was held: this is no ceiling"
     if recorder.failed > recorder.dropped:
@@ -193,7 +197,8 @@ def _worst(windows: Sequence[WindowRecord]) -> tuple[str, str]:
         for window in windows:
             if window.limiter == limiter:
                 return limiter, window.limiter_reason
-    return ("none", windows[0].limiter_reason) if windows else ("none", "nothing was measured")
+    known = [window for window in windows if window.limiter != UNKNOWN]
+    return ("none", known[0].limiter_reason) if known else (UNKNOWN, "nothing was measured")
 
 
 def _counts(recorder: Recorder) -> dict[str, int]:

@@ -5,6 +5,8 @@ done one after the other, κ the cost of keeping all in step, which is what make
 
 A curve with three parameters goes through nearly anything. So what is no fit is refused with a sentence, and so is a question far
 beyond what was measured.
+
+numpy and scipy come with the extra ``bench`` and are imported by a fit: a record of a sweep is read without them.
 """
 
 from __future__ import annotations
@@ -12,10 +14,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy import optimize
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    _Array: TypeAlias = NDArray[np.float64]
 
 LEAST_LEVELS = 6
 """Different concurrencies that a fit needs: twice as many as it has parameters."""
@@ -25,8 +30,6 @@ FARTHEST = 2.0
 """Predictions end at this many times the highest concurrency that was measured."""
 STANDARD_ERRORS = 2.0
 """A coefficient that is negative by at most this many standard errors is 0 and noise; by more, the law does not hold."""
-
-_Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,9 @@ def fit(points: Sequence[Point]) -> Fit | Refused:
     levels = len({point.concurrency for point in points})
     if levels < LEAST_LEVELS:
         return Refused(f"{levels} different concurrencies are too few for a fit; it takes {LEAST_LEVELS}.")
+    import numpy as np
+    from scipy import optimize
+
     n = np.array([point.concurrency for point in points], dtype=np.float64)
     x = np.array([point.throughput for point in points], dtype=np.float64)
     # N/X is linear in 1/λ, σ/λ and κ/λ; each row is divided by its N/X, so that errors are shares of the throughput.
@@ -134,6 +140,8 @@ def _checked(found: Fit) -> Fit | Refused:
 
 def _least_squares(rows: _Array) -> tuple[_Array, _Array]:
     """Coefficients without a bound, and their standard errors."""
+    import numpy as np
+
     ones = np.ones(len(rows))
     found = np.linalg.lstsq(rows, ones, rcond=None)[0]
     rest = ones - rows @ found

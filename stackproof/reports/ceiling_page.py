@@ -12,7 +12,7 @@ from stackproof.measurement.record import WindowRecord
 from stackproof.measurement.search_journal import EVIDENCE_ROLES
 from stackproof.measurement.search_words import a_rate, milliseconds
 
-from .ceiling_words import TONE, facts, headline
+from .ceiling_words import TONE, facts
 from .components import Badge
 from .measurement_charts import latency_over_rate
 
@@ -20,10 +20,10 @@ _DASH = "–"
 _MARK = {"holds": "✓", "fails": "✗", "client-limited": "◐", "not-steady": "?"}
 
 
-def section(ceiling: CeilingRecord) -> dict[str, Any]:
-    """What the template ``ceiling.html.j2`` needs."""
+def section(ceiling: CeilingRecord, told: str) -> dict[str, Any]:
+    """What the template ``ceiling.html.j2`` needs; ``told`` is the sentence that may be quoted of it."""
     return {
-        "headline": headline(ceiling),
+        "headline": told,
         "reasons": ceiling.reasons,
         "invalid": ceiling.invalid,
         "notes": ceiling.notes,

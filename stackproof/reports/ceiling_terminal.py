@@ -16,7 +16,7 @@ from stackproof.measurement.saturation import time_left
 from stackproof.measurement.search_journal import Entry, SearchSettings, Step
 from stackproof.measurement.search_words import a_rate, milliseconds
 
-from .ceiling_words import facts, headline
+from .ceiling_words import facts
 from .moving import Moving
 from .text import one_line
 
@@ -89,9 +89,9 @@ def step_line(row: StepRow) -> Text:
     return text.append(row.verdict, style=_STYLE[row.verdict])
 
 
-def print_ceiling(ceiling: CeilingRecord, console: Console) -> None:
-    """The bracket first, then what it rests on, then the journal as an argument."""
-    console.print(Text(headline(ceiling), style="bold"))
+def print_ceiling(ceiling: CeilingRecord, told: str, console: Console) -> None:
+    """What may be quoted of it first, then what it rests on, then the journal as an argument."""
+    console.print(Text(told, style="bold"))
     for reason in ceiling.reasons:
         console.print(Padding(Text(one_line(reason)), (0, 0, 0, 2)))
     for sentence in ceiling.invalid:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from stackproof.measurement.ceiling_record import CeilingRecord
+from stackproof.measurement.ceiling_record import UNCONFIRMED, CeilingRecord
+from stackproof.measurement.record import Measurement
 from stackproof.measurement.search_words import a_rate, a_time, milliseconds
 
 TONE = {
@@ -17,10 +18,32 @@ TONE = {
 def bracket(ceiling: CeilingRecord) -> str:
     """Such as ``4,760/s to 4,970/s``."""
     if not ceiling.holds:
+        if ceiling.fails is None and ceiling.limiter in ("not-converged", "client"):
+            return "not known"
         return "none holds" if ceiling.fails is None else f"none holds: {a_rate(ceiling.fails)} fails"
     if ceiling.fails is None:
         return f"{a_rate(ceiling.holds)} and more"
     return f"{a_rate(ceiling.holds)} to {a_rate(ceiling.fails)}"
+
+
+def is_unusable(result: Measurement) -> bool:
+    """Whether what the search of a run found must not be quoted. That no rate was confirmed is no doubt where none holds."""
+    assert result.ceiling is not None
+    return any(reason != UNCONFIRMED or result.ceiling.holds for reason in result.invalid)
+
+
+def bracket_of(result: Measurement) -> str:
+    """The bracket of a run of a search, where it may be quoted."""
+    assert result.ceiling is not None
+    return "no ceiling is shown" if is_unusable(result) else bracket(result.ceiling)
+
+
+def headline_of(result: Measurement) -> str:
+    """The sentence that may be quoted of a run of a search."""
+    assert result.ceiling is not None
+    if is_unusable(result):
+        return "No ceiling is shown: what this search saw must not be used as one."
+    return headline(result.ceiling)
 
 
 def headline(ceiling: CeilingRecord) -> str:
@@ -49,7 +72,7 @@ def facts(ceiling: CeilingRecord) -> list[tuple[str, str]]:
     """Names and values beside the bracket."""
     unknown = "not measured"
     return [
-        ("What has to hold", ", ".join(ceiling.promises) or unknown),
+        ("What has to hold", ", ".join(ceiling.promises) or "not known: it follows from the base service time"),
         ("Limiter", ceiling.limiter),
         ("Confirming windows", _confirming(ceiling)),
         ("Their p99", span(ceiling.p99_ms)),

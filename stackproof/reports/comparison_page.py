@@ -20,7 +20,7 @@ from stackproof.measurement.comparison import (
 )
 
 from .charts import BAD, FIRST, GOOD, MUTED, SECOND, drawn
-from .comparison_terminal import basis, digits, effect_cells
+from .comparison_terminal import basis, digits, effect_cells, heading
 from .components import Badge, Column, number
 from .pages import render_page
 
@@ -58,7 +58,7 @@ def render(result: Comparison, version: str, command: str = "") -> str:
         r=result,
         tone=tone,
         mark=_MARK[tone],
-        level=result.outcome.value.upper(),
+        level=heading(result),
         meaning=_MEANING[result.outcome],
         version=version,
         command=command,

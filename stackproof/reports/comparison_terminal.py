@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stackproof.measurement.comparison import (
+    ACCEPTABLE,
     RECOMMENDED_PAIRS,
     Comparison,
     MetricResult,
@@ -37,7 +38,7 @@ _VERDICT = {
 
 def print_comparison(result: Comparison, console: Console) -> None:
     """The outcome first, then the reasons why there is no answer, or the table, a sentence for each metric, and the notes."""
-    console.print(Text(result.outcome.upper(), style=_OUTCOME[result.outcome]))
+    console.print(Text(heading(result), style=_OUTCOME[result.outcome]))
     for label, run in zip(("first", "second"), result.runs, strict=True):
         _line(console, f"{label}: {run}")
     for reason in result.reasons:
@@ -49,6 +50,15 @@ def print_comparison(result: Comparison, console: Console) -> None:
         _line(console, f"{basis(result)} first, second: median, ± coefficient of variation.", "dim")
     for note in result.notes:
         _line(console, f"note: {note}", "yellow")
+
+
+def heading(result: Comparison) -> str:
+    """The outcome in capitals; of runs that are not comparable, what differs: OTHER BACKEND AND ENVIRONMENT."""
+    if result.outcome is not Outcome.OTHER:
+        return result.outcome.value.upper()
+    kinds = [one.kind for one in result.differences if one.kind not in result.accepted or one.kind not in ACCEPTABLE]
+    *others, last = dict.fromkeys(kinds or ["environment"])
+    return f"OTHER {', '.join(others)} AND {last}".upper() if others else f"OTHER {last}".upper()
 
 
 def _table(result: Comparison) -> Table:
@@ -90,8 +100,9 @@ def effect_cells(row: MetricResult) -> tuple[str, str]:
 
 def basis(result: Comparison) -> str:
     """How many windows the answer about metrics rests on, and what its intervals are."""
-    how = "pairs of windows" if result.paired else "windows of each run, not paired"
     count = max(min(row.first.windows, row.second.windows) for row in result.metrics)
+    many = "" if count == 1 else "s"
+    how = f"pair{many} of windows" if result.paired else f"window{many} of each run, not paired"
     confidence = "" if result.confidence is None else f", {percent(result.confidence)} intervals"
     return f"{count} {how}{confidence}, threshold {percent(result.threshold)}. Recommended: {RECOMMENDED_PAIRS} pairs."
 

@@ -17,7 +17,7 @@ from stackproof.scenarios.histogram import TAIL_SAMPLES
 from stackproof.scenarios.recorder import LATE_SECONDS
 
 from .ceiling_page import failing_curve, section
-from .ceiling_words import bracket, span
+from .ceiling_words import bracket_of, headline_of, span
 from .components import Badge, number
 from .dates import for_people
 from .evidence import evidence_section
@@ -76,7 +76,7 @@ def render(result: Measurement, evidence: Evidence | None = None) -> str:
         one_line=one_line,
         stub_in_words=stub_in_words,
         title=title(result),
-        c=section(result.ceiling) if result.ceiling is not None else None,
+        c=section(result.ceiling, headline_of(result)) if result.ceiling is not None else None,
         most_in_flight=max((window.most_in_flight for window in result.measured), default=0),
     )
 
@@ -88,7 +88,7 @@ def _figures(result: Measurement) -> list[tuple[str, object, str]]:
         found = result.ceiling
         confirmed = "both ends confirmed in fresh windows" if found.confirmed else "not confirmed in fresh windows"
         return [
-            ("Ceiling", bracket(found), confirmed),
+            ("Ceiling", bracket_of(result), confirmed),
             (
                 "Limiter",
                 found.limiter,
@@ -125,9 +125,14 @@ def _facts(result: Measurement) -> list[tuple[str, object]]:
     load = result.load
     workers = f", by {load['workers']} workers" if load["workers"] > 1 else ""
     fidelity = ", ".join(dict.fromkeys(backend.fidelity for backend in result.backends)) or "unknown"
+    offered = (
+        "windows of the rates below, none of which was confirmed"
+        if result.ceiling is not None and not result.measured
+        else f"{load_in_words(load)}, after {load['warmup']:g} s of warm-up"
+    )
     return [
         *([] if result.ceiling is not None else [("Limiter", f"{result.limiter}: {result.limiter_reason}")]),
-        ("Load", f"{load_in_words(load)}, after {load['warmup']:g} s of warm-up{workers}"),
+        ("Load", f"{offered}{workers}"),
         ("Fidelity", f"{fidelity}; origin {result.origin}"),
         ("Date", for_people(result.created)),
     ]

@@ -18,7 +18,7 @@ from stackproof.scenarios.orders import BACKENDS
 from stackproof.scenarios.recorder import OUTCOMES
 
 from .ceiling_terminal import print_ceiling
-from .ceiling_words import bracket
+from .ceiling_words import bracket_of, headline_of
 from .moving import Moving
 from .text import one_line
 
@@ -71,7 +71,7 @@ def print_measurement(result: Measurement, console: Console, directory: Path) ->
         highlight=False,
     )
     if result.ceiling is not None:
-        print_ceiling(result.ceiling, console)
+        print_ceiling(result.ceiling, headline_of(result), console)
     if result.measured or result.ceiling is None:
         _print_figures(result, console)
     for sentence in result.invalid:
@@ -84,7 +84,7 @@ def print_measurement(result: Measurement, console: Console, directory: Path) ->
 def title(result: Measurement) -> str:
     """What was measured: a load, or the bracket that a search found."""
     name = result.scenario["name"]
-    return f"{name} {load_in_words(result.load)}" if result.ceiling is None else f"{name}: {bracket(result.ceiling)}"
+    return f"{name} {load_in_words(result.load)}" if result.ceiling is None else f"{name}: {bracket_of(result)}"
 
 
 def _print_figures(result: Measurement, console: Console) -> None:

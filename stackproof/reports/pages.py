@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 from stackproof.interfaces import ConfigurationError
@@ -21,6 +22,13 @@ def render_page(template: str, **values: object) -> str:
 def require() -> None:
     """Raise ConfigurationError now, before any work is done, where what pages are made with is not installed."""
     _environment()
+
+
+def require_charts() -> None:
+    """The same for a page that has charts. To be called before the module of such a page is imported."""
+    require()
+    if find_spec("matplotlib") is None:
+        raise ConfigurationError("The charts of this page need matplotlib: pip install 'stackproof[report]'")
 
 
 def _environment() -> Any:

@@ -2,16 +2,20 @@
 
 Recording one value into the library's histogram costs a microsecond and a half, which a generator that offers a hundred
 thousand operations a second cannot pay five times over. So values are put into a list, and a list is folded at once.
+
+numpy and HdrHistogram come with the extra ``bench`` and are imported where they are used: records of load are read, planned
+with and listed by commands that measure nothing and have no need of either.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-import numpy.typing as npt
-from hdrh.histogram import HdrHistogram
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from hdrh.histogram import HdrHistogram
 
 LONGEST = 3_600_000_000
 """Microseconds of an hour: what takes longer counts as an hour."""
@@ -54,16 +58,24 @@ class Histogram:
     def _fold(self) -> HdrHistogram:
         """Everything that was recorded, in the library's histogram."""
         if self._pending:
+            import numpy as np
+
             pending, self._pending = self._pending, []
             self._add(np.array(pending))
+        return self._cells()
+
+    def _cells(self) -> HdrHistogram:
+        """The library's histogram, without what is still pending."""
         if self._counts is None:
+            from hdrh.histogram import HdrHistogram
+
             self._counts = HdrHistogram(1, LONGEST, self._digits)
         return self._counts
 
     def _add(self, seconds: npt.NDArray[np.float64]) -> None:
-        counts = self._counts
-        if counts is None:
-            counts = self._counts = HdrHistogram(1, LONGEST, self._digits)
+        import numpy as np
+
+        counts = self._cells()
         values = np.minimum(np.rint(seconds * 1e6), LONGEST).astype(np.int64)
         cells = np.frombuffer(counts.counts, dtype=np.uint64)
         found, times = np.unique(_indices(counts, values), return_counts=True)
@@ -84,6 +96,8 @@ class Histogram:
 
     def percentiles(self, wanted: Sequence[float]) -> dict[float, float]:
         """Seconds at each percentile, whether or not there are samples enough for it."""
+        import numpy as np
+
         if not self.count:
             return {}
         counts = self._fold()
@@ -109,6 +123,8 @@ class Histogram:
 
     def buckets(self) -> list[tuple[float, int]]:
         """Seconds (the upper end of each bucket that holds something) and how many durations it holds."""
+        import numpy as np
+
         counts = self._fold()
         cells = np.frombuffer(counts.counts, dtype=np.uint64)
         return [
@@ -134,6 +150,8 @@ class Histogram:
 
 def _indices(counts: Any, values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The cell of each value, as the library computes it for one (its unit is 1)."""
+    import numpy as np
+
     _, exponents = np.frexp((values | counts.sub_bucket_mask).astype(np.float64))
     bucket = exponents.astype(np.int64) - (counts.sub_bucket_half_count_magnitude + 1)
     within = values >> bucket

@@ -45,6 +45,18 @@ class Place:
         known = [f"{scheme}://" for scheme in self.schemes]
         return f"{variable} must begin with {', '.join(known[:-1])} or {known[-1]}."
 
+    def wrong_form(self, environ: Mapping[str, str]) -> str | None:
+        """Return the sentence for an address that cannot be one, None where it can, or where none is given."""
+        variable = self.address_variable(environ)
+        if variable is None:
+            return None
+        try:
+            addresses_in(environ[variable], self)
+        except ValueError:
+            form = "a list host:port,host:port" if self.form == "hosts" else "a URL that names a host and a port"
+            return f"{variable} is not {form}."
+        return None
+
     def missing(self, environ: Mapping[str, str]) -> str | None:
         """Return which variable has to be set, None when nothing is missing."""
         if any(environ.get(name) for name in (*self.required, *self.anywhere)):

@@ -59,13 +59,10 @@ class ExternalServer(Server):
         variable = self._place.address_variable(self._variables)
         if variable is None:
             return None
-        try:
-            addresses = addresses_in(self._variables[variable], self._place)
-        except ValueError:
-            form = "a list host:port,host:port" if self._place.form == "hosts" else "a URL that names a host and a port"
-            return f"{variable} is not {form}."
-        reason: str | None = None
-        for address in addresses:
+        reason = self._place.wrong_form(self._variables)
+        if reason is not None:
+            return reason
+        for address in addresses_in(self._variables[variable], self._place):
             if isinstance(address, str):
                 reason = self._unix_reason(address, seconds)
             else:

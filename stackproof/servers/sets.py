@@ -151,7 +151,8 @@ def _external(wanted: list[str], environ: Mapping[str, str]) -> ServerSet:
     missing = [lacking for name in wanted if (lacking := PLACES[name].missing(environ)) is not None]
     if missing:
         raise ServerError(f"The external origin needs {' and '.join(dict.fromkeys(missing))} to be set.")
-    wrong = [why for name in wanted if (why := PLACES[name].wrong_scheme(environ)) is not None]
+    places = [PLACES[name] for name in wanted]
+    wrong = [why for place in places if (why := place.wrong_scheme(environ) or place.wrong_form(environ)) is not None]
     if wrong:
         raise ServerError(" ".join(dict.fromkeys(wrong)))
     return ServerSet(wanted, lambda name, _run: ExternalServer(name, environ), local=False)

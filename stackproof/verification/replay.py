@@ -27,7 +27,7 @@ from stackproof.targets import parse_target
 from .certificate import Certificate, ClauseRecord, from_json
 from .provision import provided_servers
 from .run import VerifyOptions, silent, verify
-from .runs import RUNS, StorageError, find_run, keep, new_run_id
+from .runs import RUNS, DamagedRecordError, StorageError, find_run, keep, new_run_id
 from .worker import WorkerError
 
 SHORT_ID = 4
@@ -198,7 +198,10 @@ def find_failures(name: str) -> list[Again]:
         for path in sorted(RUNS.glob("*/certificate.json"), key=lambda p: p.parent.name, reverse=True):
             try:
                 failures = _failures(path)
-            except ConfigurationError:  # of another run, perhaps: it is named only where nothing is found
+            except (
+                ConfigurationError,
+                DamagedRecordError,
+            ):  # of another run, perhaps: it is named only where nothing is found
                 unreadable.append(str(path))
                 continue
             found = [again for run_id, again in failures if short_id(run_id, again) == name]
@@ -217,11 +220,13 @@ def _readings(name: str) -> Iterator[tuple[str, str]]:
 
 
 def _failures(path: Path) -> list[tuple[str, Again]]:
-    """(run id, failure) of a certificate; `ConfigurationError` where it cannot be read."""
+    """(run id, failure) of a certificate; `ConfigurationError` without a file, `DamagedRecordError` where it is none."""
     try:
         certificate = from_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DamagedRecordError(f"{path} cannot be read: {error}") from error
     rows = [record.result for record in certificate.clauses if record.result.failure is not None]
     return [(certificate.id, _again(row, certificate)) for row in rows]
 

@@ -25,6 +25,10 @@ class StorageError(Exception):
     """A run cannot be kept; the message is one sentence."""
 
 
+class DamagedRecordError(Exception):
+    """A record that is kept, and must not be used: cut off, changed, or of another version; the message is one sentence."""
+
+
 def new_run_id() -> str:
     """A name that sorts by time."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"

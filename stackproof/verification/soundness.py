@@ -11,7 +11,6 @@ repeating the verification only.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from stackproof.contracts.clauses import ABSENCE_EVIDENCE
 from stackproof.contracts.smoke import Trouble
 from stackproof.contracts.stream import PlannedClause
 from stackproof.contracts.verdicts import Verdict
-from stackproof.kept_json import read
+from stackproof.kept_json import NotJSONError, read
 
 from .certificate import SCHEMA, Certificate, ClauseRecord, from_json, seal_of
 from .consistency import inconsistencies, unlike_the_suite
@@ -36,12 +35,19 @@ _ENDED = (Verdict.PASS, Verdict.FAIL, Verdict.NOT_SUPPORTED, Verdict.PROVISIONAL
 class Kind(StrEnum):
     """What a finding means for the certificate."""
 
+    DAMAGED = "damaged"
+    """It is no complete text any more: nothing can be said of what it was."""
     FORGED = "forged"
     """It contradicts itself or the suite that it names: nobody can rely on it."""
     OUTDATED = "outdated"
     """It was true for something else than what is installed now."""
     UNKNOWN = "unknown"
     """Nobody can tell whether it is of what is installed now."""
+
+    @property
+    def unusable(self) -> bool:
+        """Whether the certificate proves nothing, whatever is installed."""
+        return self in (Kind.DAMAGED, Kind.FORGED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +92,8 @@ def check(text: str, installed: Installed) -> list[Finding]:
     """Everything that is wrong with a certificate's text. Nothing: it is sound, and holds for what is installed."""
     try:
         data = read(text)
-    except json.JSONDecodeError:
-        return [Finding(Kind.FORGED, "It is no complete JSON: the file was cut off or damaged.")]
+    except NotJSONError:
+        return [Finding(Kind.DAMAGED, "It is no complete JSON: the file was cut off or damaged.")]
     except ValueError as error:
         return [Finding(Kind.FORGED, f"It is no JSON of ours: {error}.")]
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
