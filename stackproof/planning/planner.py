@@ -187,8 +187,8 @@ class _Writer:
         if open_:
             reasons = Counter(why for one in open_ for part in one.parts for why in part.cost.total.unknown)
             most = reasons.most_common(1)[0][0]
-            others = "another one has" if len(open_) == 1 else f"{len(open_):,} others have"
-            parts.append(f"{others} a cost of which a part is unknown, most often: {most}")
+            unknown = "another one has" if len(open_) == 1 else f"{len(open_):,} others have"
+            parts.append(f"{unknown} a cost of which a part is unknown, most often: {most}")
         sure = (
             "That it is the cheapest of all cannot be told: "
             if best.known
