@@ -51,7 +51,7 @@ class _Lazy(click.Group):
             from difflib import get_close_matches
 
             for near in get_close_matches(args[0], COMMANDS, n=1):
-                error.message += f" Did you mean {near}?"
+                raise click.UsageError(f"{error.message} Did you mean {near}?", ctx) from error
             raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -461,11 +461,12 @@ class TestCommand:
             assert wait_for(lambda: log.is_file() and log.read_bytes().count(b"\n") >= 2, within=60.0)
             generator = generators_of(process.pid)[0]
             process.send_signal(signal.SIGINT)
-            process.communicate(timeout=30)
+            told = "".join(filter(None, process.communicate(timeout=30)))
         finally:
             process.kill()
         assert process.returncode == Exit.INTERRUPTED
         data = json.loads((proven / "run/run.json").read_text(encoding="utf-8"))
+        assert f"go on with it: {data['command']} --resume run\n" in told
         jsonschema.validate(data, SCHEMA)
         assert data["level"] == "PARTIAL"
         assert data["counts"]["ok"] > 0

@@ -6,6 +6,7 @@ import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,7 +15,7 @@ from stackproof.commands.options import check_targets
 from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
 from stackproof.measurement.comparison import Difference, Outcome, Run, _subjects, no_answer
-from stackproof.reports.comparison_terminal import heading
+from stackproof.reports.comparison_terminal import basis, heading
 
 
 def test_a_command_that_is_none_is_told_with_the_one_that_is_like_it(capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,6 +58,13 @@ def test_runs_that_are_not_comparable_are_headed_by_what_differs() -> None:
     assert other("workload", "backend", "environment") == "OTHER WORKLOAD, BACKEND AND ENVIRONMENT"
     assert other("workload", "backend", accepted=("backend",)) == "OTHER WORKLOAD"
     assert heading(no_answer(Outcome.NO_DATA, (), ("a", "b"), 0.05)) == "NO DATA"
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "1 pair of windows,"), (5, "5 pairs of windows,")])
+def test_one_pair_is_no_plural(count: int, words: str) -> None:
+    one = SimpleNamespace(first=SimpleNamespace(windows=count), second=SimpleNamespace(windows=count))
+    result = SimpleNamespace(paired=True, metrics=[one], confidence=0.95, threshold=0.05)
+    assert basis(result).startswith(words)  # type: ignore[arg-type]
 
 
 def test_a_backend_that_only_one_run_has_is_no_other_version_of_it() -> None:
