@@ -17,7 +17,8 @@ from typing import Any
 from stackproof.kept_json import read
 from stackproof.verification.shape import misshapen
 
-from .crossing_table import Cell, Row, Table
+from .built import made
+from .crossing_table import Table
 from .headroom import Headroom
 from .judging import Verdict
 
@@ -181,17 +182,8 @@ def from_json(text: str) -> Audit:
         raise ValueError(f"this is no audit: {wrong[0]}")
     datetime.fromisoformat(data["created"])
     derived = {name: data.pop(name) for name in ("schema", "counts", "partial")}
-    audit = Audit(
-        **_tuples(data, "promises", "price_files")
-        | {
-            "findings": tuple(map(_finding, data["findings"])),
-            "beside": tuple(_beside(row) for row in data["beside"]),
-            "tables": tuple(map(_table, data["tables"])),
-            "runs": tuple(RunUsed(**row) for row in data["runs"]),
-            "left_out": tuple(RunLeftOut(**row) for row in data["left_out"]),
-            "not_measured": tuple(NotMeasured(**_tuples(row, "claims")) for row in data["not_measured"]),
-        }
-    )
+    audit: Audit = made(Audit, data)
+    _refuse_no_intervals(audit)
     for name, value in derived.items():
         if name != "schema" and value != getattr(audit, name):
             raise ValueError(f"this audit contradicts itself: its {name} are not those of its findings")
@@ -207,42 +199,14 @@ def _schema() -> dict[str, Any]:
     return found
 
 
-def _tuples(row: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    return {**row, **{name: tuple(row[name]) for name in names}}
-
-
-def _finding(row: Mapping[str, Any]) -> ClaimFinding:
-    room = None if row["headroom"] is None else Headroom(**row["headroom"])
-    texts = _tuples(row, "argument", "caveats", "settled_by", "runs")
-    costs = tuple(_cost(each) for each in row["costs"])
-    return ClaimFinding(**{**texts, "verdict": Verdict(row["verdict"]), "headroom": room, "costs": costs})
-
-
-def _cost(row: Mapping[str, Any]) -> CostAt:
-    if row["high"] is not None and (row["high"] < row["low"] or row["unknown"]):
-        raise ValueError(f"[{row['low']}, {row['high']}] is no interval of costs, or not all of it is known")
-    return CostAt(**_tuples(row, "unknown"))
-
-
-def _beside(row: Mapping[str, Any]) -> MeasuredBeside:
-    found = MeasuredBeside(**_tuples(row, "promises"))
-    if not found.claimed > 0:
-        raise ValueError(f"a claimed rate is above 0, not {found.claimed}")
-    _ = found.headroom  # refuses an interval that is none
-    return found
-
-
-def _table(row: Mapping[str, Any]) -> Table:
-    rows = tuple(
-        Row(**{**each, "first": _cell(each["first"]), "second": _cell(each["second"])}) for each in row["rows"]
-    )
-    estimate = None if row["estimate"] is None else (float(row["estimate"][0]), float(row["estimate"][1]))
-    return Table(**{**row, "rows": rows, "estimate": estimate})
-
-
-def _cell(data: Mapping[str, Any] | None) -> Cell | None:
-    if data is None:
-        return None
-    if data["high"] is not None and data["high"] < data["low"]:
-        raise ValueError(f"[{data['low']}, {data['high']}] is no interval of rates")
-    return Cell(**data)
+def _refuse_no_intervals(audit: Audit) -> None:
+    for cost in (cost for finding in audit.findings for cost in finding.costs):
+        if cost.high is not None and (cost.high < cost.low or cost.unknown):
+            raise ValueError(f"[{cost.low}, {cost.high}] is no interval of costs, or not all of it is known")
+    for found in audit.beside:
+        if not found.claimed > 0:
+            raise ValueError(f"a claimed rate is above 0, not {found.claimed}")
+        _ = found.headroom  # refuses an interval that is none
+    for cell in (cell for table in audit.tables for row in table.rows for cell in (row.first, row.second)):
+        if cell is not None and cell.high is not None and cell.high < cell.low:
+            raise ValueError(f"[{cell.low}, {cell.high}] is no interval of rates")

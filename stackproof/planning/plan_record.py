@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import json
 import re
-import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import cache
 from importlib.resources import files
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 from stackproof.kept_json import read
 from stackproof.verification.shape import misshapen
+
+from .built import made
 
 SCHEMA = "stackproof-plan/1"
 RECORD = "plan.json"
@@ -321,7 +322,7 @@ def from_json(text: str) -> Plan:
     if wrong:
         raise ValueError(wrong[0])
     data.pop("schema")
-    plan: Plan = _made(Plan, data)
+    plan: Plan = made(Plan, data)
     if contradiction := next(_contradictions(plan), ""):
         raise ValueError(f"this plan contradicts itself: {contradiction}")
     return plan
@@ -377,17 +378,3 @@ def schema() -> dict[str, Any]:
     """Its JSON Schema."""
     found: dict[str, Any] = json.loads((files(__package__) / "plan.schema.json").read_text(encoding="utf-8"))
     return found
-
-
-def _made(kind: Any, value: Any) -> Any:
-    """The value of a type of this module, from what JSON holds."""
-    origin = get_origin(kind)
-    if origin in (Union, types.UnionType):
-        others = [one for one in get_args(kind) if one is not type(None)]
-        return None if value is None else _made(others[0], value)
-    if origin is tuple:
-        return tuple(_made(get_args(kind)[0], one) for one in value)
-    if is_dataclass(kind) and isinstance(kind, type):
-        hints = get_type_hints(kind)
-        return kind(**{field.name: _made(hints[field.name], value[field.name]) for field in fields(kind)})
-    return float(value) if kind is float else value
