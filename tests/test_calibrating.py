@@ -14,6 +14,7 @@ from calibration_samples import OWN, STUB_LATE, Generator, closed, opened, truth
 
 from stackproof.measurement.calibrating import (
     ATTEMPTS,
+    NEAR_ATTEMPTS,
     REHEARSALS,
     Calibrated,
     calibrate,
@@ -31,10 +32,14 @@ STARVED = Gap(at=0.1, seconds=0.4, cpu_seconds=0.01, step="none")
 
 
 class Simulated:
-    """A generator and a stub server that need no time. In the first ``bad`` attempts the machine starves them."""
+    """A generator and a stub server that need no time. In the first ``bad`` attempts the machine starves them; short latencies
+    beside a stall are so many times what they should be in each attempt."""
 
-    def __init__(self, generator: Generator = opened, *, bad: int = 0, opens: Sequence[int] = ()) -> None:
+    def __init__(
+        self, generator: Generator = opened, *, bad: int = 0, opens: Sequence[int] = (), slow: Sequence[float] = ()
+    ) -> None:
         self.generator = generator
+        self.slow = list(slow)
         self.bad = bad
         self.opens = list(opens)
         self.orders: list[Order] = []
@@ -62,6 +67,9 @@ class Simulated:
         if order.arrivals != CLOSED:
             self.trial = Trial(order.rate, order.seconds, self.injections[-1], order.arrivals, order.seed)
             latencies, self.arrivals = self.generator(self.trial, OWN, random.Random(1))
+            if self.trial.injection.stall and self.slow:
+                slow = self.slow.pop(0)
+                latencies = [latency * slow if latency < 0.01 else latency for latency in latencies]
             for latency in latencies:
                 recorder.offer(0.0)
                 recorder.succeed(0.0, latency * (1.3 if self.starving else 1.0), latency)
@@ -95,7 +103,7 @@ def test_a_true_generator_is_trusted_at_once() -> None:
     simulated = Simulated()
     done = run(simulated, FULL)
     assert done.verdict.trusted
-    assert done.attempts == 1
+    assert done.verdict.attempts == 1
     assert [(order.rate, order.arrivals) for order in simulated.orders] == [
         *((200.0, arrivals) for arrivals in (CLOSED, "constant", "constant")),
         *((2000.0, arrivals) for arrivals in (CLOSED, "poisson", "poisson")),
@@ -129,28 +137,42 @@ def test_a_client_that_never_opens_so_many_is_not_waited_for() -> None:
 def test_a_starved_machine_gets_another_attempt() -> None:
     simulated = Simulated(bad=1)
     done = run(simulated, quick_form(200.0))
-    assert (done.verdict.trusted, done.attempts) == (True, 2)
+    assert (done.verdict.trusted, done.verdict.attempts) == (True, 2)
     assert len(done.windows) == 2
+
+
+def test_a_p50_that_is_nearly_right_gets_one_more_attempt_whose_outcome_counts() -> None:
+    once, twice = (run(Simulated(slow=slow), quick_form(200.0)) for slow in ([1.07, 1.0], [1.07, 1.07]))
+    assert (once.verdict.trusted, once.verdict.attempts) == (True, 2)
+    assert (twice.verdict.trusted, twice.verdict.attempts) == (False, NEAR_ATTEMPTS)
+    assert [reason.split(" was ")[0] for reason in twice.verdict.reasons] == [
+        "at 200/s the p50 from the intended start"
+    ]
+
+
+def test_a_p50_that_is_far_off_gets_no_second_attempt() -> None:
+    done = run(Simulated(slow=[1.2, 1.0]), quick_form(200.0))
+    assert (done.verdict.trusted, done.verdict.attempts) == (False, 1)
 
 
 def test_one_that_is_always_starved_ends_untrusted() -> None:
     simulated = Simulated(bad=100)
     done = run(simulated, quick_form(200.0))
-    assert (done.verdict.trusted, done.verdict.starved, done.attempts) == (False, True, ATTEMPTS)
+    assert (done.verdict.trusted, done.verdict.starved, done.verdict.attempts) == (False, True, ATTEMPTS)
 
 
 def test_a_null_step_that_was_starved_is_offered_again() -> None:
     simulated = Simulated()
     simulated.nulls = [replace(null(elapsed=1.5), gaps=(STARVED,)), null()]
     done = run(simulated, quick_form(200.0))
-    assert (done.verdict.trusted, done.attempts) == (True, 2)
+    assert (done.verdict.trusted, done.verdict.attempts) == (True, 2)
     assert done.null.elapsed == 1.0
 
 
 def test_a_machine_under_pressure_is_starved() -> None:
     """Each reading is a second of waiting later, in windows that take 2.6 s at most by their orders."""
     done = run(Simulated(closed), quick_form(200.0), waited=itertools.count().__next__)
-    assert (done.verdict.trusted, done.verdict.starved, done.attempts) == (False, True, ATTEMPTS)
+    assert (done.verdict.trusted, done.verdict.starved, done.verdict.attempts) == (False, True, ATTEMPTS)
     assert run(Simulated(), quick_form(200.0), waited=itertools.count().__next__).verdict.trusted
 
 
@@ -165,7 +187,7 @@ def test_the_kernel_is_asked_where_it_tells(monkeypatch: pytest.MonkeyPatch, tmp
 def test_a_wrong_generator_gets_no_second_attempt() -> None:
     simulated = Simulated(closed)
     done = run(simulated, quick_form(200.0))
-    assert (done.verdict.trusted, done.attempts) == (False, 1)
+    assert (done.verdict.trusted, done.verdict.attempts) == (False, 1)
 
 
 @pytest.mark.parametrize("at", [1, 2, 3])
@@ -190,7 +212,7 @@ class TestTheNullStep:
         simulated = Simulated()
         simulated.nulls = [slow]
         done = run(simulated, quick_form(200.0))
-        assert (done.verdict.trusted, done.attempts) == (False, 1)
+        assert (done.verdict.trusted, done.verdict.attempts) == (False, 1)
 
 
 def test_a_gap_in_which_the_generator_computed_is_its_own() -> None:

@@ -105,6 +105,8 @@ def _print(verdict: CalibrationVerdict, console: Console) -> None:
     for rate, own in verdict.own.items():
         _say(console, f"the client's own time at {rate:g}/s: {milliseconds(own * 1000)}, which is part of what is seen")
     _say(console, f"null step: {verdict.null.cpu_us_per_operation:,.0f} us of processor time an operation")
+    if verdict.attempts > 1:
+        _say(console, f"attempt {verdict.attempts}: the machine was busy, or a p50 nearly right, in what came before")
     for sentence in verdict.reasons:
         _say(console, f"not trusted: {sentence}", style="yellow" if verdict.starved else "red")
     _say(

@@ -26,6 +26,8 @@ from .judgement import calibration_of
 
 ATTEMPTS = 3
 """So often in all, while the machine is to blame for the outcome."""
+NEAR_ATTEMPTS = 2
+"""So often in all, where the outcome was nearly right."""
 REHEARSALS = 3
 """So often connections are opened, until all were open at once."""
 REHEARSAL_SECONDS = 0.3
@@ -57,7 +59,6 @@ class Calibrated:
     verdict: CalibrationVerdict
     null: Offered
     windows: tuple[Offered, ...]
-    attempts: int
 
 
 def calibrate(offer: Offer, stub: Witness, form: Form, null: Order, waited: Waited = waited_seconds) -> Calibrated:
@@ -73,9 +74,13 @@ def calibrate(offer: Offer, stub: Witness, form: Form, null: Order, waited: Wait
             base, stalled = form.base(rate), form.stalled(rate)
             ordered.rehearse(stalled)
             pairs.append((ordered.shown(base), ordered.shown(stalled)))
-        verdict = judge(form.name, figures, pairs)
-        if verdict.trusted or not verdict.starved or attempt == ATTEMPTS:
-            return Calibrated(verdict, offered, tuple(ordered.kept), attempt)
+        verdict = replace(judge(form.name, figures, pairs), attempts=attempt)
+        if verdict.trusted or not _worth_another(verdict):
+            return Calibrated(verdict, offered, tuple(ordered.kept))
+
+
+def _worth_another(verdict: CalibrationVerdict) -> bool:
+    return (verdict.starved and verdict.attempts < ATTEMPTS) or (verdict.near_miss and verdict.attempts < NEAR_ATTEMPTS)
 
 
 def calibrate_each(workers: Sequence[Apart], form: Form, null: Order) -> tuple[CalibrationVerdict, ...]:
