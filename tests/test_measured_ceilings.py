@@ -13,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planning_samples import ceiling
 
+from stackproof.measurement.ceiling_record import UNCONFIRMED, StepRow
 from stackproof.measurement.promises import PromiseResult
 from stackproof.measurement.record import Measurement, to_json
 from stackproof.measurement.search_journal import Limiter
+from stackproof.planning.capacity import promised, upper
 from stackproof.planning.ceilings import MeasuredCeiling, ceiling_of, latest, read_ceilings
 
 
@@ -50,6 +52,95 @@ def test_whatever_else_limits_bounds_from_above(limiter: str) -> None:
 def test_a_search_that_held_nothing_and_refuted_a_rate_is_an_interval_from_nothing() -> None:
     found = ceiling_of(searched(replace(FOUND, holds=0.0)))
     assert (found.low, found.high, found.valid) == (0.0, 420.0, True)
+
+
+def test_that_no_rate_has_figures_is_no_fault_of_a_search_that_refuted_one() -> None:
+    none = replace(FOUND, holds=0.0, confirming_windows=0, achieved=None, p99_ms=None)
+    found = ceiling_of(searched(none, invalid=(UNCONFIRMED,)))
+    assert (found.low, found.high, found.valid) == (0.0, 420.0, True)
+    assert "holds at no rate that was tried, and surely not at 420/s" in found.sentence
+    assert not ceiling_of(searched(none, invalid=(UNCONFIRMED, "3 answers of backends were wrong."))).valid
+    assert not ceiling_of(searched(replace(none, confirmed=False), invalid=(UNCONFIRMED,))).valid
+
+
+def test_a_server_that_is_too_slow_for_one_caller_is_refuted_at_what_it_did_for_that_one() -> None:
+    idle = replace(
+        FOUND, holds=0.0, fails=None, confirmed=False, confirming_windows=0, steps=(probe(1, 5.9), probe(2, 5.1))
+    )
+    found = ceiling_of(searched(idle, invalid=(UNCONFIRMED,)))
+    assert found.valid, found.refused
+    assert (found.low, found.high) == (0.0, 5.9)
+    for steps in ((), idle.steps[:1], (probe(1, 5.9), probe(2, 5.1, verdict="holds"))):
+        assert not ceiling_of(searched(replace(idle, steps=steps), invalid=(UNCONFIRMED,))).valid
+
+
+def probe(number: int, achieved: float, verdict: str = "fails") -> StepRow:
+    return step(number, "probe", 200.0, verdict, achieved=achieved)
+
+
+def step(number: int, role: str, rate: float, verdict: str, achieved: float = 0.0) -> StepRow:
+    p99 = 9.0 if verdict == "holds" else 90.0
+    return StepRow(
+        number, role, "backends", rate, 3.0, 64, 600, 600, achieved or rate, 5.0, p99, 0.2, verdict, "slo", "A window."
+    )
+
+
+def unfinished(*windows: tuple[float, str]) -> MeasuredCeiling:
+    steps = tuple(step(number, "bisect", rate, verdict) for number, (rate, verdict) in enumerate(windows, 1))
+    return ceiling_of(
+        searched(
+            replace(
+                FOUND,
+                limiter="not-converged",
+                confirmed=False,
+                confirming_windows=0,
+                achieved=None,
+                p99_ms=None,
+                steps=steps,
+            ),
+            invalid=(UNCONFIRMED,),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("windows", "low", "high"),
+    [
+        # Three held at 100/s or above it, and nothing at or below it did not.
+        ([(100.0, "holds"), (200.0, "holds"), (400.0, "holds"), (800.0, "fails")], 100.0, None),
+        ([(100.0, "holds"), (200.0, "holds"), (200.0, "holds"), (200.0, "holds"), (800.0, "fails")], 200.0, None),
+        # The generator's own failing says nothing about the server, and nothing about what lies above it.
+        ([(100.0, "holds"), (200.0, "holds"), (400.0, "holds"), (800.0, "client-limited")], 100.0, None),
+        ([(50.0, "not-steady"), (100.0, "holds"), (200.0, "holds"), (400.0, "holds")], 0.0, None),
+        # The same from above.
+        ([(800.0, "fails"), (400.0, "fails"), (200.0, "fails"), (100.0, "holds")], 0.0, 800.0),
+        ([(800.0, "fails"), (800.0, "fails"), (400.0, "fails"), (600.0, "holds")], 0.0, 800.0),
+        ([(800.0, "fails"), (700.0, "client-limited"), (600.0, "fails")], 0.0, None),
+        ([(100.0, "holds")] * 3 + [(200.0, "fails")] * 3, 100.0, 200.0),
+        # What held at first and failed later holds nowhere.
+        ([(100.0, "holds")] * 3 + [(100.0, "fails")] * 3, 0.0, None),
+    ],
+)
+def test_of_a_search_whose_budget_ended_first_windows_at_several_rates_add_up(
+    windows: list[tuple[float, str]], low: float, high: float | None
+) -> None:
+    found = unfinished(*windows)
+    assert (found.low, found.high) == (low, high)
+    assert found.valid is (low > 0 or high is not None)
+
+
+def test_a_search_that_was_not_done_in_time_counts_like_a_rate_that_was_held() -> None:
+    found = unfinished(*[(100.0, "holds")] * 3)
+    assert not found.searched
+    assert "holds 100/s; the search ended before it knew where that ends" in found.sentence
+    assert (promised(found, 20.0), promised(found, 5.0)) == (100.0, None)
+    done = ceiling_of(searched(replace(FOUND, holds=50.0, fails=52.0)))
+    assert latest([found, done]) is done
+
+
+def test_what_such_a_search_failed_at_may_be_its_promise() -> None:
+    found = unfinished(*[(800.0, "fails")] * 3)
+    assert (upper(found, 20.0), upper(found, 50.0)) == (800.0, None)
 
 
 def test_where_nothing_failed_the_upper_end_is_unknown() -> None:

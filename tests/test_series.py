@@ -160,6 +160,8 @@ class Faked:
     done: list[str] = field(default_factory=list)
     fails: dict[str, BaseException] = field(default_factory=dict)
     interrupted: str = ""
+    budget: float = 30.0
+    """Seconds within which a search that is cut short was simulated."""
     documents: float = 1_000.0
     """That are filled in a second."""
     dies: bool = False
@@ -191,11 +193,12 @@ class Faked:
         if self.dies:
             self.session.running = False
         interrupted = title == self.interrupted
-        return a_record(run, converged=seconds >= self.takes and not interrupted, interrupted=interrupted)
+        done = seconds >= self.takes and not interrupted
+        return a_record(run, within=900.0 if done else self.budget, interrupted=interrupted)
 
 
-def a_record(run: Any, *, converged: bool, interrupted: bool) -> Measurement:
-    settings = SearchSettings(promises=(PROMISE,), most_seconds=900.0 if converged else 30.0)
+def a_record(run: Any, *, within: float, interrupted: bool) -> Measurement:
+    settings = SearchSettings(promises=(PROMISE,), most_seconds=within)
     ceiling, journal = searched(SimulatedServer(), settings)
     record = record_of(Search(ceiling, journal, interrupted))
     backends = tuple(
@@ -280,11 +283,21 @@ def test_a_filling_that_takes_longer_than_was_thought_costs_no_search_its_honest
     assert "filling in what it needs left" in found.not_measured[0][1]
 
 
-def test_a_search_that_its_share_cut_short_is_kept_and_not_used(faked: Faked, tmp_path: Path) -> None:
+def test_a_search_that_its_share_cut_short_is_kept_and_used_as_far_as_it_was_shown(
+    faked: Faked, tmp_path: Path
+) -> None:
     faked.takes = 1_000.0
     found = measured_by([Wanted(("cache=redis",), "cache-hot")], 150.0, tmp_path)
+    assert (len(found.measured), found.not_measured) == (1, ())
+    ((_, sentence),) = found.bounded
+    assert "the search ended before it knew where that ends" in sentence
+
+
+def test_one_that_was_cut_short_before_anything_was_shown_is_kept_and_not_used(faked: Faked, tmp_path: Path) -> None:
+    faked.takes, faked.budget = 1_000.0, 10.0
+    found = measured_by([Wanted(("cache=redis",), "cache-hot")], 150.0, tmp_path)
     ((_, reason),) = found.not_measured
-    assert len(found.measured) == 1
+    assert (len(found.measured), found.bounded) == (1, ())
     assert "did not converge" in reason
     assert found.measured[0].name in reason
 

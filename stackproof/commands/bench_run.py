@@ -32,7 +32,7 @@ from .bench_load import Load, Run, offer
 from .bench_pair import offer_pairs
 from .bench_search import exit_code, search
 from .bench_sweep import levels_of, sweep
-from .options import address, write_result
+from .options import address, result_console, write_result
 
 DEFAULT_RATE = 100.0
 
@@ -49,7 +49,7 @@ def run(asked: Asked) -> Exit:
     for target in everything:
         if target.entry is None:
             load_object(target.name, target.spec)  # now, so that a mistyped factory is told before servers start
-    console = Console(stderr=asked.json_file == "-")
+    console = result_console(asked.json_file)
     environment = read_environment()  # before anything of ours keeps the machine busy
     with provided_servers(everything, asked.origin) as servers:
         proofs = ensure_proven(everything, servers, asked.origin, RUNS, console)

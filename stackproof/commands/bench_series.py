@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
@@ -19,6 +18,7 @@ from stackproof.targets import find_stack, parse_target
 from stackproof.verification.runs import RUNS, StorageError, keep_run
 
 from .bench import Asked
+from .options import result_console
 from .search_options import MINUTES, is_given
 from .series import Wanted, measure
 
@@ -48,17 +48,19 @@ def run_series(asked: Asked, context: click.Context) -> Exit:
     for option in context.command.params:
         if option.name in _OF_ONE and is_given(context, option.name):
             raise ConfigurationError(f"{option.opts[0]} is about a single run; --scenario is given more than once")
-    console = Console()
+    console = result_console(None)
     minutes = context.params["max_minutes"] or MINUTES
     series = measure(wanted_of(asked), origin=asked.origin, seconds=60 * minutes, runs=RUNS, console=console)
     troubles = _pages(series.measured)
     for wanted, reason in series.not_measured:
         console.print(f"no ceiling of {wanted.scenario}: {reason}", style="yellow", markup=False, highlight=False)
+    for wanted, sentence in series.bounded:
+        console.print(f"of {wanted.scenario}, bounds only: {sentence}", style="yellow", markup=False, highlight=False)
     if troubles:
         raise StorageError("; ".join(troubles))
     if series.interrupted:
         return Exit.INTERRUPTED
-    return Exit.INCONCLUSIVE if series.not_measured else Exit.HOLDS
+    return Exit.INCONCLUSIVE if series.not_measured or series.bounded else Exit.HOLDS
 
 
 def wanted_of(asked: Asked) -> list[Wanted]:

@@ -13,7 +13,7 @@ import click
 
 from stackproof.exits import Exit
 
-from .options import json_option, write_result
+from .options import json_option, result_console, write_result
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,11 +47,9 @@ def calibrate(rates: tuple[float, ...], workers: int, json_file: str | None) -> 
     from .bench import require_packages
 
     require_packages("calibrate")
-    from rich.console import Console
-
     from stackproof.measurement.calibration import FULL
 
-    console = Console(stderr=json_file == "-")
+    console = result_console(json_file)
     form = replace(FULL, rates=rates) if rates else FULL
     verdict = _run(form, workers, console)
     if json_file is not None:

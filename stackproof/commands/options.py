@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 import click
 
@@ -85,7 +86,26 @@ def result_console(json_file: str | None) -> Console:
             self.quiet = True
             os.dup2(os.open(os.devnull, os.O_WRONLY), (sys.stderr if self.stderr else sys.stdout).fileno())
 
-    return Unheard(stderr=json_file == "-", width=width_of(sys.stderr if json_file == "-" else sys.stdout))
+    stream = sys.stderr if json_file == "-" else sys.stdout
+    return Unheard(file=_for_lines(stream), stderr=json_file == "-", width=width_of(stream))
+
+
+class _WithoutTrailingBlanks:
+    """A stream to which tables are written: what fills their last column up is nothing that a file or a log needs."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(re.sub(r" +(?=\n)", "", text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _for_lines(stream: TextIO) -> TextIO:
+    return stream if stream.isatty() else cast(TextIO, _WithoutTrailingBlanks(stream))
 
 
 def write_result(target: str, text: str) -> None:
@@ -137,4 +157,4 @@ def print_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*map(escape, row))
-    Console(width=width_of(sys.stdout)).print(table)
+    Console(file=_for_lines(sys.stdout), width=width_of(sys.stdout)).print(table)

@@ -70,6 +70,9 @@ class Series:
     """What has no ceiling that may be used, with the reason as one sentence."""
     interrupted: bool = False
     """Whether somebody pressed Ctrl-C; what was done before is kept."""
+    bounded: tuple[tuple[Wanted, str], ...] = ()
+    """What has one end of a bracket only, or two that are far apart: its budget ended first, or no rate holds. With what was
+    shown, which may be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,8 @@ def measure(wanted: Sequence[Wanted], *, origin: str, seconds: float, runs: Path
         interrupted = True
         measuring.give_up(measuring.open, "the series was interrupted before it was measured")
     reasons = sorted(measuring.reasons.items())
-    return Series(tuple(measuring.measured), tuple((wanted[n], reason) for n, reason in reasons), interrupted)
+    bounded = tuple((wanted[number], sentence) for number, sentence in sorted(measuring.bounded.items()))
+    return Series(tuple(measuring.measured), tuple((wanted[n], reason) for n, reason in reasons), interrupted, bounded)
 
 
 def task_of(wanted: Wanted, origin: str) -> Task:
@@ -170,6 +174,7 @@ class _Measuring:
         """Numbers of the tasks about which nothing is decided yet, the most important first."""
         self.measured: list[Path] = []
         self.reasons: dict[int, str] = {}
+        self.bounded: dict[int, str] = {}
 
     def run(self) -> None:
         environment = read_environment()  # before anything of ours keeps the machine busy
@@ -285,9 +290,12 @@ class _Measuring:
         self._pace = replace(self._pace, search=paced(self._took))
         self.open.remove(number)
         self.measured.append(run.directory)
-        if refused := ceiling_of(result).refused:
-            self.reasons[number] = f"{refused[0]} (run {run.run_id})"
-        self._say(result, run, refused)
+        found = ceiling_of(result)
+        if found.refused:
+            self.reasons[number] = f"{found.refused[0]} (run {run.run_id})"
+        elif not found.searched or not found.low:
+            self.bounded[number] = found.sentence
+        self._say(result, run, found.refused)
         if result.interrupted:
             raise KeyboardInterrupt
         if not shared.session.running:

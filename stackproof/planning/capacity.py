@@ -119,7 +119,7 @@ def upper(ceiling: MeasuredCeiling, p99_ms: float | None) -> float | None:
     """
     if ceiling.fidelity != NATIVE:
         return None
-    if ceiling.limiter != "slo":
+    if ceiling.limiter not in ("slo", "not-converged"):  # of the latter, latency may be what failed
         return ceiling.high
     promises = [_promise(name) for name in ceiling.promises]
     stricter = p99_ms is not None and all(0 < percentile <= 99 and limit >= p99_ms for percentile, limit in promises)

@@ -1,8 +1,9 @@
 """Measured ceilings: what kept runs of load say about how much a backend carries, and why some of them are not used. Pure.
 
-Two kinds of runs say something. A search (``bench --find-max``) gives a bracket: what holds, and what does not. Windows at a
-fixed rate that was held give a lower bound. A run never gives more than it can: where the generator was the limit, the upper end
-is unknown; an emulator, an invalid run, or one of a backend without a certificate gives nothing, and says so.
+Two kinds of runs say something. A search (``bench --find-max``) gives a bracket: what holds, and what does not; where it was not
+done in time, what its windows say together. Windows at a fixed rate that was held give a lower bound. A run never gives more than
+it can: where the generator was the limit, the upper end is unknown; an emulator, an invalid run, or one of a backend without a
+certificate gives nothing, and says so.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from importlib.resources import files
 from typing import Any
 
 from stackproof.kept_json import read
-from stackproof.measurement.ceiling_record import CeilingRecord
+from stackproof.measurement.ceiling_record import UNCONFIRMED, CeilingRecord
 from stackproof.measurement.promises import Promise
 from stackproof.measurement.record import Measurement, from_json
-from stackproof.measurement.search_journal import EVIDENCE_ROLES, Limiter
+from stackproof.measurement.search_journal import EVIDENCE_ROLES, Limiter, Role, Verdict
 from stackproof.measurement.search_words import a_rate
 from stackproof.scenarios.orders import CLOSED
 from stackproof.verification.shape import misshapen
@@ -30,6 +31,8 @@ FIDELITIES = (NATIVE, "compatible-engine", EMULATOR)
 """From the best to the worst; a run that used several is as good as the worst of them."""
 LEAST_WINDOWS = 3
 """Windows that must have held at a fixed rate before it counts as one that holds, as many as confirm the end of a search."""
+PROBES = 2
+"""Looks at the idle server that must have failed before no rate counts as one that holds."""
 HELD = "none"
 """The limiter of a rate that was held."""
 
@@ -56,7 +59,7 @@ class MeasuredCeiling:
     date: str
     """When the run began: ISO 8601."""
     searched: bool
-    """Whether it comes from a search; else from windows at a fixed rate."""
+    """Whether it comes from a search that ended; else from windows at a fixed rate, or of a search that was not done in time."""
     promises: tuple[str, ...]
     """What had to be kept, such as p99 within 20 ms; empty for a rate that only had to be held."""
     machine: tuple[tuple[str, str], ...] = ()
@@ -87,6 +90,10 @@ class MeasuredCeiling:
         above = (
             f"holds {a_rate(self.low)}, and more was not offered"
             if self.limiter == HELD
+            else f"holds {a_rate(self.low)}; the search ended before it knew where that ends"
+            if self.limiter == Limiter.NOT_CONVERGED and self.high is None
+            else f"holds at no rate that was tried, and surely not at {a_rate(self.high)} (limiter: {self.limiter})"
+            if self.high is not None and not self.low
             else f"holds at least {a_rate(self.low)} (limiter: {self.limiter})"
             if self.high is None
             else f"holds {a_rate(self.low)} and fails at {a_rate(self.high)} (limiter: {self.limiter})"
@@ -154,7 +161,7 @@ def ceiling_of(run: Measurement) -> MeasuredCeiling:
         origin=run.origin,
         run=run.id,
         date=run.created,
-        searched=run.ceiling is not None,
+        searched=run.ceiling is not None and limiter != Limiter.NOT_CONVERGED,
         promises=_promises(run),
         machine=tuple(sorted((str(name), str(value)) for name, value in run.environment.items())),
         warnings=run.warnings,
@@ -184,18 +191,59 @@ _Given = tuple[float, float | None, str, list[str]]
 
 
 def _from_search(found: CeilingRecord) -> _Given:
+    """The bracket of a search, as far as it was shown.
+
+    One whose budget ended first gives what its windows say together (`_shown`). One that found no rate which holds gives its
+    upper end: the lowest rate that failed again in fresh windows, or what one caller alone got from an idle server.
+    """
     doubts = []
+    low, high = found.holds, found.fails
     if found.limiter not in set(Limiter):
         doubts.append(f"its limiter {found.limiter!r} is not known")
     if found.limiter == Limiter.NOT_CONVERGED:
-        doubts.append("its search did not converge: " + "; ".join(found.reasons))
-    elif not found.confirmed:
+        low, high = _shown(found)
+        if not low and high is None:
+            doubts.append("its search did not converge: " + "; ".join(found.reasons))
+    elif found.limiter == Limiter.CLIENT:
+        high = None  # `fails` is the rate at which the generator failed, and says nothing about the server
+    elif not low and high is None:
+        high = _fails_alone(found)
+    if found.limiter != Limiter.NOT_CONVERGED and not found.confirmed and (low or high is None or found.fails):
         doubts.append("the ends of its bracket were not confirmed in fresh windows")
+    elif not low and high is None and not doubts:
+        doubts.append("it showed neither a rate that holds nor one that fails")
     if found.invalid:
         doubts.append(f"it is invalid: {found.invalid[0]}")
-    # Where the client is the limit, `fails` is the rate at which the generator failed, and says nothing about the server.
-    high = None if found.limiter == Limiter.CLIENT else found.fails
-    return found.holds, high, found.limiter, doubts
+    return low, high, found.limiter, doubts
+
+
+def _shown(found: CeilingRecord) -> tuple[float, float | None]:
+    """The highest rate at or above which three windows held, with none at or below it that did not (0: no such rate); and the
+    lowest at or below which three failed by the server's doing, with none at or above it that held (None: no such rate).
+
+    What holds at a rate holds at every lower one, and what fails fails at every higher one: so windows at several rates add up.
+    """
+    windows = [step for step in found.steps if step.role in set(EVIDENCE_ROLES)]
+    held = [step.rate for step in windows if step.verdict == Verdict.HOLDS]
+    others = [step.rate for step in windows if step.verdict != Verdict.HOLDS]
+    failed = [step.rate for step in windows if step.verdict == Verdict.FAILS]
+    low = [
+        rate
+        for rate in held
+        if sum(one >= rate for one in held) >= LEAST_WINDOWS and rate < min(others, default=math.inf)
+    ]
+    high = [
+        rate for rate in failed if sum(one <= rate for one in failed) >= LEAST_WINDOWS and rate > max(held, default=0.0)
+    ]
+    return max(low, default=0.0), min(high, default=None)
+
+
+def _fails_alone(found: CeilingRecord) -> float | None:
+    """What the server did for one caller at a time, a second, where that already broke the promise each time it was tried."""
+    tried = [step for step in found.steps if step.role == Role.PROBE]
+    if len(tried) < PROBES or any(step.verdict != Verdict.FAILS for step in tried[-PROBES:]):
+        return None
+    return max(step.achieved for step in tried[-PROBES:]) or None
 
 
 def _from_windows(run: Measurement) -> _Given:
@@ -242,7 +290,9 @@ def _about_the_run(run: Measurement) -> Iterable[str]:
     """Why nothing that this run shows may be used."""
     if not run.complete or run.interrupted:
         yield "it was cut short"
-    yield from (f"it is invalid: {reason}" for reason in run.invalid)
+    # That there is no rate with figures is no fault of a search: what it is then worth, its bracket says.
+    faults = [reason for reason in run.invalid if run.ceiling is None or reason != UNCONFIRMED]
+    yield from (f"it is invalid: {reason}" for reason in faults)
     if not run.backends:
         yield "it names no backend"
     for backend in run.backends:

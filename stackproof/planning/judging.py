@@ -142,6 +142,8 @@ def _open(verdict: Verdict, limiter: str) -> tuple[str, ...]:
         return (
             "The generator was the limit below the number: that refutes nothing, and takes more workers or machines.",
         )
+    if limiter == "not-converged":
+        return ("The search ended before it was done, with what holds below the number: that refutes nothing.",)
     if limiter == "none":
         return ("The rate that was held lies below the number: that refutes nothing, and takes a search.",)
     return ("The number lies within what was measured to hold and what was measured to fail: that decides nothing.",)
