@@ -18,7 +18,7 @@ from stackproof.measurement.promises import PromiseResult
 from stackproof.measurement.record import Measurement, to_json
 from stackproof.measurement.search_journal import Limiter
 from stackproof.planning.capacity import promised, upper
-from stackproof.planning.ceilings import MeasuredCeiling, ceiling_of, latest, read_ceilings
+from stackproof.planning.ceilings import MeasuredCeiling, ceiling_of, latest, read_ceilings, under_promise
 
 
 def with_backend(**changes: Any) -> Measurement:
@@ -140,6 +140,7 @@ def test_a_search_that_was_not_done_in_time_counts_like_a_rate_that_was_held() -
 
 def test_what_such_a_search_failed_at_may_be_its_promise() -> None:
     found = unfinished(*[(800.0, "fails")] * 3)
+    assert "does not hold 800/s, and the search ended before it knew what it holds" in found.sentence
     assert (upper(found, 20.0), upper(found, 50.0)) == (800.0, None)
 
 
@@ -324,3 +325,32 @@ def test_a_sentence_has_the_rate_the_limiter_the_promise_and_the_run() -> None:
     for part in ("412/s", "433/s", "slo", "p99 within 20 ms", found.run, "2026-01-02", "native", "embedded", "ingest"):
         assert part in found.sentence
     assert "without a promise of latency" in ceiling(1, 2, promises=()).sentence
+
+
+def test_of_several_promises_the_one_that_says_most_about_what_is_asked_counts() -> None:
+    strict, usual, loose, none = (
+        ceiling(low, None, run=f"run-{low}", promises=promises)
+        for low, promises in (
+            (10, ("p99 within 5 ms",)),
+            (20, ("p50 within 2 ms", "p99.9 within 20 ms")),
+            (30, ("p99 within 500 ms",)),
+            (40, ()),
+        )
+    )
+    runs = [strict, usual, loose]
+    assert under_promise(runs, 20.0) == (usual,)
+    assert under_promise(runs, 100.0) == (usual,), "a lower bound"
+    assert under_promise(runs, 1.0) == (strict,)
+    assert under_promise(runs, None) == (loose,)
+    assert under_promise([*runs, none], None) == (none,)
+    assert under_promise([none], 20.0) == (none,)
+
+
+def test_another_workload_and_servers_of_ones_own_are_other_groups_and_what_is_refused_decides_nothing() -> None:
+    strict = ceiling(10, None, promises=("p99 within 5 ms",), origin="external")
+    loose = ceiling(30, None, promises=("p99 within 500 ms",))
+    other = ceiling(30, None, promises=("p99 within 900 ms",), scenario="summaries")
+    refused = replace(loose, promises=(), refused=("it was cut short",))
+    assert set(map(id, under_promise([strict, loose, other, refused], None))) == set(
+        map(id, [strict, loose, other, refused])
+    )

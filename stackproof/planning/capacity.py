@@ -7,7 +7,6 @@ decisions in which it took part is a lower bound for it: it did at least that, b
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -17,7 +16,7 @@ from typing import Any
 from stackproof.measurement.search_words import a_rate
 from stackproof.scenarios.catalogue import find_scenario
 
-from .ceilings import NATIVE, MeasuredCeiling
+from .ceilings import NATIVE, MeasuredCeiling, promise_of
 from .demand import Demand
 from .families.redis import ANY_MACHINE
 from .headroom import taken
@@ -99,7 +98,7 @@ def _memory(ceilings: Sequence[MeasuredCeiling]) -> int | None:
 
 def promised(ceiling: MeasuredCeiling, p99_ms: float) -> float | None:
     """The highest rate at which the run shows a p99 within this limit; None for none."""
-    kept = [limit for percentile, limit in map(_promise, ceiling.promises) if percentile >= 99 and limit <= p99_ms]
+    kept = [limit for percentile, limit in map(promise_of, ceiling.promises) if percentile >= 99 and limit <= p99_ms]
     if kept and ceiling.searched:
         return ceiling.low
     found = None
@@ -121,18 +120,9 @@ def upper(ceiling: MeasuredCeiling, p99_ms: float | None) -> float | None:
         return None
     if ceiling.limiter not in ("slo", "not-converged"):  # of the latter, latency may be what failed
         return ceiling.high
-    promises = [_promise(name) for name in ceiling.promises]
+    promises = [promise_of(name) for name in ceiling.promises]
     stricter = p99_ms is not None and all(0 < percentile <= 99 and limit >= p99_ms for percentile, limit in promises)
     return ceiling.high if promises and stricter else None
-
-
-def _promise(name: str) -> tuple[float, float]:
-    """Percentile and limit in ms of ``p99 within 20 ms``; 0 and infinity for what is none."""
-    percentile, _, limit = name.partition(" within ")
-    try:
-        return float(percentile.removeprefix("p")), float(limit.removesuffix(" ms"))
-    except ValueError:
-        return 0.0, math.inf
 
 
 # -- what is needed ---------------------------------------------------------------------------------------------------

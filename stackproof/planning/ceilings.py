@@ -27,6 +27,8 @@ from stackproof.scenarios.orders import CLOSED
 from stackproof.verification.shape import misshapen
 
 NATIVE, EMULATOR = "native", "emulator"
+EXTERNAL = "external"
+"""The origin of servers that are the user's own."""
 FIDELITIES = (NATIVE, "compatible-engine", EMULATOR)
 """From the best to the worst; a run that used several is as good as the worst of them."""
 LEAST_WINDOWS = 3
@@ -79,6 +81,13 @@ class MeasuredCeiling:
         return ", ".join(self.backends)
 
     @property
+    def p99_limit_ms(self) -> float:
+        """The strictest limit that was promised to 99 of 100 operations or more; infinity for none."""
+        return min(
+            (limit for percentile, limit in map(promise_of, self.promises) if percentile >= 99), default=math.inf
+        )
+
+    @property
     def when(self) -> float:
         """`date` in seconds since 1970."""
         return _seconds(self.date)
@@ -87,22 +96,26 @@ class MeasuredCeiling:
     def sentence(self) -> str:
         """What it says, with its limiter and where it comes from."""
         settings = "".join(f" {name}={value}" for name, value in self.settings.items())
-        above = (
-            f"holds {a_rate(self.low)}, and more was not offered"
-            if self.limiter == HELD
-            else f"holds {a_rate(self.low)}; the search ended before it knew where that ends"
-            if self.limiter == Limiter.NOT_CONVERGED and self.high is None
-            else f"holds at no rate that was tried, and surely not at {a_rate(self.high)} (limiter: {self.limiter})"
-            if self.high is not None and not self.low
-            else f"holds at least {a_rate(self.low)} (limiter: {self.limiter})"
-            if self.high is None
-            else f"holds {a_rate(self.low)} and fails at {a_rate(self.high)} (limiter: {self.limiter})"
-        )
         promised = f" with {' and '.join(self.promises)}" if self.promises else " without a promise of latency"
         return (
-            f"{self.scenario}{settings} on {self.backend} {above}{promised}; {self.fidelity}, {self.origin}, "
+            f"{self.scenario}{settings} on {self.backend} {self._bracket()}{promised}; {self.fidelity}, {self.origin}, "
             f"run {self.run} of {self.date[:10]}."
         )
+
+    def _bracket(self) -> str:
+        """Both ends in words, as far as they are known, and what stopped it."""
+        if self.limiter == HELD:
+            return f"holds {a_rate(self.low)}, and more was not offered"
+        ended = self.limiter == Limiter.NOT_CONVERGED
+        if self.high is None:
+            if ended:
+                return f"holds {a_rate(self.low)}; the search ended before it knew where that ends"
+            return f"holds at least {a_rate(self.low)} (limiter: {self.limiter})"
+        if self.low:
+            return f"holds {a_rate(self.low)} and fails at {a_rate(self.high)} (limiter: {self.limiter})"
+        if ended:
+            return f"does not hold {a_rate(self.high)}, and the search ended before it knew what it holds"
+        return f"holds at no rate that was tried, and surely not at {a_rate(self.high)} (limiter: {self.limiter})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +181,34 @@ def ceiling_of(run: Measurement) -> MeasuredCeiling:
         refused=tuple(dict.fromkeys([*_about_the_run(run), *doubts])),
         p99_at=_latencies(run, low),
     )
+
+
+def under_promise(ceilings: Iterable[MeasuredCeiling], p99_ms: float | None) -> tuple[MeasuredCeiling, ...]:
+    """Of runs that measured the same thing under several promises, those whose promise says most about this one.
+
+    That is the loosest that is not looser than what is asked for, a lower bound then; where all are looser, the strictest. Where
+    no latency is asked for, the loosest.
+    """
+    asked = math.inf if p99_ms is None else p99_ms
+    groups: dict[str, list[MeasuredCeiling]] = {}
+    for one in ceilings:
+        key = (one.backends, one.scenario, sorted(one.settings.items()), one.origin == EXTERNAL)
+        groups.setdefault(repr(key), []).append(one)
+    found = []
+    for group in groups.values():
+        limits = {one.p99_limit_ms for one in group if one.valid}
+        best = max((limit for limit in limits if limit <= asked), default=min(limits, default=math.inf))
+        found += [one for one in group if not one.valid or one.p99_limit_ms == best]
+    return tuple(found)
+
+
+def promise_of(name: str) -> tuple[float, float]:
+    """Percentile and limit in ms of ``p99 within 20 ms``; 0 and infinity for what is none."""
+    percentile, _, limit = name.partition(" within ")
+    try:
+        return float(percentile.removeprefix("p")), float(limit.removesuffix(" ms"))
+    except ValueError:
+        return 0.0, math.inf
 
 
 def latest(ceilings: Iterable[MeasuredCeiling]) -> MeasuredCeiling | None:

@@ -22,10 +22,9 @@ from stackproof.kept_json import read
 from stackproof.verification.runs import keep
 from stackproof.verification.shape import misshapen
 
-from .ceilings import NATIVE, MeasuredCeiling, Unreadable, latest, read_ceilings
+from .ceilings import EXTERNAL, NATIVE, MeasuredCeiling, Unreadable, latest, read_ceilings, under_promise
 
 SCHEMA = "stackproof-measured/1"
-EXTERNAL = "external"
 FOLDER = "measured"
 RECORD = "run.json"
 
@@ -43,6 +42,10 @@ class Known:
     @property
     def all(self) -> tuple[MeasuredCeiling, ...]:
         return (*self.own, *self.shipped)
+
+    def for_promise(self, p99_ms: float | None) -> Known:
+        """What says most about this promise, of the user's runs and of ours (`ceilings.under_promise`)."""
+        return replace(self, own=under_promise(self.own, p99_ms), shipped=under_promise(self.shipped, p99_ms))
 
     def of_services(self) -> Known:
         """Only what was measured against what is really there: all that says anything about a service billed by request."""

@@ -13,12 +13,13 @@ from stackproof.adapters.registry import CONCERNS
 
 from .amount import Amount
 from .bill import BackendCost
+from .ceilings import EXTERNAL
 from .cost import EXCLUDED, cost_of_stack
 from .demand import Demand, Workload
 from .environment_file import environment_file
 from .feasibility import Asked, Candidate, Mark, Rests, Status, Where, out_of_place, provider_of
 from .headroom import rounded
-from .measured import EXTERNAL, Known
+from .measured import Known
 from .outgrowth import Outgrowth, outgrowth
 from .plan_basis import ADDED, DATA, LINEAR, MACHINE, Bases, money, thresholds
 from .plan_record import (
@@ -73,7 +74,7 @@ class Facts:
 
 def make_plan(question: Question, known: Known, book: PriceBook, facts: Facts) -> Plan:
     """The whole answer."""
-    return _Writer(question, known, book, facts).plan()
+    return _Writer(question, known.for_promise(question.asked.p99_ms), book, facts).plan()
 
 
 class _Writer:

@@ -238,7 +238,8 @@ def _ceilings(measured: Sequence[Measured], refused: Sequence[tuple[str, str]]) 
     if measured:
         yield (
             "The rate that held, and the one that did not, each confirmed in fresh windows. Where the limiter is the client, "
-            "the server carries at least what held."
+            "the server carries at least what held. Where it is not-converged, the time of the search was up first: its "
+            "ends are those on which three windows agree and none contradicts ([what is used](../audit.md#what-is-measured))."
         )
         yield ""
         head = ("scenario", "backends", "holds", "fails", "limiter", "promise", "fidelity", "origin", "date")
@@ -258,7 +259,7 @@ def _ceiling_row(each: Measured) -> tuple[str, ...]:
     return (
         f"[{_text(found.scenario + settings)}](measurements/{each.run}.html)",
         ", ".join(_code(backend) for backend in found.backends),
-        _text(f"{found.low:,.0f} {found.unit}"),
+        _text(f"{found.low:,.0f} {found.unit}") if found.low else "no rate that was tried",
         "not known" if found.high is None else _text(f"{found.high:,.0f} {found.unit}"),
         _text(found.limiter),
         _text(", ".join(found.promises) or "none"),
