@@ -23,10 +23,7 @@ from stackproof.verification.worker import WorkerError
 from .audit import Asked
 
 if TYPE_CHECKING:
-    from .series import Wanted
-
-if TYPE_CHECKING:
-    from .series import Outlook
+    from .series import Outlook, Wanted
 
 EMULATOR = "emulator"
 _AROUND = 10.0
@@ -55,11 +52,10 @@ def measure_needs(wanted: Sequence[Need], asked: Asked, seconds: float, console:
         return without("--no-measure was given")
     if not reachable:
         return Measured(beyond)
-    from .series import measure  # what a load is made with comes with the extra `bench`, and judging needs none of it
+    # What a load is made with comes with the extra `bench`, and judging needs none of it.
+    from .series import measure, outlook
 
     known = [(_wanted(need), need) for need in reachable]
-    from .series import outlook
-
     searches = [one for one, _ in known]
     try:
         ahead = outlook(searches, origin=asked.origin, seconds=seconds)

@@ -26,9 +26,9 @@ from stackproof.measurement.search_words import a_rate
 from stackproof.scenarios.orders import CLOSED
 from stackproof.verification.shape import misshapen
 
+from .origins import EXTERNAL
+
 NATIVE, EMULATOR = "native", "emulator"
-EXTERNAL = "external"
-"""The origin of servers that are the user's own."""
 FIDELITIES = (NATIVE, "compatible-engine", EMULATOR)
 """From the best to the worst; a run that used several is as good as the worst of them."""
 LEAST_WINDOWS = 3

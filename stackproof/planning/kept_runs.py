@@ -13,8 +13,7 @@ from stackproof.measurement.promises import Promise
 from stackproof.measurement.record import Measurement
 
 from .ceilings import MeasuredCeiling, ceiling_of, measurement_of
-
-EXTERNAL = "external"
+from .origins import EXTERNAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ from stackproof.kept_json import read
 from stackproof.verification.runs import keep
 from stackproof.verification.shape import misshapen
 
-from .ceilings import EXTERNAL, NATIVE, MeasuredCeiling, Unreadable, latest, read_ceilings, under_promise
+from .ceilings import NATIVE, MeasuredCeiling, Unreadable, latest, read_ceilings, under_promise
+from .origins import EXTERNAL
 
 SCHEMA = "stackproof-measured/1"
 FOLDER = "measured"

@@ -13,13 +13,13 @@ from stackproof.adapters.registry import CONCERNS
 
 from .amount import Amount
 from .bill import BackendCost
-from .ceilings import EXTERNAL
 from .cost import EXCLUDED, cost_of_stack
 from .demand import Demand, Workload
 from .environment_file import environment_file
 from .feasibility import Asked, Candidate, Mark, Rests, Status, Where, out_of_place, provider_of
 from .headroom import rounded
 from .measured import Known
+from .origins import EXTERNAL
 from .outgrowth import Outgrowth, outgrowth
 from .plan_basis import ADDED, DATA, LINEAR, MACHINE, Bases, money, thresholds
 from .plan_record import (

@@ -198,10 +198,8 @@ def find_failures(name: str) -> list[Again]:
         for path in sorted(RUNS.glob("*/certificate.json"), key=lambda p: p.parent.name, reverse=True):
             try:
                 failures = _failures(path)
-            except (
-                ConfigurationError,
-                DamagedRecordError,
-            ):  # of another run, perhaps: it is named only where nothing is found
+            except (ConfigurationError, DamagedRecordError):
+                # Of another run, perhaps: it is named only where nothing is found.
                 unreadable.append(str(path))
                 continue
             found = [again for run_id, again in failures if short_id(run_id, again) == name]
