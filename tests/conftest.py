@@ -22,6 +22,14 @@ SUMMARY: list[str] = []
 """Lines of tests that are printed at the end of the session."""
 
 
+LONGEST = ("test_backends_on_servers.py",)
+"""Modules that take minutes: begun first, so that none of them runs alone at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     told = getattr(session.config, "workeroutput", None)
     if told is not None:  # a process of pytest-xdist: what it knows is printed by the one that started it

@@ -325,6 +325,8 @@ def test_what_was_not_measured_says_what_to_type() -> None:
         (ceiling(900, None), "The generator was the limit below the number"),
         (ceiling(900, None, limiter="none", searched=False), "takes a search"),
         (ceiling(900, 1_100), "lies within what was measured"),
+        (ceiling(900, None, limiter="not-converged", searched=False), "with what holds below the number"),
+        (ceiling(0, 1_100, limiter="not-converged", searched=False), "and showed no rate that holds"),
     ],
 )
 def test_what_decides_nothing_says_why(one: MeasuredCeiling, words: str) -> None:

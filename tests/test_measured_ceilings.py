@@ -18,7 +18,8 @@ from stackproof.measurement.promises import PromiseResult
 from stackproof.measurement.record import Measurement, to_json
 from stackproof.measurement.search_journal import Limiter
 from stackproof.planning.capacity import promised, upper
-from stackproof.planning.ceilings import MeasuredCeiling, ceiling_of, latest, read_ceilings, under_promise
+from stackproof.planning.ceilings import MeasuredCeiling, ceiling_of, promise_of, read_ceilings
+from stackproof.planning.choosing import latest
 
 
 def with_backend(**changes: Any) -> Measurement:
@@ -58,7 +59,7 @@ def test_that_no_rate_has_figures_is_no_fault_of_a_search_that_refuted_one() -> 
     none = replace(FOUND, holds=0.0, confirming_windows=0, achieved=None, p99_ms=None)
     found = ceiling_of(searched(none, invalid=(UNCONFIRMED,)))
     assert (found.low, found.high, found.valid) == (0.0, 420.0, True)
-    assert "holds at no rate that was tried, and surely not at 420/s" in found.sentence
+    assert "was shown to hold no rate, and fails at 420/s" in found.sentence
     assert not ceiling_of(searched(none, invalid=(UNCONFIRMED, "3 answers of backends were wrong."))).valid
     assert not ceiling_of(searched(replace(none, confirmed=False), invalid=(UNCONFIRMED,))).valid
 
@@ -70,7 +71,10 @@ def test_a_server_that_is_too_slow_for_one_caller_is_refuted_at_what_it_did_for_
     found = ceiling_of(searched(idle, invalid=(UNCONFIRMED,)))
     assert found.valid, found.refused
     assert (found.low, found.high) == (0.0, 5.9)
-    for steps in ((), idle.steps[:1], (probe(1, 5.9), probe(2, 5.1, verdict="holds"))):
+    of_another_cause = tuple(
+        (probe(1, 5.9), replace(probe(2, 5.1), cause=cause)) for cause in ("server", "quota", "error", "client")
+    )
+    for steps in ((), idle.steps[:1], (probe(1, 5.9), probe(2, 5.1, verdict="holds")), *of_another_cause):
         assert not ceiling_of(searched(replace(idle, steps=steps), invalid=(UNCONFIRMED,))).valid
 
 
@@ -85,8 +89,9 @@ def step(number: int, role: str, rate: float, verdict: str, achieved: float = 0.
     )
 
 
-def unfinished(*windows: tuple[float, str]) -> MeasuredCeiling:
-    steps = tuple(step(number, "bisect", rate, verdict) for number, (rate, verdict) in enumerate(windows, 1))
+def unfinished(*windows: tuple[Any, ...]) -> MeasuredCeiling:
+    """Of a search that did not converge; windows as rate, verdict and, where it is another one, what was achieved."""
+    steps = tuple(step(number, "bisect", *window) for number, window in enumerate(windows, 1))
     return ceiling_of(
         searched(
             replace(
@@ -119,10 +124,15 @@ def unfinished(*windows: tuple[float, str]) -> MeasuredCeiling:
         ([(100.0, "holds")] * 3 + [(200.0, "fails")] * 3, 100.0, 200.0),
         # What held at first and failed later holds nowhere.
         ([(100.0, "holds")] * 3 + [(100.0, "fails")] * 3, 0.0, None),
+        # A rate did not hold although a higher one did: what was served then is all that is sure.
+        ([(60.0, "holds")] * 3 + [(100.0, "holds")] * 3 + [(80.0, "fails", 30.0)], 0.0, None),
+        ([(60.0, "holds")] * 3 + [(100.0, "holds")] * 3 + [(80.0, "fails", 70.0)], 60.0, None),
+        # Beyond all that held, serving less is what an overload looks like.
+        ([(60.0, "holds")] * 3 + [(200.0, "fails", 30.0)], 60.0, None),
     ],
 )
-def test_of_a_search_whose_budget_ended_first_windows_at_several_rates_add_up(
-    windows: list[tuple[float, str]], low: float, high: float | None
+def test_of_a_search_that_did_not_converge_windows_at_several_rates_add_up(
+    windows: list[tuple[Any, ...]], low: float, high: float | None
 ) -> None:
     found = unfinished(*windows)
     assert (found.low, found.high) == (low, high)
@@ -132,7 +142,7 @@ def test_of_a_search_whose_budget_ended_first_windows_at_several_rates_add_up(
 def test_a_search_that_was_not_done_in_time_counts_like_a_rate_that_was_held() -> None:
     found = unfinished(*[(100.0, "holds")] * 3)
     assert not found.searched
-    assert "holds 100/s; the search ended before it knew where that ends" in found.sentence
+    assert "holds 100/s; the search did not converge on where that ends" in found.sentence
     assert (promised(found, 20.0), promised(found, 5.0)) == (100.0, None)
     done = ceiling_of(searched(replace(FOUND, holds=50.0, fails=52.0)))
     assert latest([found, done]) is done
@@ -140,7 +150,7 @@ def test_a_search_that_was_not_done_in_time_counts_like_a_rate_that_was_held() -
 
 def test_what_such_a_search_failed_at_may_be_its_promise() -> None:
     found = unfinished(*[(800.0, "fails")] * 3)
-    assert "does not hold 800/s, and the search ended before it knew what it holds" in found.sentence
+    assert "does not hold 800/s; the search did not converge on what it holds" in found.sentence
     assert (upper(found, 20.0), upper(found, 50.0)) == (800.0, None)
 
 
@@ -189,6 +199,10 @@ def test_the_warnings_of_the_run_come_along() -> None:
         (searched(replace(FOUND, limiter="not-converged")), "its search did not converge: latency is the limit"),
         (searched(replace(FOUND, limiter="fate")), "its limiter 'fate' is not known"),
         (searched(replace(FOUND, confirmed=False)), "the ends of its bracket were not confirmed in fresh windows"),
+        (
+            searched(replace(FOUND, holds=0.0, fails=0.0, confirmed=False)),
+            "the ends of its bracket were not confirmed in fresh windows",
+        ),
         (searched(replace(FOUND, holds=math.nan)), "its figures are no rates"),
         (searched(replace(FOUND, holds=math.inf, fails=None)), "its figures are no rates"),
         (searched(replace(FOUND, holds=-1.0)), "its figures are no rates"),
@@ -279,7 +293,7 @@ def test_no_damage_ends_the_reader(field: str, value: object) -> None:
     assert found[-1] == ceiling_of(SOUND)
 
 
-# -- which one counts -----------------------------------------------------------------------------------------------
+# -- records that are only nearly some, and what is told ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("field", "value"), [("p99_ms", []), ("p99_ms", "x"), ("promises", None), ("promises", [1])])
@@ -291,35 +305,6 @@ def test_what_is_only_nearly_a_record_is_none(field: str, value: object) -> None
     assert [one.name for one in unreadable] == ["near"]
 
 
-def test_the_last_search_counts_whatever_it_found() -> None:
-    old = ceiling(500, 520, run="old", date="2026-01-01T00:00:00+00:00")
-    new = ceiling(100, 105, run="new", date="2026-01-02T00:00:00+00:00")
-    assert latest([new, old]) is new
-    assert latest([old, new]) is new
-
-
-def test_the_last_one_is_told_by_the_moment_not_by_the_text() -> None:
-    early = ceiling(1, 2, run="early", date="2026-01-01T23:00:00-01:00")  # midnight UTC
-    late = ceiling(1, 2, run="late", date="2026-01-02T00:30:00+00:00")
-    later = ceiling(1, 2, run="later", date="2026-01-02T01:00:00")
-    assert latest([late, early]) is late
-    assert latest([later, late]) is later
-
-
-def test_a_fixed_rate_counts_where_nothing_was_searched() -> None:
-    low, high = (ceiling(rate, None, searched=False, limiter="none", run=f"{rate}") for rate in (100, 200))
-    search = ceiling(50, 55)
-    assert latest([low, high]) is high
-    assert latest([high, low, search]) is search
-
-
-def test_what_is_refused_never_counts() -> None:
-    refused = ceiling(500, 520, refused=("it was cut short",))
-    assert latest([refused]) is None
-    assert latest([]) is None
-    assert latest([refused, (good := ceiling(1, 2, date="2020-01-01T00:00:00+00:00"))]) is good
-
-
 def test_a_sentence_has_the_rate_the_limiter_the_promise_and_the_run() -> None:
     found: MeasuredCeiling = ceiling(412, 433)
     for part in ("412/s", "433/s", "slo", "p99 within 20 ms", found.run, "2026-01-02", "native", "embedded", "ingest"):
@@ -327,30 +312,17 @@ def test_a_sentence_has_the_rate_the_limiter_the_promise_and_the_run() -> None:
     assert "without a promise of latency" in ceiling(1, 2, promises=()).sentence
 
 
-def test_of_several_promises_the_one_that_says_most_about_what_is_asked_counts() -> None:
-    strict, usual, loose, none = (
-        ceiling(low, None, run=f"run-{low}", promises=promises)
-        for low, promises in (
-            (10, ("p99 within 5 ms",)),
-            (20, ("p50 within 2 ms", "p99.9 within 20 ms")),
-            (30, ("p99 within 500 ms",)),
-            (40, ()),
-        )
-    )
-    runs = [strict, usual, loose]
-    assert under_promise(runs, 20.0) == (usual,)
-    assert under_promise(runs, 100.0) == (usual,), "a lower bound"
-    assert under_promise(runs, 1.0) == (strict,)
-    assert under_promise(runs, None) == (loose,)
-    assert under_promise([*runs, none], None) == (none,)
-    assert under_promise([none], 20.0) == (none,)
-
-
-def test_another_workload_and_servers_of_ones_own_are_other_groups_and_what_is_refused_decides_nothing() -> None:
-    strict = ceiling(10, None, promises=("p99 within 5 ms",), origin="external")
-    loose = ceiling(30, None, promises=("p99 within 500 ms",))
-    other = ceiling(30, None, promises=("p99 within 900 ms",), scenario="summaries")
-    refused = replace(loose, promises=(), refused=("it was cut short",))
-    assert set(map(id, under_promise([strict, loose, other, refused], None))) == set(
-        map(id, [strict, loose, other, refused])
-    )
+@pytest.mark.parametrize(
+    ("name", "promise"),
+    [
+        ("p99 within 20 ms", (99.0, 20.0)),
+        ("p99.9 within 0.5 ms", (99.9, 0.5)),
+        *(
+            (name, (0.0, math.inf))
+            for name in ("", "p99", "p99 within nan ms", "pnan within 20 ms", "p99 within inf ms")
+        ),
+        *((name, (0.0, math.inf)) for name in ("p99 within -1 ms", "p0 within 20 ms", "p100 within 20 ms")),
+    ],
+)
+def test_what_is_no_promise_promises_nothing(name: str, promise: tuple[float, float]) -> None:
+    assert promise_of(name) == promise

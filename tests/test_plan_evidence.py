@@ -11,7 +11,7 @@ from plan_samples import BOOK, KNOWN, MEASURED, answer, asked, candidate, known,
 from planning_samples import ceiling, decisions
 
 from stackproof.planning.capacity import together, upper
-from stackproof.planning.ceilings import latest
+from stackproof.planning.choosing import latest
 from stackproof.planning.demand import Demand, Workload
 from stackproof.planning.feasibility import Mark, Status, Where
 from stackproof.planning.outgrowth import outgrowth

@@ -59,6 +59,10 @@ def test_a_folder_of_runs_becomes_a_folder_of_results(tmp_path: Path) -> None:
     written = write(tmp_path / "runs", tmp_path / "results")
     names = {str(path.relative_to(tmp_path / "results")) for path in written}
     assert names == {"certificates/run-1.html", "certificates/run-1.json", "index.md", "measured.json"}
+    stale = tmp_path / "results" / "certificates" / "run-0.html"
+    stale.write_text("an older certificate", encoding="utf-8")
+    assert write(tmp_path / "runs", tmp_path / "results") == written
+    assert not stale.exists(), "what is not published any more must not be found"
     assert "What this certificate" in (tmp_path / "results" / "certificates" / "run-1.html").read_text("utf-8")
 
 

@@ -26,7 +26,7 @@ from stackproof.measurement.search_journal import (
     Seen,
     Verdict,
 )
-from stackproof.measurement.search_judgement import LEAST_SECONDS
+from stackproof.measurement.search_judgement import LEAST_SECONDS, Judgement, judge
 from stackproof.measurement.search_steps import promises_of
 
 PROMISE = Promise.parse("p99=20ms")
@@ -203,6 +203,30 @@ def test_a_promise_that_does_not_hold_even_idle_ends_the_search_at_once() -> Non
     assert "already one operation at a time" in ceiling.reasons[0]
     assert sum(entry.step.role is Role.PROBE for entry in journal) == 2
     assert not any(entry.step.role is Role.RAMP for entry in journal)
+
+
+def idle(seen: Seen, settings: SearchSettings = SETTINGS) -> Judgement:
+    """The verdict on an idle probe."""
+    step = next_step((), settings)
+    assert step is not None
+    return judge(replace(step, role=Role.PROBE), seen, settings, None, ())
+
+
+def test_a_generator_that_stood_still_does_not_make_an_idle_server_late() -> None:
+    late = Seen(200, 200, service_p50_ms=1.0, service_p99_ms=90.0)
+    assert (idle(late).verdict, idle(late).cause) == (Verdict.FAILS, Limiter.SLO)
+    blocked = idle(replace(late, blocked=0.3))
+    assert (blocked.verdict, blocked.cause) == (Verdict.NOT_STEADY, Limiter.CLIENT)
+    assert "the generator itself did not run for 0.30 s" in blocked.reasons[0]
+    assert idle(replace(late, blocked=0.3, service_p99_ms=9.0)).verdict is Verdict.HOLDS
+
+
+@pytest.mark.parametrize(
+    ("promise", "verdict"), [("p99.9=20ms", "fails"), ("p50=20ms", "holds"), ("p25=0.5ms", "holds")]
+)
+def test_an_idle_server_is_held_to_the_percentiles_that_a_promise_covers(promise: str, verdict: str) -> None:
+    settings_ = SearchSettings(promises=(Promise.parse(promise),))
+    assert idle(Seen(200, 200, service_p50_ms=1.0, service_p99_ms=90.0), settings_).verdict == verdict
 
 
 def test_a_server_with_two_speeds_is_not_given_the_faster_one() -> None:

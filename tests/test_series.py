@@ -290,7 +290,7 @@ def test_a_search_that_its_share_cut_short_is_kept_and_used_as_far_as_it_was_sho
     found = measured_by([Wanted(("cache=redis",), "cache-hot")], 150.0, tmp_path)
     assert (len(found.measured), found.not_measured) == (1, ())
     ((_, sentence),) = found.bounded
-    assert "the search ended before it knew where that ends" in sentence
+    assert "the search did not converge on where that ends" in sentence
 
 
 def test_one_that_was_cut_short_before_anything_was_shown_is_kept_and_not_used(faked: Faked, tmp_path: Path) -> None:

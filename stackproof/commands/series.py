@@ -71,7 +71,7 @@ class Series:
     interrupted: bool = False
     """Whether somebody pressed Ctrl-C; what was done before is kept."""
     bounded: tuple[tuple[Wanted, str], ...] = ()
-    """What has one end of a bracket only, or two that are far apart: its budget ended first, or no rate holds. With what was
+    """What has one end of a bracket only, or two that are far apart: its search did not converge, or no rate holds. With what was
     shown, which may be used."""
 
 

@@ -12,7 +12,8 @@ import click
 from stackproof.adapters.registry import CONCERNS
 from stackproof.contracts.secrets import scrubbed
 from stackproof.planning.capacity import DECISION, DECISION_CONCERNS
-from stackproof.planning.ceilings import MeasuredCeiling, latest
+from stackproof.planning.ceilings import MeasuredCeiling
+from stackproof.planning.choosing import latest
 from stackproof.planning.measured import Known, known_ceilings
 from stackproof.planning.stacks import Part, PlannedStack
 from stackproof.verification.latest import Shown
@@ -37,7 +38,7 @@ class Evidence:
         return cls(last_shown(), known_ceilings(runs))
 
     def measured(self, target: str) -> list[MeasuredCeiling]:
-        """The ceiling that counts, of each scenario (with its settings) in which the backend was measured alone."""
+        """The ceiling that counts, of each scenario (with its settings) and promise, of the backend alone."""
         return self._counting(one for one in self.known.all if one.backends == (target,))
 
     def whole(self, stack: PlannedStack) -> list[MeasuredCeiling]:
@@ -46,9 +47,9 @@ class Evidence:
         return self._counting(one for one in self.known.all if one.backends == names and one.scenario == DECISION)
 
     def _counting(self, ceilings: Iterable[MeasuredCeiling]) -> list[MeasuredCeiling]:
-        groups: dict[tuple[str, str], list[MeasuredCeiling]] = {}
+        groups: dict[object, list[MeasuredCeiling]] = {}
         for one in ceilings:
-            groups.setdefault((one.scenario, repr(sorted(one.settings.items()))), []).append(one)
+            groups.setdefault((one.measured, one.promises), []).append(one)
         found = []
         for group in groups.values():
             own = Known(
@@ -93,7 +94,8 @@ def _short(one: MeasuredCeiling) -> str:
     upper = "" if one.high is None else f" to {one.high:,.4g}"
     more = " or more" if one.high is None else ""
     settings = "".join(f" {name}={value}" for name, value in one.settings.items() if name == "records")
-    return f"{one.scenario}{settings}: {one.low:,.4g}{upper}{more} {one.unit} ({one.fidelity}, {one.origin}, {one.date[:10]})"
+    about = ", ".join((*one.promises, one.fidelity, one.origin, one.date[:10]))
+    return f"{one.scenario}{settings}: {one.low:,.4g}{upper}{more} {one.unit} ({about})"
 
 
 def parts_json(stack: PlannedStack, evidence: Evidence) -> list[dict[str, Any]]:

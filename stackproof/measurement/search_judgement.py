@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from stackproof.scenarios.orders import Offered
@@ -166,17 +166,23 @@ def _judge_probe(seen: Seen, settings: SearchSettings) -> Judgement:
             Verdict.FAILS, Limiter.SERVER, (f"only {seen.ok} operations ended well in {seen.elapsed:.1f} s",)
         )
     service = f"service time p50 {milliseconds(seen.service_p50_ms)}"
-    for promise in settings.promises:
-        if promise.percentile >= 99.0 and seen.service_p99_ms is not None and seen.service_p99_ms > promise.limit_ms:
-            late = f"idle, the service time p99 is {milliseconds(seen.service_p99_ms)}: {promise.name} cannot hold at any rate"
-            return Judgement(Verdict.FAILS, Limiter.SLO, (late,))
-        if seen.service_p50_ms > promise.limit_ms:
-            return Judgement(
-                Verdict.FAILS, Limiter.SLO, (f"idle, the {service}: {promise.name} cannot hold at any rate",)
+    if late := next(_late_when_idle(seen, settings.promises), ""):
+        if seen.blocked:
+            return _unsteady(
+                Limiter.CLIENT, f"the generator itself did not run for {seen.blocked:.2f} s, and then, {late}"
             )
+        return Judgement(Verdict.FAILS, Limiter.SLO, (late,))
     if seen.service_p99_ms is not None:
         service += f", p99 {milliseconds(seen.service_p99_ms)}"
     return Judgement(Verdict.HOLDS, "", (f"{service}, from {seen.ok:,} operations one at a time",))
+
+
+def _late_when_idle(seen: Seen, promises: Sequence[Promise]) -> Iterator[str]:
+    """Each promise that an idle server already breaks, with what it took."""
+    for promise in promises:
+        for percentile, took in ((99.0, seen.service_p99_ms), (50.0, seen.service_p50_ms)):
+            if percentile <= promise.percentile and took is not None and took > promise.limit_ms:
+                yield f"idle, the service time p{percentile:g} is {milliseconds(took)}: {promise.name} cannot hold at any rate"
 
 
 def _judge_recovery(step: Step, seen: Seen) -> Judgement:

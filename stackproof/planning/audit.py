@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .audit_words import USUAL, How, says
-from .ceilings import MeasuredCeiling, latest
+from .ceilings import MeasuredCeiling
+from .choosing import latest
 from .claims import Claim, Method
 from .cost_claims import CostFigure, judged_cost
 from .headroom import Headroom, least, together

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence, Set
 from .audit import Finding
 from .audit_record import ClaimFinding, CostAt, MeasuredBeside, RunUsed
 from .audit_words import number
-from .ceilings import MeasuredCeiling, latest
+from .ceilings import MeasuredCeiling
+from .choosing import latest
 from .claims import Claim, Method
 from .cost_claims import CostFigure
 from .judging import about

@@ -112,17 +112,9 @@ def promised(ceiling: MeasuredCeiling, p99_ms: float) -> float | None:
 def upper(ceiling: MeasuredCeiling, p99_ms: float | None) -> float | None:
     """The rate that surely does not hold; None where the run does not say one.
 
-    A search that ended at its promise says something about the server only for who asks for that promise, or a stricter one;
-    where 99.9 of 100 were too slow, 99 of 100 may have been in time. What an engine that stands in fails at, the technology
-    itself may carry.
+    What an engine that stands in fails at, the technology itself may carry.
     """
-    if ceiling.fidelity != NATIVE:
-        return None
-    if ceiling.limiter not in ("slo", "not-converged"):  # of the latter, latency may be what failed
-        return ceiling.high
-    promises = [promise_of(name) for name in ceiling.promises]
-    stricter = p99_ms is not None and all(0 < percentile <= 99 and limit >= p99_ms for percentile, limit in promises)
-    return ceiling.high if promises and stricter else None
+    return ceiling.fails_under(p99_ms) if ceiling.fidelity == NATIVE else None
 
 
 # -- what is needed ---------------------------------------------------------------------------------------------------
@@ -373,7 +365,7 @@ def _of_search(backend: str, demand: Demand, known: Known, p99_ms: float | None)
     ceilings = tuple(dict.fromkeys(one.run for kind in kinds for one in kind.ceilings))
     used = {one.run: one for kind in kinds for one in kind.ceilings}
     if not kinds or any(kind.most is None for kind in kinds):
-        said = ("it was measured with fewer records only, which shows nothing for more",) if kinds else ()
+        said = tuple(dict.fromkeys(line for kind in kinds if kind.most is None for line in kind.said))
         return Use(None, least, None, tuple(used[run] for run in ceilings), said, missing=(command,))
     worst = max(kinds, key=lambda kind: kind.most or Fraction(0))
     quick = [kind.quick for kind in kinds if kind.quick is not None]
@@ -401,7 +393,13 @@ def _kind(target: str, scenario: str, demand: Demand, known: Known, p99_ms: floa
     below = [part.high for size, part in by_size.items() if size <= records and part.high]
     least = peak / min(below) if below else Fraction(0)
     if not above:
-        return Use(None, least, None, tuple(part.ceiling for part in by_size.values()), ())
+        enough = [size for size in by_size if size >= records]
+        said = (
+            f"no rate of {scenario} was shown to hold with {' or '.join(f'{size:,}' for size in enough)} records"
+            if enough
+            else f"{scenario} was measured with fewer records only, which shows nothing for more"
+        )
+        return Use(None, least, None, tuple(part.ceiling for part in by_size.values()), (said,))
     most = max(above, key=lambda part: part.low)
     quick = [part.quick for part in above if part.quick]
     return Use(peak / most.low, least, peak / max(quick) if quick else None, (most.ceiling,), (most.said,))

@@ -1,4 +1,4 @@
-"""Measured ceilings: what kept runs of load say about how much a backend carries, and why some of them are not used. Pure.
+"""Measured ceilings: what each kept run of load says about how much a backend carries, and why some are not used. Pure.
 
 Two kinds of runs say something. A search (``bench --find-max``) gives a bracket: what holds, and what does not; where it was not
 done in time, what its windows say together. Windows at a fixed rate that was held give a lower bound. A run never gives more than
@@ -25,8 +25,6 @@ from stackproof.measurement.search_journal import EVIDENCE_ROLES, Limiter, Role,
 from stackproof.measurement.search_words import a_rate
 from stackproof.scenarios.orders import CLOSED
 from stackproof.verification.shape import misshapen
-
-from .origins import EXTERNAL
 
 NATIVE, EMULATOR = "native", "emulator"
 FIDELITIES = (NATIVE, "compatible-engine", EMULATOR)
@@ -88,9 +86,33 @@ class MeasuredCeiling:
         )
 
     @property
+    def at_fixed_rate(self) -> bool:
+        """Whether a rate was only offered and held, and nothing was searched."""
+        return self.limiter == HELD
+
+    @property
+    def measured(self) -> tuple[tuple[str, ...], str, str]:
+        """What was measured: backends, scenario, settings. Only what is equal in this can contradict each other."""
+        return self.backends, self.scenario, repr(sorted(self.settings.items()))
+
+    @property
     def when(self) -> float:
         """`date` in seconds since 1970."""
         return _seconds(self.date)
+
+    def fails_under(self, p99_ms: float | None) -> float | None:
+        """The rate that surely does not hold for who asks for this p99 (None: for no latency); None where it says none.
+
+        A search that ended at its promise says something only to who asks for that promise, or a stricter one; where 99.9 of
+        100 were too slow, 99 of 100 may have been in time.
+        """
+        if self.limiter not in (Limiter.SLO, Limiter.NOT_CONVERGED):  # of the latter, latency may be what failed
+            return self.high
+        promises = [promise_of(name) for name in self.promises]
+        stricter = p99_ms is not None and all(
+            0 < percentile <= 99 and limit >= p99_ms for percentile, limit in promises
+        )
+        return self.high if promises and stricter else None
 
     @property
     def sentence(self) -> str:
@@ -98,7 +120,7 @@ class MeasuredCeiling:
         settings = "".join(f" {name}={value}" for name, value in self.settings.items())
         promised = f" with {' and '.join(self.promises)}" if self.promises else " without a promise of latency"
         return (
-            f"{self.scenario}{settings} on {self.backend} {self._bracket()}{promised}; {self.fidelity}, {self.origin}, "
+            f"{self.scenario}{settings} on {self.backend}{promised} {self._bracket()}; {self.fidelity}, {self.origin}, "
             f"run {self.run} of {self.date[:10]}."
         )
 
@@ -106,16 +128,16 @@ class MeasuredCeiling:
         """Both ends in words, as far as they are known, and what stopped it."""
         if self.limiter == HELD:
             return f"holds {a_rate(self.low)}, and more was not offered"
-        ended = self.limiter == Limiter.NOT_CONVERGED
+        unfinished = self.limiter == Limiter.NOT_CONVERGED
         if self.high is None:
-            if ended:
-                return f"holds {a_rate(self.low)}; the search ended before it knew where that ends"
+            if unfinished:
+                return f"holds {a_rate(self.low)}; the search did not converge on where that ends"
             return f"holds at least {a_rate(self.low)} (limiter: {self.limiter})"
         if self.low:
             return f"holds {a_rate(self.low)} and fails at {a_rate(self.high)} (limiter: {self.limiter})"
-        if ended:
-            return f"does not hold {a_rate(self.high)}, and the search ended before it knew what it holds"
-        return f"holds at no rate that was tried, and surely not at {a_rate(self.high)} (limiter: {self.limiter})"
+        if unfinished:
+            return f"does not hold {a_rate(self.high)}; the search did not converge on what it holds"
+        return f"was shown to hold no rate, and fails at {a_rate(self.high)} (limiter: {self.limiter})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,46 +205,14 @@ def ceiling_of(run: Measurement) -> MeasuredCeiling:
     )
 
 
-def under_promise(ceilings: Iterable[MeasuredCeiling], p99_ms: float | None) -> tuple[MeasuredCeiling, ...]:
-    """Of runs that measured the same thing under several promises, those whose promise says most about this one.
-
-    That is the loosest that is not looser than what is asked for, a lower bound then; where all are looser, the strictest. Where
-    no latency is asked for, the loosest.
-    """
-    asked = math.inf if p99_ms is None else p99_ms
-    groups: dict[str, list[MeasuredCeiling]] = {}
-    for one in ceilings:
-        key = (one.backends, one.scenario, sorted(one.settings.items()), one.origin == EXTERNAL)
-        groups.setdefault(repr(key), []).append(one)
-    found = []
-    for group in groups.values():
-        limits = {one.p99_limit_ms for one in group if one.valid}
-        best = max((limit for limit in limits if limit <= asked), default=min(limits, default=math.inf))
-        found += [one for one in group if not one.valid or one.p99_limit_ms == best]
-    return tuple(found)
-
-
 def promise_of(name: str) -> tuple[float, float]:
     """Percentile and limit in ms of ``p99 within 20 ms``; 0 and infinity for what is none."""
-    percentile, _, limit = name.partition(" within ")
+    first, _, second = name.partition(" within ")
     try:
-        return float(percentile.removeprefix("p")), float(limit.removesuffix(" ms"))
+        percentile, limit = float(first.removeprefix("p")), float(second.removesuffix(" ms"))
     except ValueError:
         return 0.0, math.inf
-
-
-def latest(ceilings: Iterable[MeasuredCeiling]) -> MeasuredCeiling | None:
-    """Of runs that measured the same thing, the one that counts: the last search; without any, the highest rate that was held.
-
-    Never chosen by what suits: an older search does not count because it found more, or less. But a run on an engine that
-    stands in says less than one on the technology itself, however new it is.
-    """
-    valid = [ceiling for ceiling in ceilings if ceiling.valid]
-    usable = [ceiling for ceiling in valid if ceiling.fidelity == NATIVE] or valid
-    searched = [ceiling for ceiling in usable if ceiling.searched]
-    if searched:
-        return max(searched, key=lambda ceiling: (ceiling.when, ceiling.run))
-    return max(usable, key=lambda ceiling: (ceiling.low, ceiling.when, ceiling.run), default=None)
+    return (percentile, limit) if 0 < percentile < 100 and 0 < limit < math.inf else (0.0, math.inf)
 
 
 # -- what a run gives -----------------------------------------------------------------------------------------------
@@ -234,7 +224,7 @@ _Given = tuple[float, float | None, str, list[str]]
 def _from_search(found: CeilingRecord) -> _Given:
     """The bracket of a search, as far as it was shown.
 
-    One whose budget ended first gives what its windows say together (`_shown`). One that found no rate which holds gives its
+    One that did not converge gives what its windows say together (`_shown`). One that found no rate which holds gives its
     upper end: the lowest rate that failed again in fresh windows, or what one caller alone got from an idle server.
     """
     doubts = []
@@ -249,7 +239,11 @@ def _from_search(found: CeilingRecord) -> _Given:
         high = None  # `fails` is the rate at which the generator failed, and says nothing about the server
     elif not low and high is None:
         high = _fails_alone(found)
-    if found.limiter != Limiter.NOT_CONVERGED and not found.confirmed and (low or high is None or found.fails):
+    if (
+        found.limiter != Limiter.NOT_CONVERGED
+        and not found.confirmed
+        and (low or high is None or found.fails is not None)
+    ):
         doubts.append("the ends of its bracket were not confirmed in fresh windows")
     elif not low and high is None and not doubts:
         doubts.append("it showed neither a rate that holds nor one that fails")
@@ -263,26 +257,36 @@ def _shown(found: CeilingRecord) -> tuple[float, float | None]:
     lowest at or below which three failed by the server's doing, with none at or above it that held (None: no such rate).
 
     What holds at a rate holds at every lower one, and what fails fails at every higher one: so windows at several rates add up.
+    Where a rate did not hold although a higher one did, the server has two speeds: what it served then is all that is sure.
+    (The search itself is content with four windows of five, since it looks again; here nobody does.)
     """
     windows = [step for step in found.steps if step.role in set(EVIDENCE_ROLES)]
     held = [step.rate for step in windows if step.verdict == Verdict.HOLDS]
-    others = [step.rate for step in windows if step.verdict != Verdict.HOLDS]
+    most = max(held, default=0.0)
+    others = [
+        min(step.rate, step.achieved) if step.rate <= most else step.rate
+        for step in windows
+        if step.verdict != Verdict.HOLDS
+    ]
     failed = [step.rate for step in windows if step.verdict == Verdict.FAILS]
     low = [
         rate
         for rate in held
         if sum(one >= rate for one in held) >= LEAST_WINDOWS and rate < min(others, default=math.inf)
     ]
-    high = [
-        rate for rate in failed if sum(one <= rate for one in failed) >= LEAST_WINDOWS and rate > max(held, default=0.0)
-    ]
+    high = [rate for rate in failed if sum(one <= rate for one in failed) >= LEAST_WINDOWS and rate > most]
     return max(low, default=0.0), min(high, default=None)
 
 
 def _fails_alone(found: CeilingRecord) -> float | None:
-    """What the server did for one caller at a time, a second, where that already broke the promise each time it was tried."""
+    """What the server did for one caller at a time, a second, where that already broke the promise each time it was tried.
+
+    Only its latency counts: too few answers, errors or a quota may have reasons that go by, and break no promise.
+    """
     tried = [step for step in found.steps if step.role == Role.PROBE]
-    if len(tried) < PROBES or any(step.verdict != Verdict.FAILS for step in tried[-PROBES:]):
+    if len(tried) < PROBES:
+        return None
+    if any(step.verdict != Verdict.FAILS or step.cause != Limiter.SLO for step in tried[-PROBES:]):
         return None
     return max(step.achieved for step in tried[-PROBES:]) or None
 

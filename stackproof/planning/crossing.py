@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
-from .ceilings import MeasuredCeiling, latest
+from .ceilings import MeasuredCeiling
+from .choosing import latest
 
 
 class Better(StrEnum):

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .ceilings import MeasuredCeiling, latest
+from .ceilings import MeasuredCeiling
+from .choosing import latest
 from .claims import Claim, Measure, Method
 from .crossing import Crossing, crossing, points_of
 from .judging import about

@@ -11,7 +11,8 @@ from stackproof.scenarios.catalogue import find_scenario
 from stackproof.targets import find_stack
 
 from .audit_words import USUAL, How, commands
-from .ceilings import MeasuredCeiling, latest
+from .ceilings import MeasuredCeiling
+from .choosing import latest
 from .claims import Claim, Comparison, Measure, Method
 from .crossing import Crossing, crossing, points_of
 from .headroom import Headroom
@@ -120,7 +121,7 @@ def _by_rate(claim: Claim, measure: Measure, ceilings: Sequence[MeasuredCeiling]
     assert claim.rate is not None
     room = _room(f"throughput of {measure.scenario}", claim.rate * measure.per_unit, found.low, found.high, found.run)
     verdict = decide(claim, room)
-    sentences = [found.sentence, *_against(found, ours), *_open(verdict, found.limiter), *refusals(ours)]
+    sentences = [found.sentence, *_against(found, ours), *_open(verdict, found), *refusals(ours)]
     missing = commands(claim, measure, how=how) if verdict is Verdict.NOT_MEASURED else ()
     return Part(verdict, room, found.limiter, tuple(sentences), (found.run,), found.warnings, missing)
 
@@ -134,17 +135,18 @@ def _nothing(claim: Claim, measure: Measure, ours: Sequence[MeasuredCeiling], ho
     return Part(Verdict.NOT_MEASURED, None, "", (sentence, *refusals(ours)), missing=commands(claim, measure, how=how))
 
 
-def _open(verdict: Verdict, limiter: str) -> tuple[str, ...]:
+def _open(verdict: Verdict, found: MeasuredCeiling) -> tuple[str, ...]:
     """Why something that was measured decides nothing."""
     if verdict is not Verdict.NOT_MEASURED:
         return ()
-    if limiter == "client":
+    if found.limiter == "client":
         return (
             "The generator was the limit below the number: that refutes nothing, and takes more workers or machines.",
         )
-    if limiter == "not-converged":
-        return ("The search ended before it was done, with what holds below the number: that refutes nothing.",)
-    if limiter == "none":
+    if found.limiter == "not-converged":
+        shown = "with what holds below the number" if found.low else "and showed no rate that holds"
+        return (f"The search did not converge, {shown}: that refutes nothing.",)
+    if found.at_fixed_rate:
         return ("The rate that was held lies below the number: that refutes nothing, and takes a search.",)
     return ("The number lies within what was measured to hold and what was measured to fail: that decides nothing.",)
 

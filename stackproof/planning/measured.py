@@ -22,7 +22,8 @@ from stackproof.kept_json import read
 from stackproof.verification.runs import keep
 from stackproof.verification.shape import misshapen
 
-from .ceilings import NATIVE, MeasuredCeiling, Unreadable, latest, read_ceilings, under_promise
+from .ceilings import MeasuredCeiling, Unreadable, read_ceilings
+from .choosing import closest, under_promise
 from .origins import EXTERNAL
 
 SCHEMA = "stackproof-measured/1"
@@ -45,7 +46,7 @@ class Known:
         return (*self.own, *self.shipped)
 
     def for_promise(self, p99_ms: float | None) -> Known:
-        """What says most about this promise, of the user's runs and of ours (`ceilings.under_promise`)."""
+        """What says most about this promise, of the user's runs and of ours (`choosing.under_promise`)."""
         return replace(self, own=under_promise(self.own, p99_ms), shipped=under_promise(self.shipped, p99_ms))
 
     def of_services(self) -> Known:
@@ -59,28 +60,11 @@ class Known:
         return self.best(lambda one: one.backends == backends and one.scenario == scenario and fits(one))
 
     def best(self, fits: Callable[[MeasuredCeiling], bool]) -> MeasuredCeiling | None:
-        """Of all that fit, the one that counts: the user's own hardware, then other runs of the user, then ours.
-
-        A search counts before a rate that was only held, wherever it comes from; but a higher rate that was held closer to the
-        user's own hardware is a lower bound that a search elsewhere cannot take away. Before all of that comes the technology
-        itself: what stands in for it counts only where nothing else was measured.
-        """
+        """Of all that fit, the one that counts (`choosing.closest`): the user's own hardware, then other runs of the user, then
+        ours."""
         own, ours = ([one for one in runs if one.valid and fits(one)] for runs in (self.own, self.shipped))
-        if any(one.fidelity == NATIVE for one in (*own, *ours)):
-            own, ours = ([one for one in runs if one.fidelity == NATIVE] for runs in (own, ours))
-        groups = (
-            [one for one in own if one.origin == EXTERNAL],
-            [one for one in own if one.origin != EXTERNAL],
-            ours,
-        )
-        held: MeasuredCeiling | None = None
-        for group in groups:
-            found = latest(group)
-            if found is not None and found.searched:
-                return held if held is not None and held.low > found.low else found
-            if found is not None and (held is None or found.low > held.low):
-                held = found
-        return held
+        external = [one for one in own if one.origin == EXTERNAL]
+        return closest((external, [one for one in own if one.origin != EXTERNAL], ours))
 
 
 def shipped() -> tuple[MeasuredCeiling, ...]:

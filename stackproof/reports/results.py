@@ -19,7 +19,8 @@ from stackproof.measurement.record import from_json as measurement_from
 from stackproof.planning.audit_record import Audit
 from stackproof.planning.audit_record import from_json as audit_from
 from stackproof.planning.audit_record import to_json as audit_json
-from stackproof.planning.ceilings import MeasuredCeiling, ceiling_of, latest
+from stackproof.planning.ceilings import MeasuredCeiling, ceiling_of
+from stackproof.planning.choosing import latest
 from stackproof.planning.crossing_table import Row
 from stackproof.planning.measured import in_short
 from stackproof.planning.measured import to_json as measured_json
@@ -36,6 +37,8 @@ from .audit_text import ahead_text, cell_text, counts, crossing_title, headline,
 from .limits import not_shown
 from .text import one_line
 
+FOLDERS = ("certificates", "measurements", "plans")
+"""Of the folder of results; nothing else is kept in them."""
 COMMAND = "python -m stackproof.reports.results RUNS docs/results"
 
 
@@ -237,9 +240,11 @@ def _ceilings(measured: Sequence[Measured], refused: Sequence[tuple[str, str]]) 
     yield from ("## Load", "")
     if measured:
         yield (
-            "The rate that held, and the one that did not, each confirmed in fresh windows. Where the limiter is the client, "
-            "the server carries at least what held. Where it is not-converged, the time of the search was up first: its "
-            "ends are those on which three windows agree and none contradicts ([what is used](../audit.md#what-is-measured))."
+            "The rate that held, and the one that did not, each confirmed in fresh windows; where none was shown to hold and the "
+            "limiter is slo, the one that failed may be what an idle server did for one caller at a time, too slowly already. "
+            "Where the limiter is the client, the server carries at least what held. Where it is not-converged, the search found "
+            "no end in its time, or saw windows that contradict each other: its ends are those on which three windows agree and "
+            "none contradicts ([what is used](../audit.md#what-is-measured))."
         )
         yield ""
         head = ("scenario", "backends", "holds", "fails", "limiter", "promise", "fidelity", "origin", "date")
@@ -259,7 +264,7 @@ def _ceiling_row(each: Measured) -> tuple[str, ...]:
     return (
         f"[{_text(found.scenario + settings)}](measurements/{each.run}.html)",
         ", ".join(_code(backend) for backend in found.backends),
-        _text(f"{found.low:,.0f} {found.unit}") if found.low else "no rate that was tried",
+        _text(f"{found.low:,.0f} {found.unit}") if found.low else "no rate was shown to",
         "not known" if found.high is None else _text(f"{found.high:,.0f} {found.unit}"),
         _text(found.limiter),
         _text(", ".join(found.promises) or "none"),
@@ -317,6 +322,10 @@ def write(runs: Path, out: Path) -> list[Path]:
     for name, text in files.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         keep(out / name, text)
+    for folder in FOLDERS:
+        for old in (out / folder).glob("*"):
+            if f"{folder}/{old.name}" not in files:
+                old.unlink()  # a page that nothing leads to any more would still be found, and believed
     return [out / name for name in files]
 
 
