@@ -31,6 +31,7 @@ from stackproof.measurement.search_steps import promises_of
 
 PROMISE = Promise.parse("p99=20ms")
 SETTINGS = SearchSettings(promises=(PROMISE,))
+SHORT_SETTINGS = replace(SHORT, promises=(PROMISE,))
 SEEDS = 60
 TOLERANCE = 1.05
 """A bracket is right where it contains the knee, give or take the search's own resolution."""
@@ -80,7 +81,7 @@ def test_with_noise_of_the_windows_the_bracket_contains_the_knee(share: float) -
 
 @pytest.mark.parametrize(("noise", "least"), [(0.0, 0.98), (0.03, 0.95), (0.10, 0.90)])
 def test_the_short_form_brackets_the_knee_as_surely_and_less_closely(noise: float, least: float) -> None:
-    short = replace(SHORT, promises=(PROMISE,))
+    short = SHORT_SETTINGS
     good, factors, times = 0, [], []
     for seed in range(SEEDS):
         capacity = 500.0 * 40 ** (seed / SEEDS)
@@ -99,7 +100,7 @@ def test_the_short_form_brackets_the_knee_as_surely_and_less_closely(noise: floa
 
 
 def test_the_windows_that_confirm_a_short_search_are_long_enough_to_show_whether_they_are_steady() -> None:
-    _, journal = searched(SimulatedServer(), replace(SHORT, promises=(PROMISE,)))
+    _, journal = searched(SimulatedServer(), SHORT_SETTINGS)
     confirming = [entry.step.seconds for entry in journal if entry.step.role is Role.CONFIRM]
     assert len(confirming) >= 6
     assert min(confirming) >= LEAST_SECONDS
@@ -203,6 +204,13 @@ def test_a_promise_that_does_not_hold_even_idle_ends_the_search_at_once() -> Non
     assert "already one operation at a time" in ceiling.reasons[0]
     assert sum(entry.step.role is Role.PROBE for entry in journal) == 2
     assert not any(entry.step.role is Role.RAMP for entry in journal)
+
+
+def test_a_server_that_does_too_few_for_a_judgement_is_looked_at_longer() -> None:
+    ceiling, journal = searched(SimulatedServer(service=0.6), SHORT_SETTINGS)
+    probes = [entry for entry in journal if entry.step.role is Role.PROBE]
+    assert [(entry.step.seconds, entry.cause) for entry in probes] == [(3.0, "server"), (12.0, "slo"), (12.0, "slo")]
+    assert (ceiling.holds, ceiling.limiter) == (0.0, Limiter.SLO), "what stops it is its latency"
 
 
 def idle(seen: Seen, settings: SearchSettings = SETTINGS) -> Judgement:

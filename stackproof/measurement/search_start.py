@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from .search_journal import Journal, Limiter, Role, SearchSettings, Step, Verdict
+from .search_judgement import PROBE_SAMPLES
 from .search_steps import Decision, End, generator_ceiling, make_step, rounded
 from .search_words import a_rate
 
@@ -76,12 +77,16 @@ def _no_generator(rate: float) -> End:
 
 
 def probe(journal: Journal, settings: SearchSettings) -> Decision:
-    """The server idle, one operation in flight: the base service time."""
+    """The server idle, one operation in flight: the base service time.
+
+    A server so slow that it did too few in that time gets a longer one: how late it is says more than that it is slow.
+    """
     probes = [entry for entry in journal if entry.step.role is Role.PROBE]
     if any(entry.verdict is Verdict.HOLDS for entry in probes):
         return None
     failed = [entry for entry in probes if entry.verdict is Verdict.FAILS]
-    if len(failed) > 1 or len(probes) >= PROBE_TRIES:
+    causes = [entry.cause for entry in failed]
+    if any(causes.count(cause) > 1 for cause in causes) or len(probes) >= PROBE_TRIES:
         last = (failed or probes)[-1]
         return End((f"already one operation at a time does not hold: {last.reasons[0]}",), Limiter(last.cause))
     generator = generator_ceiling(journal) or settings.fastest
@@ -93,4 +98,6 @@ def probe(journal: Journal, settings: SearchSettings) -> Decision:
         else "The idle probe once more."
     )
     rate = min(settings.idle_rate, reach)
-    return make_step(journal, settings, Role.PROBE, rate, why, seconds=settings.probe, in_flight=1)
+    slow = any(0 < entry.seen.ok < PROBE_SAMPLES for entry in probes)
+    seconds = max(settings.probe, settings.longest) if slow else settings.probe
+    return make_step(journal, settings, Role.PROBE, rate, why, seconds=seconds, in_flight=1)
