@@ -6,7 +6,7 @@ import re
 from io import StringIO
 
 import pytest
-from plan_samples import NOTHING, answer, asked, known, one, plan
+from plan_samples import MEASURED, NOTHING, answer, asked, known, one, plan
 from rich.console import Console
 
 from stackproof.adapters.registry import BUILT_IN, BackendEntry
@@ -15,6 +15,7 @@ from stackproof.planning.audit_words import How
 from stackproof.planning.claims import built_in_claims
 from stackproof.planning.feasibility import Where
 from stackproof.planning.origins import IMAGES, WHEELS, origin_for
+from stackproof.planning.plan_record import Plan
 from stackproof.reports import plan_page
 from stackproof.reports.plan_terminal import print_plan
 from stackproof.servers.containers.kinds import CONTAINERS
@@ -94,6 +95,84 @@ def test_a_plan_without_an_answer_says_what_to_type_first() -> None:
     assert isinstance(console.file, StringIO)
     assert f"\n  {command.text}\n" in console.file.getvalue()
     assert f"<code>{command.text}</code>" in plan_page.render(made)
+
+
+def test_every_kind_of_search_that_shows_nothing_for_so_many_records_is_asked_for_at_once() -> None:
+    """After one of them, the answer would be the same."""
+    fewer = [one("search", "postgres", f"search-{kind}", 90, 99, 100_000) for kind in ("term", "or", "prefix")]
+    others = [one_ for one_ in MEASURED if "search=opensearch" not in one_.backends and one_.scenario[:6] != "search"]
+    made = plan(10_000, measured=known(*others, *fewer), records=200_000)
+    first, command = made.statements[:2]
+    assert first.text == "3 searches tell whether search=postgres carries it, in about 6 minutes; then ask again:"
+    assert command.text.count(" --scenario ") == 3
+    made = plan(10_000, about=asked(where=Where.AWS), measured=known(*others, *fewer), records=200_000)
+    texts = {
+        text for row in made.candidates if row.backend == "postgres" and row.concern == "search" for text in row.settles
+    }
+    kinds = " --scenario search-term --scenario search-or --scenario search-prefix"
+    assert texts == {f"stackproof bench --backend search=postgres{kinds} --set records=200000 --find-max"}
+    done = [one("search", "postgres", f"search-{kind}", 90, 99, 200_000) for kind in ("term", "or", "prefix")]
+    assert plan(10_000, measured=known(*others, *done), records=200_000).recommended is not None
+
+
+def test_what_was_measured_as_asked_and_shows_nothing_is_not_asked_for_once_more() -> None:
+    nothing = one("search", "postgres", "search-term", 0, 46, 200_000, limiter="slo")
+    others = [one_ for one_ in MEASURED if one_.scenario[:6] != "search"]
+    (found,) = (
+        each
+        for each in answer(10_000, about=asked(20), measured=known(*others, nothing), records=200_000).candidates
+        if (each.concern, each.backend, each.hosting) == ("search", "postgres", "rds")
+    )
+    assert found.tried
+    assert found.reasons == (
+        "not shown: no rate of search-term was shown to hold with 200,000 records (p99 within 20 ms): whether it carries the "
+        "peak is not known",
+    )
+    made = plan(10_000, about=asked(20), measured=known(*others, nothing), records=200_000)
+    assert "search=opensearch" in made.statements[0].text
+    loose = answer(10_000, measured=known(*others, nothing), records=200_000).candidates
+    assert not any(each.tried for each in loose), "who asks for no latency asks for something else"
+
+
+def test_what_was_measured_is_told_with_its_promise_and_what_it_takes_to_apply_it() -> None:
+    made = plan(10_000)
+    text = shown(made)
+    assert "of what holds (4,000/s, p99 within 20 ms)" in text
+    assert "No latency is asked for (--p99-ms)" in text
+    assert "Assumed: that another machine carries what the one carried on which it was measured." in text
+    assert "No latency is asked for" not in shown(plan(10_000, about=asked(50)))
+
+
+def shown(made: Plan) -> str:
+    console = Console(file=StringIO(), width=400)
+    print_plan(made, console)
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def test_how_far_a_stack_goes_says_where_several_machines_are_assumed() -> None:
+    servers = asked(where=Where.SELF_HOSTED)
+    scylla = [one("interactions", "scylla", name, 300, 330) for name in ("ingest", "summaries")]
+    several = plan(
+        1_000_000,
+        about=servers,
+        measured=known(*(m for m in MEASURED if "interactions" not in str(m.backends)), *scylla),
+    )
+    assert several.outgrown is not None
+    first = several.outgrown.statements[0]
+    assert first.text.endswith("as far as several machines carry as much more as they are more: assumed, not measured.")
+    assert "assumption:machines" in first.basis
+    assert "assumed" in plan_page.render(several)
+    single = plan(10_000).outgrown
+    assert single is not None
+    assert single.statements[0].text.endswith("all else being equal.")
+    assert not single.statements[1].basis, "it stands under the sentence before"
+
+
+def test_what_would_settle_it_is_told_under_the_name_of_what_it_settles() -> None:
+    text = "\n".join(line.rstrip() for line in shown(plan(10_000, measured=NOTHING)).splitlines())
+    assert "\n  events=kafka (self-hosted):\n    stackproof bench --backend events=kafka" in text
+    assert "a quota of msk (serverless) in --prices: its requests a second" in text
 
 
 def test_what_is_at_hand_is_measured_first() -> None:

@@ -7,7 +7,8 @@ decisions in which it took part is a lower bound for it: it did at least that, b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -45,7 +46,9 @@ class Use:
     receiving: bool = True
     """Whether receiving is a part of what was measured, of events."""
     missing: tuple[str, ...] = ()
-    """What was not measured: commands to type."""
+    """What was not measured, or shows nothing: commands to type."""
+    tried: bool = False
+    """Whether a part of that was measured as it is asked for, and shows nothing: once more, in the same way, does not help."""
 
     @property
     def stands_in(self) -> bool:
@@ -134,7 +137,8 @@ class _Part:
     @property
     def said(self) -> str:
         share = self.peak / self.low if self.low else None
-        of_it = "" if share is None else f", {taken(float(share))} what holds ({a_rate(float(self.low))})"
+        held = ", ".join((a_rate(float(self.low)), *self.ceiling.promises))
+        of_it = "" if share is None else f", {taken(float(share))} what holds ({held})"
         return f"{self.what}: {a_rate(float(self.peak))} at the peak{of_it}"
 
 
@@ -359,16 +363,20 @@ def _of_search(backend: str, demand: Demand, known: Known, p99_ms: float | None)
     """The slowest kind of search that was measured. With fewer records none is slower: an assumption, and so what was measured
     with more records is a lower bound, and what failed with fewer an upper one."""
     target, records = f"search={backend}", demand.workload.records
-    kinds = [found for scenario in SEARCHES if (found := _kind(target, scenario, demand, known, p99_ms)) is not None]
-    least = max((kind.least for kind in kinds), default=Fraction(0))
-    command = _command(target, "search-term", p99_ms, f" --set records={records}")
-    ceilings = tuple(dict.fromkeys(one.run for kind in kinds for one in kind.ceilings))
-    used = {one.run: one for kind in kinds for one in kind.ceilings}
-    if not kinds or any(kind.most is None for kind in kinds):
-        said = tuple(dict.fromkeys(line for kind in kinds if kind.most is None for line in kind.said))
-        return Use(None, least, None, tuple(used[run] for run in ceilings), said, missing=(command,))
-    worst = max(kinds, key=lambda kind: kind.most or Fraction(0))
-    quick = [kind.quick for kind in kinds if kind.quick is not None]
+    found = {scenario: _kind(target, scenario, demand, known, p99_ms) for scenario in SEARCHES}
+    kinds = {scenario: kind for scenario, kind in found.items() if kind is not None}
+    least = max((kind.least for kind in kinds.values()), default=Fraction(0))
+    ceilings = tuple(dict.fromkeys(one.run for kind in kinds.values() for one in kind.ceilings))
+    used = {one.run: one for kind in kinds.values() for one in kind.ceilings}
+    lacking = [scenario for scenario, kind in kinds.items() if kind.most is None]
+    if lacking or not kinds:
+        # All of them in one command: they share the documents.
+        command = _command(target, " --scenario ".join(lacking or SEARCHES[:1]), p99_ms, f" --set records={records}")
+        said = tuple(_nothing_held({scenario: kinds[scenario].ceilings for scenario in lacking}, records))
+        tried = any(kinds[scenario].tried for scenario in lacking)
+        return Use(None, least, None, tuple(used[run] for run in ceilings), said, missing=(command,), tried=tried)
+    worst = max(kinds.values(), key=lambda kind: kind.most or Fraction(0))
+    quick = [kind.quick for kind in kinds.values() if kind.quick is not None]
     return Use(
         worst.most,
         least,
@@ -393,16 +401,30 @@ def _kind(target: str, scenario: str, demand: Demand, known: Known, p99_ms: floa
     below = [part.high for size, part in by_size.items() if size <= records and part.high]
     least = peak / min(below) if below else Fraction(0)
     if not above:
-        enough = [size for size in by_size if size >= records]
-        said = (
-            f"no rate of {scenario} was shown to hold with {' or '.join(f'{size:,}' for size in enough)} records"
-            if enough
-            else f"{scenario} was measured with fewer records only, which shows nothing for more"
-        )
-        return Use(None, least, None, tuple(part.ceiling for part in by_size.values()), (said,))
+        # Under the very promise: one that is stricter says nothing, and one that is looser does not ask for it.
+        limit = math.inf if p99_ms is None else p99_ms
+        tried = any(size >= records and part.ceiling.p99_limit_ms == limit for size, part in by_size.items())
+        return Use(None, least, None, tuple(part.ceiling for part in by_size.values()), (), tried=tried)
     most = max(above, key=lambda part: part.low)
     quick = [part.quick for part in above if part.quick]
     return Use(peak / most.low, least, peak / max(quick) if quick else None, (most.ceiling,), (most.said,))
+
+
+def _nothing_held(ceilings: Mapping[str, Sequence[MeasuredCeiling]], records: int) -> Iterator[str]:
+    """Why runs of these kinds of search show nothing for so many records; kinds of which the same is to be said together."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for scenario, runs in ceilings.items():
+        enough = [one for one in runs if _records(one) >= records]
+        sizes = " or ".join(dict.fromkeys(f"{_records(one):,}" for one in enough))
+        promises = ", ".join(dict.fromkeys(name for one in enough for name in one.promises))
+        groups.setdefault((sizes, promises), []).append(scenario)
+    for (sizes, promises), scenarios in groups.items():
+        names = ", ".join(scenarios)
+        if sizes:
+            under = f" ({promises})" if promises else ""
+            yield f"no rate of {names} was shown to hold with {sizes} records{under}"
+        else:
+            yield f"{names}: measured with fewer records only, which shows nothing for more"
 
 
 def _records(ceiling: MeasuredCeiling) -> int:

@@ -180,6 +180,8 @@ class Candidate:
     """Those that the statement rests on."""
     settles: tuple[str, ...] = ()
     """What would tell what is not known: commands, or facts."""
+    tried: bool = False
+    """Whether that was measured already, as it is asked for, and showed nothing."""
     sizing: Sizing = field(default_factory=Sizing)
 
     @property
@@ -331,11 +333,11 @@ def _by_quota(start: Candidate, use: Use, asked: Asked) -> Candidate:
             "how far it grows has no entry in the price book"
         )
         return replace(
-            start, because=(Reason(said, Rests.QUOTAS),), quotas=(first,), settles=(*use.missing, "a quota in --prices")
+            start, because=(Reason(said, Rests.QUOTAS),), quotas=(first,), settles=(*use.missing, _a_quota(start))
         )
     if not rates:
         said = "neither measured here nor bounded by a quota of the price book"
-        return replace(start, because=(Reason(said),), settles=(*use.missing, "a quota in --prices"))
+        return replace(start, because=(Reason(said),), settles=(*use.missing, _a_quota(start)))
     tightest = max(lasting or beginning, key=lambda limit: (limit.used or Fraction(0)) / limit.allowed)
     share = (tightest.used or Fraction(0)) / tightest.allowed
     said = (
@@ -352,6 +354,10 @@ def _by_quota(start: Candidate, use: Use, asked: Asked) -> Candidate:
     because = (within, latency, *grows)
     marks = (Mark.LATENCY,)
     return replace(start, status=Status.OPEN, because=because, marks=marks, quotas=tuple(rates), settles=use.missing)
+
+
+def _a_quota(candidate: Candidate) -> str:
+    return f"a quota of {candidate.name} in --prices: its requests a second"
 
 
 # -- what was measured ------------------------------------------------------------------------------------------------
@@ -431,12 +437,15 @@ def _by_ceiling(start: Candidate, use: Use, asked: Asked, beyond: str) -> Candid
 
 def _unmeasured(start: Candidate, use: Use, asked: Asked) -> Candidate:
     """A part of what is needed was not measured; what was may refute all the same."""
-    told = tuple(Reason(text, Rests.RUNS) for text in use.said)
     if use.least * asked.headroom >= 1 and start.backend not in SEVERAL:
         said = f"measured ceiling below the peak with head-room ({float(asked.headroom):g} times)"
+        told = tuple(Reason(text, Rests.RUNS) for text in use.said)
         return replace(start, status=Status.REJECTED, because=(Reason(said, Rests.RUNS), *told))
-    said = "not measured: whether it carries the peak is not known"
-    return replace(start, because=(Reason(said), *told), settles=use.missing)
+    unknown = "whether it carries the peak is not known"
+    if not use.said:
+        return replace(start, because=(Reason(f"not measured: {unknown}"),), settles=use.missing)
+    shown = Reason(f"not shown: {'; '.join(use.said)}: {unknown}", Rests.RUNS)
+    return replace(start, because=(shown,), settles=use.missing, tried=use.tried)
 
 
 def _undecided(start: Candidate, use: Use, asked: Asked) -> Candidate:

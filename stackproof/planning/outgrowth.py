@@ -12,6 +12,7 @@ from stackproof.interfaces import ConfigurationError
 
 from .cost import Choice
 from .demand import MOST_DECISIONS, Demand, Workload
+from .feasibility import Mark
 from .recommendation import Advisor, Answer, Option
 
 
@@ -46,15 +47,19 @@ class Outgrowth:
     cheaper: tuple[int, Option] | None
     """The first month in which another stack ranks before it while it still carries the load, and that one."""
     months: tuple[Month, ...]
+    scaled: bool = False
+    """Whether `most` takes more machines of something than were measured: that they add up is assumed."""
 
 
 def outgrowth(advisor: Advisor, workload: Workload, option: Option, months: int) -> Outgrowth:
     """How far this stack goes, and what comes after it."""
     choices = {concern: replace(choice, sizing=type(choice.sizing)()) for concern, choice in option.choices.items()}
     most, too_many, against = _most(advisor, workload, choices)
-    beyond = None
-    if too_many is not None:
+    beyond, scaled = None, False
+    if most is not None and too_many is not None:
         beyond = advisor.answer(Demand.of(replace(workload, decisions_per_day=too_many))).best
+        last = advisor.answer(Demand.of(replace(workload, decisions_per_day=most)), choices.values()).best
+        scaled = last is not None and any(Mark.SCALED in part.marks for part in last.parts)
     seen = tuple(_months(advisor, workload, choices, months))
     out = next((one for one in seen if one.against), None)
     return Outgrowth(
@@ -65,6 +70,7 @@ def outgrowth(advisor: Advisor, workload: Workload, option: Option, months: int)
         None if out is None else out.answer.best,
         _cheaper(seen, option),
         seen,
+        scaled,
     )
 
 

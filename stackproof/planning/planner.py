@@ -157,6 +157,9 @@ class _Writer:
                 found.append(Statement("The backends that are feasible alone are not known to be so together.", ()))
         else:
             found.append(self._cheapest(best))
+            if self.asked.p99_ms is None:
+                said = "No latency is asked for (--p99-ms): what was measured holds within the promise that stands beside it."
+                found.append(Statement(said, ()))
         for option, seen in self.answer.refuted[:3]:
             found.append(
                 Statement(
@@ -367,8 +370,11 @@ class _Writer:
             found.append(Statement("No limit of it is known: nothing that was measured or documented ends it.", basis))
         else:
             about = rounded(grown.most, self.question.workload.decisions_per_day)
-            found.append(Statement(f"It carries up to about {about} decisions a day, all else being equal.", basis))
-            found += [Statement(_sentence(f"What stops it there: {why}"), basis) for why in grown.against[:3]]
+            assumed = ", as far as several machines carry as much more as they are more: assumed, not measured"
+            said = f"It carries up to about {about} decisions a day, all else being equal{assumed if grown.scaled else ''}."
+            scaled = (self.bases.assumption(LINEAR),) if grown.scaled else ()
+            found.append(Statement(said, (*basis, *scaled)))
+            found += [Statement(_sentence(f"What stops it there: {why}"), ()) for why in grown.against[:3]]
         growth, months = self.question.workload.growth_per_month, self.question.months
         if not growth:
             found.append(Statement("Nothing grows (--growth-per-month is 0): in no month is it outgrown.", ()))

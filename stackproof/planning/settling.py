@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stackproof.measurement.series_plan import Pace
 
@@ -26,10 +26,15 @@ class Settling:
     minutes: int
 
     @property
+    def searches(self) -> int:
+        """A command may hold several, which share what was filled in."""
+        return sum(command.count(" --scenario ") for command in self.commands)
+
+    @property
     def statements(self) -> tuple[Statement, ...]:
         """A sentence, and each command by itself, to be copied."""
         names = " and ".join(f"{one.concern}={one.backend}" for one in self.candidates)
-        several = "1 search tells" if len(self.commands) == 1 else f"{len(self.commands)} searches tell"
+        several = "1 search tells" if self.searches == 1 else f"{self.searches} searches tell"
         carry = "carries" if len(self.candidates) == 1 else "carry"
         said = f"{several} whether {names} {carry} it, in about {self.minutes} minutes; then ask again:"
         return (Statement(said, ()), *(Statement(command, ()) for command in self.commands))
@@ -45,16 +50,21 @@ def settling(answer: Answer) -> Settling | None:
     commands = dict.fromkeys(_short(command) for one in chosen for command in one.settles)
     documents = answer.demand.workload.records * sum(one.concern == "search" for one in chosen)
     pace = Pace()
-    seconds = len(commands) * (pace.session + pace.search) + documents / pace.documents
-    return Settling(tuple(chosen), tuple(commands), math.ceil(seconds / 60))
+    first = Settling(tuple(chosen), tuple(commands), 0)
+    seconds = len(commands) * pace.session + first.searches * pace.search + documents / pace.documents
+    return replace(first, minutes=math.ceil(seconds / 60))
 
 
 def _easiest(answer: Answer, concern: str) -> Candidate | None:
-    """Of those that nobody measured: what was, and decides nothing, would take longer than this is for."""
+    """Of those that nobody measured: what was, and shows nothing, would take longer than this is for."""
     open_ = [
         one
         for one in answer.candidates
-        if one.concern == concern and one.status is Status.NOT_KNOWN and one.use is None and _measurable(one.settles)
+        if one.concern == concern
+        and one.status is Status.NOT_KNOWN
+        and one.use is None
+        and not one.tried
+        and _measurable(one.settles)
     ]
     return min(open_, key=lambda one: (_distance(one), len(one.settles)), default=None)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stackproof.planning.headroom import rounded
+from stackproof.planning.plan_basis import LINEAR
 from stackproof.planning.plan_record import (
     DOCUMENTED,
     SHOWN,
@@ -210,12 +211,17 @@ def _figures(plan: Plan) -> list[Row]:
         if grown.most_decisions_per_day is None
         else f"{rounded(grown.most_decisions_per_day, _volume(plan))} a day"
     )
+    scaled = any(LINEAR in statement.basis for statement in grown.statements)
+    if scaled:
+        most += ", assumed"
     if plan.workload.get("--growth-per-month", "0") in ("0", "0.0"):
         until = "decisions; no growth was asked for"
     elif grown.month is None:
         until = f"decisions; not outgrown within {plan.months[-1].month} months"
     else:
         until = f"decisions; outgrown in month {grown.month}"
+    if scaled:
+        until += "; that several machines carry as much more as they are more was not measured"
     return [
         (
             "It costs a month",

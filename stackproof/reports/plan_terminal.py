@@ -16,8 +16,10 @@ from .plan_text import (
     USABLE,
     a_second,
     alike,
+    assumed,
     by_concern,
     by_effect,
+    by_settling,
     counted,
     decisive,
     differences,
@@ -98,6 +100,8 @@ def _stack(row: StackRow, plan: Plan, console: Console) -> None:
         _indented(Text(f"{chosen.concern}: {' '.join(why)}"), console)
     for statement in row.statements:
         _indented(_said(statement, plan), console)
+    for text in assumed(row, plan):
+        _indented(Text(f"Assumed: {one_line(text)}."), console)
 
 
 def _candidates(rows: Iterable[CandidateRow], console: Console) -> None:
@@ -157,13 +161,15 @@ def _sensitivity(plan: Plan, console: Console) -> None:
 def _open(plan: Plan, console: Console) -> None:
     """What is not known of costs; then what to type, each command on a line of its own, to be copied."""
     _list("Not known", [text for text in plan.not_known if text.startswith("cost: ")], console)
-    settles = list(dict.fromkeys(one_line(text) for row in plan.candidates for text in row.settles))
-    if not settles:
+    settled = by_settling(plan.candidates)
+    if not settled:
         return
     console.print(Text("\nNot known, and what would settle it", style="bold"))
-    for line in settles[:MOST_LINES]:
-        console.print(Text(f"  {line}"), soft_wrap=True)
-    _more(len(settles), console)
+    for names, texts in settled[:MOST_LINES]:
+        _indented(Text(f"{one_line(names)}:"), console)
+        for text in texts:
+            console.print(Text(f"    {one_line(text)}"), soft_wrap=True)
+    _more(len(settled), console)
 
 
 def _said(statement: Statement, plan: Plan) -> Text:

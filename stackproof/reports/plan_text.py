@@ -70,6 +70,21 @@ def named(row: CandidateRow | ChosenRow) -> str:
     return f"{row.backend} ({row.hosting})" if row.hosting else row.backend
 
 
+def assumed(row: StackRow, plan: Plan) -> list[str]:
+    """What has to be true beside what was measured, for what is said of the parts of a stack."""
+    ids = dict.fromkeys(id_ for part in row.chosen for statement in part.statements for id_ in statement.basis)
+    return [basis.text for basis in plan.of(tuple(ids)) if basis.kind == "assumption"]
+
+
+def by_settling(rows: Iterable[CandidateRow]) -> list[tuple[str, tuple[str, ...]]]:
+    """What would settle what is not known: the names of the candidates, and what to type or to find out for all of them."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for row in rows:
+        if row.settles:
+            found.setdefault(row.settles, []).append(f"{row.concern}={named(row)}")
+    return [(", ".join(names), settles) for settles, names in found.items()]
+
+
 def differences(row: StackRow, recommended: StackRow | None) -> str:
     """What is another backend than in the recommended stack, by concern."""
     before = {part.concern: named(part) for part in recommended.chosen} if recommended is not None else {}
