@@ -230,6 +230,8 @@ def test_events_that_are_larger_than_those_measured_are_not_known() -> None:
 def test_search_is_judged_by_what_was_measured_with_as_many_records() -> None:
     name = "search=postgres (rds)"
     assert candidate(answer(10_000, records=100_000), name).usable
+    others = "search-phrase, search-or, search-prefix, search-filtered: not measured"
+    assert others in candidate(answer(10_000, records=100_000), name).reasons[0]
     more = candidate(answer(10_000, records=100_001), name)
     assert more.status is Status.NOT_KNOWN
     assert "with fewer records only" in more.reasons[-1]

@@ -377,12 +377,13 @@ def _of_search(backend: str, demand: Demand, known: Known, p99_ms: float | None)
         return Use(None, least, None, tuple(used[run] for run in ceilings), said, missing=(command,), tried=tried)
     worst = max(kinds.values(), key=lambda kind: kind.most or Fraction(0))
     quick = [kind.quick for kind in kinds.values() if kind.quick is not None]
+    others = [scenario for scenario in SEARCHES if scenario not in kinds]
     return Use(
         worst.most,
         least,
         max(quick) if len(quick) == len(kinds) else None,
         tuple(used[run] for run in ceilings),
-        worst.said,
+        (*worst.said, *((f"{', '.join(others)}: not measured",) if others else ())),
     )
 
 
