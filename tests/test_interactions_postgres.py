@@ -410,3 +410,66 @@ def test_pages_are_read_by_the_index(make: Make, url: str) -> None:
 
 def _namespace_of(store: PostgresInteractionStore) -> str:
     return store._pool._namespace
+
+
+def test_who_has_waited_longest_gets_the_connection_that_becomes_free(url: str) -> None:
+    pool = PostgresPool(url, component="x", max_connections=1, operation_timeout=30.0)
+    served: list[int] = []
+    release, entered = threading.Event(), threading.Event()
+    try:
+        with ThreadPoolExecutor(6) as threads:
+            busy = threads.submit(pool.run, lambda _: (entered.set(), release.wait(20)), writes=False)
+            entered.wait(10)
+            waiting = []
+            for number in range(5):
+                waiting.append(threads.submit(pool.run, lambda _, n=number: served.append(n), writes=False))
+                eventually(lambda n=number: len(pool._waiting) == n + 1, "who waits", within=10)
+            release.set()
+            for each in (busy, *waiting):
+                each.result(20)
+        assert served == [0, 1, 2, 3, 4]
+        assert not pool._waiting
+    finally:
+        release.set()
+        pool.close()
+
+
+def test_a_connection_that_broke_makes_room_for_who_waits(url: str) -> None:
+    pool = PostgresPool(url, component="x", max_connections=1, operation_timeout=30.0)
+    release, entered = threading.Event(), threading.Event()
+
+    def break_it(connection: Any) -> None:
+        entered.set()
+        release.wait(20)
+        connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    try:
+        with ThreadPoolExecutor(3) as threads:
+            broken = threads.submit(pool.run, break_it, writes=False)
+            entered.wait(10)
+            waiting = [threads.submit(pool.ping) for _ in range(2)]
+            eventually(lambda: len(pool._waiting) == 2, "who waits", within=10)
+            release.set()
+            assert [each.result(20) for each in waiting] == [True, True]
+            with pytest.raises(UnavailableError):
+                broken.result(20)
+    finally:
+        release.set()
+        pool.close()
+
+
+def test_who_waits_when_the_pool_is_closed_is_told_so(url: str) -> None:
+    pool = PostgresPool(url, component="x", max_connections=1, operation_timeout=5.0)
+    release, entered = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(3) as threads:
+        busy = threads.submit(pool.run, lambda _: (entered.set(), release.wait(20)), writes=False)
+        entered.wait(10)
+        waiting = threads.submit(pool.run, lambda _: None, writes=False)
+        eventually(lambda: len(pool._waiting) == 1, "who waits", within=10)
+        closing = threads.submit(pool.close)
+        with pytest.raises(ClosedError):
+            waiting.result(20)
+        release.set()
+        busy.result(20)
+        closing.result(20)
+    assert not pool._idle

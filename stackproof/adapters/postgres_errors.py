@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import errors
 
+from stackproof.adapters.postgres_green import GreenWaits
 from stackproof.interfaces import (
     BackendError,
     IndeterminateError,
@@ -34,22 +35,38 @@ class BoundedConnection(psycopg.Connection[tuple[Any, ...]]):
     """A connection whose every wait ends at ``deadline``, also when the server hangs without closing the socket."""
 
     deadline: float = math.inf
+    _green: GreenWaits | None = None
+    """Under gevent's patches: what waits in psycopg's place."""
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **options: Any) -> T:
         """Drive one exchange with the server, and give up at the deadline."""
         return super().wait(self._until_deadline(gen), *args, **options)
 
     def _until_deadline(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
-        # psycopg resumes the generator when the socket is ready, and every 0.1 s with a false value when it is not.
+        # Whoever waits resumes the generator when the socket is ready, and every 0.1 s with a false value when it is not.
+        green = self._green_waits()
         try:
             wanted = next(gen)
             while True:
-                ready = yield wanted
+                ready = (yield wanted) if green is None else green.ready(wanted)
                 if not ready and monotonic() > self.deadline:
                     raise DeadlinePassedError("no answer within the operation timeout")
                 wanted = gen.send(ready)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
+
+    def _green_waits(self) -> GreenWaits | None:
+        """None where psycopg is to wait: without gevent, and in a thread whose hub is another one."""
+        if self._green is None and GreenWaits.wanted() and not self.closed:
+            self._green = GreenWaits(self.pgconn.socket)
+        return self._green if self._green is not None and self._green.here else None
+
+    def close(self) -> None:
+        """Close it. Again: does nothing."""
+        green, self._green = self._green, None
+        if green is not None:
+            green.close()
+        super().close()
 
     def __del__(self, *_: Any) -> None:
         # Only an interruption lets a connection go without `close` (see `PostgresPool`); psycopg would warn.

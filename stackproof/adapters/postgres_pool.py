@@ -11,6 +11,7 @@ import math
 import os
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
@@ -59,6 +60,26 @@ class _Permit:
     """The right to open one connection, as long as this object lives."""
 
     __slots__ = ("__weakref__",)
+
+
+class _Waiter:
+    """Somebody who waits for a connection. The lock is held until there is something to tell."""
+
+    __slots__ = ("_told", "member")
+
+    def __init__(self) -> None:
+        self.member: _Member | None = None
+        self._told = threading.Lock()
+        self._told.acquire()
+
+    def tell(self, member: _Member | None) -> None:
+        """Hand over a connection; without one, have it look whether another may be opened. Once for each `wait`."""
+        self.member = member
+        self._told.release()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it was told something within that time."""
+        return self._told.acquire(timeout=seconds)
 
 
 _pools: weakref.WeakSet[PostgresPool] = weakref.WeakSet()
@@ -121,7 +142,7 @@ class PostgresPool:
         self._idle: list[_Member] = []
         self._open: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._opening: weakref.WeakSet[_Permit] = weakref.WeakSet()
-        self._waiting = 0
+        self._waiting: deque[_Waiter] = deque()
 
     def leave_to_parent(self) -> None:
         """In a forked child: make connections of one's own. Those of the parent are not even closed, for closing one says
@@ -193,6 +214,9 @@ class PostgresPool:
         """Close every connection; those in use are waited for, as long as an operation can last. Twice is fine."""
         self._closed = True
         self._close_idle()
+        while self._waiting:
+            with suppress(IndexError):
+                self._waiting.popleft().tell(None)
         deadline = monotonic() + self.operation_timeout
         with self._changed:
             self._changed.notify_all()
@@ -212,31 +236,68 @@ class PostgresPool:
             try:
                 member = self._idle.pop()  # the one that was used last; atomic, so the usual way needs no lock
             except IndexError:
-                permit = self._permit(deadline)
-                if permit is not None:
-                    return self._connect(permit)
-                continue
+                found = self._permit() or self._wait_for_one(deadline)
+                if isinstance(found, _Permit):
+                    return self._connect(found)
+                member = found
             if _still_open(member.connection):
                 return member
             self._drop(member.connection)
 
-    def _permit(self, deadline: float) -> _Permit | None:
-        """Wait for the right to open a connection, or for an idle one (then None)."""
+    def _permit(self) -> _Permit | None:
+        """The right to open a connection; None where there are as many as may be."""
+        if len(self._open) + len(self._opening) >= self._max_connections:
+            return None  # most who come here have to wait: they need no lock to know it
         with self._changed:
-            self._waiting += 1
-            try:
-                while not self._closed:
-                    if self._idle:
-                        return None
-                    if len(self._open) + len(self._opening) < self._max_connections:
-                        permit = _Permit()
-                        self._opening.add(permit)
-                        return permit
-                    if not self._wait(deadline):
-                        raise OperationTimeoutError(f"no connection to {self.server} became free within the time limit")
-            finally:
-                self._waiting -= 1
+            if self._closed or len(self._open) + len(self._opening) >= self._max_connections:
+                return None
+            permit = _Permit()
+            self._opening.add(permit)
+            return permit
+
+    def _wait_for_one(self, deadline: float) -> _Member | _Permit:
+        """A connection that somebody gives back, or the right to open one: whoever has waited longest gets it."""
+        waiter = _Waiter()
+        self._waiting.append(waiter)
+        try:
+            while not self._closed:
+                self._hand_over()  # what was given back before we stood there
+                # A moment at most: what an interruption dropped gives no notice.
+                told = waiter.wait(min(0.1, max(0.0, deadline - monotonic())))
+                if waiter.member is not None:
+                    member, waiter.member = waiter.member, None
+                    return member
+                if permit := self._permit():
+                    return permit
+                if told:
+                    self._waiting.appendleft(waiter)
+                elif monotonic() >= deadline:
+                    raise OperationTimeoutError(f"no connection to {self.server} became free within the time limit")
+        finally:
+            self._leave(waiter)
         raise ClosedError(f"the adapter of {self.server} was disconnected")
+
+    def _leave(self, waiter: _Waiter) -> None:
+        """Nothing is handed to it any more; what was handed at the last moment goes to somebody else."""
+        with suppress(ValueError):
+            self._waiting.remove(waiter)
+        if waiter.member is not None:
+            self._idle.append(waiter.member)
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Idle connections to those who wait. Each step is atomic, and whoever changes one of the two calls this afterwards."""
+        while self._waiting:
+            try:
+                member = self._idle.pop()
+            except IndexError:
+                return
+            try:
+                waiter = self._waiting.popleft()
+            except IndexError:  # it left meanwhile
+                self._idle.append(member)
+            else:
+                waiter.tell(member)
 
     def _wait(self, deadline: float) -> bool:
         """Wait for a change, or a moment: what an interruption dropped gives no notice. False when it is too late."""
@@ -261,9 +322,7 @@ class PostgresPool:
             self._drop(member.connection)
             return
         self._idle.append(member)
-        if self._waiting:
-            with self._changed:
-                self._changed.notify()
+        self._hand_over()
         if self._closed:
             self._close_idle()
 
@@ -275,6 +334,8 @@ class PostgresPool:
     def _drop(self, connection: Connection) -> None:
         connection.close()
         self._open.discard(connection)
+        with suppress(IndexError):  # who has waited longest may open another one
+            self._waiting.popleft().tell(None)
         with self._changed:
             self._changed.notify_all()
 
