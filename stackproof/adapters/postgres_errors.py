@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import errors
 
-from stackproof.adapters.postgres_green import GreenWaits
+from stackproof.adapters.green_waits import GreenWaits
 from stackproof.interfaces import (
     BackendError,
     IndeterminateError,
@@ -20,6 +20,9 @@ from stackproof.interfaces import (
 )
 
 T = TypeVar("T")
+
+LOOK_SECONDS = 0.1
+"""How often one who waits looks at the time limit; psycopg's own interval."""
 
 # The input is at fault.
 _INPUT_AT_FAULT = (errors.DataError, errors.IntegrityError, errors.ProgramLimitExceeded)
@@ -58,7 +61,7 @@ class BoundedConnection(psycopg.Connection[tuple[Any, ...]]):
     def _green_waits(self) -> GreenWaits | None:
         """None where psycopg is to wait: without gevent, and in a thread whose hub is another one."""
         if self._green is None and GreenWaits.wanted() and not self.closed:
-            self._green = GreenWaits(self.pgconn.socket)
+            self._green = GreenWaits(self.pgconn.socket, LOOK_SECONDS)
         return self._green if self._green is not None and self._green.here else None
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ from redis.connection import Connection, SSLConnection, UnixDomainSocketConnecti
 from redis.exceptions import AuthenticationError, AuthorizationError, BusyLoadingError, ReadOnlyError, ResponseError
 from redis.retry import Retry
 
+from stackproof.adapters.green_waits import READ, GreenWaits
 from stackproof.adapters.redis_errors import NotSentError, not_sent
 from stackproof.adapters.settings import hide_secrets
 from stackproof.interfaces import ConfigurationError
@@ -39,7 +40,11 @@ DEFAULT_PORT = 6379
 class _ConnectFirst:
     """Mixed into redis-py's connections: tells "not connected, so not sent" from "broke while the command ran"."""
 
+    _sock: Any  # redis-py's
+    socket_timeout: float | None
     _connecting = False
+    _green: GreenWaits | None = None
+    """Under gevent's patches: what waits for answers in the socket's place."""
 
     def connect(self) -> None:
         self._connecting = True
@@ -59,10 +64,48 @@ class _ConnectFirst:
         except (redis.ConnectionError, redis.TimeoutError) as error:
             if self._connecting:
                 raise
-            self.disconnect()  # type: ignore[attr-defined]
+            self.disconnect()
             if isinstance(error, redis.TimeoutError):  # another wait would exceed the operation timeout
                 raise NotSentError(str(error)) from error
             self.connect()
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        """By one call of the kernel, where it takes all: under gevent, `sendall` asks for the size of a buffer first."""
+        whole = command[0] if len(command) == 1 else None
+        if self._sock is None or not isinstance(whole, bytes):
+            super().send_packed_command(command, check_health)  # type: ignore[misc]
+            return
+        if check_health:
+            self.check_health()
+        try:
+            sent = self._sock.send(whole)
+        except TimeoutError:
+            self.disconnect()
+            raise redis.TimeoutError("Timeout writing to socket") from None
+        except OSError:
+            sent = 0  # what follows meets the same, and says it in redis-py's words
+        except BaseException:
+            self.disconnect()  # nobody knows how much of it has left
+            raise
+        if sent < len(whole):
+            super().send_packed_command([whole[sent:]], check_health=False)  # type: ignore[misc]
+
+    def await_answer(self) -> None:
+        """Wait for what was sent to be answered, at most for the socket's time limit. Nothing where the socket itself waits."""
+        green = self._green_waits()
+        if green is not None and not green.ready(READ):
+            raise redis.TimeoutError("Timeout reading from socket")
+
+    def _green_waits(self) -> GreenWaits | None:
+        if self._green is None and self.socket_timeout and GreenWaits.wanted():
+            self._green = GreenWaits(self._sock.fileno(), self.socket_timeout)
+        return self._green if self._green is not None and self._green.here else None
+
+    def disconnect(self, *args: Any, **options: Any) -> None:
+        green, self._green = self._green, None
+        if green is not None:
+            green.close()
+        super().disconnect(*args, **options)  # type: ignore[misc]
 
 
 class _Mapped(Connection):
@@ -345,6 +388,7 @@ def exchange(pool: ShortPool, command: Command, *, asking: bool = False) -> Any:
             connection.send_command("ASKING")
             connection.read_response()
         connection.send_command(*command)
+        connection.await_answer()
         return connection.read_response()
     except ReadOnlyError:
         # What was the primary is a replica now: only a new connection asks again which address the name stands for.
