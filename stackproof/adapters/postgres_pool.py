@@ -65,10 +65,12 @@ class _Permit:
 class _Waiter:
     """Somebody who waits for a connection. The lock is held until there is something to tell."""
 
-    __slots__ = ("_told", "member")
+    __slots__ = ("_told", "member", "served")
 
     def __init__(self) -> None:
         self.member: _Member | None = None
+        self.served = False
+        """It has taken the connection that was handed to it, and stands in no line any more."""
         self._told = threading.Lock()
         self._told.acquire()
 
@@ -265,8 +267,8 @@ class PostgresPool:
                 # A moment at most: what an interruption dropped gives no notice.
                 told = waiter.wait(min(0.1, max(0.0, deadline - monotonic())))
                 if waiter.member is not None:
-                    member, waiter.member = waiter.member, None
-                    return member
+                    waiter.served = True
+                    return waiter.member
                 if permit := self._permit():
                     return permit
                 if told:
@@ -274,7 +276,8 @@ class PostgresPool:
                 elif monotonic() >= deadline:
                     raise OperationTimeoutError(f"no connection to {self.server} became free within the time limit")
         finally:
-            self._leave(waiter)
+            if not waiter.served:
+                self._leave(waiter)
         raise ClosedError(f"the adapter of {self.server} was disconnected")
 
     def _leave(self, waiter: _Waiter) -> None:
