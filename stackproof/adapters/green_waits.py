@@ -1,4 +1,4 @@
-"""Waiting for a server's answer under gevent's patches, at a fifth of what drivers pay for it there.
+"""Waiting for a server's answer under gevent's patches, at a fraction of what drivers pay for it there.
 
 psycopg sees that `select` is patched, and calls gevent's `poll` instead of its own loop in C: a poll object, a watcher, an event
 and a timer, new for each wait. A socket of gevent's reads in vain first, and then makes a timeout and a waiter. One watcher and
