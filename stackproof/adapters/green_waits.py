@@ -63,7 +63,12 @@ class GreenWaits:
     def close(self) -> None:
         """Let go of the descriptor, before it is closed. Who waits for it is woken up, to find that out."""
         if self._resume is not None:
-            self._hub.loop.run_callback(self._resume, READ)
+            self._hub.loop.run_callback(self._wake, self._resume)
         for watcher in (*self._watchers.values(), self._timer):
             watcher.stop()
             watcher.close()
+
+    def _wake(self, resume: Callable[[int], object]) -> None:
+        """Unless it was woken up meanwhile, and waits for something else by now."""
+        if self._resume is resume:
+            resume(READ)
