@@ -320,6 +320,7 @@ def test_how_many_machines_the_data_need() -> None:
         ("search", "postgres", "rds", {"records": 10**9, "document_bytes": 71_000}, "rds-postgres-bytes"),
         ("interactions", "dynamodb", "on-demand", {"record_bytes": 409_601}, "dynamodb-item-bytes"),
         ("interactions", "dynamodb", "provisioned", {"summary_bytes": 409_601}, "dynamodb-item-bytes"),
+        ("interactions", "keyspaces", "on-demand", {"record_bytes": 1_000_001}, "keyspaces-row-bytes"),
         ("cache", "elasticache", "serverless-valkey", {"cached_values": 5_000_000_001}, "elasticache-serverless-bytes"),
     ],
 )
