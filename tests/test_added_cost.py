@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
+from plan_samples import MEASURED
 from planning_samples import CLAIMS, CUSTOMERS, DECISIONS, RECORDS, WRITES
 
 from stackproof.interfaces import ConfigurationError
@@ -17,6 +18,7 @@ from stackproof.planning.claim_costs import VOLUMES, costs_of, figures_of, volum
 from stackproof.planning.cost import Choice, cost_of_stack
 from stackproof.planning.demand import Demand, Workload
 from stackproof.planning.judging import Verdict
+from stackproof.planning.measured import Known
 from stackproof.planning.price_book import load_prices, parse_prices
 
 BOOK = load_prices()
@@ -140,6 +142,23 @@ def test_the_four_monthly_costs_are_computed_at_four_volumes() -> None:
         assert [figure.at for figure in costs[id_]] == [f"{volume:,} decisions/day" for volume in VOLUMES]
         lows = [figure.low for figure in costs[id_]]
         assert lows == sorted(lows)
+
+
+def test_machines_are_counted_from_the_runs_of_an_audit_and_from_nothing_else() -> None:
+    claim = CLAIMS["startup-aws-cost"]
+    without = list(figures_of(claim, BOOK, TODAY))
+    assert all("whether one PostgreSQL carries" in " ".join(figure.unknown) for figure in without)
+    assert "machines counted" not in without[0].source
+    figures = list(figures_of(claim, BOOK, TODAY, Known(MEASURED)))
+    # As a plan has it, and test_plan_recommendation.py works out by hand.
+    assert (figures[0].low, figures[0].upper) == pytest.approx((109.94, 110.85), abs=0.01)
+    assert figures[0].source.endswith("; machines counted from the runs for 1.5 times the peak: interactions=postgres")
+    found = judge(claim, [], figures)
+    assert found.headroom is not None
+    assert found.headroom.high is not None
+    one = CLAIMS["growth-aws-cost"]
+    source = list(figures_of(one, BOOK, TODAY, Known(MEASURED)))[-1].source
+    assert "search=opensearch, cache=elasticache" in source
 
 
 def test_claims_about_something_else_get_the_cost_at_their_own_volume() -> None:

@@ -121,6 +121,8 @@ def test_how_it_reads() -> None:
     assert str(Amount.of(Decimal("1234.5"), currency="USD")) == "1,234.50 USD"
     assert str(Amount.of(1, 2, currency="EUR")) == "1.00 to 2.00 EUR"
     assert str(Amount.not_known("no price", currency="USD")) == "unknown"
-    assert cents(Decimal("0.0042")) == "0.0042"
+    assert (cents(Decimal("0.0042")), cents(Decimal("1.15e-7")), cents(Decimal(0))) == ("<0.01", "<0.01", "0.00")
+    assert str(Amount.of(Decimal("0.005"), Decimal("0.01"), currency="USD")) == "<0.01 to 0.01 USD"
+    assert str(Amount(Decimal("0.005"), Decimal(1), "USD", ("no price",))) == "more than 0 USD"
     assert plain(Decimal("1200.50")) == "1,200.5"
     assert str(Quantity.of(1, 2)) == "1 to 2"

@@ -182,7 +182,7 @@ def test_too_little_time_is_told_before_it_is_spent(stub: Any, capsys: pytest.Ca
     assert "are time for about" in capsys.readouterr().out
 
 
-def test_kept_runs_elsewhere_and_a_promise_of_ones_own(stub: Any) -> None:
+def test_kept_runs_elsewhere_and_a_promise_of_ones_own(stub: Any, capsys: pytest.CaptureFixture[str]) -> None:
     stub(the_first)
     Path("mine").mkdir()
     assert _run(["audit", "--runs", "mine", "--slo", "p99=50ms", "--out", "a"]) == 3
@@ -192,6 +192,7 @@ def test_kept_runs_elsewhere_and_a_promise_of_ones_own(stub: Any) -> None:
     made = kept("b")
     assert made.beside == ()
     assert "with p99 within 50 ms, and the question is" in made.left_out[0].reason
+    assert "The ceilings that come with the package" in " ".join(capsys.readouterr().out.split())
 
 
 def test_runs_of_another_machine_and_damaged_ones_are_left_out(stub: Any) -> None:

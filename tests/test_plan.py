@@ -31,6 +31,7 @@ from stackproof.planning.stacks import find_planned_stack
 from stackproof.planning.typed import number, whole
 from stackproof.reports import plan_page
 from stackproof.reports.plan_text import why_not_first
+from stackproof.targets import STACKS
 
 SCHEMA = json.loads((Path(stackproof.planning.__file__).parent / "plan.schema.json").read_text(encoding="utf-8"))
 
@@ -67,11 +68,32 @@ def test_numbers_as_people_type_them(text: str, value: int) -> None:
     assert whole("--n", text) == value
 
 
-@pytest.mark.parametrize("text", ["", "ten", "1,000", "1e3", "nan", "0x10", "1KK", "2.0001K", "1" * 41, "٣"])
+@pytest.mark.parametrize("text", ["", "ten", "1,00", "1,5", "1e3", "nan", "0x10", "1KK", "2.0001K", "1" * 41, "٣"])
 def test_what_is_no_number_is_one_sentence(text: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^--n .*looks like 10000, 10K") as caught:
         whole("--n", text)
     assert "\n" not in str(caught.value)
+
+
+def test_a_number_may_be_typed_as_it_is_shown() -> None:
+    assert whole("--n", "1,234,000") == whole("--n", "1_234_000") == whole("--n", "1,234K") == 1_234_000
+
+
+def test_on_a_desk_log_lines_are_not_kept_unless_it_is_asked_for(here: Path) -> None:
+    code, out, _ = run("--decisions-per-day", "10K", "--hosting", "local", "--out", "a")
+    assert code == Exit.HOLDS
+    assert "log lines, 0 days: 0 bytes" in " ".join(out.split())
+    code, out, _ = run("--decisions-per-day", "10K", "--hosting", "local", "--log-retention-days", "30", "--out", "b")
+    assert code == Exit.INCONCLUSIVE
+    assert "lines on the console are not kept, and --log-retention-days is 30" in " ".join(out.split())
+    code, out, _ = run("--decisions-per-day", "10K", "--stack", "development", "--out", "c")
+    assert "lacks a capability" in " ".join(out.split()), "the same stack, by the same rule"
+
+
+def test_every_stack_that_is_listed_can_be_judged(here: Path) -> None:
+    for stack in STACKS:
+        code, _, err = run("--decisions-per-day", "10K", "--stack", stack.name, "--out", stack.name)
+        assert code == Exit.HOLDS, err
 
 
 def test_shares_may_be_percent() -> None:
@@ -100,7 +122,7 @@ def test_there_is_an_option_for_each_field_of_a_workload() -> None:
         (["--decisions-per-day", "1K", "--p99-ms", "0"], "--p99-ms is 0; it lies above 0"),
         (["--decisions-per-day", "1K", "--headroom", "0.5"], "--headroom is 0.5; it lies between 1 and 100"),
         (["--decisions-per-day", "1K", "--require", "fast"], "--require 'fast' is no capability"),
-        (["--decisions-per-day", "1K", "--stack", "none"], "'none' is not a reference stack"),
+        (["--decisions-per-day", "1K", "--stack", "none"], "'none' is not a known stack, and no file of one"),
         (["--decisions-per-day", "1K", "--prices", "none.toml"], "--prices none.toml cannot be read"),
         (["--decisions-per-day", "1K", "--runs", "nowhere"], "--runs nowhere is no directory"),
     ],

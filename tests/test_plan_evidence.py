@@ -149,14 +149,19 @@ class TestWholeDecisions:
         run = decisions(3_000, 3_300, limiter="server")
         for subscriptions, said in ((1, True), (0, False)):
             found = plan(
-                1_000_000, about=asked(where=Where.LOCAL), measured=known(run, *MEASURED), subscriptions=subscriptions
+                1_000_000,
+                about=asked(where=Where.LOCAL),
+                measured=known(run, *MEASURED),
+                subscriptions=subscriptions,
+                log_retention_days=0,
             )
             assert found.recommended is not None
             assert ("receiving the events was no part of it" in found.recommended.statements[0].text) is said
 
 
 def test_stacks_of_the_same_cost_are_not_said_to_cost_more() -> None:
-    text = " ".join(statement.text for statement in plan(10_000, about=asked(where=Where.LOCAL)).statements)
+    made = plan(10_000, about=asked(where=Where.LOCAL), log_retention_days=0)
+    text = " ".join(statement.text for statement in made.statements)
     assert "others may cost as much, and none less" in text
     assert "every other one costs more" not in text
 

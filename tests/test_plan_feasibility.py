@@ -70,7 +70,7 @@ def test_a_lower_bound_never_rejects() -> None:
     bound = known(
         one("interactions", "postgres", "ingest", 10, None), one("interactions", "postgres", "summaries", 10, None)
     )
-    found = candidate(answer(1_000_000_000, measured=bound), "interactions=postgres (rds)")
+    found = candidate(answer(1_000_000_000, measured=bound), "interactions=postgres (self-hosted)")
     assert found.status is Status.NOT_KNOWN
     assert "lower bound" in found.reasons[0]
     assert "stackproof bench --backend interactions=postgres --scenario ingest" in found.settles[0]
@@ -133,6 +133,15 @@ def test_a_missing_capability_rejects() -> None:
 def test_lines_on_the_console_are_not_kept() -> None:
     assert "not kept, and --log-retention-days is 30" in candidate(answer(10_000), "logs=console (local)").reasons[0]
     assert candidate(answer(10_000, log_retention_days=0), "logs=console (local)").status is Status.FEASIBLE
+    desk = answer(10_000, about=asked(where=Where.LOCAL))
+    assert "not kept" in candidate(desk, "logs=console (local)").reasons[0], "nor on a desk"
+
+
+def test_what_an_instance_cannot_store_rejects() -> None:
+    # 10 M x 7,300 days x 1,000 bytes = 73 TB
+    found = candidate(answer(10_000_000, retention_days=7_300), "interactions=postgres (rds)")
+    assert found.status is Status.REJECTED
+    assert "storage of an instance of PostgreSQL (64 TiB): 73," in " ".join(found.reasons)
 
 
 def test_requirements_are_typed_as_they_are_listed() -> None:
@@ -147,12 +156,12 @@ def test_where_it_may_run() -> None:
     by_where = {
         where: {
             provider_of(c.concern, c.backend, c.hosting)
-            for c in answer(10_000, about=asked(where=where)).candidates
+            for c in answer(10_000, about=asked(where=where), log_retention_days=0).candidates
             if c.usable
         }
         for where in Where
     }
-    assert by_where[Where.AWS] == {"aws"}
+    assert by_where[Where.AWS] == {"aws", "application"}
     assert "local" not in by_where[Where.ANY]
     assert by_where[Where.LOCAL] == {"local", "application"}
     assert len(every_choice()) == len(answer(10_000).candidates)

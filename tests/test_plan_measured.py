@@ -85,6 +85,16 @@ def test_a_command_makes_the_file_from_runs(tmp_path: Path, monkeypatch: pytest.
     assert main(["here.json", str(run)]) == 2
     assert "it was cut short" in capsys.readouterr().err
     assert main(["here.json", str(tmp_path / "none")]) == 2
+    (run / "run.json").write_text(run_json(searched()), encoding="utf-8")
+    elsewhere = tmp_path / "elsewhere"
+    assert main([str(elsewhere / "mine.json"), str(run)]) == 2
+    assert "its directory does not exist" in capsys.readouterr().err
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert main([str(elsewhere / "mine.json"), str(run)]) == main(["./here.json", str(run)]) == 0
+    assert sorted(file.name for file in elsewhere.iterdir()) == ["here.json", "mine.json"], "where it was told to write"
+    assert [file.name for file in (tmp_path / "measured").iterdir()] == ["here.json"]
+    assert f"written: {elsewhere / 'mine.json'}" in capsys.readouterr().out
     assert main([]) == 2
 
 

@@ -17,7 +17,7 @@ from planning_samples import decisions
 import stackproof.planning
 from stackproof.planning.capabilities import parse_requirement
 from stackproof.planning.demand import Demand
-from stackproof.planning.feasibility import Where
+from stackproof.planning.feasibility import Status, Where
 from stackproof.planning.outgrowth import outgrowth
 from stackproof.planning.recommendation import Advisor, Rank, picks
 from stackproof.planning.sensitivity import sensitivity
@@ -107,7 +107,7 @@ def test_five_volumes_have_five_answers() -> None:
     # 5,787/s: PostgreSQL is refuted, and DynamoDB over its quota; at 57,870/s also Keyspaces, and one Redis.
     assert backends(found[100_000_000])["interactions"] == "keyspaces (on-demand)"
     assert backends(found[1_000_000_000])["interactions"] in ("cassandra (self-hosted)", "scylla (self-hosted)")
-    assert backends(found[1_000_000_000])["cache"] != backends(found[100_000_000])["cache"]
+    assert backends(found[1_000_000_000])["cache"] == "elasticache (nodes)", "a known number of nodes, at a known price"
     assert [best.rank for best in bests if best is not None][:3] == [Rank.SHOWN] * 3
 
 
@@ -127,26 +127,42 @@ def test_an_unknown_cost_is_never_the_cheapest() -> None:
     assert "self-hosted-host" in text
 
 
+CACHES = ("upstash-command", "elasticache-cache-m4-large")
+"""The prices of the caches whose cost is known."""
+
+
 def test_of_unknown_costs_the_one_counts_of_which_least_is_unknown() -> None:
-    found = answer(10_000, book=BOOK.without("upstash-command"))
+    found = answer(10_000, book=BOOK.without(*CACHES))
     assert found.best is not None
     assert found.best.unpriced == 1
     assert min(one.low for one in found.options) < found.best.low
     assert backends(found)["interactions"] == "postgres (rds)"
 
 
+def test_two_concerns_are_not_put_on_a_server_that_cannot_store_both() -> None:
+    # 36.5 TB of interactions and 37.5 TB of documents: each alone is below 64 TiB (70.4 TB)
+    measured = known(*MEASURED, one("search", "postgres", "search-term", 300, 330, records=150_000_000))
+    sizes = {"retention_days": 3_650, "records": 150_000_000, "document_bytes": 250_000, "searches_per_day": 10}
+    found = answer(10_000_000, measured=measured, **sizes)
+    rds = [one for one in found.candidates if one.name == "postgres (rds)"]
+    assert [one.status is Status.REJECTED for one in rds] == [False, False]
+    assert not any(
+        one.part("interactions").name == one.part("search").name == "postgres (rds)" for one in found.options
+    )
+
+
 def test_of_equal_costs_the_one_counts_with_the_fewest_servers() -> None:
-    found = answer(10_000, about=asked(where=Where.LOCAL))
+    found = answer(10_000, about=asked(where=Where.LOCAL), log_retention_days=0)
     assert backends(found)["interactions"] == backends(found)["search"] == "postgres (local)"
 
 
 def test_a_price_set_to_unknown_makes_its_sums_unknown() -> None:
     managed = asked(where=Where.MANAGED)
-    found = answer(10_000, about=managed, book=BOOK.without("upstash-command"))
+    found = answer(10_000, about=managed, book=BOOK.without(*CACHES))
     assert found.best is not None
     assert not found.best.known
     assert found.best.rank is Rank.COST_UNKNOWN
-    row = plan(10_000, about=managed, book=BOOK.without("upstash-command")).recommended
+    row = plan(10_000, about=managed, book=BOOK.without(*CACHES)).recommended
     assert row is not None
     assert row.cost.text.startswith("at least")
     assert any("set to unknown" in reason for reason in row.cost.unknown)
@@ -195,12 +211,18 @@ def test_two_servers_at_one_address_are_no_stack() -> None:
 
 def test_a_stack_that_was_measured_as_a_whole_and_failed_is_none() -> None:
     failed = decisions(3, 4, limiter="server", run="whole")
-    found = answer(1_000_000, about=asked(where=Where.LOCAL), measured=known(failed, *MEASURED))
+    found = answer(1_000_000, about=asked(where=Where.LOCAL), measured=known(failed, *MEASURED), log_retention_days=0)
     assert {seen.ceiling.run for _, seen in found.refuted} == {"whole"}
     assert found.best is not None
     assert (found.best.part("interactions").backend, found.best.part("events").backend) != ("postgres", "redis")
     held = decisions(300, 330, limiter="server", run="whole")
-    whole = plan(1_000_000, about=asked(where=Where.LOCAL), measured=known(held, *MEASURED), subscriptions=0)
+    whole = plan(
+        1_000_000,
+        about=asked(where=Where.LOCAL),
+        measured=known(held, *MEASURED),
+        subscriptions=0,
+        log_retention_days=0,
+    )
     assert whole.recommended is not None
     said = [(statement.text, statement.basis) for statement in whole.recommended.statements]
     assert said == [

@@ -90,7 +90,7 @@ def test_what_only_quotas_say_is_not_said_to_be_shown(tmp_path: Any) -> None:
 def test_what_was_measured_is_said_to_be_shown() -> None:
     from stackproof.planning.feasibility import Where
 
-    made = plan(10_000, about=asked(20, where=Where.LOCAL))
+    made = plan(10_000, about=asked(20, where=Where.LOCAL), log_retention_days=0)
     assert made.recommended is not None
     assert made.recommended.rank == "shown"
     assert "SHOWN · plan for" in plan_page.render(made)

@@ -105,6 +105,22 @@ def test_old_prices_are_told_against_the_day_that_is_given() -> None:
     assert len(BOOK.warnings(TODAY)) > 50
 
 
+def test_how_much_a_machine_holds_has_its_source(tmp_path: Path) -> None:
+    node = BOOK.price("elasticache-cache-m4-large")
+    assert node.holds_bytes == 6_892_593_152 * 3 // 4
+    assert "ParameterGroups.Engine.html" in node.holds_source
+    assert own(tmp_path, HEAD + ENTRY).price("mine").holds_bytes is None
+    held = own(tmp_path, HEAD + ENTRY + 'holds_bytes = 8_000_000_000\nholds_source = "its label"\n').price("mine")
+    assert (held.holds_bytes, held.holds_source) == (8_000_000_000, "its label")
+    for extra, said in (
+        ("holds_bytes = 8", "holds_source is missing"),
+        ('holds_source = "its label"', "holds_source is the source of holds_bytes, which is missing"),
+        ('holds_bytes = 0\nholds_source = "x"', "holds_bytes is 0; it lies between 1 and"),
+    ):
+        with pytest.raises(ConfigurationError, match=said):
+            own(tmp_path, HEAD + ENTRY + extra)
+
+
 def test_a_file_of_ones_own_replaces_and_adds(tmp_path: Path) -> None:
     replaced = ENTRY.replace("prices.mine", "prices.self-hosted-host")
     book = own(tmp_path, HEAD + ENTRY + replaced)

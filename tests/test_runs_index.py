@@ -229,7 +229,12 @@ def test_a_page_of_somebody_else_is_not_overwritten(tmp_path: Path, capsys: pyte
 
 def test_a_plan_of_which_nothing_is_known_is_not_shown(tmp_path: Path) -> None:
     local = plan_samples.asked(where=Where.LOCAL)
-    keep(tmp_path / "shown", "plan.json", plan_json(plan_samples.plan(1_000_000, about=local)), "plan.html")
+    keep(
+        tmp_path / "shown",
+        "plan.json",
+        plan_json(plan_samples.plan(1_000_000, about=local, log_retention_days=0)),
+        "plan.html",
+    )
     keep(tmp_path / "quotas", "plan.json", plan_json(plan_samples.plan(1_000_000)), "plan.html")
     keep(tmp_path / "unknown", "plan.json", plan_json(plan_samples.plan(1_000_000, measured=Known((), ()))))
     told = {row.directory: (row.kind, row.standing, row.verdict, row.what) for row in rows_of(tmp_path)}

@@ -10,7 +10,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 from click.testing import CliRunner
-from plan_samples import MEASURED
+from plan_samples import MEASURED, plan
 from planning_samples import decisions
 
 import stackproof.planning
@@ -23,7 +23,15 @@ from stackproof.planning import measured
 from stackproof.planning.cost import cost_of_stack
 from stackproof.planning.demand import Demand, Workload
 from stackproof.planning.price_book import load_prices
-from stackproof.planning.stacks import NAMES, PlannedStack, find_planned_stack, load_stack, reference_stacks
+from stackproof.planning.stacks import (
+    NAMES,
+    PlannedStack,
+    find_planned_stack,
+    load_stack,
+    named_stack,
+    reference_stacks,
+)
+from stackproof.planning.typed import number
 from stackproof.targets import STACKS
 
 FOLDER = Path(stackproof.planning.__file__).parent
@@ -164,7 +172,9 @@ def test_the_command_shows_costs_and_what_is_not_known(monkeypatch: pytest.Monke
     assert "Not counted: data transfer" in text
 
 
-def test_the_command_as_json_and_with_prices_of_ones_own(tmp_path: Path) -> None:
+def test_the_command_as_json_and_with_prices_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(measured, "_shipped", tuple)
     schema = json.loads((FOLDER.parent / "verification" / "stacks.schema.json").read_text(encoding="utf-8"))
     prices = tmp_path / "own.toml"
     words = "".join(f'{name} = "x"\n' for name in ("provider", "service", "dimension", "unit", "region", "source"))
@@ -186,8 +196,83 @@ def test_the_command_as_json_and_with_prices_of_ones_own(tmp_path: Path) -> None
     assert scylla["total"]["unknown"] == ["how many nodes carry 1.16/s at the peak is not measured"]
 
 
+def test_machines_are_counted_from_what_was_measured_as_a_plan_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(measured, "_shipped", lambda: MEASURED)
+    code, text = run("--decisions-per-day", "1M", "--json", "-")
+    assert code == 0
+    rows = json.loads(text)["stacks"]
+    for name in NAMES:
+        made = plan(1_000_000, judged=find_planned_stack(name))
+        assert made.judged is not None
+        cost = next(row["cost"] for row in rows if row["name"] == name)
+        judged = made.judged.cost
+        assert (cost["total"]["low"], cost["total"]["high"]) == (judged.low, judged.high)
+        assert tuple(cost["total"]["unknown"]) == judged.unknown
+        assert cost["headroom"] == 1.5
+    monkeypatch.setenv("COLUMNS", "200")
+    code, text = run("--decisions-per-day", "1M")
+    assert "339.83 to 365.68 USD" in text
+    assert "machines that were measured, carry 1.5 times the peak" in text
+    assert "how many shards" not in text
+    assert "enterprise, interactions=scylla: measured on a compatible engine" in text
+
+
+def test_what_is_bought_beforehand_has_the_head_room_of_a_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = MINE.replace('backend = "pg"\nhosting = "self-hosted"', 'backend = "dynamodb"\nhosting = "provisioned"')
+    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
+    code, shown = run("--stack", "mine.toml", "--decisions-per-day", "1M", "--json", "-")
+    assert code == 0
+    cost = json.loads(shown)["stacks"][-1]["cost"]["concerns"][0]
+    # 57.87/s x 10 units x 1.5 = 869 units written, 57.87/s x 7 units x 1.5 = 608 read, for 730 h; 365.6 GB x 0.25
+    assert Decimal(cost["total"]["low"]) == 869 * 730 * Decimal("0.00065") + 608 * 730 * Decimal("0.00013") + Decimal(
+        "91.4"
+    )
+
+
+def test_a_stack_by_its_name_or_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def names(*arguments: str) -> list[str]:
+        code, text = run(*arguments, "--json", "-")
+        assert code == 0, text
+        return [row["name"] for row in json.loads(text)["stacks"]]
+
+    (tmp_path / "mine.toml").write_text(MINE, encoding="utf-8")
+    known = [stack.name for stack in STACKS]
+    assert names() == known, "one list, for all commands"
+    assert names("--stack", "Development") == ["development"]
+    assert names("--stack", "mine.toml") == [*known, "mine"]
+    assert names("--stack", "mine.toml", "--stack", "memory") == ["memory", "mine"]
+    assert [named_stack(name).name for name in known] == known
+    code, text = run("--stack", "memory", "--decisions-per-day", "10K")
+    assert (code, "interactions=memory has no cost model" in text) == (0, True)
+    code, text = run("--stack", "none")
+    assert code != 0
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100, 140])
+def test_no_word_is_broken_in_a_narrow_terminal(columns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = set(run("--decisions-per-day", "1M")[1].split())
+    monkeypatch.setenv("COLUMNS", str(columns))
+    code, text = run("--decisions-per-day", "1M")
+    assert code == 0
+    assert max(map(len, text.splitlines())) <= columns
+    assert set(text.split()) <= words | {"backend", "variables", "verified", "measured"}
+
+
 def test_numbers_as_a_plan_takes_them() -> None:
-    assert run("--decisions-per-day", "1M", "--json", "-") == run("--decisions-per-day", "1000000", "--json", "-")
+    wanted = run("--decisions-per-day", "1M", "--json", "-")
+    for text in ("1000000", "1,000,000", "1_000_000"):
+        assert run("--decisions-per-day", text, "--json", "-") == wanted
+    for text in ("1,5", "1,00", ",100", "1,000,00", "1,0000"):
+        with pytest.raises(ConfigurationError, match="is no number"):
+            number("--decisions-per-day", text)
+    assert number("--records", "-1,234,567.5K") == Decimal("-1234567500")
 
 
 def test_wrong_options(capsys: pytest.CaptureFixture[str]) -> None:
@@ -207,7 +292,7 @@ def test_what_was_verified_and_measured_stands_beside_each_backend(
     monkeypatch.setattr(measured, "_shipped", lambda: (*MEASURED, whole))
     code, text = run()
     assert code == 0
-    assert "ingest: 1,500 to 1,600 items/s (native, embedded, 2026-01-02)" in text
+    assert "ingest: 1,500 to 1,600 items/s (p99 within 20 ms, native, embedded, 2026-01-02)" in text
     assert "search-term records=100000: 300 to 330 items/s" in text
     assert "DATABASE_URL" in text
     assert "As a whole: decision on cache=redis" in text

@@ -21,6 +21,7 @@ from stackproof.planning.claim_costs import costs_of
 from stackproof.planning.claims import COST_UNIT, Claim, built_in_claims, read_claims
 from stackproof.planning.crossing_table import crossing_tables
 from stackproof.planning.kept_runs import Here, Kept, LeftOut, sift
+from stackproof.planning.measured import Known
 from stackproof.planning.origins import origin_for, typed
 from stackproof.planning.price_book import PriceBook, load_prices
 from stackproof.planning.wanted import Need, needs
@@ -154,7 +155,7 @@ def _judged(
 ) -> dict[str, Any]:
     """The parts of the record that follow from claims, runs and prices."""
     how = How(tuple(promise.text for promise in here.promises), here.origin)
-    costs = costs_of(claims, book, began.date())
+    costs = costs_of(claims, book, began.date(), Known(kept.ceilings))
     findings = audit_claims(claims, kept.ceilings, costs, how=how)
     tables = crossing_tables(claims, kept.ceilings)
     beside = beside_rows(claims, kept.ceilings)

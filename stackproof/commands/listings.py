@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from stackproof.adapters.registry import CONCERNS
-from stackproof.targets import STACKS
 
 from .options import concern_option, json_option, print_table, write_result
 
@@ -99,11 +98,10 @@ def _in_full(row: dict[str, Any]) -> str:
 )
 @click.option(
     "--stack",
-    "own",
+    "wanted",
     multiple=True,
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="A stack of yours. May be repeated.",
+    metavar="FILE|NAME",
+    help="A stack of yours, beside ours; or of ours only the one of this name. May be repeated.",
 )
 @click.option(
     "--runs",
@@ -113,11 +111,11 @@ def _in_full(row: dict[str, Any]) -> str:
 )
 @json_option
 def stacks(
-    volume: str | None, prices: Path | None, own: tuple[Path, ...], runs: Path | None, json_file: str | None
+    volume: str | None, prices: Path | None, wanted: tuple[str, ...], runs: Path | None, json_file: str | None
 ) -> None:
     """List the stacks: one backend for each concern, how it is configured, and what was verified and measured of it."""
     from stackproof.interfaces import ConfigurationError
-    from stackproof.planning.stacks import load_stack, reference_stacks
+    from stackproof.planning.stacks import named_stack, other_stacks, reference_stacks
     from stackproof.planning.typed import whole
     from stackproof.verification.runs import RUNS
 
@@ -126,18 +124,22 @@ def stacks(
     decisions_per_day = whole("--decisions-per-day", volume) if volume is not None else None
     if prices is not None and decisions_per_day is None:
         raise click.UsageError("--prices is of use with --decisions-per-day only")
-    planned = [*reference_stacks(), *map(load_stack, own)]
-    if len({stack.name for stack in planned}) < len(planned):
+    ours, given = (*reference_stacks(), *other_stacks()), [named_stack(text) for text in wanted]
+    if len({stack.name for stack in given}) < len(given):
         raise ConfigurationError("--stack: two of the stacks have the same name; give each another one")
-    every = [*STACKS, *(stack.stack for stack in planned[len(reference_stacks()) :])]
+    named = [stack for stack in ours if stack in given]
+    planned = [*(named or ours), *(stack for stack in given if stack not in ours)]
     evidence = stack_evidence.Evidence.of(runs if runs is not None else RUNS)
-    costs = stack_costs.costs(decisions_per_day, prices, planned) if decisions_per_day is not None else {}
+    costs = {}
+    if decisions_per_day is not None:
+        # What nobody sells has no cost, and its row would say so beside the others, unless it is asked for.
+        sold = [stack for stack in planned if stack in given or stack not in other_stacks()]
+        costs = stack_costs.costs(decisions_per_day, prices, evidence.known, sold)
     if json_file is not None:
-        by_name = {stack.name: stack for stack in planned}
-        rows = [stack_costs.row(stack, costs.get(stack.name), by_name.get(stack.name), evidence) for stack in every]
+        rows = [stack_costs.row(stack, costs.get(stack.name), evidence) for stack in planned]
         write_result(json_file, json.dumps({"schema": "stackproof-stacks/1", "stacks": rows}, indent=2) + "\n")
         return
-    print_table(("stack", *CONCERNS), [(s.name, *(s.backends[concern] for concern in CONCERNS)) for s in every])
+    print_table(("stack", *CONCERNS), [(s.name, *(s.parts[concern].backend for concern in CONCERNS)) for s in planned])
     stack_evidence.show(planned, evidence)
     if decisions_per_day is not None:
         stack_costs.show(costs, decisions_per_day)

@@ -143,18 +143,85 @@ def _unwritable(path: Path) -> str:
     return "" if os.access(path.parent, os.W_OK) else "its directory is not yours to write to"
 
 
+_GAP = 2
+"""Blanks between two columns of a table."""
+_MOST_LINES = 5
+"""Of a row, in the mean; more are ribbons of words."""
+
+
 def print_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
-    """A plain table on standard output. The names in its first column are never cut: they are typed."""
+    """A plain table on standard output; where its words do not fit beside each other, each row as a block of lines.
+
+    No word is broken, and the names in the first column are never cut: they are typed.
+    """
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     rows = list(rows)
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    names = max((len(row[0]) for row in rows), default=0)
-    table.add_column(head[0], min_width=names, no_wrap=True)
-    for name in head[1:]:
-        table.add_column(name, overflow="fold")
+    console = Console(file=_for_lines(sys.stdout), width=width_of(sys.stdout))
+    widths = _widths(head, rows, console.width)
+    if widths is None:
+        _print_blocks(head, rows, console)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
+    for column, (name, width) in enumerate(zip(head, widths, strict=True)):
+        table.add_column(name, width=width, no_wrap=not column, overflow="fold")
     for row in rows:
         table.add_row(*map(escape, row))
-    Console(file=_for_lines(sys.stdout), width=width_of(sys.stdout)).print(table)
+    console.print(table)
+
+
+def _widths(head: tuple[str, ...], rows: list[tuple[str, ...]], across: int) -> list[int] | None:
+    """How wide each column is, so that no word is broken; None where that is not possible, or nothing that anybody would read."""
+    from rich.cells import cell_len
+
+    columns = list(zip(head, *rows, strict=True))
+    widths = [max(cell_len(line) for cell in column for line in (cell.splitlines() or [""])) for column in columns]
+    least = [max(cell_len(word) for cell in column for word in (cell.split() or [""])) for column in columns]
+    least[0] = widths[0]
+    room = across - _GAP * (len(head) - 1)
+    if sum(least) > room:
+        return None
+    while sum(widths) > room:
+        # The widest gives way, so that what is short stays on one line.
+        widest = max((c for c in range(len(widths)) if widths[c] > least[c]), key=lambda c: widths[c])
+        widths[widest] -= 1
+    lines = sum(
+        max(
+            sum(max(1, -(-cell_len(line) // width)) for line in cell.splitlines())
+            for cell, width in zip(row, widths, strict=True)
+        )
+        for row in rows
+    )
+    return None if lines > _MOST_LINES * len(rows) else widths
+
+
+def _print_blocks(head: tuple[str, ...], rows: list[tuple[str, ...]], console: Console) -> None:
+    """Each row under its first cell, a line for each further one; what is empty is left out."""
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    for row in rows:
+        console.print(Text(row[0], style="bold"))
+        block = Table(box=None, pad_edge=False, show_header=False, padding=(0, _GAP, 0, 0))
+        block.add_column(no_wrap=True)
+        block.add_column(overflow="fold")
+        for name, cell in zip(head[1:], row[1:], strict=True):
+            if cell:
+                block.add_row(name, Text(cell))
+        console.print(Padding(block, (0, 0, 0, _GAP)))
+
+
+def print_line(text: str, indent: int = 0) -> None:
+    """A sentence on standard output, broken between words where the terminal is narrower."""
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console = Console(file=_for_lines(sys.stdout), width=width_of(sys.stdout))
+    if not sys.stdout.isatty() and not os.environ.get("COLUMNS"):
+        click.echo(" " * indent + text)  # a file or a log has no width: a line is a line, however long
+        return
+    console.print(Padding(Text(text), (0, 0, 0, indent)) if indent else Text(text))

@@ -46,7 +46,7 @@ _INPUTS: Mapping[str, str] = {
     "cached_values": "Values in the cache.",
     "cached_bytes": "One value, with its key.",
     "log_bytes_per_decision": "Log lines of a decision.",
-    "log_retention_days": "How long log lines are kept.",
+    "log_retention_days": "How long log lines are kept; with --hosting local, not at all unless it is given.",
 }
 """Field of `planning.demand.Workload` -> its help; a test holds the two together."""
 MOST_MONTHS = 120
@@ -130,7 +130,9 @@ def plan(
     from stackproof.reports.plan_terminal import print_plan
     from stackproof.verification.runs import RUNS, new_run_id, open_run
 
-    question = Question(_workload(inputs), _asked(p99_ms, headroom, where, requirements), months, _stack(stack_name))
+    question = Question(
+        _workload(inputs, where), _asked(p99_ms, headroom, where, requirements), months, _stack(stack_name)
+    )
     if runs is not None and not runs.is_dir():
         raise ConfigurationError(f"--runs {runs} is no directory")
     book = load_prices(prices)
@@ -175,8 +177,9 @@ def _keep(made: Plan, directory: Path) -> tuple[str, ...]:
     return (*troubles, *keep_run(directory, {PAGE: lambda: plan_page.render(made)}))
 
 
-def _workload(inputs: Mapping[str, str | None]) -> Workload:
+def _workload(inputs: Mapping[str, str | None], where: str) -> Workload:
     from stackproof.planning.demand import Workload, whole_fields
+    from stackproof.planning.feasibility import Where
     from stackproof.planning.typed import number, whole
 
     given: dict[str, Any] = {}
@@ -185,6 +188,9 @@ def _workload(inputs: Mapping[str, str | None]) -> Workload:
         if text is not None:
             read = whole if field.name in whole_fields() else number
             given[field.name] = read(_option(field.name), text)
+    if where == Where.LOCAL:
+        # Nothing on a desk keeps log lines: to ask for it there is for whoever types it.
+        given.setdefault("log_retention_days", 0)
     return Workload(**given)
 
 
@@ -202,12 +208,9 @@ def _asked(p99_ms: str | None, headroom: str, where: str, requirements: tuple[st
 
 
 def _stack(name: str | None) -> PlannedStack | None:
-    from stackproof.planning.stacks import find_planned_stack, load_stack
+    from stackproof.planning.stacks import named_stack
 
-    if name is None:
-        return None
-    path = Path(name)
-    return load_stack(path) if path.suffix == ".toml" or path.is_file() else find_planned_stack(name)
+    return None if name is None else named_stack(name)
 
 
 def _typed() -> str:

@@ -13,13 +13,14 @@ import click
 from stackproof.adapters.registry import CONCERNS
 from stackproof.planning.amount import Amount
 from stackproof.planning.bill import BackendCost
-from stackproof.planning.cost import EXCLUDED, StackCost, cost_of_stack
+from stackproof.planning.cost import EXCLUDED, StackCost
 from stackproof.planning.demand import Demand, Workload
+from stackproof.planning.measured import Known
 from stackproof.planning.price_book import PriceBook, load_prices
+from stackproof.planning.sized import COUNTED, HEADROOM, sized_stack_cost
 from stackproof.planning.stacks import PlannedStack, reference_stacks
-from stackproof.targets import Stack
 
-from .options import print_table
+from .options import print_line, print_table
 from .stack_evidence import Evidence, ceiling_json, parts_json, shown_variables
 
 
@@ -34,22 +35,28 @@ class Costed:
 
 
 def costs(
-    decisions_per_day: int, prices: Path | None, stacks: Iterable[PlannedStack] | None = None, today: date | None = None
+    decisions_per_day: int,
+    prices: Path | None,
+    known: Known,
+    stacks: Iterable[PlannedStack] | None = None,
+    today: date | None = None,
 ) -> dict[str, Costed]:
-    """The cost of each stack (the reference stacks, unless others are given), by its name."""
+    """The cost of each stack (the reference stacks, unless others are given), by its name; machines counted from ``known``."""
     book: PriceBook = load_prices(prices)
     demand = Demand.of(Workload(decisions_per_day))
     day = today or datetime.now(UTC).date()
     found = {}
     for stack in reference_stacks() if stacks is None else stacks:
-        cost = cost_of_stack(stack.choices(), demand, book)
+        cost = sized_stack_cost(stack.choices(), demand, known, book)
         found[stack.name] = Costed(stack, cost, decisions_per_day, book.warnings(day, cost.prices))
     return found
 
 
 def show(found: Mapping[str, Costed], decisions_per_day: int) -> None:
     """A table of costs, and what they leave open."""
-    click.echo(f"\nA month at {decisions_per_day:,} decisions a day:\n")
+    click.echo()
+    print_line(f"A month at {decisions_per_day:,} decisions a day:")
+    click.echo()
     print_table(
         ("stack", *CONCERNS, "total", "published"),
         [
@@ -64,30 +71,42 @@ def show(found: Mapping[str, Costed], decisions_per_day: int) -> None:
     )
     for heading, lines in (
         ("Not known, and so in no sum:", _once(reason for e in found.values() for reason in e.cost.total.unknown)),
-        ("Over a quota at the peak:", _exceeded(found)),
+        ("Over a quota, or over what was measured to hold, at the peak:", _exceeded(found)),
+        ("Counted from what was measured, as `stackproof plan` does:", _counted(found)),
     ):
         if lines:
-            click.echo(f"\n{heading}")
+            click.echo()
+            print_line(heading)
             for line in lines:
-                click.echo(f"  {line}")
+                print_line(line, indent=2)
     stale = _once(text for each in found.values() for text in each.stale)
     if stale:
-        click.echo(f"\n{len(stale)} of the prices are old: {stale[0]}; --json names them all.")
-    click.echo(f"\nNot counted: {'; '.join(EXCLUDED)}. Each line: stackproof stacks --decisions-per-day N --json -")
+        click.echo()
+        print_line(f"{len(stale)} of the prices are old: {stale[0]}; --json names them all.")
+    click.echo()
+    print_line(
+        f"What is bought beforehand, and machines that were measured, carry {float(HEADROOM):g} times the peak "
+        "(head-room, as in `stackproof plan`)."
+    )
+    print_line(f"Not counted: {'; '.join(EXCLUDED)}. Each line: stackproof stacks --decisions-per-day N --json -")
 
 
-def row(stack: Stack, costed: Costed | None, planned: PlannedStack | None, evidence: Evidence) -> dict[str, Any]:
+def row(planned: PlannedStack, costed: Costed | None, evidence: Evidence) -> dict[str, Any]:
     """A stack as JSON."""
-    row: dict[str, Any] = {"name": stack.name, "title": stack.title, "backends": dict(stack.backends)}
-    if planned is not None:
-        row["variables"] = shown_variables(planned.variables)
-        row["concerns"] = parts_json(planned, evidence)
-        row["measured"] = [ceiling_json(one) for one in evidence.whole(planned)]
-        if planned.published_cost is not None:
-            row["published_cost"] = planned.published_cost.text
+    row: dict[str, Any] = {
+        "name": planned.name,
+        "title": planned.title,
+        "backends": dict(planned.stack.backends),
+        "variables": shown_variables(planned.variables),
+        "concerns": parts_json(planned, evidence),
+        "measured": [ceiling_json(one) for one in evidence.whole(planned)],
+    }
+    if planned.published_cost is not None:
+        row["published_cost"] = planned.published_cost.text
     if costed is not None:
         row["cost"] = {
             "decisions_per_day": costed.decisions_per_day,
+            "headroom": float(HEADROOM),
             "total": _amount(costed.cost.total),
             "concerns": [_backend(cost) for cost in costed.cost.backends],
             "stale_prices": list(costed.stale),
@@ -134,6 +153,17 @@ def _short(amount: Amount) -> str:
 
 def _once(texts: Any) -> list[str]:
     return list(dict.fromkeys(texts))
+
+
+def _counted(found: Mapping[str, Costed]) -> list[str]:
+    """What the numbers of machines assume; nothing of those that assume nothing."""
+    return [
+        f"{name}, {backend.concern}={backend.backend}: {note.removeprefix(COUNTED).lstrip('; ')}"
+        for name, each in found.items()
+        for backend in each.cost.backends
+        for note in backend.notes
+        if note.startswith(COUNTED) and note != COUNTED
+    ]
 
 
 def _exceeded(found: Mapping[str, Costed]) -> list[str]:

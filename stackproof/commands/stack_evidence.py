@@ -19,7 +19,7 @@ from stackproof.planning.stacks import Part, PlannedStack
 from stackproof.verification.latest import Shown
 from stackproof.verification.latest import latest as last_shown
 
-from .options import print_table
+from .options import print_line, print_table
 
 _MOST = 3
 """Ceilings that are told of one backend in the table; --json has them all."""
@@ -65,13 +65,15 @@ class Evidence:
 def show(stacks: Iterable[PlannedStack], evidence: Evidence) -> None:
     """A table for each stack."""
     for stack in stacks:
-        click.echo(f"\n{stack.name}: {stack.title}\n")
+        click.echo()
+        print_line(f"{stack.name}: {stack.title}")
+        click.echo()
         print_table(
             ("concern", "backend", "variables", "verified", "measured"),
             [_row(stack.parts[concern], evidence) for concern in CONCERNS],
         )
         for one in evidence.whole(stack):
-            click.echo(f"As a whole: {one.sentence}")
+            print_line(f"As a whole: {one.sentence}")
 
 
 def _row(part: Part, evidence: Evidence) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import Self, TypeAlias
 Number: TypeAlias = "Decimal | int"
 """What a quantity or an amount is made of. A float is none: 0.1 as a float is not a tenth."""
 
+CENT = Decimal("0.01")
 EXACT = Context(prec=80, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
 """Arithmetic that raises where a digit would be lost."""
 
@@ -144,6 +145,8 @@ class Amount:
     def __str__(self) -> str:
         low, high = cents(self.low), cents(self.high)
         if not self.known:
+            if 0 < self.low < CENT:
+                return f"more than 0 {self.currency}"
             return f"at least {low} {self.currency}" if self.low else "unknown"
         return f"{low} {self.currency}" if low == high else f"{low} to {high} {self.currency}"
 
@@ -155,7 +158,5 @@ def plain(value: Decimal) -> str:
 
 
 def cents(value: Decimal) -> str:
-    """Money for people: two digits; where that would hide it, three significant ones."""
-    if value and value < Decimal("0.01"):
-        return f"{value:.3g}" if value >= Decimal("0.000001") else f"{value:.2e}"
-    return f"{value:,.2f}"
+    """Money for people, in two digits; what would read as nothing and is not is less than a cent."""
+    return f"<{CENT}" if 0 < value < CENT else f"{value:,.2f}"

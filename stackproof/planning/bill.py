@@ -154,8 +154,15 @@ class Biller:
         )
         return Quantity.of(self.sizing.instances or 1)
 
-    def several(self, what: str, peak: Fraction, least: int, data: Fraction | int = 0) -> tuple[Quantity, str]:
-        """As many as the peak, and the data where ``data`` (bytes) is given, ask for; and the formula."""
+    def holds(self, price: str) -> int | None:
+        """Bytes of data that one machine at this price has room for, as the sizing or else the price book says; None: unknown."""
+        return self.sizing.instance_bytes or self.book.price(price).holds_bytes
+
+    def several(
+        self, what: str, peak: Fraction, least: int, data: Fraction | int = 0, holds: int | None = None
+    ) -> tuple[Quantity, str]:
+        """As many as the peak asks for, and the data where ``data`` (bytes) is given, of which each ``holds`` so many; and the
+        formula."""
         sizing = self.sizing
         if sizing.instances is not None:
             return Quantity.of(sizing.instances), f"{sizing.instances} x {what}, as given"
@@ -165,11 +172,13 @@ class Biller:
         else:
             needed = max(needed, math.ceil(peak / Fraction(sizing.per_instance)))
             parts.append(f"{rate(peak)} at the peak / {plain(sizing.per_instance)}/s for each")
-        if data and sizing.instance_bytes is None:
-            unknown.append(f"how much data each of the {what} holds is not given")
-        elif data and sizing.instance_bytes is not None:
-            needed = max(needed, math.ceil(Fraction(data) / sizing.instance_bytes))
-            parts.append(f"{in_gb(data)} of data / {in_gb(sizing.instance_bytes)} for each")
+        if data and holds is None:
+            unknown.append(
+                f"how much data each of the {what} holds is not known: give holds_bytes beside its price, in a file for --prices"
+            )
+        elif data and holds is not None:
+            needed = max(needed, math.ceil(Fraction(data) / holds))
+            parts.append(f"{in_gb(data)} of data / {in_gb(holds)} for each")
         return Quantity.of(needed, unknown=unknown), "; ".join(parts)
 
 

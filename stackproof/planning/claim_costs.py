@@ -14,26 +14,34 @@ from dataclasses import replace
 from .added_cost import THERE_FOR, added_cost
 from .bill import BackendCost
 from .claims import SECONDS, Claim, Comparison, Dimension, Method
-from .cost import Choice, StackCost, cost_of, cost_of_stack, hostings
+from .cost import Choice, StackCost, hostings
 from .cost_claims import CostFigure, figure_of
 from .demand import Demand, Workload
+from .measured import Known
 from .price_book import PriceBook
+from .sized import COUNTED, HEADROOM, sized_cost, sized_stack_cost
 from .stacks import NAMES, find_planned_stack
 
 VOLUMES = (10_000, 100_000, 1_000_000, 10_000_000)
 """Decisions a day."""
+NOTHING = Known()
 
 
-def costs_of(claims: Sequence[Claim], book: PriceBook, today: datetime.date) -> Mapping[str, tuple[CostFigure, ...]]:
-    """The figures of each claim, by its id, as `audit.audit` takes them; without claims that nothing can be computed for."""
-    found = {claim.id: tuple(figures_of(claim, book, today)) for claim in claims}
+def costs_of(
+    claims: Sequence[Claim], book: PriceBook, today: datetime.date, known: Known = NOTHING
+) -> Mapping[str, tuple[CostFigure, ...]]:
+    """The figures of each claim, by its id, as `audit.audit` takes them; without claims that nothing can be computed for.
+
+    ``known``: what machines are counted from. What was not measured is not known.
+    """
+    found = {claim.id: tuple(figures_of(claim, book, today, known)) for claim in claims}
     return {id_: figures for id_, figures in found.items() if figures}
 
 
-def figures_of(claim: Claim, book: PriceBook, today: datetime.date) -> Iterable[CostFigure]:
+def figures_of(claim: Claim, book: PriceBook, today: datetime.date, known: Known = NOTHING) -> Iterable[CostFigure]:
     """What its subject costs at each of its volumes; what it adds to a server that is there, where it claims to add nothing."""
     for workload, at in volumes_of(claim):
-        cost = _cost(claim, Demand.of(workload), book)
+        cost = _cost(claim, Demand.of(workload), book, known)
         if cost is not None:
             yield _figure(cost, at + _had(claim, cost), book, today)
 
@@ -73,7 +81,7 @@ def _there_for(claim: Claim) -> str:
     return THERE_FOR.get((claim.concern, claim.backend.partition("=")[2]), "")
 
 
-def _cost(claim: Claim, demand: Demand, book: PriceBook) -> BackendCost | StackCost | None:
+def _cost(claim: Claim, demand: Demand, book: PriceBook, known: Known) -> BackendCost | StackCost | None:
     """None where there is no model of its subject."""
     backend = claim.backend.partition("=")[2]
     if _adds_nothing(claim):
@@ -81,10 +89,10 @@ def _cost(claim: Claim, demand: Demand, book: PriceBook) -> BackendCost | StackC
     if claim.stack:
         if claim.stack not in NAMES:
             return None
-        return cost_of_stack(find_planned_stack(claim.stack).choices(), demand, book)
+        return sized_stack_cost(find_planned_stack(claim.stack).choices(), demand, known, book)
     if not backend or ":" in backend or not hostings(claim.concern, backend):
         return None
-    return cost_of(Choice(claim.concern, backend), demand, book)
+    return sized_cost(Choice(claim.concern, backend), demand, known, book)
 
 
 def _had(claim: Claim, cost: BackendCost | StackCost) -> str:
@@ -98,8 +106,20 @@ def _had(claim: Claim, cost: BackendCost | StackCost) -> str:
 def _figure(cost: BackendCost | StackCost, at: str, book: PriceBook, today: datetime.date) -> CostFigure:
     stale = book.warnings(today, cost.prices)
     age = f"; {len(stale)} of its prices are old or have no date" if stale else ""
-    figure = figure_of(cost, at, f"list prices of {', '.join(book.files)}{age}")
+    counted = _counted(cost)
+    figure = figure_of(cost, at, f"list prices of {', '.join(book.files)}{age}{counted}")
     return replace(figure, unknown=(*figure.unknown, *_exceeded(cost)))
+
+
+def _counted(cost: BackendCost | StackCost) -> str:
+    """That runs say how many machines there are, and what that assumes."""
+    parts = cost.backends if isinstance(cost, StackCost) else (cost,)
+    notes = [(part, note) for part in parts for note in part.notes if note.startswith(COUNTED)]
+    if not notes:
+        return ""
+    told = [(f"{part.concern}={part.backend}", note.removeprefix(COUNTED).strip("; ")) for part, note in notes]
+    of = ", ".join(f"{name} ({what.replace('; ', ', ')})" if what else name for name, what in told)
+    return f"; machines counted from the runs for {float(HEADROOM):g} times the peak: {of}"
 
 
 def _exceeded(cost: BackendCost | StackCost) -> Iterable[str]:

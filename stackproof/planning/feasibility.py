@@ -287,7 +287,7 @@ def _against(candidate: Candidate, demand: Demand, asked: Asked) -> tuple[Reason
     missing = lacks(candidate.concern, candidate.backend, asked.all_requirements, demand.workload)
     found += [Reason(text) for text in missing]
     days = demand.workload.log_retention_days
-    if candidate.backend == "console" and candidate.hosting == "local" and days and asked.where is not Where.LOCAL:
+    if candidate.backend == "console" and candidate.hosting == "local" and days:
         said = f"capability missing: lines on the console are not kept, and --log-retention-days is {days}"
         found.append(Reason(said))
     found += [Reason(_over(limit), Rests.QUOTAS) for limit in candidate.cost.exceeded if limit.kind != "measured"]

@@ -1,9 +1,9 @@
 """Ceilings in short: those that come with the package, and which of all that are known counts.
 
-python -m stackproof.planning.measured NAME.json RUN...
+python -m stackproof.planning.measured FILE.json RUN...
 
-writes those of runs (their directories) into the package. Only what may be used gets in: no emulator, nothing invalid, nothing
-without a certificate (`ceilings.MeasuredCeiling.refused`).
+writes those of runs (their directories) to a file; one without a folder is a file of the package. Only what may be used gets in:
+no emulator, nothing invalid, nothing without a certificate (`ceilings.MeasuredCeiling.refused`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from stackproof.interfaces import ConfigurationError
 from stackproof.kept_json import read
-from stackproof.verification.runs import keep
+from stackproof.verification.runs import StorageError, keep
 from stackproof.verification.shape import misshapen
 
 from .ceilings import MeasuredCeiling, Unreadable, read_ceilings
@@ -168,16 +168,22 @@ def _short(machine: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
 
 
 def main(arguments: list[str]) -> int:
-    """Write a file of the package from runs."""
+    """Write a file of ceilings from runs: where it says, or by its name alone into the package."""
     if len(arguments) < 2 or not arguments[0].endswith(".json"):
-        sys.stderr.write("usage: python -m stackproof.planning.measured NAME.json RUN...\n")
+        sys.stderr.write("usage: python -m stackproof.planning.measured FILE.json RUN...\n")
         return 2
+    file = Path(arguments[0])
+    if arguments[0] == file.name:
+        file = Path(__file__).with_name(FOLDER) / file
     try:
+        if not file.parent.is_dir():
+            raise ConfigurationError(f"{file} cannot be written: its directory does not exist")
         text = to_json(usable(map(Path, arguments[1:])))
-    except ConfigurationError as error:
+        keep(file, text)
+    except (ConfigurationError, StorageError) as error:
         sys.stderr.write(f"stackproof: {error}\n")
         return 2
-    keep(Path(__file__).with_name(FOLDER) / Path(arguments[0]).name, text)
+    sys.stdout.write(f"written: {file}\n")
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .amount import Amount, plain
-from .bill import BackendCost, Limit
+from .bill import BackendCost, Limit, in_gb
 from .ceilings import MeasuredCeiling
 from .measured import Known
 from .plan_record import Basis, Money
@@ -65,6 +65,8 @@ class Bases:
         text = (
             f"{price.service}, {price.dimension}: {amount} for {units} ({price.region}, confidence {price.confidence})"
         )
+        if price.holds_bytes is not None:
+            text += f"; one holds {in_gb(price.holds_bytes)} of data ({price.holds_source})"
         date = price.date.isoformat() if price.date is not None else ""
         return self._add(Basis(f"price:{id_}", "price", text, "", f"{price.source}; {price.file}", date))
 

@@ -30,6 +30,7 @@ MOST_MONEY = Decimal(10) ** 12
 MOST_UNITS = 10**12
 MOST_DIGITS = 12
 """After the point."""
+MOST_BYTES = 10**18
 _ID = re.compile(r"[a-z0-9][a-z0-9-]*\Z")
 _CURRENCY = re.compile(r"[A-Z]{3}\Z")
 
@@ -68,6 +69,9 @@ class Price:
     note: str
     file: str
     """The file that it came from."""
+    holds_bytes: int | None = None
+    """Of data: what one of the machines that are priced has room for; None where that is not known, or not limited."""
+    holds_source: str = ""
 
     @property
     def of_one(self) -> Amount:
@@ -203,7 +207,7 @@ def parse_prices(text: str, file: str) -> PriceBook:
 
 _WHAT = frozenset(("provider", "service", "dimension", "unit", "region"))
 _HOW_MUCH = frozenset(("per", "amount", "low", "high", "currency"))
-_PRICE = _WHAT | _HOW_MUCH | {"date", "source", "confidence", "note"}
+_PRICE = _WHAT | _HOW_MUCH | {"date", "source", "confidence", "note", "holds_bytes", "holds_source"}
 _QUOTA = frozenset(("service", "what", "limit", "unit", "kind", "source", "note"))
 
 
@@ -232,7 +236,18 @@ def _price(entry: _Entry, currency: str) -> Price:
         confidence=Confidence(entry.one_of("confidence", [str(c) for c in Confidence])),
         note=entry.text("note") if "note" in entry.data else "",
         file=entry.file,
+        holds_bytes=entry.whole("holds_bytes", 1, MOST_BYTES) if "holds_bytes" in entry.data else None,
+        holds_source=_holds_source(entry),
     )
+
+
+def _holds_source(entry: _Entry) -> str:
+    """How much a machine holds has a source of its own: a list of prices seldom says it."""
+    if "holds_bytes" in entry.data:
+        return entry.text("holds_source")
+    if "holds_source" in entry.data:
+        entry.wrong("holds_source", "is the source of holds_bytes, which is missing")
+    return ""
 
 
 def _bounds(entry: _Entry) -> tuple[Decimal | None, Decimal | None]:
@@ -257,7 +272,7 @@ def _quota(entry: _Entry) -> Quota:
         id=entry.id,
         service=entry.text("service"),
         what=entry.text("what"),
-        limit=entry.whole("limit", 1, 10**18),
+        limit=entry.whole("limit", 1, MOST_BYTES),
         unit=entry.text("unit"),
         kind=entry.one_of("kind", ["hard", "soft", "start"]),
         source=entry.text("source"),

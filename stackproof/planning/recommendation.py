@@ -202,8 +202,8 @@ def _options(found: Sequence[Candidate], demand: Demand, book: PriceBook) -> lis
         return []
     costs = _Costs(demand, book)
     pairs = [
-        [pair for pair in product(groups[0], groups[2]) if _fits(pair)],
-        [pair for pair in product(groups[1], groups[3]) if _fits(pair)],
+        [pair for pair in product(groups[0], groups[2]) if _fits(pair) and costs.within_quotas(pair)],
+        [pair for pair in product(groups[1], groups[3]) if _fits(pair) and costs.within_quotas(pair)],
     ]
     made = []
     for (interactions, search), (events, cache), logs in product(pairs[0], pairs[1], groups[4]):
@@ -225,6 +225,14 @@ class _Costs:
     def __init__(self, demand: Demand, book: PriceBook) -> None:
         self._demand, self._book = demand, book
         self._seen: dict[tuple[str, str, str, str], tuple[Decimal, Decimal, bool]] = {}
+
+    def within_quotas(self, pair: tuple[Candidate | None, Candidate | None]) -> bool:
+        """Whether the server that two concerns share can be as large as both need it together."""
+        first, second = pair
+        if first is None or second is None or not _shared(pair):
+            return True
+        limits = cost_of(second.choice, self._demand, self._book, first.concern).exceeded
+        return all(limit.kind == "measured" for limit in limits)
 
     def of(self, candidate: Candidate, beside: str = "") -> tuple[Decimal, Decimal, bool]:
         key = (candidate.concern, candidate.backend, candidate.hosting, beside)

@@ -111,11 +111,43 @@ def reference_stacks() -> tuple[PlannedStack, ...]:
 
 
 def find_planned_stack(name: str) -> PlannedStack:
-    """The reference stack of this name; a `ConfigurationError` that lists the known ones."""
-    for stack in reference_stacks():
+    """The stack of stackproof with this name; a `ConfigurationError` that lists the known ones."""
+    known = (*reference_stacks(), *other_stacks())
+    for stack in known:
         if stack.name == name.strip().lower():
             return stack
-    raise ConfigurationError(f"{name!r} is not a reference stack; known are: {', '.join(NAMES)}")
+    names = ", ".join(stack.name for stack in known)
+    raise ConfigurationError(f"{name!r} is not a known stack, and no file of one; known are: {names}")
+
+
+@cache
+def other_stacks() -> tuple[PlannedStack, ...]:
+    """The stacks of `stackproof.targets` that nobody published: what they cost is not known."""
+    return tuple(
+        PlannedStack(
+            stack.name,
+            stack.title,
+            "",
+            None,
+            MappingProxyType(
+                {
+                    concern: Part(
+                        concern, stack.backends[concern], stack.backends[concern], "", MappingProxyType({}), ""
+                    )
+                    for concern in CONCERNS
+                }
+            ),
+            (),
+        )
+        for stack in STACKS
+        if stack.name not in NAMES
+    )
+
+
+def named_stack(text: str) -> PlannedStack:
+    """The stack that an option names: a file, or a stack of stackproof. A `ConfigurationError` for what is neither."""
+    path = Path(text)
+    return load_stack(path) if path.suffix == ".toml" or path.is_file() else find_planned_stack(text)
 
 
 def load_stack(path: Path) -> PlannedStack:

@@ -112,6 +112,12 @@ def headline(row: MeasuredBeside) -> str:
     )
 
 
+NOT_OURS = (
+    "The ceilings that come with the package, on which `stackproof plan` and `stackproof stacks` rest, do not count in an audit: "
+    "it says what was shown on this machine, by this build, and they are of another one."
+)
+
+
 def nothing_beside(audit: Audit) -> str:
     """Why no measured rate stands beside a claimed one."""
     asked = [
@@ -119,8 +125,8 @@ def nothing_beside(audit: Audit) -> str:
         for one in audit.not_measured
         if any(f.claim in one.claims and f.judged_by == "rate" for f in audit.findings)
     ]
-    how = f": {asked[0].reason}. To measure one: {asked[0].command}" if asked else "."
-    return f"No rate that is claimed was measured{how}"
+    why, how = (f": {asked[0].reason}", f" To measure one: {asked[0].command}") if asked else ("", "")
+    return f"No rate that is claimed was measured on this machine{why}. {NOT_OURS}{how}"
 
 
 def binds_text(finding: ClaimFinding) -> str:

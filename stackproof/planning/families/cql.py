@@ -56,3 +56,4 @@ def keyspaces(bill: Biller) -> None:
     # Each of the two rows is in a table of its own, so that a table takes one write of each contact.
     bill.quota("keyspaces-table-write", demand.interactions.peak * each)
     bill.quota("keyspaces-table-read", demand.summary_reads.peak, note="at least: one unit for a read of summaries")
+    bill.quota("keyspaces-row-bytes", demand.workload.record_bytes)

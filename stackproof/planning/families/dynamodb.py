@@ -122,6 +122,8 @@ def _quotas(bill: Biller, units: _Units) -> None:
     written, read = _peaks(bill.demand, units)
     bill.quota("dynamodb-table-write", written)
     bill.quota("dynamodb-table-read", read)
+    w = bill.demand.workload
+    bill.quota("dynamodb-item-bytes", max(w.record_bytes, w.summary_bytes))
     allowed = Fraction(bill.book.quota("dynamodb-partition-write").limit, units.summaries_written)
     bill.quota(
         "dynamodb-partition-write",

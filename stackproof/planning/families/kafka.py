@@ -18,12 +18,12 @@ def own_brokers(bill: Biller) -> None:
 
 
 def msk(bill: Biller) -> None:
-    """Amazon MSK with brokers: one for each copy at least."""
+    """Amazon MSK with brokers: one for each copy at least, and as many as the disks of all copies need."""
     copies = bill.sizing.copies or COPIES
-    brokers, formula = bill.several("brokers", bill.demand.events.peak, copies)
-    price = bill.sizing.instance_price or BROKER
+    price, size = bill.sizing.instance_price or BROKER, bill.demand.event_log_bytes
+    holds = bill.holds(price) or bill.book.quota("msk-broker-bytes").limit
+    brokers, formula = bill.several("brokers", bill.demand.events.peak, copies, size * copies, holds)
     bill.line("brokers", hours(brokers), "broker-hour", price, f"({formula}) x 730 h")
-    size = bill.demand.event_log_bytes
     bill.line(
         "storage", gigabytes(size * copies), "GB-month", STORAGE, f"{in_gb(size)} of {_log(bill)} x {copies} copies"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 
 from stackproof.planning.amount import Quantity
 from stackproof.planning.bill import Biller, gigabytes, hours, in_gb
@@ -16,12 +17,12 @@ ROOM = Decimal("1.45")
 
 
 def managed(bill: Biller) -> None:
-    """Amazon OpenSearch Service: a data node for each copy at least."""
-    copies = bill.sizing.copies or COPIES
-    nodes, formula = bill.several("data nodes", bill.demand.searches.peak, copies)
-    price = bill.sizing.instance_price or INSTANCE
-    bill.line("data nodes", hours(nodes), "instance-hour", price, f"({formula}) x 730 h")
+    """Amazon OpenSearch Service: a data node for each copy at least, and as many as the volumes of all copies need."""
+    copies, price = bill.sizing.copies or COPIES, bill.sizing.instance_price or INSTANCE
     size = bill.demand.index_bytes
+    room = Fraction(ROOM) * size * copies
+    nodes, formula = bill.several("data nodes", bill.demand.searches.peak, copies, room, bill.holds(price))
+    bill.line("data nodes", hours(nodes), "instance-hour", price, f"({formula}) x 730 h")
     bill.line(
         "storage",
         Quantity.of(gigabytes(size)) * copies * ROOM,

@@ -22,9 +22,9 @@ def in_process(bill: Biller) -> None:
     )
 
 
-def hosts(bill: Biller, what: str, peak: Fraction, least: int, *, memory: int = 0) -> Quantity:
+def hosts(bill: Biller, what: str, peak: Fraction, least: int) -> Quantity:
     """Machines of the team; with their hours."""
-    machines, formula = bill.several(what, peak, least, memory)
+    machines, formula = bill.several(what, peak, least)
     bill.line("hosts", hours(machines), "host-hour", bill.sizing.instance_price or HOST, f"({formula}) x 730 h")
     return machines
 

@@ -12,6 +12,8 @@ from . import own
 INSTANCE, STORAGE = "rds-postgres-db-t3-large", "rds-storage"
 LEAST_GB = Decimal(20)
 """The smallest volume of RDS (docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html, AllocatedStorage)."""
+VOLUME = "rds-postgres-bytes"
+"""What an instance can store."""
 TOGETHER = "PostgreSQL is one server for interactions and search here; what both ask of it together is not measured"
 
 
@@ -25,6 +27,7 @@ def rds_interactions(bill: Biller) -> None:
         f"{in_gb(demand.summary_bytes)} of summaries; at least 20 GB"
     )
     _storage(bill, max(LEAST_GB, gigabytes(size)), formula)
+    bill.quota(VOLUME, size)
 
 
 def rds_search(bill: Biller) -> None:
@@ -35,11 +38,13 @@ def rds_search(bill: Biller) -> None:
     if not bill.beside:
         _server(bill, bill.single("PostgreSQL", demand.searches.peak))
         _storage(bill, max(LEAST_GB, gigabytes(size)), formula + "; at least 20 GB")
+        bill.quota(VOLUME, size)
         return
     first = demand.interaction_bytes + demand.summary_bytes
     more = max(LEAST_GB, gigabytes(first + size)) - max(LEAST_GB, gigabytes(first))
     bill.note(TOGETHER)
     _storage(bill, more, f"{formula}, beyond the 20 GB or more that {bill.beside} has")
+    bill.quota(VOLUME, first + size)
 
 
 def _server(bill: Biller, primary: Quantity) -> None:

@@ -56,7 +56,7 @@ def own_pubsub(bill: Biller) -> None:
 
 def _room(bill: Biller) -> list[str]:
     """Why one machine, at the price that there is, may not hold the values; nothing where it surely does."""
-    holds = bill.sizing.instance_bytes or ANY_MACHINE
+    holds = bill.holds(bill.sizing.instance_price or own.HOST) or ANY_MACHINE
     if bill.demand.cache_bytes <= holds:
         return []
     return [
@@ -74,9 +74,8 @@ def _own(bill: Biller, what: str, peak: Fraction, unknown: Iterable[str] = ()) -
 
 def elasticache_nodes(bill: Biller) -> None:
     """A cluster of nodes: shards for the peak and the data, each with one replica unless the sizing says otherwise."""
-    copies = bill.sizing.copies or 2
-    shards, formula = bill.several("shards", _peak(bill.demand), 1, bill.demand.cache_bytes)
-    price = bill.sizing.instance_price or NODE
+    copies, price = bill.sizing.copies or 2, bill.sizing.instance_price or NODE
+    shards, formula = bill.several("shards", _peak(bill.demand), 1, bill.demand.cache_bytes, bill.holds(price))
     bill.line("nodes", hours(shards, copies), "node-hour", price, f"({formula}) x {copies} nodes each x 730 h")
 
 
@@ -111,6 +110,7 @@ def _serverless(bill: Biller, engine: str) -> None:
         f"elasticache-serverless-{engine}-storage",
         f"{in_gb(demand.cache_bytes)} of values, at least {in_gb(LEAST[engine])}, x 730 h",
     )
+    bill.quota("elasticache-serverless-bytes", demand.cache_bytes)
     bill.note(
         "a script that runs for long is billed as more than one processing unit: ours are short, and counted as one"
     )
