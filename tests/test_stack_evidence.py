@@ -19,3 +19,14 @@ def test_figures_under_several_promises_are_told_apart(capsys: pytest.CaptureFix
     shown = " ".join(capsys.readouterr().out.split())
     assert "p99 within 20" in shown
     assert "p99 within 500" in shown
+
+
+def test_settings_that_are_not_the_usual_ones_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    usual = one("interactions", "postgres", "summaries", 2_500, None)
+    other = one(
+        "interactions", "postgres", "summaries", 4_600, None, run="other", settings={"depth": 1, "customers": 500_000}
+    )
+    show([find_planned_stack("development")], Evidence({}, known(usual, other)))
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "summaries: 2,500 or more" in shown
+    assert "summaries depth=1 customers=500000: 4,600 or more" in shown

@@ -16,11 +16,14 @@ from stackproof.planning.ceilings import MeasuredCeiling
 from stackproof.planning.choosing import latest
 from stackproof.planning.measured import Known, known_ceilings
 from stackproof.planning.stacks import Part, PlannedStack
+from stackproof.scenarios.catalogue import BUILT_IN
 from stackproof.verification.latest import Shown
 from stackproof.verification.latest import latest as last_shown
 
 from .options import print_line, print_table
 
+USUAL = {scenario.name: dict(scenario.settings) for scenario in BUILT_IN}
+"""The settings of each scenario unless others are given: those need not be told."""
 _MOST = 3
 """Ceilings that are told of one backend in the table; --json has them all."""
 
@@ -95,7 +98,9 @@ def _row(part: Part, evidence: Evidence) -> tuple[str, ...]:
 def _short(one: MeasuredCeiling) -> str:
     upper = "" if one.high is None else f" to {one.high:,.4g}"
     more = " or more" if one.high is None else ""
-    settings = "".join(f" {name}={value}" for name, value in one.settings.items() if name == "records")
+    usual = USUAL.get(one.scenario, {})
+    told = [name for name, value in one.settings.items() if name == "records" or usual.get(name) != value]
+    settings = "".join(f" {name}={one.settings[name]}" for name in told)
     about = ", ".join((*one.promises, one.fidelity, one.origin, one.date[:10]))
     return f"{one.scenario}{settings}: {one.low:,.4g}{upper}{more} {one.unit} ({about})"
 
