@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from plan_samples import known, one
+from planning_samples import ceiling
 
 from stackproof.commands.stack_evidence import Evidence, show
 from stackproof.planning.stacks import find_planned_stack
@@ -23,9 +24,7 @@ def test_figures_under_several_promises_are_told_apart(capsys: pytest.CaptureFix
 
 def test_settings_that_are_not_the_usual_ones_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     usual = one("interactions", "postgres", "summaries", 2_500, None)
-    other = one(
-        "interactions", "postgres", "summaries", 4_600, None, run="other", settings={"depth": 1, "customers": 500_000}
-    )
+    other = ceiling(4_600, None, scenario="summaries", settings={"depth": 1, "customers": 500_000})
     show([find_planned_stack("development")], Evidence({}, known(usual, other)))
     shown = " ".join(capsys.readouterr().out.split())
     assert "summaries: 2,500 or more" in shown
