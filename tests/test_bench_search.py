@@ -332,6 +332,7 @@ def test_a_search_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     assert [row["number"] for row in data["ceiling"]["steps"]] == list(range(1, kept + 2))
     assert len(data["windows"]) == kept + 1
     assert data["removed"]
+    assert data["id"] == (tmp_path / "run" / "run.lock").read_text().strip() != "run"
     assert (tmp_path / "run" / WINDOWS).exists(), "a search without an answer may go on with a larger budget"
     other = subprocess.run(
         [*command, "--seed", "99", "--resume", "run"],

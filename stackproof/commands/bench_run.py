@@ -24,7 +24,7 @@ from stackproof.scenarios.catalogue import find_scenario, settings_of
 from stackproof.scenarios.orders import CLOSED, IN_FLIGHT, Order
 from stackproof.targets import Target, find_stack, load_object, parse_target
 from stackproof.verification.provision import provided_servers
-from stackproof.verification.runs import RUNS, StorageError, keep_run, new_run_id, open_run, reopen_run
+from stackproof.verification.runs import RUNS, StorageError, id_of, keep_run, new_run_id, open_run, reopen_run
 
 from .bench import Asked
 from .bench_gate import Refusal, ensure_proven
@@ -56,9 +56,9 @@ def run(asked: Asked) -> Exit:
         if isinstance(proofs, Refusal):
             _say_refused(proofs.reasons, console)
             return proofs.code
-        run_id = new_run_id()
-        directory = kept if kept is not None else open_run(asked.out, run_id)
-        one = Run(load, tuple(targets), proofs, tuple(servers), kept.name if kept else run_id, directory, environment)
+        run_id = new_run_id() if kept is None else id_of(kept)
+        directory = open_run(asked.out, run_id) if kept is None else kept
+        one = Run(load, tuple(targets), proofs, tuple(servers), run_id, directory, environment)
         if others:
             two = _other(one, others, asked)
             results = list(zip((one, two), offer_pairs(one, two, console), strict=True))
