@@ -339,4 +339,4 @@ def test_a_search_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
         cwd=tmp_path, env=environ, text=True, capture_output=True, timeout=120, check=False,
     )  # fmt: skip
     assert other.returncode == Exit.USAGE
-    assert "differs in order" in other.stderr
+    assert "--seed 7 (now 99)" in other.stderr
