@@ -486,12 +486,14 @@ class TestCommand:
         with log.open("a", encoding="utf-8") as file:
             file.write('{"role": "meas')  # torn
         first = log.read_text(encoding="utf-8").splitlines()[1]
+        begun = (proven / "run/run.lock").read_text(encoding="utf-8").strip()
         process = self.start(proven, *options, "--resume", "run")
         _, err = process.communicate(timeout=90)
         assert process.returncode in (Exit.HOLDS, Exit.INCONCLUSIVE), err
         data = json.loads((proven / "run/run.json").read_text(encoding="utf-8"))
         jsonschema.validate(data, SCHEMA)
         assert data["complete"]
+        assert data["id"] == begun != "run", "not the name of its directory, which others may have as well"
         assert [window["counts"]["offered"] for window in data["windows"]] == [75, 75, 75]
         assert data["counts"]["offered"] == 225
         assert data["windows"][0]["histograms"] == json.loads(first)["histograms"], "measured once"

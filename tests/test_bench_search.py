@@ -31,7 +31,7 @@ from stackproof.measurement.judgement import calibration_of, measurement_of, win
 from stackproof.measurement.promises import Promise
 from stackproof.measurement.record import Measurement, WindowRecord, from_json, to_json
 from stackproof.measurement.saturation import conclude
-from stackproof.measurement.search_journal import Entry, Role, Search, SearchSettings, Step
+from stackproof.measurement.search_journal import Entry, Limiter, Role, Search, SearchSettings, Step
 from stackproof.measurement.window_log import WINDOWS
 from stackproof.reports.ceiling_terminal import SearchView, print_ceiling, print_journal
 from stackproof.reports.ceiling_words import bracket, headline
@@ -163,6 +163,63 @@ def test_a_search_that_was_cut_short_is_partial_and_has_no_answer(tmp_path: Path
     partial = measured(broken, SHORT, ASKED, result.windows, result.calibration, FACTS)
     assert partial.level == "PARTIAL"
     assert exit_code(partial) is Exit.INTERRUPTED
+
+
+def without_answer(result: Measurement, *, confirmed: bool) -> Measurement:
+    """A search whose windows at its ends came out by turns, or were limited by the generator."""
+    assert result.ceiling is not None
+    row = next(row for row in result.ceiling.steps if row.role == "confirm")
+    seen = [(3_820.0, "holds")] * 4 + [(3_820.0, "client-limited")] + [(6_140.0, "client-limited")] * 3
+    steps = tuple(replace(row, rate=rate, verdict=verdict) for rate, verdict in (*seen, (6_140.0, "holds")))
+    ends = {"holds": 3_820.0, "fails": 6_140.0, "limiter": "not-converged", "reasons": ("the budget is used up",)}
+    found = replace(result.ceiling, **ends, confirmed=confirmed, steps=steps)  # type: ignore[arg-type]
+    return replace(result, ceiling=found, limiter="not-converged")
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_a_search_without_an_answer_says_so_with_one_word_and_of_its_ends_only_what_was_seen(
+    whole: tuple[Search, Measurement], confirmed: bool
+) -> None:
+    result = without_answer(whole[1], confirmed=confirmed)
+    assert result.level == "VALID"
+    text, page = shown(result, 200), render(result)
+    assert text.startswith("NO ANSWER  ")
+    assert "VALID" not in text
+    assert ">NO ANSWER</span>" in page
+    seen = "5 windows at 3,820/s (4 held, 1 limited by the generator), 4 windows at 6,140/s (1 held, 3 limited by the generator)"
+    for told in (text, page):
+        assert seen in told
+        assert "no answer between 3,820/s and 6,140/s" in told
+        for claim in (
+            "3,820/s holds",
+            "6,140/s does not",
+            "6,140/s fails",
+            "which fails",
+            "onfirmed in fresh",
+            "onfirming",
+        ):
+            assert claim not in told, claim
+        assert "below it the load holds" not in told
+        assert "bracket of the ceiling" not in told
+
+
+@pytest.mark.parametrize(
+    ("promise", "word"), [("p99=20ms", "VALID"), ("p99=1ms", "MISSED"), ("p99.99=20ms", "NOT KNOWN")]
+)
+def test_terminal_and_page_are_headed_by_one_word(promise: str, word: str) -> None:
+    result = judged(recorded(2000), promise=promise)
+    assert shown(result).startswith(f"{word}  ")
+    assert f">{word}</span>" in render(result)
+
+
+def test_a_generator_that_is_the_limit_at_every_rate_makes_none_fail() -> None:
+    ceiling, journal = searched(SimulatedServer(), SHORT)
+    found = replace(ceiling, holds=0.0, fails=45.0, limiter=Limiter.CLIENT)
+    record = record_of(Search(found, journal, interrupted=False))
+    assert bracket(record) == "not known"
+    assert headline(record) == (
+        "No rate was shown to hold; the client is the limit, so nothing is known about the server."
+    )
 
 
 def test_a_bracket_that_must_not_be_used_is_quoted_nowhere(whole: tuple[Search, Measurement]) -> None:
@@ -332,10 +389,11 @@ def test_a_search_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     assert [row["number"] for row in data["ceiling"]["steps"]] == list(range(1, kept + 2))
     assert len(data["windows"]) == kept + 1
     assert data["removed"]
+    assert data["id"] == (tmp_path / "run" / "run.lock").read_text().strip() != "run"
     assert (tmp_path / "run" / WINDOWS).exists(), "a search without an answer may go on with a larger budget"
     other = subprocess.run(
         [*command, "--seed", "99", "--resume", "run"],
         cwd=tmp_path, env=environ, text=True, capture_output=True, timeout=120, check=False,
     )  # fmt: skip
     assert other.returncode == Exit.USAGE
-    assert "differs in order" in other.stderr
+    assert "--seed 7 (now 99)" in other.stderr

@@ -303,6 +303,20 @@ def test_sets_that_share_a_run_are_no_two_runs() -> None:
     assert compare(one, run_of(record("a", 0))).outcome is Outcome.INVALID
 
 
+def test_two_runs_of_one_name_are_two_runs() -> None:
+    """Records whose id is the name of a directory, which another run may have as well."""
+
+    def named(at: float) -> Measurement:
+        made = record("x", at)
+        return replace(made, windows=tuple(replace(window, started=1.7e9 + at) for window in made.windows))
+
+    monday, tuesday = run_of(named(0)), run_of(named(86_400))
+    assert compare(monday, tuesday).outcome is not Outcome.INVALID
+    assert compare(monday, monday).outcome is Outcome.INVALID
+    copied = comparable("copy", {"1": to_json(named(0)), "2": to_json(named(86_400))})
+    assert compare(copied, tuesday).outcome is Outcome.INVALID
+
+
 # Evidence beside a record
 
 SERVER = {"name": "redis", "origin": "embedded", "fidelity": "native", "version": "6.2", "technology": "redis"}

@@ -11,7 +11,7 @@ import pytest
 from command_line import stackproof
 
 from stackproof.interfaces import ConfigurationError
-from stackproof.verification.runs import LEAST_ROOM, StorageError, keep_run, open_run
+from stackproof.verification.runs import LEAST_ROOM, StorageError, id_of, keep, keep_run, open_run
 
 
 @pytest.fixture
@@ -83,3 +83,24 @@ def test_a_page_that_cannot_be_written_again(tmp_path: Path) -> None:
     done = stackproof("report", str(tmp_path / "nothing"), cwd=tmp_path)
     assert done.returncode == 2
     assert "there is no run" in done.stderr
+
+
+def test_a_run_that_is_gone_on_with_keeps_its_id_wherever_it_is_kept(tmp_path: Path) -> None:
+    monday = open_run(tmp_path / "mon" / "x", "20260102-030405-abcd")
+    tuesday = open_run(tmp_path / "tue" / "x", "20260103-030405-ef01")
+    assert (id_of(monday), id_of(tuesday)) == ("20260102-030405-abcd", "20260103-030405-ef01"), "killed before a record"
+    keep(monday / "run.json", '{"id": "20260102-030405-abcd", "nothing": NaN}')
+    (monday / "run.lock").write_text("", encoding="utf-8")
+    assert id_of(monday) == "20260102-030405-abcd"
+    (tuesday / "run.json").write_text('{"id": ', encoding="utf-8")
+    assert id_of(tuesday) == "20260103-030405-ef01", "its record was cut off"
+
+
+def test_a_run_of_which_nothing_says_what_it_is_called_gets_a_new_id(tmp_path: Path) -> None:
+    found = set()
+    for day in ("mon", "tue"):
+        (tmp_path / day / "x").mkdir(parents=True)
+        (tmp_path / day / "x" / "run.lock").touch()
+        found.add(id_of(tmp_path / day / "x"))
+    assert len(found) == 2
+    assert "x" not in found

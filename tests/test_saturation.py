@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from simulated_load import SimulatedServer, answered, bimodal, gaussian, quiet, searched
 
 from stackproof.measurement.promises import Promise, PromiseResult
-from stackproof.measurement.saturation import conclude, next_step, time_left
-from stackproof.measurement.search_evidence import CONCURRENCY, evidence_of
+from stackproof.measurement.saturation import _limiter, conclude, next_step, time_left
+from stackproof.measurement.search_evidence import CONCURRENCY, Evidence, evidence_of
 from stackproof.measurement.search_journal import (
     EVIDENCE_ROLES,
     SHORT,
@@ -24,6 +24,7 @@ from stackproof.measurement.search_journal import (
     Role,
     SearchSettings,
     Seen,
+    Step,
     Verdict,
 )
 from stackproof.measurement.search_judgement import LEAST_SECONDS, Judgement, judge
@@ -415,6 +416,53 @@ def test_an_end_that_a_fresh_window_contradicted_is_said_to_be_so() -> None:
         assert bool(against) == bool(told)
         said += bool(told)
     assert 0 < said < 30
+
+
+def told_by(script: list[tuple[float, str, str]]) -> list[str]:
+    """The reasons of a search whose windows came out as written: rate, verdict, cause."""
+    step = Step(1, Role.CONFIRM, 1.0, 4.0, 0.0, 64, "backends", "")
+    windows = tuple(
+        (
+            Entry(replace(step, rate=rate), Seen(400, 400), Verdict(verdict), cause, (f"{cause or 'all'} well",), 1.0),
+            verdict == "holds",
+        )
+        for rate, verdict, cause in script
+    )
+    return _limiter([entry for entry, _ in windows], SETTINGS, Evidence(windows))[1]
+
+
+HELD = [(3_000.0, "holds", "")] * 4
+
+
+def test_that_a_server_fails_for_sure_is_only_said_where_it_did() -> None:
+    failed, limited = (7_000.0, "fails", "slo"), (7_000.0, "client-limited", "client")
+    assert "only at 7,000/s they fail for sure" in told_by([*HELD, *[failed] * 3])[0]
+    [told] = told_by([*HELD, *[limited] * 3])
+    assert "fail for sure" not in told
+    assert "at 7,000/s the generator was the limit in each window that did not hold" in told
+    [told] = told_by([*HELD, failed, failed, limited])
+    assert "the generator was the limit in 1 of 3 windows that did not hold" in told
+    # Elsewhere the server failed once; where all is said to fail it never did.
+    told = told_by([*HELD, (5_000.0, "fails", "slo"), (5_000.0, "holds", ""), *[limited] * 3])[0]
+    assert "the generator was the limit in each window" in told
+
+
+def test_a_rate_that_the_generator_did_not_reach_is_not_said_to_have_failed() -> None:
+    ends = [*HELD, *[(4_000.0, "fails", "slo")] * 4]
+    held = (3_500.0, "holds", "")
+    assert told_by([*ends, held, (3_500.0, "fails", "slo")])[1:] == ["3,500/s held and failed by turns"]
+    limited = (3_500.0, "client-limited", "client")
+    assert told_by([*ends, held, limited])[1:] == [
+        "at 3,500/s some windows held, in others the generator was the limit"
+    ]
+    assert told_by([*ends, held, held, limited, (3_500.0, "fails", "slo")])[1:] == [
+        "at 3,500/s some windows held, others failed, and in others still the generator was the limit"
+    ]
+
+
+def test_the_reason_of_a_limiter_is_of_a_window_that_it_limited() -> None:
+    limited = (4_000.0, "client-limited", "client")
+    assert told_by([*HELD, *[(4_000.0, "fails", "slo")] * 3, limited]) == ["at 4,000/s: slo well"]
 
 
 def test_nothing_is_promised_before_the_service_time_is_known() -> None:

@@ -188,7 +188,7 @@ def offer(run: Run, console: Console) -> Measurement:
     """Offer the load; afterwards nothing of the run is left on the servers. Its evidence is kept before the first window."""
     load = run.load
     say_waiting(load, run.backends, console)
-    log = WindowLog(run.directory, load.identity())
+    log = WindowLog(run.directory, load.identity(), load.command())
     kept = log.begin()
     with ExitStack() as stack:
         stub = stack.enter_context(StubServer()) if load.on_stub else None

@@ -30,7 +30,7 @@ Offer = Callable[[Order], Offered]
 def offer_pairs(one: Run, two: Run, console: Console) -> tuple[Measurement, Measurement]:
     """Offer both loads; afterwards nothing of them is left on the servers."""
     load, runs = one.load, (one, two)
-    logs = [WindowLog(run.directory, run.load.identity()) for run in runs]
+    logs = [WindowLog(run.directory, run.load.identity(), run.load.command()) for run in runs]
     for log in logs:
         log.begin()
     with ExitStack() as stack:

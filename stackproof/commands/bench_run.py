@@ -24,12 +24,13 @@ from stackproof.scenarios.catalogue import find_scenario, settings_of
 from stackproof.scenarios.orders import CLOSED, IN_FLIGHT, Order
 from stackproof.targets import Target, find_stack, load_object, parse_target
 from stackproof.verification.provision import provided_servers
-from stackproof.verification.runs import RUNS, StorageError, keep_run, new_run_id, open_run, reopen_run
+from stackproof.verification.runs import RUNS, StorageError, id_of, keep_run, new_run_id, open_run
 
 from .bench import Asked
 from .bench_gate import Refusal, ensure_proven
 from .bench_load import Load, Run, offer
 from .bench_pair import offer_pairs
+from .bench_resume import to_go_on_with
 from .bench_search import exit_code, search
 from .bench_sweep import levels_of, sweep
 from .options import address, result_console, write_result
@@ -43,8 +44,8 @@ def run(asked: Asked) -> Exit:
     targets = _targets(load, asked.backends)
     others = _targets(load, (*_kept(asked), *asked.against)) if asked.against else []
     levels = levels_of(asked.sweep) if asked.sweep is not None else ()
-    kept = reopen_run(asked.resume, kept=WINDOWS) if asked.resume is not None else None
     wanted = asked.find.settings(load.order, load.promises) if asked.find is not None else None
+    kept = to_go_on_with(asked, load, wanted, levels)
     everything = list(dict.fromkeys([*targets, *others]))
     for target in everything:
         if target.entry is None:
@@ -56,9 +57,9 @@ def run(asked: Asked) -> Exit:
         if isinstance(proofs, Refusal):
             _say_refused(proofs.reasons, console)
             return proofs.code
-        run_id = new_run_id()
-        directory = kept if kept is not None else open_run(asked.out, run_id)
-        one = Run(load, tuple(targets), proofs, tuple(servers), kept.name if kept else run_id, directory, environment)
+        run_id = new_run_id() if kept is None else id_of(kept)
+        directory = open_run(asked.out, run_id) if kept is None else kept
+        one = Run(load, tuple(targets), proofs, tuple(servers), run_id, directory, environment)
         if others:
             two = _other(one, others, asked)
             results = list(zip((one, two), offer_pairs(one, two, console), strict=True))

@@ -33,7 +33,7 @@ def search(run: Run, settings: SearchSettings, console: Console) -> Measurement:
     load, digests = run.load, {name: proof.record.digest for name, proof in sorted(run.proofs.items())}
     identity = load.identity() | {"digests": digests}
     say_waiting(load, run.backends, console)
-    log = WindowLog(run.directory, identity)
+    log = WindowLog(run.directory, identity, load.command())
     windows = list(log.begin())
     with ExitStack() as stack:
         stub = stack.enter_context(StubServer()) if load.on_stub else None

@@ -44,7 +44,7 @@ def sweep(run: Run, levels: Sequence[int], console: Console) -> Measurement:
     """Offer each concurrency ``repeat`` times; afterwards nothing of the run is left on the servers."""
     load = run.load
     say_waiting(load, run.backends, console)
-    log = WindowLog(run.directory, load.identity() | {"sweep": list(levels)})
+    log = WindowLog(run.directory, load.identity() | {"sweep": list(levels)}, load.command())
     kept = log.begin()
     with ExitStack() as stack:
         stub = stack.enter_context(StubServer()) if load.on_stub else None

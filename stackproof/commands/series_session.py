@@ -140,7 +140,7 @@ class SharedSession:
         load = run.load
         settings = find.settings(load.order, load.promises)
         identity = load.identity() | {"digests": {name: proof.record.digest for name, proof in run.proofs.items()}}
-        log = WindowLog(run.directory, identity)
+        log = WindowLog(run.directory, identity, load.command())
         log.begin()
         windows = list(self._windows)
         for window in windows:

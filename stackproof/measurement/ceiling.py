@@ -178,6 +178,19 @@ def load_journal(
     return tuple(journal), notes
 
 
+def settings_in(path: Path) -> Mapping[str, Any] | None:
+    """The settings with which a kept journal was begun, but for its budget; None where there is none, or no whole head of one."""
+    if not path.exists():
+        return None
+    lines, _ = _whole_lines(path)
+    try:
+        head = read(lines[0]) if lines else None
+    except ValueError:
+        return None  # `load_journal` says what is wrong with it
+    settings = head.get("settings") if isinstance(head, dict) else None
+    return settings if isinstance(settings, dict) else None
+
+
 def _budget_of(settings: SearchSettings, journal: list[Entry]) -> SearchSettings:
     """A kept step was planned within the budget of its time, whatever the budget is now."""
     return replace(settings, most_steps=len(journal) + 1, most_seconds=float("inf"))

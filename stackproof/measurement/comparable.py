@@ -82,6 +82,7 @@ def comparable(
         windows=windows + lost,
         invalid=tuple(reason for run in runs.values() for reason in run.invalid),
         members=tuple(run.id for run in runs.values()),
+        began=frozenset().union(*(run.began for run in runs.values())),
     )
 
 
@@ -126,6 +127,7 @@ def run_of(record: Measurement, evidence: Evidence | None = None) -> Run:
         invalid=(*(sentence for sentence in record.invalid if sentence not in of_windows), *_untrue(measured)),
         settings=known.servers,
         unknown=known.unknown,
+        began=frozenset((record.id, window.started) for window in record.windows if window.started),
     )
 
 

@@ -107,6 +107,9 @@ class Run:
     """Why no figure of this run must be used."""
     members: tuple[str, ...] = ()
     """Ids of the runs that it was put together from; empty where it is one."""
+    began: frozenset[tuple[str, float]] = frozenset()
+    """The id of the run, and when it was ordered, of each window of it and of its members: two runs never share one, whatever
+    their directories are called. Empty: not known, and the ids alone have to tell them apart."""
     settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Server -> setting -> value: fsync, acks, replication. Of a server that both used, they must be equal, too."""
     unknown: frozenset[str] = frozenset()
@@ -265,6 +268,8 @@ def _outcome(verdicts: Collection[Verdict]) -> Outcome:
 
 def _same(first: Run, second: Run) -> list[str]:
     shared = {*first.members, first.id} & {*second.members, second.id}
+    if first.began and second.began:
+        shared = {one for one, _ in first.began & second.began}
     return [f"The run {one} is on both sides: a run compared with itself shows nothing." for one in sorted(shared)]
 
 

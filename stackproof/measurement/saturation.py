@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .search_bracket import again, confirm, is_confirmed, search, span
-from .search_evidence import Evidence, evidence_of
+from .search_evidence import Evidence, by_the_server, evidence_of, limiter_of
 from .search_journal import Ceiling, Entry, Interval, Journal, Limiter, Role, SearchSettings, Seen, Step, Verdict
 from .search_start import calibrate, probe
 from .search_steps import (
@@ -155,8 +155,8 @@ def conclude(journal: Journal, settings: SearchSettings) -> Ceiling:
 
 
 def _limiter(journal: Journal, settings: SearchSettings, found: Evidence) -> tuple[Limiter, list[str]]:
-    low, high, mixed = found.low, found.high, found.mixed
-    by_turns = [f"{span(mixed)} held and failed by turns"] if mixed else []
+    low, high = found.low, found.high
+    by_turns = _by_turns(found)
     if low is None and high is None:
         return Limiter.NOT_CONVERGED, ["no rate held or failed for sure", *by_turns]
     if high is None:
@@ -169,27 +169,56 @@ def _limiter(journal: Journal, settings: SearchSettings, found: Evidence) -> tup
     slow = found.slow
     if len(slow) >= SLOW_WINDOWS:
         served = min(slow, key=lambda entry: entry.seen.achieved)
-        by_client = all(entry.verdict is Verdict.CLIENT_LIMITED for entry in slow)
-        whose = "The machine of the generator" if by_client else "The server"
+        by_client = {entry.verdict is Verdict.CLIENT_LIMITED for entry in slow}
+        whose = " or ".join(
+            who for who, is_it in (("The server", False), ("The machine of the generator", True)) if is_it in by_client
+        )
         return Limiter.NOT_CONVERGED, [
             f"{len(slow)} windows served far less than others held: at {a_rate(served.step.rate)} only "
             f"{a_rate(served.seen.achieved)}. {whose} has more than one speed, and something else than the rate decides",
             *by_turns,
         ]
     if low is not None and high / low > WIDEST:
-        return Limiter.NOT_CONVERGED, [f"{a_rate(low)} holds, and only {a_rate(high)} fails for sure", *by_turns]
-    last = next(entry for entry, held in reversed(found.windows) if entry.step.rate == high and not held)
+        return Limiter.NOT_CONVERGED, [_too_wide(found, low, high), *by_turns]
     cause = found.cause(high)
+    last = next(entry for entry in reversed(found.missed(high)) if limiter_of(entry) is cause)
     reasons = [f"at {a_rate(high)}: {last.reasons[0]}", *by_turns]
     if cause is Limiter.CLIENT and low is not None:
         reasons.append("the generator is the limit: the server carries at least what holds")
     return cause, reasons
 
 
+def _too_wide(found: Evidence, low: float, high: float) -> str:
+    """Why two ends that are far apart are no answer; that the server fails is only said where it did."""
+    if found.fails_by_the_server(high):
+        return (
+            f"windows at {a_rate(low)} held, and only at {a_rate(high)} they fail for sure: too far apart for an answer"
+        )
+    missed = found.missed(high)
+    client = sum(not by_the_server(entry) for entry in missed)
+    share = "each window" if client == len(missed) else f"{client} of {len(missed)} windows"
+    return (
+        f"windows at {a_rate(low)} held, and at {a_rate(high)} the generator was the limit in {share} that did not hold: from "
+        "which rate on the server fails is not known"
+    )
+
+
+def _by_turns(found: Evidence) -> list[str]:
+    """What must be said of rates at which some windows held and others did not, and of who was the limit in those."""
+    mixed = found.mixed
+    if not mixed:
+        return []
+    blamed = {by_the_server(entry) for rate in mixed for entry in found.missed(rate)}
+    if False not in blamed:
+        return [f"{span(mixed)} held and failed by turns"]
+    others = "others failed, and in others still" if True in blamed else "in others"
+    return [f"at {span(mixed)} some windows held, {others} the generator was the limit"]
+
+
 def _contradicted(found: Evidence) -> list[str]:
     """What must be said about ends of the bracket that not every fresh window confirmed."""
     said = []
-    for rate, held, word in ((found.low, True, "held"), (found.high, False, "failed")):
+    for rate, held, word in ((found.low, True, "held"), (found.high, False, "did not hold")):
         if rate is not None and (against := len(found.fresh(rate, held=not held))):
             did = len(found.fresh(rate, held=held))
             said.append(f"at {a_rate(rate)} {did} of {did + against} fresh windows {word}")

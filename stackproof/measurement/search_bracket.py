@@ -101,7 +101,7 @@ def _upwards(journal: Journal, settings: SearchSettings, found: Evidence, most: 
         return None
     rate = min(most, rounded(top * _growth(settings, found)))
     if found.contradictions:
-        why = f"{a_rate(top)} was to fail, and does not for sure: up to {a_rate(rate)}."
+        why = f"No rate is known to fail any more: from {a_rate(top)} up to {a_rate(rate)}."
     else:
         seen = next(entry.seen for entry, _ in reversed(found.windows) if entry.step.rate == top)
         why = f"{a_rate(top)} held ({_p99(seen)}): on to {a_rate(rate)}."
@@ -144,7 +144,7 @@ def _resample(journal: Journal, settings: SearchSettings, found: Evidence) -> De
     if not open_rates or repeats >= MOST_RESAMPLES:
         return None
     rate = open_rates[len(open_rates) // 2]
-    why = f"{span(mixed)} held and failed by turns: {a_rate(rate)} again."
+    why = f"{span(mixed)} held in some windows and not in others: {a_rate(rate)} again."
     return make_step(journal, settings, Role.BISECT, rate, why)
 
 
@@ -165,7 +165,9 @@ def _narrow(journal: Journal, settings: SearchSettings, found: Evidence) -> Deci
     if mixed and high is not None and high / mixed[-1] > settings.resolution * 1.001:
         middle = math.sqrt(mixed[-1] * high)
         rate = rounded(min(middle, mixed[-1] * _stride(settings, found)))
-        why = f"{a_rate(mixed[-1])} is in doubt and {a_rate(high)} fails: {_where(rate, middle)}, {a_rate(rate)}."
+        why = (
+            f"{a_rate(mixed[-1])} is in doubt and {a_rate(high)} does not hold: {_where(rate, middle)}, {a_rate(rate)}."
+        )
         return make_step(journal, settings, Role.BISECT, rate, why)
     return None
 
@@ -192,7 +194,7 @@ def confirm(journal: Journal, settings: SearchSettings) -> Decision:
         why = f"{a_rate(low)} must hold in {settings.confirmations} fresh windows: number {held + 1}."
         return _confirming(journal, settings, low, why, "holds")
     if high is not None and failed < settings.refutations:
-        why = f"{a_rate(high)} must fail in {settings.refutations} fresh windows: number {failed + 1}."
+        why = f"{a_rate(high)} must not hold in {settings.refutations} fresh windows: number {failed + 1}."
         return _confirming(journal, settings, high, why, "fails")
     return None
 

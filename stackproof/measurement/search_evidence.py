@@ -102,16 +102,33 @@ class Evidence:
         holds = sum(doubtful)
         return len(doubtful) >= DRIFT_WINDOWS and 1 < holds < len(doubtful) - 1 and all(doubtful[:holds])
 
+    def fails_by_the_server(self, rate: float) -> bool:
+        """As `fails`, from windows alone that failed by what the server did, and at the rate itself by nothing else."""
+        failed = sum(not held and entry.step.rate <= rate and by_the_server(entry) for entry, held in self.windows)
+        here = self.missed(rate)
+        enough = failed >= max(1, FAILURES_PER_HOLD * self.held_from(rate))
+        return enough and bool(here) and all(map(by_the_server, here))
+
+    def missed(self, rate: float) -> list[Entry]:
+        """The windows at exactly this rate that did not hold."""
+        return [entry for entry, held in self.windows if entry.step.rate == rate and not held]
+
     def cause(self, rate: float) -> Limiter:
         """What most windows at this rate failed by; the client where it is a tie, so that no server is blamed for it."""
-        counts = Counter(
-            Limiter.CLIENT if entry.cause == CONCURRENCY else Limiter(entry.cause)
-            for entry, held in self.windows
-            if entry.step.rate == rate and not held
-        )
+        counts = Counter(map(limiter_of, self.missed(rate)))
         most = max(counts.values())
         leading = [cause for cause, count in counts.items() if count == most]
         return Limiter.CLIENT if Limiter.CLIENT in leading else leading[0]
+
+
+def limiter_of(entry: Entry) -> Limiter:
+    """What kept a window from holding."""
+    return Limiter.CLIENT if entry.cause == CONCURRENCY else Limiter(entry.cause)
+
+
+def by_the_server(entry: Entry) -> bool:
+    """Whether a window that did not hold says something about the server."""
+    return limiter_of(entry) not in (Limiter.CLIENT, Limiter.NOT_CONVERGED)
 
 
 def evidence_of(journal: Journal) -> Evidence:

@@ -12,7 +12,7 @@ from stackproof.measurement.record import WindowRecord
 from stackproof.measurement.search_journal import EVIDENCE_ROLES
 from stackproof.measurement.search_words import a_rate, milliseconds
 
-from .ceiling_words import TONE, facts
+from .ceiling_words import TONE, facts, has_answer
 from .components import Badge
 from .measurement_charts import latency_over_rate
 
@@ -29,6 +29,11 @@ def section(ceiling: CeilingRecord, told: str) -> dict[str, Any]:
         "notes": ceiling.notes,
         "facts": facts(ceiling),
         "chart": chart(ceiling),
+        "band": (
+            "The band is the bracket: below it the load holds, above it does not."
+            if has_answer(ceiling)
+            else "The band is where the search stood when it ended: no answer."
+        ),
         "points": [_point(row) for row in sorted(_drawn(ceiling), key=lambda row: row.rate)],
         "steps": [_row(row) for row in ceiling.steps],
     }
@@ -47,6 +52,7 @@ def chart(ceiling: CeilingRecord) -> Markup:
         holds=ceiling.holds or None,
         fails=ceiling.fails,
         limit=limits[0] if limits else None,
+        answered=has_answer(ceiling),
     )
 
 

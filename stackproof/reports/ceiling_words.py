@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from stackproof.measurement.ceiling_record import UNCONFIRMED, CeilingRecord
 from stackproof.measurement.record import Measurement
+from stackproof.measurement.search_journal import EVIDENCE_ROLES
 from stackproof.measurement.search_words import a_rate, a_time, milliseconds
+
+from .words import counted
 
 TONE = {
     "holds": "PASS",
@@ -15,15 +20,39 @@ TONE = {
 """The colour of a verdict of one window."""
 
 
+_SEEN = {
+    "holds": "held",
+    "fails": "failed",
+    "client-limited": "limited by the generator",
+    "not-steady": "not steady",
+}
+"""What a window of a search without an answer came to: of ends that were not shown nothing more may be said."""
+
+
+def has_answer(ceiling: CeilingRecord) -> bool:
+    """Whether the search came to an end that says something; else its ends are only where it stood."""
+    return ceiling.limiter != "not-converged"
+
+
 def bracket(ceiling: CeilingRecord) -> str:
-    """Such as ``4,760/s to 4,970/s``."""
+    """Such as ``4,760/s to 4,970/s``; of a search without an answer, that it has none there."""
+    if not has_answer(ceiling):
+        return _no_answer(ceiling)
     if not ceiling.holds:
-        if ceiling.fails is None and ceiling.limiter in ("not-converged", "client"):
+        if ceiling.limiter == "client":
             return "not known"
         return "none holds" if ceiling.fails is None else f"none holds: {a_rate(ceiling.fails)} fails"
     if ceiling.fails is None:
         return f"{a_rate(ceiling.holds)} and more"
     return f"{a_rate(ceiling.holds)} to {a_rate(ceiling.fails)}"
+
+
+def _no_answer(ceiling: CeilingRecord) -> str:
+    if ceiling.holds and ceiling.fails is not None:
+        return f"no answer between {a_rate(ceiling.holds)} and {a_rate(ceiling.fails)}"
+    if ceiling.holds:
+        return f"no answer above {a_rate(ceiling.holds)}"
+    return "not known" if ceiling.fails is None else f"no answer below {a_rate(ceiling.fails)}"
 
 
 def is_unusable(result: Measurement) -> bool:
@@ -47,19 +76,22 @@ def headline_of(result: Measurement) -> str:
 
 
 def headline(ceiling: CeilingRecord) -> str:
-    """One sentence that may be quoted: both ends, and what stops the load."""
+    """One sentence that may be quoted: both ends, and what stops the load; of a search without an answer, what it saw."""
+    if not has_answer(ceiling):
+        seen = _seen(ceiling)
+        return f"The search has no answer: it saw {', '.join(seen)}." if seen else "The search has no answer."
     limit = {
         "server": "the server is the limit",
         "client": "the client is the limit, so the server carries at least this",
         "quota": "a quota is the limit",
         "slo": "latency is the limit: the server keeps up, and is late",
         "error": "errors are the limit",
-        "not-converged": "the search has no answer",
     }[ceiling.limiter]
     if not ceiling.holds:
         if ceiling.limiter == "client":
             limit = "the client is the limit, so nothing is known about the server"
-        ends = "No rate was shown to hold" if ceiling.fails is None else f"No rate holds, {a_rate(ceiling.fails)} fails"
+        unknown = ceiling.fails is None or ceiling.limiter == "client"
+        ends = "No rate was shown to hold" if unknown else f"No rate holds, {a_rate(ceiling.fails or 0.0)} fails"
     elif ceiling.fails is None:
         ends = f"{a_rate(ceiling.holds)} holds, and nothing more could be offered"
     else:
@@ -68,13 +100,43 @@ def headline(ceiling: CeilingRecord) -> str:
     return f"{ends}{shown}; {limit}."
 
 
+def _seen(ceiling: CeilingRecord) -> list[str]:
+    """The windows at each end of a bracket that is no answer, counted."""
+    said = []
+    for rate in (ceiling.holds, ceiling.fails):
+        found = Counter(row.verdict for row in ceiling.steps if row.role in EVIDENCE_ROLES and row.rate == rate)
+        if rate and found:
+            ends = ", ".join(f"{found[verdict]} {word}" for verdict, word in _SEEN.items() if found[verdict])
+            said.append(f"{counted(found.total(), 'window')} at {a_rate(rate)} ({ends})")
+    return said
+
+
+def upper_curve(ceiling: CeilingRecord) -> str:
+    """What the latencies at the upper end are called: only of a search with an answer it is known why that end does not hold."""
+    assert ceiling.fails is not None
+    why = {"not-converged": "which is in doubt", "client": "where the generator is the limit"}
+    return f"at {a_rate(ceiling.fails)}, {why.get(ceiling.limiter, 'which fails')}"
+
+
+def confirmation(ceiling: CeilingRecord) -> str:
+    """What fresh windows say of the bracket as a whole."""
+    if not has_answer(ceiling):
+        return "the search did not converge"
+    return "both ends confirmed in fresh windows" if ceiling.confirmed else "not confirmed in fresh windows"
+
+
+def windows_of_figures(ceiling: CeilingRecord) -> str:
+    """What the windows are called that the figures are of."""
+    return "Confirming windows" if has_answer(ceiling) else "Fresh windows that held"
+
+
 def facts(ceiling: CeilingRecord) -> list[tuple[str, str]]:
     """Names and values beside the bracket."""
     unknown = "not measured"
     return [
         ("What has to hold", ", ".join(ceiling.promises) or "not known: it follows from the base service time"),
         ("Limiter", ceiling.limiter),
-        ("Confirming windows", _confirming(ceiling)),
+        (windows_of_figures(ceiling), _confirming(ceiling)),
         ("Their p99", span(ceiling.p99_ms)),
         ("Base service time, p50", milliseconds(ceiling.service_p50_ms) if ceiling.service_p50_ms else unknown),
         ("Generator's own ceiling", a_rate(ceiling.generator_rate) if ceiling.generator_rate else unknown),

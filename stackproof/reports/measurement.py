@@ -17,7 +17,7 @@ from stackproof.scenarios.histogram import TAIL_SAMPLES
 from stackproof.scenarios.recorder import LATE_SECONDS
 
 from .ceiling_page import failing_curve, section
-from .ceiling_words import bracket_of, headline_of, span
+from .ceiling_words import bracket_of, confirmation, has_answer, headline_of, span, upper_curve
 from .components import Badge, number
 from .dates import for_people
 from .evidence import evidence_section
@@ -86,15 +86,16 @@ def _figures(result: Measurement) -> list[tuple[str, object, str]]:
     p99 = ("p99 from the intended start", milliseconds(result.latency["intended"].p99), "of the answered operations")
     if result.ceiling is not None:
         found = result.ceiling
-        confirmed = "both ends confirmed in fresh windows" if found.confirmed else "not confirmed in fresh windows"
+        windows = "confirming window" if has_answer(found) else "fresh window"
+        held = "p99 where it holds" if has_answer(found) else f"p99 at {a_rate(found.holds)}" if found.holds else "p99"
         return [
-            ("Ceiling", bracket_of(result), confirmed),
+            ("Ceiling", bracket_of(result), confirmation(found)),
             (
                 "Limiter",
                 found.limiter,
                 "why is said below" if found.limiter == "not-converged" else "stops the load there",
             ),
-            ("p99 where it holds", span(found.p99_ms), f"in {counted(found.confirming_windows, 'confirming window')}"),
+            (held, span(found.p99_ms), f"in {counted(found.confirming_windows, windows)}"),
         ]
     if result.sweep is not None:
         best = next(level for level in result.sweep.levels if level.in_flight == result.sweep.best)
@@ -204,7 +205,7 @@ def _curves(result: Measurement) -> dict[str, Curve]:
     curves = {"from the intended start": result.curve["intended"], "from the real start": result.curve["real"]}
     if result.ceiling is not None and result.ceiling.fails is not None:
         failing = failing_curve(result.windows, result.ceiling.fails)
-        curves |= {f"at {a_rate(result.ceiling.fails)}, which fails": failing} if failing else {}
+        curves |= {upper_curve(result.ceiling): failing} if failing else {}
     return curves
 
 

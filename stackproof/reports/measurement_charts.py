@@ -73,10 +73,12 @@ def latency_over_rate(
     holds: float | None,
     fails: float | None,
     limit: float | None,
+    answered: bool = True,
 ) -> Markup:
     """p50 and p99 (ms) of windows over their offered rate, with the bracket of the ceiling and the promised p99.
 
-    Each point is a rate, its p50, its p99 and the verdict of the window.
+    Each point is a rate, its p50, its p99 and the verdict of the window. Of a search that is not ``answered`` the ends of the
+    bracket are where it stood, and nothing is said to hold or to fail there.
     """
     medians = [(rate, p50) for rate, p50, _, _ in points if p50 is not None]
 
@@ -97,11 +99,19 @@ def latency_over_rate(
         log_rates(axes, [rate for rate, *_ in points], narrow=narrow)
         axes.set_xlabel("operations that were due each second")
         milliseconds(axes)
+        band = "bracket of the ceiling" if answered else "no answer in here"
         if holds is not None and fails is not None:
-            axes.axvspan(holds, fails, color=SECOND, alpha=0.22, linewidth=0, label="bracket of the ceiling")
+            axes.axvspan(holds, fails, color=SECOND, alpha=0.22, linewidth=0, label=band)
         for end in (holds, fails):
             if end is not None:
-                alone = None if holds is not None and fails is not None else "holds" if end == holds else "fails"
+                side = (
+                    ("holds" if answered else "no answer above")
+                    if end == holds
+                    else "fails"
+                    if answered
+                    else "no answer below"
+                )
+                alone = None if holds is not None and fails is not None else side
                 axes.axvline(end, color=SECOND, linewidth=1, label=alone)
         legend(axes, 1 if narrow else 3)
 

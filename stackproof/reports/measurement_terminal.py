@@ -18,11 +18,17 @@ from stackproof.scenarios.orders import BACKENDS
 from stackproof.scenarios.recorder import OUTCOMES
 
 from .ceiling_terminal import print_ceiling
-from .ceiling_words import bracket_of, headline_of
+from .ceiling_words import bracket_of, headline_of, windows_of_figures
 from .moving import Moving
+from .standing import Standing, standing_of
 from .text import one_line
 
-_STYLE = {"VALID": "bold green", "INVALID": "bold red", "PARTIAL": "bold yellow"}
+_STYLE = {
+    Standing.HOLDS: "bold green",
+    Standing.BROKEN: "bold red",
+    Standing.UNKNOWN: "bold yellow",
+    Standing.PARTIAL: "bold yellow",
+}
 _ROWS = (
     ("intended", "latency from the intended start"),
     ("counted", "  every offered operation counted"),
@@ -64,7 +70,8 @@ class LoadView(Moving):
 
 def print_measurement(result: Measurement, console: Console, directory: Path) -> None:
     """The figures that matter, what is wrong with them, and where the rest is."""
-    console.print(Text(result.level, style=_STYLE[result.level]), end="  ")
+    shown = standing_of(result)  # the word that its page is headed by
+    console.print(Text(shown.word, style="bold red" if shown.word == "INVALID" else _STYLE[shown.standing]), end="  ")
     console.print(
         f"{title(result)} on {', '.join(backend.target for backend in result.backends)}",
         markup=False,
@@ -91,7 +98,9 @@ def _print_figures(result: Measurement, console: Console) -> None:
     """Of the measured windows."""
     counts, rates = result.counts, result.rates
     if result.ceiling is not None:
-        console.print(f"the confirming windows, {load_in_words(result.load)}:", markup=False, highlight=False)
+        console.print(
+            f"{windows_of_figures(result.ceiling)}, {load_in_words(result.load)}:", markup=False, highlight=False
+        )
     console.print(
         f"achieved {rates['achieved']:.1f} of {rates['offered']:.1f} a second   "
         f"{_outcomes(counts)}   of {counts['offered']}   sent late {counts['sent_late']}",

@@ -1,4 +1,7 @@
-"""What a measurement shows as a whole, on its page and in an index: may it be used, and was kept what was promised. Pure."""
+"""What a measurement shows as a whole, in the terminal, on its page and in an index. Pure.
+
+May it be used, is there an answer, and was kept what was promised.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,10 @@ def standing_of(result: Measurement) -> Shown:
         meaning = "The run was cut short: the figures cover only a part of what was planned."
         # Cut short and invalid as well: what there is proves nothing.
         return Shown(Standing.UNKNOWN if result.invalid else Standing.PARTIAL, "PARTIAL", meaning)
-    if result.ceiling is not None and (result.ceiling.limiter == "not-converged" or not result.ceiling.confirmed):
+    if result.ceiling is not None and result.ceiling.limiter == "not-converged":
+        meaning = "The load was offered as planned, but the search did not converge: it has no answer."
+        return Shown(Standing.UNKNOWN, "NO ANSWER", meaning)
+    if result.ceiling is not None and not result.ceiling.confirmed:
         meaning = "The load was offered as planned, but the search has no answer that fresh windows confirmed."
         return Shown(Standing.UNKNOWN, "NO ANSWER", meaning)
     kept = {promise.verdict for promise in result.slo}

@@ -13,9 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from stackproof.interfaces import ConfigurationError
+from stackproof.kept_json import read
 
 RUNS = Path(".stackproof") / "runs"
-
+RECORD = "run.json"
+LOCK = "run.lock"
+"""Made when a run begins, with its id in it."""
 
 LEAST_ROOM = 1 << 20
 """Bytes that must be free where a run begins: its record, its page and its logs are smaller, if it is no long one."""
@@ -45,8 +48,9 @@ def open_run(out: Path | None, run_id: str) -> Path:
     _check_room(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        # Exclusively: of two runs into the same directory, one is refused.
-        (path / "run.lock").touch(exist_ok=False)
+        # Exclusively: of two runs into the same directory, one is refused. Whoever goes on with it finds its id there.
+        with (path / LOCK).open("x", encoding="utf-8") as lock:
+            lock.write(f"{run_id}\n")
         if out is None:
             (RUNS.parent / ".gitignore").write_text("*\n", encoding="utf-8")  # records, not source
     except FileExistsError as error:
@@ -66,7 +70,7 @@ def new_run_in(runs: Path, run_id: str) -> Path:
 
 def forget_run(directory: Path) -> None:
     """Remove the directory of a run that came to nothing; one in which something was kept stays."""
-    if [path.name for path in directory.iterdir()] == ["run.lock"]:
+    if [path.name for path in directory.iterdir()] == [LOCK]:
         shutil.rmtree(directory)
 
 
@@ -76,6 +80,24 @@ def reopen_run(run: str, *, kept: str) -> Path:
     if not (path / kept).exists():
         raise ConfigurationError(f"{path} holds no {kept} to go on from: it is complete, or of another kind")
     return path
+
+
+def id_of(directory: Path) -> str:
+    """The id of a run that is gone on with: that of its record, else the one with which it began, else a new one.
+
+    Never the name of its directory: that is the user's, and two runs may well have the same.
+    """
+    try:
+        record = read((directory / RECORD).read_text(encoding="utf-8"), numbers_only=False)
+    except (OSError, ValueError):
+        record = None  # it was killed before it had one, or while it was written: it gets a new one in any case
+    told = record.get("id") if isinstance(record, dict) else None
+    if isinstance(told, str) and told:
+        return told
+    with contextlib.suppress(OSError, ValueError):
+        if begun := (directory / LOCK).read_text(encoding="utf-8").strip():
+            return begun
+    return new_run_id()
 
 
 def _check_room(path: Path) -> None:

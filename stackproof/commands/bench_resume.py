@@ -1,0 +1,142 @@
+"""`stackproof bench --resume`: that the options are those with which the run was begun.
+
+Asked before anything starts: what does not go together need not be verified first.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from stackproof.interfaces import ConfigurationError
+from stackproof.measurement.ceiling import JOURNAL, settings_in
+from stackproof.measurement.search_journal import SearchSettings
+from stackproof.measurement.window_log import WINDOWS, head_of
+from stackproof.verification.runs import reopen_run
+
+from .bench import Asked
+from .bench_load import Load
+
+_OPTIONS = {
+    "stack": "--stack",
+    "backends": "--backend",
+    "scenario": "--scenario",
+    "settings": "--set",
+    "origin": "--origin",
+    "workers": "--workers",
+    "sweep": "--sweep",
+    "rate": "--rate",
+    "seconds": "--duration",
+    "warmup": "--warmup",
+    "arrivals": "--arrivals",
+    "seed": "--seed",
+    "in_flight": "--in-flight",
+    "limit": "--slo",
+}
+"""What a run is told by, and each of its windows, and the option that says it."""
+_OF_A_SEARCH = {
+    "promises": "--slo",
+    "window": "--duration",
+    "longest": "--duration",
+    "most_in_flight": "--in-flight",
+    **dict.fromkeys(("growth", "resolution", "probe", "confirming", "recovery", "drain"), "--short"),
+}
+_WITH_ITS_SCENARIO = ("--rate", "--arrivals", "--seed", "--in-flight")
+"""Options that a scenario has its own values for."""
+
+_KINDS = ("--find-max", "--sweep")
+
+
+def to_go_on_with(asked: Asked, load: Load, settings: SearchSettings | None, levels: Sequence[int]) -> Path | None:
+    """The directory of the run that is gone on with, None where a new one begins.
+
+    `ConfigurationError` where there is none to go on with, or where it was begun with other options: it names them.
+    """
+    if asked.resume is None:
+        return None
+    directory = reopen_run(asked.resume, kept=WINDOWS)
+    head = head_of(directory)
+    if head is None:
+        return directory  # killed before it had begun
+    kept, now = head["identity"], json.loads(json.dumps(load.identity()))
+    if kept.get("build") != now["build"]:
+        raise ConfigurationError(
+            f"{directory} was begun by another build of stackproof, whose windows do not belong to those of this one; begin a "
+            "new run"
+        )
+    found = list(dict.fromkeys(_differing(directory, kept, now, settings, levels)))
+    if found:
+        raise ConfigurationError(
+            _refusal(directory, found, str(head.get("command", "")), load.command(), _left_out(asked))
+        )
+    return directory
+
+
+def _differing(
+    directory: Path,
+    kept: Mapping[str, Any],
+    now: Mapping[str, Any],
+    settings: SearchSettings | None,
+    levels: Sequence[int],
+) -> Iterator[str]:
+    """The options that say something else than when the run was begun."""
+    if ("digests" in kept) != (settings is not None):
+        yield "--find-max"
+    if kept.get("sweep", []) != list(levels):
+        yield "--sweep"
+    yield from (option for name, option in _OPTIONS.items() if name in now and kept.get(name) != now[name])
+    before = kept.get("order", {})
+    yield from (option for name, option in _OPTIONS.items() if before.get(name) != now["order"].get(name))
+    searched = settings_in(directory / JOURNAL)
+    if settings is not None and searched is not None:
+        wanted = json.loads(json.dumps(asdict(settings)))
+        names = {**_OPTIONS, **_OF_A_SEARCH}
+        yield from (names[name] for name in searched if name in names and searched[name] != wanted.get(name))
+
+
+def _left_out(asked: Asked) -> frozenset[str]:
+    """Options that nobody typed, whose values are the scenario's own."""
+    typed = (asked.rate, asked.arrivals, asked.seed, asked.in_flight)
+    return frozenset(option for option, value in zip(_WITH_ITS_SCENARIO, typed, strict=True) if value is None)
+
+
+def _refusal(directory: Path, found: Sequence[str], before: str, now: str, left_out: frozenset[str]) -> str:
+    if not before:  # a run that did not keep its command
+        return (
+            f"{directory} was begun with another {' and another '.join(found)}; repeat its command, or begin a new run"
+        )
+    kept, typed = _values(before), _values(now)
+    told = [option for option in found if kept.get(option) != typed.get(option)]
+    if {"--scenario", "--set"} & {*told}:
+        told = [option for option in told if option not in left_out]
+    if any((option in kept) != (option in typed) for option in _KINDS if option in told):
+        # Of another kind: that the one has options which the other has not goes without saying.
+        told = [option for option in told if option in _KINDS or (option in kept and option in typed)]
+    if not told:
+        return f"{directory} was not begun by this command, although its options are the same; begin a new run"
+    differences = ", ".join(_difference(option, kept.get(option), typed.get(option)) for option in told)
+    again = f"{before} --resume {shlex.quote(str(directory))}"
+    return f"{directory} was begun with {differences}; go on with it as it was begun: {again}"
+
+
+def _difference(option: str, kept: str | None, now: str | None) -> str:
+    if kept is None:
+        return f"no {option} (now {now or 'given'})"
+    return f"{option} {kept}".rstrip() + f" (now {'none' if now is None else now})"
+
+
+def _values(command: str) -> dict[str, str]:
+    """Each option of a command with what follows it, empty where nothing does: the command is one of `Load.command`."""
+    found: dict[str, list[str]] = {}
+    option = ""
+    for word in shlex.split(command):
+        if word.startswith("--"):
+            option = word
+            found.setdefault(option, [])
+        elif option:
+            found[option].append(word)
+    return {option: ", ".join(values) for option, values in found.items()}

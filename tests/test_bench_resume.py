@@ -1,0 +1,146 @@
+"""`stackproof bench --resume`: other options than those of the run are refused before anything starts, by their names."""
+
+from __future__ import annotations
+
+import json
+import signal
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+import pytest
+
+from stackproof.commands import bench_run
+from stackproof.commands.bench import Asked, bench
+from stackproof.commands.bench_resume import to_go_on_with
+from stackproof.commands.bench_run import load_of
+from stackproof.commands.bench_sweep import levels_of
+from stackproof.commands.search_options import asked_for
+from stackproof.exits import Exit
+from stackproof.interfaces import ConfigurationError
+from stackproof.measurement.ceiling import BUDGET, JOURNAL, SCHEMA
+from stackproof.measurement.window_log import WINDOWS, WindowLog
+
+FIXED = "--stack memory --rate 50 --duration 2 --slo p99=20ms --repeat 6"
+SEARCH = "--stack memory --find-max --duration 2 --slo p99=20ms"
+
+
+def asked(options: str, resume: Path | None = None) -> Asked:
+    context = click.Context(bench)
+    words = [*options.split(), *([] if resume is None else ["--resume", str(resume)])]
+    bench.parse_args(context, words)
+    names = ("find_max", "short", "max_steps", "max_minutes")
+    typed = {name: value for name, value in context.params.items() if name not in names}
+    return Asked(**typed, find=asked_for(context))
+
+
+def begun(directory: Path, options: str, *, command: bool = True) -> Path:
+    """What a run with these options keeps before its first window."""
+    directory.mkdir()
+    one = asked(options)
+    load = load_of(one)
+    more: dict[str, object] = {}
+    if one.find is not None:
+        settings = asdict(one.find.settings(load.order, load.promises))
+        kept = {name: value for name, value in settings.items() if name not in BUDGET}
+        head = json.dumps({"schema": SCHEMA, "identity": {}, "settings": kept})
+        (directory / JOURNAL).write_text(head + "\n", encoding="utf-8")
+        more = {"digests": {"cache=memory": "d"}}
+    if one.sweep:
+        more = {"sweep": list(levels_of(one.sweep))}
+    WindowLog(directory, load.identity() | more, load.command() if command else "").begin()
+    return directory
+
+
+def go_on(directory: Path, options: str) -> Path | None:
+    one = asked(options, directory)
+    load = load_of(one)
+    settings = one.find.settings(load.order, load.promises) if one.find is not None else None
+    return to_go_on_with(one, load, settings, levels_of(one.sweep) if one.sweep else ())
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        (FIXED, FIXED),
+        (FIXED, FIXED.replace("--repeat 6", "--repeat 9")),  # more windows of the same
+        (SEARCH, SEARCH),
+        (SEARCH, f"{SEARCH} --max-steps 90 --max-minutes 30"),
+        (f"{SEARCH} --short", f"{SEARCH} --short"),
+        ("--stack memory --sweep 1,2,4", "--stack memory --sweep 1,2,4"),
+        ("--stack memory --scenario cache-hot --find-max", "--stack memory --scenario cache-hot --find-max"),
+    ],
+)
+def test_the_same_options_go_on(tmp_path: Path, before: str, now: str) -> None:
+    directory = begun(tmp_path / "run", before)
+    assert go_on(directory, now) == directory
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        (FIXED, FIXED.replace("20ms", "30ms"), "was begun with --slo p99=20ms (now p99=30ms); go on"),
+        (FIXED, FIXED.replace("--slo p99=20ms", ""), "was begun with --slo p99=20ms (now none); go on"),
+        (FIXED, FIXED.replace("50", "60"), "was begun with --rate 50 (now 60); go on"),
+        (FIXED, FIXED.replace("--rate 50", ""), "was begun with --rate 50 (now 100); go on"),
+        (FIXED, f"{FIXED} --backend cache=local", "was begun with no --backend (now cache=local); go on"),
+        (FIXED, f"{FIXED} --scenario cache-hot", "was begun with --scenario decision (now cache-hot); go on"),
+        (FIXED, f"{FIXED} --seed 99 --workers 2", "was begun with --workers 1 (now 2), --seed 7 (now 99); go on"),
+        (FIXED, SEARCH, "was begun with no --find-max (now given); go on"),
+        (SEARCH, FIXED, "was begun with --find-max (now none); go on"),
+        (SEARCH, SEARCH.replace("20ms", "30ms"), "was begun with --slo p99=20ms (now p99=30ms); go on"),
+        (SEARCH, f"{SEARCH} --slo p50=5s", "was begun with --slo p99=20ms (now p99=20ms, p50=5000ms); go on"),
+        (SEARCH, f"{SEARCH} --short", "was begun with no --short (now given); go on"),
+        (SEARCH, SEARCH.replace("--duration 2", ""), "was begun with --duration 2 (now none); go on"),
+        (SEARCH, f"{SEARCH} --in-flight 64", "was begun with no --in-flight (now 64); go on"),
+        ("--stack memory --sweep 1,2", "--stack memory --sweep 1,4", "was begun with --sweep 1,2 (now 1,4); go on"),
+    ],
+)
+def test_other_options_are_named_as_they_are_typed(tmp_path: Path, before: str, now: str, said: str) -> None:
+    directory = begun(tmp_path / "run", before)
+    with pytest.raises(ConfigurationError) as refused:
+        go_on(directory, now)
+    assert said in str(refused.value)
+    assert str(refused.value).endswith(f"{load_of(asked(before)).command()} --resume {directory}")
+
+
+def test_a_run_that_did_not_keep_its_command_names_the_options_all_the_same(tmp_path: Path) -> None:
+    directory = begun(tmp_path / "run", FIXED, command=False)
+    with pytest.raises(ConfigurationError, match="was begun with another --slo; repeat its command"):
+        go_on(directory, FIXED.replace("20ms", "30ms"))
+
+
+def test_the_windows_of_another_build_are_not_gone_on_with(tmp_path: Path) -> None:
+    directory = begun(tmp_path / "run", FIXED)
+    head = json.loads((directory / WINDOWS).read_text(encoding="utf-8"))
+    head["identity"]["build"] = "other"
+    (directory / WINDOWS).write_text(json.dumps(head) + "\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="by another build of stackproof"):
+        go_on(directory, FIXED)
+
+
+def test_a_run_that_was_killed_before_its_first_line_begins_anew(tmp_path: Path) -> None:
+    directory = begun(tmp_path / "run", FIXED)
+    (directory / WINDOWS).write_text('{"schema": "stackp', encoding="utf-8")
+    assert go_on(directory, FIXED) == directory
+    load = load_of(asked(FIXED))
+    assert WindowLog(directory, load.identity(), load.command()).begin() == ()
+    assert len((directory / WINDOWS).read_text(encoding="utf-8").splitlines()) == 1
+
+
+def test_nothing_is_started_or_verified_for_a_refusal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stackproof.cli import main
+
+    def started(*_: object) -> None:
+        raise AssertionError("something was started")
+
+    directory = begun(tmp_path / "run", FIXED)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(bench_run, "provided_servers", started)
+    monkeypatch.setattr(bench_run, "read_environment", started)
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", *FIXED.split(), "--backend", "cache=local", "--resume", str(directory)])
+    assert ended.value.code == Exit.USAGE
+    assert "no --backend (now cache=local)" in capsys.readouterr().err
