@@ -10,6 +10,12 @@ from stackproof.commands.stack_evidence import Evidence, show
 from stackproof.planning.stacks import find_planned_stack
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that no cell is broken into lines."""
+    monkeypatch.setenv("COLUMNS", "400")
+
+
 def test_figures_under_several_promises_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
     strict = one("cache", "redis", "cache-hot", 5_000, 5_500, run="strict")
     loose = one("cache", "redis", "cache-hot", 9_000, None, run="loose", promises=("p99 within 500 ms",))
