@@ -13,7 +13,6 @@ from stackproof.adapters.registry import CONCERNS
 from stackproof.contracts.secrets import scrubbed
 from stackproof.planning.capacity import DECISION, DECISION_CONCERNS
 from stackproof.planning.ceilings import MeasuredCeiling
-from stackproof.planning.choosing import latest
 from stackproof.planning.measured import Known, known_ceilings
 from stackproof.planning.stacks import Part, PlannedStack
 from stackproof.scenarios.catalogue import BUILT_IN
@@ -59,7 +58,7 @@ class Evidence:
                 tuple(one for one in group if one in self.known.own),
                 tuple(one for one in group if one not in self.known.own),
             )
-            counts = own.best(lambda _: True) or latest(group)
+            counts = own.best(lambda _: True)
             if counts is not None:
                 found.append(counts)
         return found

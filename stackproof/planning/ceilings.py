@@ -101,7 +101,7 @@ class MeasuredCeiling:
         return _seconds(self.date)
 
     def fails_under(self, p99_ms: float | None) -> float | None:
-        """The rate that surely does not hold for who asks for this p99 (None: for no latency); None where it says none.
+        """The rate that surely fails for who asks for this p99 (None or infinity: for no latency); None where it says none.
 
         A search that ended at its promise says something only to who asks for that promise, or a stricter one; where 99.9 of
         100 were too slow, 99 of 100 may have been in time.

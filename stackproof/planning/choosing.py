@@ -20,7 +20,7 @@ def refutes(one: MeasuredCeiling, other: MeasuredCeiling) -> bool:
     """
     if one.measured != other.measured or one.fidelity not in (NATIVE, other.fidelity):
         return False
-    fails = one.fails_under(None if math.isinf(other.p99_limit_ms) else other.p99_limit_ms)
+    fails = one.fails_under(other.p99_limit_ms)
     return fails is not None and fails <= other.low
 
 
@@ -96,9 +96,8 @@ def _telling(ceilings: Sequence[MeasuredCeiling], asked: float) -> float | None:
     That is what is asked for itself; else the loosest stricter one under which some rate held, a lower bound; else the strictest
     looser one under which some rate held. A search that ended counts before one that did not.
     """
-    ended = {one.p99_limit_ms: one for one in sorted(ceilings, key=lambda one: one.low) if one.searched}
-    others = {one.p99_limit_ms: one for one in sorted(ceilings, key=lambda one: one.low) if not one.searched}
-    kinds = (ended, others)
+    rising = sorted(ceilings, key=lambda one: one.low)
+    kinds = [{one.p99_limit_ms: one for one in rising if one.searched is ended} for ended in (True, False)]
     for kind in kinds:
         bounds = [limit for limit, one in kind.items() if limit == asked or (limit < asked and one.low)]
         if bounds:
@@ -107,7 +106,7 @@ def _telling(ceilings: Sequence[MeasuredCeiling], asked: float) -> float | None:
         looser = [limit for limit, one in kind.items() if limit > asked and one.low]
         if looser:
             return min(looser)
-    every = [*ended, *others]
+    every = [limit for kind in kinds for limit in kind]
     return max((limit for limit in every if limit <= asked), default=min(every, default=None))
 
 
