@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -290,6 +291,12 @@ def test_elasticache() -> None:
         "processing units": ("0.54604",),
         "data": ("91.25",),
     }
+    # at the peak 263.89/s hits x 1 unit + 13.89/s misses x 3 units
+    (limit,) = (one for one in bill("cache", "elasticache", "serverless-valkey").limits if one.is_rate)
+    assert (limit.name, limit.used, limit.allowed) == ("elasticache-serverless-ecpu", Fraction(2_750, 9), 15_000_000)
+    # a hundred times as many, of 977 units each, and 979: 26,389/s x 977 + 1,389/s x 979 = 27.1 M a second
+    many = bill("cache", "elasticache", "serverless-valkey", decisions_per_day=240_000_000, cached_bytes=1_000_000)
+    assert [one.name for one in many.exceeded] == ["elasticache-serverless-ecpu"]
     # one shard of two nodes cache.m4.large: 2 x 730 x 0.156; 25 GB need three of 10 GB
     assert lines(bill("cache", "elasticache", sizing=HOST)) == {"nodes": ("227.76",)}
     assert lines(bill("cache", "elasticache", sizing=HOST, cached_values=25_000_000)) == {"nodes": ("683.28",)}

@@ -107,7 +107,7 @@ def test_a_quota_exceeded_at_the_peak_rejects() -> None:
 
 
 def test_a_service_without_quota_and_measurement_is_not_known() -> None:
-    found = candidate(answer(10_000), "cache=elasticache (serverless-valkey)")
+    found = candidate(answer(10_000), "events=msk (serverless)")
     assert found.status is Status.NOT_KNOWN
     assert found.reasons == ("neither measured here nor bounded by a quota of the price book",)
 

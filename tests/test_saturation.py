@@ -203,6 +203,7 @@ def test_a_promise_that_does_not_hold_even_idle_ends_the_search_at_once() -> Non
     ceiling, journal = searched(SimulatedServer(service=0.05), SETTINGS)
     assert (ceiling.holds, ceiling.limiter) == (0.0, Limiter.SLO)
     assert "already one operation at a time" in ceiling.reasons[0]
+    assert ceiling.service_ms == pytest.approx(50, rel=0.2), "it was measured, and is what ends the search"
     assert sum(entry.step.role is Role.PROBE for entry in journal) == 2
     assert not any(entry.step.role is Role.RAMP for entry in journal)
 

@@ -155,6 +155,11 @@ class Run:
         """What points a process at the servers."""
         return {name: value for server in self.servers for name, value in server.variables().items()}
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a search on this run is told by: its load, and the digest of each backend. Only the same one goes on with it."""
+        return self.load.identity() | {"digests": {name: proof.record.digest for name, proof in self.proofs.items()}}
+
     def remove(self, namespace: str) -> tuple[str, ...]:
         """Remove what a generator left behind that could not do it itself; what went wrong, as sentences."""
         return tuple(drop_namespace(self.backends, Settings({**os.environ, **self.variables}), namespace))

@@ -30,8 +30,7 @@ from .bench_load import Load, Run, alone_in, facts_of, say_waiting, self_check
 
 def search(run: Run, settings: SearchSettings, console: Console) -> Measurement:
     """Search, or go on with a search; afterwards nothing of it is left on the servers."""
-    load, digests = run.load, {name: proof.record.digest for name, proof in sorted(run.proofs.items())}
-    identity = load.identity() | {"digests": digests}
+    load, identity = run.load, run.identity
     say_waiting(load, run.backends, console)
     log = WindowLog(run.directory, identity, load.command())
     windows = list(log.begin())

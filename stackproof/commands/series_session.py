@@ -139,8 +139,7 @@ class SharedSession:
         """Search on a workload that is prepared. The record is written; `finish` writes it again when everything is removed."""
         load = run.load
         settings = find.settings(load.order, load.promises)
-        identity = load.identity() | {"digests": {name: proof.record.digest for name, proof in run.proofs.items()}}
-        log = WindowLog(run.directory, identity, load.command())
+        log = WindowLog(run.directory, run.identity, load.command())
         log.begin()
         windows = list(self._windows)
         for window in windows:
@@ -157,7 +156,7 @@ class SharedSession:
             self._shown.view = view
             run.gather_evidence(self.session)
             path = run.directory / JOURNAL
-            found = find_ceiling(offer, settings, path, identity, view.step, keep=keep, known=self._known)
+            found = find_ceiling(offer, settings, path, run.identity, view.step, keep=keep, known=self._known)
         found = replace(found, notes=(*found.notes, *self._notes()))
         facts = facts_of(run, as_found(load, found))
         self.kept.append(Kept(run, partial(measured, found, settings, load, windows, self._check, facts)))

@@ -17,7 +17,7 @@ from stackproof.planning.cost import EXCLUDED, StackCost
 from stackproof.planning.demand import Demand, Workload
 from stackproof.planning.measured import Known
 from stackproof.planning.price_book import PriceBook, load_prices
-from stackproof.planning.sized import COUNTED, HEADROOM, sized_stack_cost
+from stackproof.planning.sized import HEADROOM, sized_stack_cost
 from stackproof.planning.stacks import PlannedStack, reference_stacks
 
 from .options import print_line, print_table
@@ -71,7 +71,7 @@ def show(found: Mapping[str, Costed], decisions_per_day: int) -> None:
     )
     for heading, lines in (
         ("Not known, and so in no sum:", _once(reason for e in found.values() for reason in e.cost.total.unknown)),
-        ("Over a quota, or over what was measured to hold, at the peak:", _exceeded(found)),
+        ("Over a quota, or over what was measured to hold at the peak:", _exceeded(found)),
         ("Counted from what was measured, as `stackproof plan` does:", _counted(found)),
     ):
         if lines:
@@ -134,6 +134,7 @@ def _backend(cost: BackendCost) -> dict[str, Any]:
         ],
         "exceeded": [limit.name for limit in cost.exceeded],
         "notes": list(cost.notes),
+        "counted": None if cost.counted is None else list(cost.counted),
     }
 
 
@@ -158,11 +159,10 @@ def _once(texts: Any) -> list[str]:
 def _counted(found: Mapping[str, Costed]) -> list[str]:
     """What the numbers of machines assume; nothing of those that assume nothing."""
     return [
-        f"{name}, {backend.concern}={backend.backend}: {note.removeprefix(COUNTED).lstrip('; ')}"
+        f"{name}, {backend.concern}={backend.backend}: {'; '.join(backend.counted)}"
         for name, each in found.items()
         for backend in each.cost.backends
-        for note in backend.notes
-        if note.startswith(COUNTED) and note != COUNTED
+        if backend.counted
     ]
 
 

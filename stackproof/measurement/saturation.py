@@ -17,9 +17,9 @@ from .search_start import calibrate, probe
 from .search_steps import (
     Decision,
     End,
-    base_service,
     generator_ceiling,
     held_as,
+    idle_service,
     limits,
     make_step,
     promises_of,
@@ -133,7 +133,6 @@ def conclude(journal: Journal, settings: SearchSettings) -> Ceiling:
         reasons = [*why, *_contradicted(found), *reasons]
     if found.drifts:
         reasons.append("what held at first failed later: the server changes as it fills, or the machine is busier now")
-    base = base_service(journal)
     recoveries = [entry.seen.recovered for entry in journal if held_as(entry, Role.RECOVERY)]
     return Ceiling(
         holds=found.low or 0.0,
@@ -144,7 +143,7 @@ def conclude(journal: Journal, settings: SearchSettings) -> Ceiling:
         promises=promises_of(journal, settings),
         recovery=recoveries[-1] if recoveries else None,
         generator=generator_ceiling(journal),
-        service_ms=base.service_p50_ms if base is not None else None,
+        service_ms=idle_service(journal),
         interval=_interval(found),
         invalid=tuple(
             f"{entry.seen.wrong} answers were wrong or came twice in step {entry.step.number}, at {a_rate(entry.step.rate)}"

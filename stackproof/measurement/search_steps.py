@@ -46,6 +46,13 @@ def base_service(journal: Journal) -> Seen | None:
     return next((entry.seen for entry in reversed(journal) if held_as(entry, Role.PROBE)), None)
 
 
+def idle_service(journal: Journal) -> float | None:
+    """Median of the service time of the idle server, ms; also where that alone already breaks a promise."""
+    probes = (entry for entry in reversed(journal) if entry.step.role is Role.PROBE)
+    shown = (entry for entry in probes if entry.verdict is Verdict.HOLDS or entry.cause == Limiter.SLO)
+    return next((entry.seen.service_p50_ms for entry in shown), None)
+
+
 def promises_of(journal: Journal, settings: SearchSettings) -> tuple[Promise, ...]:
     """What has to be kept. Where nobody promised anything: p99 within 20 times the median of the base service time, and at
     least 10 ms, rounded up to 1, 2 or 5 times a power of ten so that searches of the same backend ask for the same.

@@ -60,7 +60,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How much of a quota, or of a measured ceiling, is used at the peak."""
+    """How much of a quota, or of a measured ceiling, is used; of a rate, at the peak."""
 
     name: str
     what: str
@@ -72,6 +72,11 @@ class Limit:
     """hard, soft (can be raised), start (what a new one has), measured."""
     source: str
     note: str = ""
+
+    @property
+    def is_rate(self) -> bool:
+        """Whether it bounds what happens in a second, and not what is kept."""
+        return self.unit.endswith("/s")
 
     @property
     def exceeded(self) -> bool | None:
@@ -90,6 +95,8 @@ class BackendCost:
     lines: tuple[Line, ...]
     limits: tuple[Limit, ...]
     notes: tuple[str, ...]
+    counted: tuple[str, ...] | None = None
+    """Where its machines were counted from what was measured: what that assumes. None where they were not."""
 
     @property
     def total(self) -> Amount:

@@ -19,7 +19,7 @@ from .cost_claims import CostFigure, figure_of
 from .demand import Demand, Workload
 from .measured import Known
 from .price_book import PriceBook
-from .sized import COUNTED, HEADROOM, sized_cost, sized_stack_cost
+from .sized import HEADROOM, sized_cost, sized_stack_cost
 from .stacks import NAMES, find_planned_stack
 
 VOLUMES = (10_000, 100_000, 1_000_000, 10_000_000)
@@ -114,11 +114,10 @@ def _figure(cost: BackendCost | StackCost, at: str, book: PriceBook, today: date
 def _counted(cost: BackendCost | StackCost) -> str:
     """That runs say how many machines there are, and what that assumes."""
     parts = cost.backends if isinstance(cost, StackCost) else (cost,)
-    notes = [(part, note) for part in parts for note in part.notes if note.startswith(COUNTED)]
-    if not notes:
+    told = [(f"{part.concern}={part.backend}", ", ".join(part.counted)) for part in parts if part.counted is not None]
+    if not told:
         return ""
-    told = [(f"{part.concern}={part.backend}", note.removeprefix(COUNTED).strip("; ")) for part, note in notes]
-    of = ", ".join(f"{name} ({what.replace('; ', ', ')})" if what else name for name, what in told)
+    of = ", ".join(f"{name} ({assumed})" if assumed else name for name, assumed in told)
     return f"; machines counted from the runs for {float(HEADROOM):g} times the peak: {of}"
 
 
@@ -127,7 +126,8 @@ def _exceeded(cost: BackendCost | StackCost) -> Iterable[str]:
     for one in cost.backends if isinstance(cost, StackCost) else (cost,):
         for limit in one.exceeded:
             if limit.kind in ("hard", "measured"):
+                when = " at the peak" if limit.is_rate else ""
                 yield (
-                    f"{one.concern}={one.backend} exceeds a limit at the peak ({limit.what}: "
+                    f"{one.concern}={one.backend} exceeds a limit{when} ({limit.what}: "
                     f"{float(limit.used or 0):,.0f} of {float(limit.allowed):,.0f} {limit.unit})"
                 )

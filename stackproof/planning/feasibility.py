@@ -306,8 +306,9 @@ def out_of_place(candidate: Candidate, where: Where) -> str:
 
 def _over(limit: Limit) -> str:
     raised = "; it can be raised: ask the provider, and put yours into --prices" if limit.kind == "soft" else ""
+    when = " at the peak" if limit.is_rate else ""
     return (
-        f"quota exceeded at the peak: {limit.what}: {_figure(limit.used)} of {_figure(limit.allowed)} {limit.unit} "
+        f"quota exceeded{when}: {limit.what}: {_figure(limit.used)} of {_figure(limit.allowed)} {limit.unit} "
         f"({limit.kind}, {limit.name}){raised}"
     )
 
@@ -323,7 +324,7 @@ def _figure(value: Fraction | None) -> str:
 
 def _by_quota(start: Candidate, use: Use, asked: Asked) -> Candidate:
     """Within its documented quotas it carries the peak, says its provider; about latency they say nothing."""
-    rates = [limit for limit in start.cost.limits if limit.unit.endswith("/s") and limit.used is not None]
+    rates = [limit for limit in start.cost.limits if limit.is_rate and limit.used is not None]
     beginning = [limit for limit in rates if limit.kind == "start"]
     lasting = [limit for limit in rates if limit.kind in ("hard", "soft")]
     if not lasting and any(limit.exceeded for limit in beginning):

@@ -54,23 +54,19 @@ class Outgrowth:
 def outgrowth(advisor: Advisor, workload: Workload, option: Option, months: int) -> Outgrowth:
     """How far this stack goes, and what comes after it."""
     choices = {concern: replace(choice, sizing=type(choice.sizing)()) for concern, choice in option.choices.items()}
-    most, too_many, against = _most(advisor, workload, choices)
-    beyond, scaled = None, False
-    if most is not None and too_many is not None:
-        beyond = advisor.answer(Demand.of(replace(workload, decisions_per_day=too_many))).best
-        last = advisor.answer(Demand.of(replace(workload, decisions_per_day=most)), choices.values()).best
-        scaled = last is not None and any(Mark.SCALED in part.marks for part in last.parts)
+    limit = _limit(advisor, workload, choices)
+    beyond = None if limit is None else advisor.answer(limit.failed.demand).best
     seen = tuple(_months(advisor, workload, choices, months))
     out = next((one for one in seen if one.against), None)
     return Outgrowth(
-        most,
-        against,
+        None if limit is None else limit.carried.demand.workload.decisions_per_day,
+        () if limit is None else limit.failed.against,
         beyond,
         None if out is None else out.month,
         None if out is None else out.answer.best,
         _cheaper(seen, option),
         seen,
-        scaled,
+        scaled=limit is not None and limit.scaled,
     )
 
 
@@ -88,8 +84,7 @@ def _months(advisor: Advisor, workload: Workload, choices: Mapping[str, Choice],
         demand = Demand.of(later)
         answer = advisor.answer(demand)
         ours = advisor.answer(demand, choices.values())
-        against = () if ours.best is not None else advisor.carries(choices, demand)
-        found.append(Month(month, demand, answer, against, ours.best))
+        found.append(Month(month, demand, answer, ours.against, ours.best))
     return found
 
 
@@ -103,27 +98,40 @@ def _cheaper(months: tuple[Month, ...], option: Option) -> tuple[int, Option] | 
     return None
 
 
-def _most(
-    advisor: Advisor, workload: Workload, choices: Mapping[str, Choice]
-) -> tuple[int | None, int | None, tuple[str, ...]]:
-    """What is carried, what is not any more, and why; by halving: what is not carried is not carried with more, either."""
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """The two answers between which a stack ends, a thousandth apart."""
 
-    def against(decisions: int) -> tuple[str, ...]:
-        return advisor.carries(choices, Demand.of(replace(workload, decisions_per_day=decisions)))
+    carried: Answer
+    failed: Answer
 
-    low, high = workload.decisions_per_day, workload.decisions_per_day
-    if against(low):
-        return None, None, ()
-    while not (found := against(high)):
-        low = high
+    @property
+    def scaled(self) -> bool:
+        best = self.carried.best
+        return best is not None and any(Mark.SCALED in part.marks for part in best.parts)
+
+
+def _limit(advisor: Advisor, workload: Workload, choices: Mapping[str, Choice]) -> _Limit | None:
+    """Where it ends, by halving: what is not carried is not carried with more, either. None where no end is known."""
+
+    def answer(decisions: int) -> Answer:
+        return advisor.answer(Demand.of(replace(workload, decisions_per_day=decisions)), choices.values())
+
+    low = high = workload.decisions_per_day
+    carried = above = answer(low)
+    if above.best is None:
+        return None
+    while above.best is not None:
+        low, carried = high, above
         if high >= MOST_DECISIONS:
-            return None, None, ()
+            return None
         high = min(high * 4, MOST_DECISIONS)
+        above = answer(high)
     while high - low > max(1, low // 1000):
         middle = (low + high) // 2
-        now = against(middle)
-        if now:
-            high, found = middle, now
+        now = answer(middle)
+        if now.best is None:
+            high, above = middle, now
         else:
-            low = middle
-    return low, high, found
+            low, carried = middle, now
+    return _Limit(carried, above)

@@ -59,3 +59,9 @@ def without(concern: str, demand: Demand) -> Statement:
     kept = _kept_by(concern, demand)
     beside = f", and what could be kept there ({kept:,} bytes) is in no sum" if kept else ""
     return Statement(f"Nothing is asked of {concern}: the stack has no backend for it{beside}.", ())
+
+
+def sentence(text: str) -> str:
+    """As a sentence; a name such as p99 or cache=redis keeps its small letter."""
+    first = text.partition(" ")[0].rstrip(":,;")
+    return (text[:1].upper() if first.isalpha() else text[:1]) + text[1:].rstrip(".") + "."

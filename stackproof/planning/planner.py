@@ -6,39 +6,33 @@ import datetime
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
-from fractions import Fraction
 
 from stackproof.adapters.registry import CONCERNS
 
-from .amount import Amount
 from .bill import BackendCost
 from .cost import EXCLUDED, cost_of_stack
 from .demand import Demand, Workload
 from .environment_file import environment_file
 from .feasibility import Asked, Candidate, Mark, Rests, Status, Where, out_of_place, provider_of
-from .headroom import rounded
 from .measured import Known
 from .origins import EXTERNAL
-from .outgrowth import Outgrowth, outgrowth
+from .outgrowth import outgrowth
 from .plan_basis import ADDED, DATA, LINEAR, MACHINE, Bases, money, thresholds
+from .plan_growth import month_rows, outgrown_row, sensitivity_rows
 from .plan_record import (
     DOCUMENTED,
     SHOWN,
     CandidateRow,
     ChosenRow,
     LineRow,
-    MonthRow,
-    OutgrownRow,
     Plan,
-    SensitivityRow,
     StackRow,
     Statement,
 )
-from .plan_rows import flow_rows, inputs, kept_rows, without
+from .plan_rows import flow_rows, inputs, kept_rows, sentence, without
 from .price_book import STALE_DAYS, PriceBook
 from .recommendation import Advisor, Answer, Option, Rank, picks
-from .sensitivity import Changed, sensitivity
+from .sensitivity import sensitivity
 from .settling import settling
 from .stacks import PlannedStack
 
@@ -95,9 +89,12 @@ class _Writer:
         recommended = self.stack("recommended", best) if best is not None else None
         alternatives = tuple(self.stack(title, option) for title, option in picks(self.answer))
         judged = self.judged()
-        months = self.months(grown)
-        outgrown = self.outgrown(grown, best) if grown is not None and best is not None else None
-        rows = self.sensitivity(best)
+        workload = self.question.workload
+        months = month_rows(grown, self.advisor, self.demand)
+        outgrown = None
+        if grown is not None and best is not None:
+            outgrown = outgrown_row(grown, best, workload, self.question.months, self.bases)
+        rows = sensitivity_rows(sensitivity(self.advisor, workload), best, self.book.currency)
         statements = self.statements()
         return Plan(
             id=self.facts.id,
@@ -113,7 +110,7 @@ class _Writer:
             months_asked=self.question.months,
             flows=flow_rows(self.demand),
             kept=kept_rows(self.demand),
-            answer=self.sentence(),
+            answer=self.headline(),
             recommended=recommended,
             statements=statements,
             alternatives=alternatives,
@@ -134,7 +131,7 @@ class _Writer:
 
     # -- the answer -----------------------------------------------------------------------------------------------------
 
-    def sentence(self) -> str:
+    def headline(self) -> str:
         best = self.answer.best
         volume = f"{self.question.workload.decisions_per_day:,} decisions a day"
         if best is None:
@@ -229,7 +226,7 @@ class _Writer:
         found = []
         for number, reason in enumerate(one.because):
             assumed = self._assumed(one) if number == 0 and reason.rests is Rests.RUNS else ()
-            found.append(Statement(_sentence(reason.text), (*rests[reason.rests], *assumed)))
+            found.append(Statement(sentence(reason.text), (*rests[reason.rests], *assumed)))
         for threshold in thresholds(one.concern, one.backend) if one.usable else ():
             said = f"Published threshold: {threshold.text}. It does not decide here{_instead(one)}."
             found.append(Statement(said, (self.bases.claim(threshold),)))
@@ -319,7 +316,7 @@ class _Writer:
             else "Two servers cannot be told apart behind one variable, or what its concerns ask of a server that they share is "
             "not known to be carried."
         )
-        statements = tuple(Statement(_sentence(text), ()) for text in [*said, together] if text)
+        statements = tuple(Statement(sentence(text), ()) for text in [*said, together] if text)
         chosen = tuple(self.chosen(part, bill) for part, bill in zip(parts, cost.backends, strict=True))
         name = ", ".join(f"{part.concern}={part.name}" for part in parts)
         said_of_all = (*self._elsewhere(parts), *statements, *self.of_whole(parts))
@@ -335,104 +332,6 @@ class _Writer:
             Statement(f"{', '.join(of)}: {why}; judged by what it carries all the same.", ())
             for why, of in found.items()
         )
-
-    # -- growth and inputs ----------------------------------------------------------------------------------------------
-
-    def months(self, grown: Outgrowth | None) -> tuple[MonthRow, ...]:
-        if grown is None:
-            volume, peak = self.question.workload.decisions_per_day, float(self.demand.decisions.peak)
-            return (MonthRow(0, volume, peak, self.demand.log_lines.bytes_per_month, None, carries=False, best=""),)
-        rows = []
-        for one in grown.months:
-            cost = None if one.option is None else money(self.advisor.cost(one.option, one.demand).total)
-            best = one.answer.best
-            rows.append(
-                MonthRow(
-                    one.month,
-                    one.demand.workload.decisions_per_day,
-                    float(one.demand.decisions.peak),
-                    one.demand.log_lines.bytes_per_month,
-                    cost,
-                    not one.against,
-                    best.name if best is not None else "",
-                )
-            )
-        return tuple(rows)
-
-    def outgrown(self, grown: Outgrowth, best: Option) -> OutgrownRow:
-        found: list[Statement] = []
-        basis = tuple(
-            dict.fromkeys(
-                id_ for part in best.parts for id_ in (*self.bases.runs(part.ceilings), *self.bases.quotas(part.quotas))
-            )
-        )
-        if grown.most is None:
-            found.append(Statement("No limit of it is known: nothing that was measured or documented ends it.", basis))
-        else:
-            about = rounded(grown.most, self.question.workload.decisions_per_day)
-            assumed = ", as far as several machines carry as much more as they are more: assumed, not measured"
-            said = f"It carries up to about {about} decisions a day, all else being equal{assumed if grown.scaled else ''}."
-            scaled = (self.bases.assumption(LINEAR),) if grown.scaled else ()
-            found.append(Statement(said, (*basis, *scaled)))
-            found += [Statement(_sentence(f"What stops it there: {why}"), ()) for why in grown.against[:3]]
-        growth, months = self.question.workload.growth_per_month, self.question.months
-        if not growth:
-            found.append(Statement("Nothing grows (--growth-per-month is 0): in no month is it outgrown.", ()))
-        elif grown.month is None:
-            reached = grown.months[-1].month
-            found.append(Statement(f"{_growing(growth)} a month it is not outgrown within {reached} months.", ()))
-            if reached < months:
-                found.append(Statement("Later months have more decisions than is planned here.", ()))
-        else:
-            found.append(Statement(f"{_growing(growth)} a month it is outgrown in month {grown.month}.", ()))
-        to = grown.to if grown.month is not None else grown.beyond
-        if grown.month is not None or grown.most is not None:
-            found.append(
-                Statement(f"To move to: {_difference(best, to)}.", ())
-                if to is not None
-                else Statement("What to move to is not known: no stack is known to carry more.", ())
-            )
-        if grown.cheaper is not None:
-            month, other = grown.cheaper
-            found.append(
-                Statement(f"From month {month} on another stack ranks before it: {_difference(best, other)}.", ())
-            )
-        return OutgrownRow(
-            grown.most,
-            grown.month,
-            tuple(found),
-            to.name if to is not None else "",
-            grown.cheaper[0] if grown.cheaper is not None else None,
-            grown.cheaper[1].name if grown.cheaper is not None else "",
-        )
-
-    def sensitivity(self, best: Option | None) -> tuple[SensitivityRow, ...]:
-        return tuple(self._changed(row, best) for row in sensitivity(self.advisor, self.question.workload))
-
-    def _changed(self, row: Changed, best: Option | None) -> SensitivityRow:
-        if row.impossible:
-            return SensitivityRow(row.input, row.before, row.after, "not possible", "", None, _sentence(row.impossible))
-        if row.option is None:
-            said = (
-                "Then no stack is known to carry it."
-                if best is not None
-                else "Then, too, no stack is known to carry it."
-            )
-            return SensitivityRow(row.input, row.before, row.after, "no stack", "", None, said)
-        option = row.option
-        cost = Amount(option.low, option.high, self.book.currency, () if option.known else ("a part is unknown",))
-        if best is not None and option.name == best.name:
-            before = Amount(best.low, best.high, self.book.currency, () if best.known else ("a part is unknown",))
-            same = (before.low, before.high) == (cost.low, cost.high)
-            said = (
-                "The same stack, and the same cost."
-                if same
-                else f"The same stack; a month costs {cost} instead of {before}."
-            )
-            return SensitivityRow(row.input, row.before, row.after, "same stack", "", money(cost), said)
-        differs = _difference(best, option) if best is not None else option.name
-        said = f"Another stack: {differs}; a month costs {cost}."
-        return SensitivityRow(row.input, row.before, row.after, "another stack", differs, money(cost), said)
 
     # -- what is left ---------------------------------------------------------------------------------------------------
 
@@ -476,31 +375,7 @@ class _Writer:
         return environment_file(backends, title, production=self.asked.where is not Where.LOCAL)
 
 
-def _difference(before: Option, after: Option) -> str:
-    """The parts of a stack that are others."""
-    parts = [
-        f"{one.concern}={other.name} instead of {one.name}"
-        for one, other in zip(before.parts, after.parts, strict=True)
-        if one.name != other.name
-    ]
-    return ", ".join(parts) or "the same backends"
-
-
 def _instead(one: Candidate) -> str:
     """What decides about a backend in place of a published threshold."""
     decides = {Rests.RUNS: "; the measurement does", Rests.QUOTAS: "; the documented quota does"}
     return decides.get(one.because[0].rests, "") if one.because else ""
-
-
-def _growing(growth: Decimal | Fraction | int) -> str:
-    return f"Growing by {_percent(growth)}" if growth > 0 else f"Shrinking by {_percent(-growth)}"
-
-
-def _percent(growth: Decimal | Fraction | int) -> str:
-    return f"{float(growth) * 100:g} %"
-
-
-def _sentence(text: str) -> str:
-    """As a sentence; a name such as p99 or cache=redis keeps its small letter."""
-    first = text.partition(" ")[0].rstrip(":,;")
-    return (text[:1].upper() if first.isalpha() else text[:1]) + text[1:].rstrip(".") + "."

@@ -8,7 +8,7 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
@@ -27,6 +27,8 @@ from .price_book import PriceBook
 
 SHARES = {"search": "interactions", "cache": "events"}
 """Concern -> the one before it whose server it shares where both are one of `SHARED`, had in the same way."""
+
+_TOO_MUCH_TOGETHER = "what two concerns ask of the server that they share is more than was measured to hold"
 
 
 class Rank(IntEnum):
@@ -115,6 +117,19 @@ class Answer:
         return self.options[0] if self.options else None
 
     @property
+    def against(self) -> tuple[str, ...]:
+        """Why nothing that was asked about carries the demand, a sentence each; nothing where a stack does."""
+        if self.best is not None:
+            return ()
+        found = [
+            f"{one.concern}={one.name}: {one.reasons[0] if one.reasons else one.status}"
+            for one in self.candidates
+            if not one.usable
+        ]
+        found += [f"measured together, {seen.ceiling.sentence}" for _, seen in self.refuted]
+        return tuple(found) or (_TOO_MUCH_TOGETHER,)
+
+    @property
     def rivals(self) -> tuple[Option, ...]:
         """Those of which it cannot be told that they cost more than the recommended one."""
         if self.best is None:
@@ -161,19 +176,6 @@ class Advisor:
                 options.append(option)
         return Answer(demand, found, tuple(options), tuple(refuted))
 
-    def carries(self, choices: Mapping[str, Choice], demand: Demand) -> tuple[str, ...]:
-        """Why these choices do not carry the demand any more, a sentence each; nothing where they do."""
-        answer = self.answer(demand, choices.values())
-        if answer.best is not None:
-            return ()
-        against = [
-            f"{one.concern}={one.name}: {one.reasons[0] if one.reasons else one.status}"
-            for one in answer.candidates
-            if not one.usable
-        ]
-        against += [f"measured together, {seen.ceiling.sentence}" for _, seen in answer.refuted]
-        return tuple(against) or (_TOO_MUCH_TOGETHER,)
-
     def seen_together(self, parts: Sequence[Candidate], demand: Demand) -> Together | None:
         """What a run of whole decisions on these backends says."""
         used = [part for part in parts if part.concern in DECISION_CONCERNS]
@@ -188,9 +190,6 @@ class Advisor:
     def cost(self, option: Option, demand: Demand) -> StackCost:
         """What it costs, line by line."""
         return cost_of_stack(option.choices, demand, self.book)
-
-
-_TOO_MUCH_TOGETHER = "what two concerns ask of the server that they share is more than was measured to hold"
 
 
 def _options(found: Sequence[Candidate], demand: Demand, book: PriceBook) -> list[Option]:

@@ -14,8 +14,6 @@ from .price_book import PriceBook
 
 HEADROOM = Asked().headroom
 """What a plan has unless it is asked for another one."""
-COUNTED = "machines are counted from what was measured"
-"""How the note on a cost begins of which that is so."""
 _MACHINES = frozenset({"instance-hour", "node-hour", "broker-hour", "host-hour"})
 _TOLD = (Mark.STAND_IN, Mark.SCALED)
 """What is to be known of a number of machines that was counted so."""
@@ -40,8 +38,7 @@ def _candidate(choice: Choice, demand: Demand, known: Known, book: PriceBook) ->
 
 
 def _told(cost: BackendCost, found: Candidate) -> BackendCost:
-    """With a note where machines were counted, that says what the number assumes."""
+    """With what the number of machines assumes, where they were counted."""
     if found.sizing.per_instance is None or not any(line.unit in _MACHINES for line in cost.lines):
         return cost
-    marks = "".join(f"; {mark}" for mark in found.marks if mark in _TOLD)
-    return replace(cost, notes=(*cost.notes, COUNTED + marks))
+    return replace(cost, counted=tuple(str(mark) for mark in found.marks if mark in _TOLD))

@@ -92,15 +92,16 @@ def elasticache_redis(bill: Biller) -> None:
 def _serverless(bill: Biller, engine: str) -> None:
     demand = bill.demand
     each = chunks(demand.workload.cached_bytes, KB)
+    missed = 2 + each
     hits = demand.cache_hits.per_month
     misses = max(0, demand.cache_reads.per_month - hits)
-    units = hits * each + misses * (2 + each)
+    units = hits * each + misses * missed
     bill.line(
         "processing units",
         Quantity.of(units),
         "ECPU",
         f"elasticache-serverless-{engine}-ecpu",
-        f"{count(hits)} hits x {each} + {count(misses)} misses x {2 + each} (for each 1 KB moved, and each command)",
+        f"{count(hits)} hits x {each} + {count(misses)} misses x {missed} (for each 1 KB moved, and each command)",
     )
     size = max(LEAST[engine], demand.cache_bytes)
     bill.line(
@@ -111,6 +112,8 @@ def _serverless(bill: Biller, engine: str) -> None:
         f"{in_gb(demand.cache_bytes)} of values, at least {in_gb(LEAST[engine])}, x 730 h",
     )
     bill.quota("elasticache-serverless-bytes", demand.cache_bytes)
+    quick = demand.cache_hits.peak
+    bill.quota("elasticache-serverless-ecpu", quick * each + (demand.cache_reads.peak - quick) * missed)
     bill.note(
         "a script that runs for long is billed as more than one processing unit: ours are short, and counted as one"
     )
