@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -114,3 +115,78 @@ def test_what_two_workers_send_merges_to_exactly_the_record_of_all_samples(
     union = recorded(second, recorded(first))
     assert merged.to_data() == union.to_data()
     assert merged.adds_up
+
+
+REPORTS = """
+import json, sys
+from types import SimpleNamespace
+from stackproof.scenarios import arrival_user as user
+from stackproof.scenarios.recorder import Recorder
+
+recorder, tells = Recorder(), []
+user._windows["Echo"] = SimpleNamespace(measured=recorder)
+
+def tell():
+    data = {}
+    user._report(data)
+    tells.append([row["second"] for row in data["stackproof"]["Echo"]["series"]])
+    master.append(data)
+
+def operation(offset, seconds):
+    recorder.offer(offset)
+    recorder.succeed(offset, seconds, seconds)
+
+master = []
+for offset in (0.1, 1.1, 1.9):
+    operation(offset, 0.5)
+recorder.offer(0.9)
+tell()
+recorder.fail(0.9, "Echo: late")
+operation(2.5, 0.25)
+tell()
+tell()
+user._windows.clear()
+for data in master:
+    user._take("worker-1", data)
+    user._take("worker-2", data)
+whole = user.merged_records()["Echo"]
+both = Recorder()
+both.merge(recorder)
+both.merge(recorder)
+user._forget()
+print(json.dumps({"tells": tells, "same": whole.to_data() == both.to_data(), "left": list(user.merged_records())}))
+"""
+
+
+def test_a_worker_tells_only_the_seconds_that_changed_and_the_master_has_them_all() -> None:
+    ended = subprocess.run([sys.executable, "-c", REPORTS], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout)
+    assert found["tells"] == [[0, 1], [0, 2], []], "a run of hours is not told anew every few seconds"
+    assert found["same"]
+    assert found["left"] == [], "another test begins with nothing"
+
+
+def test_a_second_test_in_the_same_process_is_recorded_by_itself(tmp_path: Path) -> None:
+    port = free_port()
+    process, record = locust(
+        tmp_path, "--users", "1", "--autostart", "--web-host", "127.0.0.1", "--web-port", str(port)
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        until_requests(port, 300)
+        urllib.request.urlopen(f"{address}/stop", timeout=30).read()
+        began = time.monotonic()
+        again = urllib.parse.urlencode({"user_count": 1, "spawn_rate": 1}).encode()
+        urllib.request.urlopen(f"{address}/swarm", data=again, timeout=30).read()
+        urllib.request.urlopen(f"{address}/stats/reset", timeout=30).read()
+        page = until_requests(port, 40)
+    finally:
+        process.terminate()
+        out, err = process.communicate(timeout=30)
+    took = time.monotonic() - began
+    assert "runs in this process already" not in out + err
+    assert not page["errors"] or all("ValueError" in error["error"] for error in page["errors"])
+    recorder = Recorder.from_data(json.loads(record.read_text(encoding="utf-8"))["Echo"])
+    assert recorder.adds_up
+    assert 0 < recorder.offered < 200 * (took + 1), "the first test, of 300 and more, is no part of the second"

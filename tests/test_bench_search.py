@@ -107,6 +107,7 @@ def test_the_command_that_repeats_a_search_has_what_was_typed_and_no_rate() -> N
         (["--find-max", "--rate", "5"], "--rate has no meaning"),
         (["--find-max", "--repeat", "5"], "--repeat has no meaning"),
         (["--find-max", "--arrivals", CLOSED], "in a closed loop"),
+        (["--find-max", "--arrivals", "step:10s@1,5s@3"], "--arrivals step:10s@1,5s@3 does not have"),
         (["--find-max", "--max-minutes", "0"], "max-minutes"),
     ],
 )

@@ -70,11 +70,17 @@ class Find:
     def settings(self, order: Order, promises: tuple[Promise, ...]) -> SearchSettings:
         """The settings of the search for this load."""
         from stackproof.measurement.search_journal import SHORT, SearchSettings
+        from stackproof.scenarios.arrivals import is_steady
         from stackproof.scenarios.orders import CLOSED
 
         if order.arrivals == CLOSED:
             raise ConfigurationError(
                 "--find-max searches for a rate; in a closed loop (--arrivals closed) there is none"
+            )
+        if not is_steady(order.arrivals):
+            raise ConfigurationError(
+                f"--find-max offers a rate for the whole of a window, which --arrivals {order.arrivals} does not have; "
+                "search with constant or poisson"
             )
         usual = SHORT if self.short else SearchSettings()
         window = usual.window if self.duration is None else self.duration

@@ -123,6 +123,8 @@ def order_of(step: Step, settings: SearchSettings) -> Order:
         arrivals=settings.arrivals,
         seed=seed_of(step.number, settings),
         in_flight=step.in_flight,
+        # What comes after the tightest promise came, but late, as in every other window.
+        limit=min((promise.limit_ms / 1000 for promise in settings.promises), default=None),
         target=step.target,
         drain=settings.drain,
     )

@@ -31,7 +31,7 @@ from locust.runners import MasterRunner, WorkerRunner
 from .green import GreenWindow
 from .locust_statistics import Fed, Statistics
 from .orders import IN_FLIGHT, Order
-from .recorder import Recorder
+from .recorder import Counts, Recorder
 from .window import Took
 from .work import StepFailedError
 
@@ -42,9 +42,11 @@ ENDLESS = 1e9
 _SHARES = "stackproof-shares"
 
 _recorders: dict[str, dict[str, dict[str, Any]]] = {}
-"""By name of the user class, what each worker recorded last: cumulative, so that the last report of each is the whole."""
+"""By worker and name of the user class, what it has recorded, in the form of `Recorder.to_data`."""
 _windows: dict[str, GreenWindow] = {}
-"""The window of each user class in this process."""
+"""The window of each user class in this process, of the test that runs or that ran last."""
+_told: dict[str, dict[int, tuple[int, int]]] = {}
+"""By name of the user class, what each second had when it was last reported: how much was due, and how much had ended."""
 _share = {"worker": 0, "workers": 1}
 
 
@@ -115,6 +117,13 @@ def _feed(fed: Fed, window: GreenWindow) -> None:
 
 
 @events.test_start.add_listener  # type: ignore[untyped-decorator]
+def _forget(**_others: Any) -> None:
+    """Another test begins, as the web page can: what the last one recorded is no part of it."""
+    for kept in (_windows, _told, _recorders):
+        kept.clear()
+
+
+@events.test_start.add_listener  # type: ignore[untyped-decorator]
 def _tell_shares(environment: Any, **_others: Any) -> None:
     """Before users are started, each worker learns which of how many it is."""
     runner = environment.runner
@@ -132,13 +141,34 @@ def _listen(environment: Any, **_others: Any) -> None:
 
 @events.report_to_master.add_listener  # type: ignore[untyped-decorator]
 def _report(data: dict[str, Any], **_others: Any) -> None:
-    data["stackproof"] = {name: window.measured.to_data() for name, window in _windows.items()}
+    data["stackproof"] = {name: _news(name, window) for name, window in _windows.items()}
+
+
+def _news(name: str, window: GreenWindow) -> dict[str, Any]:
+    """The figures of the whole, and the seconds that changed since they were last told: there are more of them every second."""
+    told = _told.setdefault(name, {})
+    now = {number: (second.offered, _ended(second)) for number, second in window.measured.series.items()}
+    changed = {number for number, counts in now.items() if told.get(number) != counts}
+    _told[name] = now
+    return {"test": id(window), **window.measured.to_data(changed)}
+
+
+def _ended(second: Counts) -> int:
+    return second.answered + second.skipped + second.dropped + second.failed
 
 
 @events.worker_report.add_listener  # type: ignore[untyped-decorator]
 def _take(client_id: str, data: Mapping[str, Any], **_others: Any) -> None:
-    for name, record in data.get("stackproof", {}).items():
-        _recorders.setdefault(name, {})[client_id] = record
+    before, news = _recorders.get(client_id, {}), data.get("stackproof", {})
+    _recorders[client_id] = {name: _joined(before.get(name), record) for name, record in news.items()}
+
+
+def _joined(before: Mapping[str, Any] | None, news: Mapping[str, Any]) -> dict[str, Any]:
+    """What a worker told before, with what it tells now; of another test nothing is kept."""
+    if before is None or before["test"] != news["test"]:
+        return dict(news)
+    rows = {row["second"]: row for record in (before, news) for row in record["series"]}
+    return {**news, "series": list(rows.values())}
 
 
 @events.quit.add_listener  # type: ignore[untyped-decorator]
@@ -154,8 +184,7 @@ def _write(**_others: Any) -> None:
 def merged_records() -> dict[str, Recorder]:
     """By name of the user class, the record of all processes that this one knows of."""
     found: dict[str, Recorder] = {name: window.measured for name, window in _windows.items()}
-    for name, records in _recorders.items():
-        whole = found.setdefault(name, Recorder())
-        for record in records.values():
-            whole.merge(Recorder.from_data(record))
+    for records in _recorders.values():
+        for name, record in records.items():
+            found.setdefault(name, Recorder()).merge(Recorder.from_data(record))
     return found

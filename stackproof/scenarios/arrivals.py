@@ -177,6 +177,11 @@ def schedule_of(arrivals: str, rate: float, seed: int) -> Schedule:
     raise ConfigurationError(f"the arrival process {arrivals!r} is unknown; known are: {KNOWN}")
 
 
+def is_steady(arrivals: str) -> bool:
+    """Whether every part of it has the rate that is asked for. A trace ends, and stages have rates of their own."""
+    return arrivals in ("constant", "poisson")
+
+
 def natural_rate(arrivals: str) -> float | None:
     """The mean rate that was recorded, for a replay; None for what has no rate of its own."""
     process, _, argument = arrivals.partition(":")

@@ -12,7 +12,7 @@ Every offered operation ends as exactly one of
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -147,8 +147,8 @@ class Recorder(Counts):
             mine_too.add(second)
             mine_too.latency.add(second.latency)
 
-    def to_data(self) -> dict[str, Any]:
-        """As values that JSON can hold."""
+    def to_data(self, seconds: Container[int] | None = None) -> dict[str, Any]:
+        """As values that JSON can hold; of the series only these ``seconds``, where they are given."""
         return {
             **self.counts(),
             "sent_late": self.sent_late,
@@ -160,6 +160,7 @@ class Recorder(Counts):
             "series": [
                 {"second": number, **second.counts(), "latency": second.latency.encoded()}
                 for number, second in sorted(self.series.items())
+                if seconds is None or number in seconds
             ],
         }
 
