@@ -175,11 +175,11 @@ def test_a_second_test_in_the_same_process_is_recorded_by_itself(tmp_path: Path)
     address = f"http://127.0.0.1:{port}"
     try:
         until_requests(port, 300)
-        urllib.request.urlopen(f"{address}/stop", timeout=30).read()
+        urllib.request.urlopen(f"{address}/stop", data=b"", timeout=30).read()
         began = time.monotonic()
         again = urllib.parse.urlencode({"user_count": 1, "spawn_rate": 1}).encode()
         urllib.request.urlopen(f"{address}/swarm", data=again, timeout=30).read()
-        urllib.request.urlopen(f"{address}/stats/reset", timeout=30).read()
+        urllib.request.urlopen(f"{address}/stats/reset", data=b"", timeout=30).read()
         page = until_requests(port, 40)
     finally:
         process.terminate()

@@ -118,15 +118,17 @@ def _limit(advisor: Advisor, workload: Workload, choices: Mapping[str, Choice]) 
         return advisor.answer(Demand.of(replace(workload, decisions_per_day=decisions)), choices.values())
 
     low = high = workload.decisions_per_day
-    carried = above = answer(low)
-    if above.best is None:
+    carried = answer(low)
+    if carried.best is None or low >= MOST_DECISIONS:
         return None
-    while above.best is not None:
-        low, carried = high, above
-        if high >= MOST_DECISIONS:
-            return None
+    while True:
         high = min(high * 4, MOST_DECISIONS)
         above = answer(high)
+        if above.best is None:
+            break
+        if high >= MOST_DECISIONS:
+            return None
+        low, carried = high, above
     while high - low > max(1, low // 1000):
         middle = (low + high) // 2
         now = answer(middle)
