@@ -13,7 +13,7 @@ import click
 
 import stackproof
 from stackproof.exits import Exit
-from stackproof.reports.text import escape_what_it_cannot_encode
+from stackproof.reports.text import escape_what_it_cannot_encode, told
 
 # name -> (module in stackproof.commands, one line of help)
 COMMANDS = {
@@ -123,8 +123,9 @@ def _run(arguments: list[str] | None) -> int:
     except click.ClickException as error:
         error.show()
         return Exit.USAGE
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted.", err=True)
+    except (KeyboardInterrupt, click.Abort) as error:
+        # click makes an error of its own of Ctrl-C; what was noted on the way is at the first one.
+        click.echo(told(error.__cause__ or error, "Interrupted."), err=True)
         return Exit.INTERRUPTED
     except (SystemExit, BrokenPipeError):
         # Whoever read our output went away. click and rich make an exit code of 1 of that, which here is a failed clause.
@@ -156,7 +157,7 @@ def _refuse(error: Exception) -> int:
         if isinstance(error, kind):
             sentence = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             where = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""
-            click.echo(f"stackproof: {sentence}{where}", err=True)
+            click.echo(f"stackproof: {told(error, f'{sentence}{where}')}", err=True)
             return code
     if isinstance(error, ModuleNotFoundError) and (extra := extra_of(error.name or "")) is not None:
         click.echo(f"stackproof: {error.name} is not installed; type: pip install 'stackproof[{extra}]'", err=True)

@@ -95,6 +95,13 @@ def offered(recorder: Recorder, **changes: Any) -> Offered:
 GAP = Gap(at=1.0, seconds=0.5, cpu_seconds=0.0, step="publish (X)")
 
 
+def self_check_of(generator: Generator = opened, null: Recorder | None = None) -> dict[str, Any]:
+    """The self-check of a generator of `calibration_samples`."""
+    order = replace(ORDER, target=NULL, seconds=2.0, warmup=0.0)
+    check = offered(null or recorded(200), order=order, elapsed=2.0, cpu_seconds=0.1)
+    return calibration_of(check) | {"stub": verdict_on(generator, quick_form(ORDER.rate)).to_data()}
+
+
 def judged(
     recorder: Recorder,
     promise: str = "p99=20ms",
@@ -104,9 +111,7 @@ def judged(
     **changes: Any,
 ) -> Measurement:
     """A measurement of one window, by a generator of `calibration_samples`."""
-    order = replace(ORDER, target=NULL, seconds=2.0, warmup=0.0)
-    check = offered(null or recorded(200), order=order, elapsed=2.0, cpu_seconds=0.1)
-    calibration = calibration_of(check) | {"stub": verdict_on(generator, quick_form(ORDER.rate)).to_data()}
+    calibration = self_check_of(generator, null)
     window = window_of(MEASURED, offered(recorder, **changes), calibration)
     return measurement_of(DECISION, calibration, [window], FACTS, [Promise.parse(promise)], left_behind=left_behind)
 

@@ -458,7 +458,7 @@ class TestCommand:
         process = self.start(proven, *options, "--out", "run")
         log = proven / "run/windows.jsonl"
         try:
-            assert wait_for(lambda: log.is_file() and log.read_bytes().count(b"\n") >= 2, within=60.0)
+            assert wait_for(lambda: log.is_file() and log.read_bytes().count(b"\n") >= 3, within=60.0)
             generator = generators_of(process.pid)[0]
             process.send_signal(signal.SIGINT)
             told = "".join(filter(None, process.communicate(timeout=30)))
@@ -479,13 +479,13 @@ class TestCommand:
         process = self.start(proven, *options, "--out", "run")
         log = proven / "run/windows.jsonl"
         try:
-            assert wait_for(lambda: log.is_file() and log.read_bytes().count(b"\n") >= 2, within=60.0)
+            assert wait_for(lambda: log.is_file() and log.read_bytes().count(b"\n") >= 3, within=60.0)
         finally:
             process.kill()
             process.communicate(timeout=30)
         with log.open("a", encoding="utf-8") as file:
             file.write('{"role": "meas')  # torn
-        first = log.read_text(encoding="utf-8").splitlines()[1]
+        first = log.read_text(encoding="utf-8").splitlines()[2]  # after the head and the self-check
         begun = (proven / "run/run.lock").read_text(encoding="utf-8").strip()
         process = self.start(proven, *options, "--resume", "run")
         _, err = process.communicate(timeout=90)
@@ -513,8 +513,8 @@ class TestCommand:
             jsonschema.validate(data, SCHEMA)
             assert [row["target"] for row in data["backends"]] == [backend]
             assert [window["pair"] for window in data["windows"]] == ["0", "1", "2", "3"]
-        seeds = [[window["order"]["seed"] for window in data["windows"]] for data in (one, two)]
-        assert seeds[0] == seeds[1], "both have the same operations"
+        orders = [[window["order"] for window in data["windows"]] for data in (one, two)]
+        assert orders[0] == orders[1], "both have the same operations"
         firsts = [a["started"] < b["started"] for a, b in zip(one["windows"], two["windows"], strict=True)]
         order = sorted((window["started"], window["pair"]) for data in (one, two) for window in data["windows"])
         assert [pair for _, pair in order] == ["0", "0", "1", "1", "2", "2", "3", "3"]

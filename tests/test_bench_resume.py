@@ -39,15 +39,14 @@ def begun(directory: Path, options: str, *, command: bool = True) -> Path:
     directory.mkdir()
     one = asked(options)
     load = load_of(one)
-    more: dict[str, object] = {}
+    more: dict[str, object] = {"digests": {"cache=memory": "d"}}
     if one.find is not None:
         settings = asdict(one.find.settings(load.order, load.promises))
         kept = {name: value for name, value in settings.items() if name not in BUDGET}
         head = json.dumps({"schema": SCHEMA, "identity": {}, "settings": kept})
         (directory / JOURNAL).write_text(head + "\n", encoding="utf-8")
-        more = {"digests": {"cache=memory": "d"}}
     if one.sweep:
-        more = {"sweep": list(levels_of(one.sweep))}
+        more |= {"sweep": list(levels_of(one.sweep))}
     WindowLog(directory, load.identity() | more, load.command() if command else "").begin()
     return directory
 
@@ -67,6 +66,7 @@ def go_on(directory: Path, options: str) -> Path | None:
         (SEARCH, SEARCH),
         (SEARCH, f"{SEARCH} --max-steps 90 --max-minutes 30"),
         (f"{SEARCH} --short", f"{SEARCH} --short"),
+        (SEARCH, f"{SEARCH} --no-calibration"),  # whose check says what is kept beside its windows
         ("--stack memory --sweep 1,2,4", "--stack memory --sweep 1,2,4"),
         ("--stack memory --scenario cache-hot --find-max", "--stack memory --scenario cache-hot --find-max"),
     ],
@@ -104,6 +104,14 @@ def test_other_options_are_named_as_they_are_typed(tmp_path: Path, before: str, 
     assert str(refused.value).endswith(f"{load_of(asked(before)).command()} --resume {directory}")
 
 
+def test_a_search_that_has_no_journal_yet_is_known_as_one(tmp_path: Path) -> None:
+    directory = begun(tmp_path / "run", SEARCH)
+    (directory / JOURNAL).unlink()
+    assert go_on(directory, SEARCH) == directory
+    with pytest.raises(ConfigurationError, match=r"was begun with --find-max \(now none\)"):
+        go_on(directory, FIXED)
+
+
 def test_a_run_that_did_not_keep_its_command_names_the_options_all_the_same(tmp_path: Path) -> None:
     directory = begun(tmp_path / "run", FIXED, command=False)
     with pytest.raises(ConfigurationError, match="was begun with another --slo; repeat its command"):
@@ -113,10 +121,12 @@ def test_a_run_that_did_not_keep_its_command_names_the_options_all_the_same(tmp_
 def test_the_windows_of_another_build_are_not_gone_on_with(tmp_path: Path) -> None:
     directory = begun(tmp_path / "run", FIXED)
     head = json.loads((directory / WINDOWS).read_text(encoding="utf-8"))
-    head["identity"]["build"] = "other"
-    (directory / WINDOWS).write_text(json.dumps(head) + "\n", encoding="utf-8")
-    with pytest.raises(ConfigurationError, match="by another build of stackproof"):
-        go_on(directory, FIXED)
+    other = head | {"identity": head["identity"] | {"build": "other"}}
+    older = head | {"schema": "stackproof-windows/1"}
+    for kept in (other, older):
+        (directory / WINDOWS).write_text(json.dumps(kept) + "\n", encoding="utf-8")
+        with pytest.raises(ConfigurationError, match=r"was begun by another build of stackproof.*begin a new run"):
+            go_on(directory, FIXED)
 
 
 def test_a_run_that_was_killed_before_its_first_line_begins_anew(tmp_path: Path) -> None:

@@ -158,6 +158,21 @@ def test_an_expected_error_is_a_sentence_and_a_code(
     assert capsys.readouterr().err.strip().endswith(said)
 
 
+@pytest.mark.parametrize(
+    "error", [UnavailableError("away"), KeyboardInterrupt(), PermissionError(13, "Permission denied")]
+)
+def test_what_was_noted_of_an_error_is_told_with_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException
+) -> None:
+    def fails(*_arguments: Any) -> None:
+        error.add_note("not everything could be removed: cache: away")
+        raise error
+
+    monkeypatch.setattr(cli.cli, "invoke", fails)  # within click, which has an error of its own for Ctrl-C
+    assert cli._run(["backends"]) in (Exit.ENVIRONMENT, Exit.INTERRUPTED)
+    assert capsys.readouterr().err.endswith("; not everything could be removed: cache: away\n")
+
+
 def test_an_unexpected_error_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_arguments: Any, **_options: Any) -> None:
         raise ZeroDivisionError

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
-from bench_samples import ORDER, judged, offered, recorded
+from bench_samples import CHECKS, FACTS, LOAD, ORDER, judged, offered, recorded, self_check_of
 
 from stackproof.commands.bench_load import Load
-from stackproof.commands.bench_sweep import levels_of, plan
+from stackproof.commands.bench_run import _exit_code
+from stackproof.commands.bench_sweep import Swept, best_of, levels_of, measured, plan
 from stackproof.commands.bench_sweep import offered as offered_levels
+from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
-from stackproof.measurement.record import WindowRecord, from_json, to_json
+from stackproof.measurement.record import Measurement, WindowRecord, from_json, to_json
 from stackproof.measurement.record_names import SWEEP
 from stackproof.measurement.sweep import sweep_of
 from stackproof.measurement.window_log import WindowLog
 from stackproof.reports.measurement import render
 from stackproof.scenarios.orders import CLOSED, Offered, Order
+
+SCHEMA = json.loads(
+    (Path(__file__).parent.parent / "stackproof/measurement/measurement.schema.json").read_text(encoding="utf-8")
+)
 
 
 def window(in_flight: int, throughput: float, **changes: Any) -> WindowRecord:
@@ -70,25 +78,27 @@ def test_concurrencies_are_offered_in_a_drawn_order_each_as_often_as_asked() -> 
         return offered(recorded(100), order=order)
 
     load = Load("memory", (), "decision", {}, ORDER, 3, 1, (), "embedded")
-    windows, interrupted = offered_levels(offer, load, (1, 2, 4, 8))
-    assert not interrupted
+    swept = offered_levels(offer, load, (1, 2, 4, 8))
+    assert not swept.interrupted
     assert sorted(order.in_flight for order in seen) == sorted([1, 2, 4, 8] * 3)
     assert [order.in_flight for order in seen] != sorted(order.in_flight for order in seen)
     assert len({order.seed for order in seen}) == 12, "no two windows repeat each other"
     assert {order.arrivals for order in seen} == {CLOSED}
-    assert {one.role for one in windows} == {SWEEP}
+    assert len({order.number for order in seen}) == 12
+    assert {one.role for one in swept.windows} == {SWEEP}
 
 
 def test_an_interruption_keeps_what_was_offered_before() -> None:
     answers = iter([offered(recorded(100)), offered(recorded(10), interrupted=True, complete=False)])
     load = Load("memory", (), "decision", {}, ORDER, 3, 1, (), "embedded")
-    windows, interrupted = offered_levels(lambda _order: next(answers), load, (1, 2))
-    assert (len(windows), interrupted) == (1, True)
+    swept = offered_levels(lambda _order: next(answers), load, (1, 2))
+    assert (len(swept.windows), swept.interrupted, swept.trouble) == (1, True, "")
 
 
 def test_each_window_is_kept_before_the_next_one_and_only_missing_ones_are_offered_again(tmp_path: Path) -> None:
     load, levels = Load("memory", (), "decision", {}, ORDER, 2, 1, (), "embedded"), (1, 2, 4)
     seen: list[Order] = []
+    check = self_check_of()
     log = WindowLog(tmp_path, load.identity())
     assert log.begin() == ()
 
@@ -97,18 +107,22 @@ def test_each_window_is_kept_before_the_next_one_and_only_missing_ones_are_offer
         seen.append(order)
         return offered(recorded(100), order=order, interrupted=len(seen) == 3, complete=len(seen) != 3)
 
-    before, interrupted = offered_levels(offer, load, levels, (), log.keep)
-    assert (len(before), interrupted) == (2, True)
+    def keep(one: WindowRecord) -> None:
+        log.keep(one, check)
+
+    before = offered_levels(offer, load, levels, (), keep)
+    assert (len(before.windows), before.interrupted) == (2, True)
     kept = WindowLog(tmp_path, load.identity()).begin()
-    assert kept == tuple(before)
+    assert kept == tuple(before.windows)
     again: list[Order] = []
 
     def go_on(order: Order) -> Offered:
         again.append(order)
         return offered(recorded(100), order=order)
 
-    windows, interrupted = offered_levels(go_on, load, levels, kept, log.keep)
-    assert (len(windows), interrupted) == (6, False)
+    swept = offered_levels(go_on, load, levels, kept, keep)
+    windows = swept.windows
+    assert (len(windows), swept.interrupted) == (6, False)
     assert windows[:2] == list(kept)
     assert [order.seed for order in again] == [seen[2].seed, *range(seen[2].seed + 1, seen[2].seed + 4)]
     assert sorted(one.order["in_flight"] for one in windows) == [1, 1, 2, 2, 4, 4]
@@ -146,3 +160,123 @@ def test_a_record_with_a_sweep_can_be_read_again_and_its_page_shows_it() -> None
     assert "Over concurrencies" in page
     assert found is not None
     assert found.sentence in page
+
+
+# -- what must not be used ------------------------------------------------------------------------------------------
+
+SWEPT = Load("memory", (), "decision", {}, ORDER, 2, 1, (), "embedded")
+WRONG = {**CHECKS, "wrong": 3, "examples": ["cache read: another one's"]}
+
+
+def swept_by(*levels: int, lost: int = 99, **wrong: Any) -> tuple[Measurement, Swept]:
+    """The record of a sweep over these levels: the more callers, the more throughput. A worker is lost in window ``lost``;
+    ``wrong`` is what the windows of the fewest callers show instead."""
+    seen: list[Order] = []
+
+    def offer(order: Order) -> Offered:
+        seen.append(order)
+        changes = wrong if order.in_flight == min(levels) else {}
+        if len(seen) > lost:
+            changes = {"complete": False, "trouble": "1 of 2 workers were lost"}
+        return offered(recorded(100 * order.in_flight), order=order, **changes)
+
+    swept = offered_levels(offer, SWEPT, levels)
+    best = best_of(swept.windows, 7)
+    facts = replace(FACTS, load={**LOAD, "in_flight": best, "repeat": 2})
+    return measured(swept, SWEPT, len(levels), self_check_of(), facts), swept
+
+
+def test_a_sweep_in_which_nothing_was_wrong_holds() -> None:
+    result, swept = swept_by(1, 2, 4)
+    assert (result.level, result.invalid, _exit_code(result)) == ("VALID", (), Exit.HOLDS)
+    assert [one.order["in_flight"] for one in result.measured] == [4, 4]
+    assert len(swept.windows) == 6
+
+
+def test_what_is_not_complete_is_no_success_whatever_else_is_known_of_it() -> None:
+    partial = replace(judged(recorded(1_000)), complete=False)
+    assert (partial.level, partial.invalid) == ("PARTIAL", ())
+    assert _exit_code(partial) == Exit.INCONCLUSIVE
+    assert _exit_code(replace(partial, interrupted=True)) == Exit.INTERRUPTED
+
+
+def test_wrong_answers_at_any_concurrency_make_the_sweep_invalid() -> None:
+    result, _ = swept_by(1, 2, 4, checks=WRONG)
+    assert (result.level, _exit_code(result)) == ("INVALID", Exit.INCONCLUSIVE)
+    assert result.invalid == (
+        "With 1 in flight: 3 answers of backends were wrong; for example: cache read: another one's.",
+    )
+    assert result.checks["wrong"] == 6, "what was checked in all windows"
+    assert result.sweep is not None
+    assert [level.in_flight for level in result.sweep.levels] == [2, 4]
+    assert "With 1 in flight: 3 answers" in render(result)
+
+
+def test_a_sweep_without_a_window_that_may_be_used_is_invalid_and_has_nothing_to_go_on_with() -> None:
+    def offer(order: Order) -> Offered:
+        return offered(recorded(100 * order.in_flight), order=order, checks=WRONG)
+
+    swept = offered_levels(offer, SWEPT, (1, 2))
+    best = best_of(swept.windows, 7)
+    assert best == 2
+    facts = replace(FACTS, load={**LOAD, "in_flight": best, "repeat": 2})
+    result = measured(swept, SWEPT, 2, self_check_of(), facts)
+    assert (result.sweep, result.complete, result.level) == (None, True, "INVALID")
+    assert _exit_code(result) == Exit.INCONCLUSIVE
+    assert len(result.invalid) == 2, "of both concurrencies"
+
+
+@pytest.mark.parametrize("lost", [0, 3])
+def test_a_sweep_that_a_lost_worker_cut_short_is_partial_and_says_why(lost: int) -> None:
+    result, swept = swept_by(1, 2, 4, lost=lost)
+    assert (len(swept.windows), swept.interrupted) == (lost, False)
+    assert (result.level, result.interrupted, _exit_code(result)) == ("PARTIAL", False, Exit.INCONCLUSIVE)
+    assert result.invalid[0].startswith("The run was cut short (1 of 2 workers were lost)")
+
+
+def test_windows_that_the_client_limited_are_shown_and_in_no_law() -> None:
+    ours = [window(n, 4_000.0, limiter="client") for n in (128, 256)]
+    theirs = [window(n, law(n) * factor) for n in LEVELS for factor in (0.99, 1.01)]
+    found, without = sweep_of([*theirs, *ours]), sweep_of(theirs)
+    assert found is not None
+    assert without is not None
+    assert (found.contention, found.coherency, found.peak) == (without.contention, without.coherency, without.peak)
+    assert {level.in_flight: level.limiter for level in found.levels} == {
+        **dict.fromkeys(LEVELS, "none"),
+        128: "client",
+        256: "client",
+    }
+    assert found.sentence == without.sentence + (
+        " Left out: 2 windows with 128, 256 in flight, whose limiter was the client (the generator, not the backend)."
+    )
+    result = replace(judged(recorded(1_000)), sweep=found)
+    page = render(result)
+    assert "128, 256 in flight, whose limiter was the client" in page
+    assert "limited by the client" in page
+    assert from_json(to_json(result)) == result
+
+
+def test_too_few_levels_are_left_for_a_law_where_the_client_limited_the_others() -> None:
+    found = sweep_of([window(n, law(n), limiter="client" if n > 8 else "none") for n in LEVELS])
+    assert found is not None
+    assert found.contention is None
+    assert "4 different concurrencies are too few" in found.sentence
+    assert "Left out: 3 windows with 16, 32, 64 in flight" in found.sentence
+
+
+def test_one_window_of_a_level_that_the_client_limited_names_it() -> None:
+    found = sweep_of([window(1, 1_000.0), window(2, 2_000.0), window(2, 2_100.0, limiter="client")])
+    assert found is not None
+    assert [level.limiter for level in found.levels] == ["none", "client"]
+
+
+def test_an_older_record_does_not_say_what_limited_its_levels() -> None:
+    result = replace(judged(recorded(1_000)), sweep=sweep_of([window(n, law(n)) for n in LEVELS]))
+    data = json.loads(to_json(result))
+    for level in data["sweep"]["levels"]:
+        del level["limiter"]
+    jsonschema.validate(data, SCHEMA)
+    older = from_json(json.dumps(data))
+    assert older.sweep is not None
+    assert {level.limiter for level in older.sweep.levels} == {""}
+    assert "not recorded" in render(older)

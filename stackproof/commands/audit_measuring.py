@@ -14,6 +14,7 @@ from rich.console import Console
 from stackproof.interfaces import StackproofError
 from stackproof.measurement.search_words import a_time
 from stackproof.planning.wanted import Need
+from stackproof.reports.text import told
 from stackproof.servers import ServerError
 from stackproof.servers.sets import EMBEDDED, servers_for
 from stackproof.targets import parse_target
@@ -64,7 +65,7 @@ def measure_needs(wanted: Sequence[Need], asked: Asked, seconds: float, console:
     except KeyboardInterrupt:
         return without("it was interrupted", interrupted=True)
     except (ServerError, StorageError, WorkerError, StackproofError) as error:
-        return without(f"measuring ended early: {error}", trouble=error)
+        return without(f"measuring ended early: {told(error)}", trouble=error)
     missing = tuple(
         (need, reason) for one, reason in series.not_measured for wanted_one, need in known if wanted_one == one
     )

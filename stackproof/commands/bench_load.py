@@ -100,6 +100,7 @@ class Load:
             "origin": self.origin,
             "order": order,
             "workers": self.workers,
+            "find_max": bool(self.search),
             "build": suite_digest(),
         }
 
@@ -157,8 +158,10 @@ class Run:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a search on this run is told by: its load, and the digest of each backend. Only the same one goes on with it."""
-        return self.load.identity() | {"digests": {name: proof.record.digest for name, proof in self.proofs.items()}}
+        """What this run is told by: its load, and the digest of each of its backends. Only the same one goes on with it."""
+        return self.load.identity() | {
+            "digests": {target.name: self.proofs[target.name].record.digest for target in self.targets}
+        }
 
     def remove(self, namespace: str) -> tuple[str, ...]:
         """Remove what a generator left behind that could not do it itself; what went wrong, as sentences."""
@@ -167,7 +170,7 @@ class Run:
     @contextmanager
     def session(self, stub: StubServer | None, observer: Observer, more: Sequence[Workload] = ()) -> Iterator[Session]:
         """The generator of this run, and of more workloads than its own. Where it ends in trouble, what it stored is removed
-        from here."""
+        from here; what cannot be is a note of the error."""
         load = self.load
         setup = replace(load.setup(self.backends, stub), more=tuple(more))
         session = Session(setup, self.variables, self.directory, observer, workers=load.workers, bind=load.bind)
@@ -175,8 +178,9 @@ class Run:
             with session:
                 machines_of(session.introduced, setup.engine)  # before anything is offered: who must not take part
                 yield session
-        except BaseException:
-            self.remove(setup.namespace)
+        except BaseException as error:
+            if left := self.left_behind_by(session):
+                error.add_note(f"not everything that the run stored could be removed: {'; '.join(left)}")
             raise
 
     def left_behind_by(self, session: Session) -> tuple[str, ...]:
@@ -193,7 +197,7 @@ def offer(run: Run, console: Console) -> Measurement:
     """Offer the load; afterwards nothing of the run is left on the servers. Its evidence is kept before the first window."""
     load = run.load
     say_waiting(load, run.backends, console)
-    log = WindowLog(run.directory, load.identity(), load.command())
+    log = WindowLog(run.directory, run.identity, load.command())
     kept = log.begin()
     with ExitStack() as stack:
         stub = stack.enter_context(StubServer()) if load.on_stub else None
@@ -215,6 +219,7 @@ def offer(run: Run, console: Console) -> Measurement:
         interrupted=done.interrupted,
         left_behind=run.left_behind_by(session),
         planned=load.repeat,
+        earlier=log.checks,
     )
 
 
@@ -236,7 +241,7 @@ class Done:
 def windows(
     connect: Callable[[], None],
     offer: Callable[[Order], Offered],
-    keep: Callable[[WindowRecord], None],
+    keep: Callable[[WindowRecord, Mapping[str, Any]], None],
     load: Load,
     before: int = 0,
     stub: Witness | None = None,
@@ -250,12 +255,12 @@ def windows(
     connect()
     done: list[WindowRecord] = []
     for number in range(before, load.repeat):
-        # Fresh windows: none repeats the keys or the arrivals of another one.
-        offered = offer(replace(load.order, seed=load.order.seed + number))
+        # Fresh windows: none repeats the keys or the arrivals of another one, also where they are of several sessions.
+        offered = offer(replace(load.order, seed=load.order.seed + number, number=number))
         done.append(window_of(MEASURED, offered, calibration))
         if offered.interrupted or not offered.complete:
             return Done(calibration, tuple(done), offered.interrupted)
-        keep(done[-1])
+        keep(done[-1], calibration)
     return Done(calibration, tuple(done), interrupted=False)
 
 

@@ -1,7 +1,8 @@
 """`stackproof bench --against`: two loads in interleaved windows, so that what the machine does meanwhile meets both alike.
 
-Windows of the same number are a pair: the same operations, one right after the other, in an order that is drawn. Each side
-keeps a run of its own, and `stackproof compare` knows by the pairs that they belong together.
+Windows of the same number are a pair: the same operations, one right after the other, in an order that is drawn, however often
+the self-check of a side was repeated. Each side keeps a run of its own, and `stackproof compare` knows by the pairs that they
+belong together.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from rich.console import Console
 
-from stackproof.measurement.judgement import measurement_of, window_of
+from stackproof.measurement.judgement import cut_short, measurement_of, window_of
 from stackproof.measurement.record import Measurement, WindowRecord
 from stackproof.measurement.record_names import MEASURED
 from stackproof.measurement.window_log import WindowLog
@@ -30,7 +31,7 @@ Offer = Callable[[Order], Offered]
 def offer_pairs(one: Run, two: Run, console: Console) -> tuple[Measurement, Measurement]:
     """Offer both loads; afterwards nothing of them is left on the servers."""
     load, runs = one.load, (one, two)
-    logs = [WindowLog(run.directory, run.load.identity(), run.load.command()) for run in runs]
+    logs = [WindowLog(run.directory, run.identity, run.load.command()) for run in runs]
     for log in logs:
         log.begin()
     with ExitStack() as stack:
@@ -43,15 +44,17 @@ def offer_pairs(one: Run, two: Run, console: Console) -> tuple[Measurement, Meas
             run.gather_evidence(session)
         done = interleaved([session.offer for session in sessions], logs, load, checks)
     first, second = (
-        measurement_of(
-            run.load.workload,
-            check,
-            windows,
-            facts_of(run, run.load),
-            run.load.promises,
-            interrupted=done.interrupted,
-            left_behind=run.left_behind_by(session),
-            planned=run.load.repeat,
+        done.judged(
+            measurement_of(
+                run.load.workload,
+                check,
+                windows,
+                facts_of(run, run.load),
+                run.load.promises,
+                interrupted=done.interrupted,
+                left_behind=run.left_behind_by(session),
+                planned=run.load.repeat,
+            )
         )
         for run, session, check, windows in zip(runs, sessions, checks, done.windows, strict=True)
     )
@@ -64,6 +67,14 @@ class Interleaved:
 
     windows: tuple[list[WindowRecord], list[WindowRecord]]
     interrupted: bool
+    trouble: str = ""
+    """Why there are no more of them, where nobody interrupted: a pair that one side did not end is no pair."""
+
+    def judged(self, result: Measurement) -> Measurement:
+        """The record of a side, which says so where pairs are missing because of trouble."""
+        if not self.trouble:
+            return result
+        return replace(result, complete=False, invalid=(cut_short(self.trouble), *result.invalid))
 
 
 def interleaved(
@@ -73,14 +84,15 @@ def interleaved(
     draw = random.Random(load.order.seed)  # noqa: S311 - an order, no secret
     done: tuple[list[WindowRecord], list[WindowRecord]] = ([], [])
     for number in range(load.repeat):
-        order = replace(load.order, seed=load.order.seed + number)
+        order = replace(load.order, seed=load.order.seed + number, number=number)
         pair: dict[int, WindowRecord] = {}
         for side in draw.sample((0, 1), 2):
             offered = offers[side](order)
             if offered.interrupted or not offered.complete:
-                return Interleaved(done, offered.interrupted)
+                trouble = "" if offered.interrupted else offered.trouble or "a window was not complete"
+                return Interleaved(done, offered.interrupted, trouble)
             pair[side] = window_of(MEASURED, offered, checks[side], pair=str(number))
         for side, window in pair.items():
             done[side].append(window)
-            logs[side].keep(window)
+            logs[side].keep(window, checks[side])
     return Interleaved(done, interrupted=False)

@@ -15,13 +15,14 @@ from typing import Any
 from stackproof.interfaces import ConfigurationError
 from stackproof.measurement.ceiling import JOURNAL, settings_in
 from stackproof.measurement.search_journal import SearchSettings
-from stackproof.measurement.window_log import WINDOWS, head_of
+from stackproof.measurement.window_log import WINDOWS, head_of, of_another_build
 from stackproof.verification.runs import reopen_run
 
 from .bench import Asked
 from .bench_load import Load
 
 _OPTIONS = {
+    "find_max": "--find-max",
     "stack": "--stack",
     "backends": "--backend",
     "scenario": "--scenario",
@@ -64,10 +65,7 @@ def to_go_on_with(asked: Asked, load: Load, settings: SearchSettings | None, lev
         return directory  # killed before it had begun
     kept, now = head["identity"], json.loads(json.dumps(load.identity()))
     if kept.get("build") != now["build"]:
-        raise ConfigurationError(
-            f"{directory} was begun by another build of stackproof, whose windows do not belong to those of this one; begin a "
-            "new run"
-        )
+        raise of_another_build(directory)
     found = list(dict.fromkeys(_differing(directory, kept, now, settings, levels)))
     if found:
         raise ConfigurationError(
@@ -84,8 +82,6 @@ def _differing(
     levels: Sequence[int],
 ) -> Iterator[str]:
     """The options that say something else than when the run was begun."""
-    if ("digests" in kept) != (settings is not None):
-        yield "--find-max"
     if kept.get("sweep", []) != list(levels):
         yield "--sweep"
     yield from (option for name, option in _OPTIONS.items() if name in now and kept.get(name) != now[name])

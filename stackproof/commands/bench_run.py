@@ -227,7 +227,7 @@ def _exit_code(result: Measurement) -> Exit:
         return exit_code(result)
     if result.interrupted and not result.complete:
         return Exit.INTERRUPTED
-    if result.invalid:
+    if result.invalid or not result.complete:
         return Exit.INCONCLUSIVE
     verdicts = {promise.verdict for promise in result.slo}
     if "missed" in verdicts:

@@ -46,14 +46,15 @@ def search(run: Run, settings: SearchSettings, console: Console) -> Measurement:
 
         def keep(step: Step, offered: Offered) -> None:
             windows.append(window_of(str(step.role), offered, check))
-            log.keep(windows[-1])
+            log.keep(windows[-1], check)
 
         idle = replace(load.order, rate=settings.idle_rate)
         check = self_check(session.offer, idle, stub, alone_in(session, load))
         offer = _connecting(connect, session.offer)
         found = find_ceiling(offer, settings, run.directory / JOURNAL, identity, view.step, keep=keep)
     left = run.left_behind_by(session)
-    return measured(found, settings, load, windows, check, facts_of(run, as_found(load, found)), left)
+    facts = facts_of(run, as_found(load, found))
+    return measured(found, settings, load, windows, check, facts, left, earlier=log.checks)
 
 
 def _connecting(connect: Callable[[], None], offer: Callable[[Order], Offered]) -> Callable[[Order], Offered]:
@@ -81,8 +82,11 @@ def measured(
     calibration: Mapping[str, Any],
     facts: Facts,
     left_behind: Sequence[str] = (),
+    *,
+    earlier: Sequence[Mapping[str, Any]] = (),
 ) -> Measurement:
-    """The record: its figures are those of the fresh windows that confirmed the holding rate."""
+    """The record: its figures are those of the fresh windows that confirmed the holding rate. ``earlier`` are the self-checks
+    of sessions before this one."""
     kept = {int(window.order["seed"]): window for window in windows}  # one that was offered again counts once
     confirming = confirming_of(found)
     roles = {entry.step.number: MEASURED if entry in confirming else str(entry.step.role) for entry in found.journal}
@@ -99,6 +103,7 @@ def measured(
         interrupted=found.interrupted,
         left_behind=left_behind,
         planned=len(confirming),
+        earlier=earlier,
     )
     unknown = () if confirming else (UNCONFIRMED,)
     doubt = ("The search did not converge: its bracket is no answer, and says only what was seen.",)

@@ -6,20 +6,21 @@ Each window is on disk before the next one begins: a sweep that was cut short go
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from rich.console import Console
 
 from stackproof.interfaces import ConfigurationError
-from stackproof.measurement.judgement import measurement_of, window_of
-from stackproof.measurement.record import Measurement, WindowRecord
+from stackproof.measurement.judgement import cut_short, measurement_of, window_of
+from stackproof.measurement.record import Facts, Measurement, WindowRecord
 from stackproof.measurement.record_names import MEASURED, SWEEP
 from stackproof.measurement.sweep import sweep_of
 from stackproof.measurement.window_log import WindowLog
 from stackproof.reports.measurement_terminal import LoadView
-from stackproof.scenarios.orders import CLOSED, Offered, Order
+from stackproof.scenarios.orders import CLOSED, Checked, Offered, Order
 from stackproof.scenarios.stub import StubServer
 
 from .bench_load import Load, Run, alone_in, facts_of, say_waiting, self_check
@@ -44,7 +45,7 @@ def sweep(run: Run, levels: Sequence[int], console: Console) -> Measurement:
     """Offer each concurrency ``repeat`` times; afterwards nothing of the run is left on the servers."""
     load = run.load
     say_waiting(load, run.backends, console)
-    log = WindowLog(run.directory, load.identity() | {"sweep": list(levels)}, load.command())
+    log = WindowLog(run.directory, run.identity | {"sweep": list(levels)}, load.command())
     kept = log.begin()
     with ExitStack() as stack:
         stub = stack.enter_context(StubServer()) if load.on_stub else None
@@ -53,23 +54,24 @@ def sweep(run: Run, levels: Sequence[int], console: Console) -> Measurement:
         check = self_check(session.offer, load.order, stub, alone_in(session, load))
         session.connect()
         run.gather_evidence(session)
-        windows, interrupted = offered(session.offer, load, levels, kept, log.keep)
-        if interrupted and not windows:
+        swept = offered(session.offer, load, levels, kept, lambda window: log.keep(window, check))
+        if swept.interrupted and not swept.windows:
             raise KeyboardInterrupt
-    found = sweep_of(windows)
-    best = 0 if found is None else found.best
-    result = measurement_of(
-        load.workload,
-        check,
-        [replace(window, role=MEASURED) if window.order["in_flight"] == best else window for window in windows],
-        facts_of(run, replace(load, order=replace(load.order, arrivals=CLOSED, in_flight=best))),
-        load.promises,
-        interrupted=interrupted,
-        left_behind=run.left_behind_by(session),
-        planned=load.repeat,
-    )
-    whole = len(windows) == len(levels) * load.repeat
-    return replace(result, sweep=found, complete=result.complete and whole and not interrupted)
+    best = best_of(swept.windows, plan(levels, 1, load.order.seed)[0])
+    facts = facts_of(run, replace(load, order=replace(load.order, arrivals=CLOSED, in_flight=best)))
+    left = run.left_behind_by(session)
+    return measured(swept, load, len(levels), check, facts, left, earlier=log.checks)
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """Every window of a sweep, those that were kept before first."""
+
+    windows: Sequence[WindowRecord]
+    interrupted: bool
+    """Whether somebody cut it short."""
+    trouble: str = ""
+    """Why some are missing, where nobody did."""
 
 
 def offered(
@@ -78,20 +80,84 @@ def offered(
     levels: Sequence[int],
     kept: Sequence[WindowRecord] = (),
     keep: Callable[[WindowRecord], None] = lambda _window: None,
-) -> tuple[list[WindowRecord], bool]:
-    """Every window of the sweep, those that were ``kept`` before first, and whether somebody cut it short."""
+) -> Swept:
+    """Offer the windows that are not among those that were ``kept`` before."""
     windows = list(kept)
     done = {int(window.order["seed"]) for window in kept}
     for number, level in enumerate(plan(levels, load.repeat, load.order.seed)):
-        order = replace(load.order, arrivals=CLOSED, in_flight=level, seed=load.order.seed + number)
-        if order.seed in done:
+        seed = load.order.seed + number
+        if seed in done:
             continue
-        one = offer(order)
+        one = offer(replace(load.order, arrivals=CLOSED, in_flight=level, seed=seed, number=number))
         if one.interrupted or not one.complete:
-            return windows, one.interrupted
+            trouble = "" if one.interrupted else one.trouble or "a window was not complete"
+            return Swept(windows, one.interrupted, trouble)
         windows.append(window_of(SWEEP, one))
         keep(windows[-1])
-    return windows, False
+    return Swept(windows, interrupted=False)
+
+
+def best_of(windows: Sequence[WindowRecord], first: int) -> int:
+    """The concurrency that the figures of a sweep are of: the best one; ``first``, which was offered first, where nothing ended.
+
+    Where no window may be used it is the best of those: what is shown is marked, and is still what was seen.
+    """
+    found = sweep_of(windows)
+    if found is not None:
+        return found.best
+    fastest = max(windows, key=lambda window: window.rates["achieved"], default=None)
+    return first if fastest is None else int(fastest.order["in_flight"])
+
+
+def measured(
+    swept: Swept,
+    load: Load,
+    levels: int,
+    check: Mapping[str, Any],
+    facts: Facts,
+    left_behind: Sequence[str] = (),
+    *,
+    earlier: Sequence[Mapping[str, Any]] = (),
+) -> Measurement:
+    """The record: its figures are those of the concurrency in ``facts``, and what was wrong in any window is wrong in it.
+
+    ``earlier`` are the self-checks of sessions before this one.
+    """
+    windows, best = swept.windows, facts.load["in_flight"]
+    result = measurement_of(
+        load.workload,
+        check,
+        [replace(window, role=MEASURED) if window.order["in_flight"] == best else window for window in windows],
+        facts,
+        load.promises,
+        interrupted=swept.interrupted,
+        left_behind=left_behind,
+        planned=load.repeat,
+        earlier=earlier,
+    )
+    checks = Checked()
+    for window in windows:
+        checks.add(window.checks)
+    whole = len(windows) == levels * load.repeat
+    return replace(
+        result,
+        sweep=sweep_of(windows),
+        checks=checks.data,
+        complete=result.complete and whole and not swept.interrupted,
+        invalid=tuple(dict.fromkeys([*_cut_short(swept), *result.invalid, *_elsewhere(windows, best)])),
+    )
+
+
+def _cut_short(swept: Swept) -> list[str]:
+    return [cut_short(swept.trouble)] if swept.trouble else []
+
+
+def _elsewhere(windows: Sequence[WindowRecord], best: int) -> list[str]:
+    """What is wrong with windows of other concurrencies than the best, which the law and the knee rest on as well."""
+    others = [window for window in windows if window.order["in_flight"] != best]
+    return [
+        f"With {window.order['in_flight']} in flight: {sentence}" for window in others for sentence in window.invalid
+    ]
 
 
 def plan(levels: Sequence[int], repeat: int, seed: int) -> list[int]:

@@ -23,7 +23,7 @@ from stackproof.measurement.search_words import a_time
 from stackproof.measurement.series_plan import LEAST, Begun, Job, Pace, Share, in_turn, paced, shares
 from stackproof.planning.ceilings import ceiling_of
 from stackproof.reports.ceiling_words import headline_of
-from stackproof.reports.text import one_line
+from stackproof.reports.text import one_line, told
 from stackproof.scenarios.catalogue import find_scenario
 from stackproof.scenarios.orders import IN_FLIGHT, Order
 from stackproof.scenarios.session import GeneratorError, UnusableError
@@ -103,9 +103,10 @@ def measure(wanted: Sequence[Wanted], *, origin: str, seconds: float, runs: Path
     interrupted = False
     try:
         measuring.run()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         interrupted = True
-        measuring.give_up(measuring.open, "the series was interrupted before it was measured")
+        reason = one_line(told(error, "the series was interrupted before it was measured"))
+        measuring.give_up(measuring.open, reason)
     reasons = sorted(measuring.reasons.items())
     bounded = tuple((wanted[number], sentence) for number, sentence in sorted(measuring.bounded.items()))
     return Series(tuple(measuring.measured), tuple((wanted[n], reason) for n, reason in reasons), interrupted, bounded)
@@ -189,7 +190,7 @@ class _Measuring:
                 try:
                     self._session(session, mine, environment)
                 except (ServerError, ConfigurationError, GeneratorError) as error:
-                    self.give_up(mine, one_line(str(error)))
+                    self.give_up(mine, one_line(told(error)))
             self._give_up_for_time(mine)
 
     def give_up(self, numbers: Iterable[int], reason: str) -> None:

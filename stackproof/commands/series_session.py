@@ -143,14 +143,14 @@ class SharedSession:
         log.begin()
         windows = list(self._windows)
         for window in windows:
-            log.keep(window)
+            log.keep(window, self._check)
 
         def offer(order: Order) -> Offered:
             return self.session.offer(replace(order, workload=number))
 
         def keep(step: Step, offered: Offered) -> None:
             windows.append(window_of(str(step.role), offered, self._check))
-            log.keep(windows[-1])
+            log.keep(windows[-1], self._check)
 
         with SearchView(self._console, settings, lines=False) as view:
             self._shown.view = view

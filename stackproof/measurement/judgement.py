@@ -43,8 +43,14 @@ def measurement_of(
     interrupted: bool = False,
     left_behind: Sequence[str] = (),
     planned: int = 1,
+    earlier: Sequence[Mapping[str, Any]] = (),
 ) -> Measurement:
-    """Put the windows of a run together: its figures are those of the measured ones, of which ``planned`` were wanted."""
+    """Put the windows of a run together: its figures are those of the measured ones, of which ``planned`` were wanted.
+
+    ``calibration`` is the self-check of this session, ``earlier`` are those of the sessions before it whose windows are among
+    these: no figure is better than the generator that was believed least.
+    """
+    known = (*earlier, calibration)
     measured = [window for window in windows if window.role == MEASURED]
     recorder, checks = merged(measured), Checked()
     for window in measured:
@@ -56,10 +62,10 @@ def measurement_of(
         interrupted=interrupted,
         complete=len(measured) == planned and all(window.complete for window in measured),
         invalid=tuple(
-            dict.fromkeys([*_untrusted(calibration), *(sentence for window in measured for sentence in window.invalid)])
+            dict.fromkeys([*_untrusted(known), *(sentence for window in measured for sentence in window.invalid)])
         ),
         warnings=(
-            *_warnings(recorder, limiter, reason, left_behind, calibration),
+            *_warnings(recorder, limiter, reason, left_behind, known),
             *(spread.sentence for spread in spread_of(measured) if spread.noisy),
             *restless(measured),
         ),
@@ -87,7 +93,7 @@ def measurement_of(
             name: [(percentile, milliseconds(seconds)) for percentile, seconds in histogram.curve()]
             for name, histogram in (("intended", recorder.intended), ("real", recorder.real))
         },
-        calibration=calibration,
+        calibration=min(reversed(known), key=_belief),
         windows=tuple(windows),
         removed=not left_behind,
         left_behind=tuple(left_behind),
@@ -164,9 +170,16 @@ def calibration_of(null: Offered) -> dict[str, Any]:
     }
 
 
-def _untrusted(calibration: Mapping[str, Any]) -> list[str]:
-    """Why this generator is not believed: it did not see of the stub server what was there."""
-    return [f"Self-check: {reason}." for reason in (calibration["stub"] or {"reasons": ()})["reasons"]]
+def _untrusted(known: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Why the generator is not believed, by its self-checks: it did not see of the stub server what was there."""
+    return [f"Self-check: {reason}." for one in known for reason in (one["stub"] or {"reasons": ()})["reasons"]]
+
+
+def _belief(calibration: Mapping[str, Any]) -> int:
+    """How far a generator is believed by its self-check: the less, the smaller."""
+    if calibration["stub"] is None:
+        return 1
+    return 0 if calibration["stub"]["reasons"] else 2 + calibration["held"]
 
 
 def limiter_of(offered: Offered, calibration: Mapping[str, Any] | None) -> tuple[str, str]:
@@ -243,8 +256,7 @@ def _send_lag(recorder: Recorder) -> tuple[float, float | None]:
 def _invalid(offered: Offered, calibration: Mapping[str, Any] | None) -> list[str]:
     recorder, found = offered.recorder, []
     if not offered.complete:
-        why = f" ({offered.trouble})" if offered.trouble else ""
-        found.append(f"The run was cut short{why}: the figures cover only a part of what was planned.")
+        found.append(cut_short(offered.trouble))
     if not recorder.answered:
         found.append("No operation ended well.")
     found += _about_checks(offered.checks)
@@ -261,6 +273,12 @@ def _invalid(offered: Offered, calibration: Mapping[str, Any] | None) -> list[st
     if offered.complete and offered.locust["requests"] != (ended := _ended(offered)):
         found.append(f"Locust counted {offered.locust['requests']} requests, and we {ended}.")
     return found
+
+
+def cut_short(trouble: str) -> str:
+    """Why figures of a window that did not end, or of a run without it, must not be used."""
+    why = f" ({trouble})" if trouble else ""
+    return f"The run was cut short{why}: the figures cover only a part of what was planned."
 
 
 def _ended(offered: Offered) -> int:
@@ -296,10 +314,10 @@ def _about_gaps(gaps: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _warnings(
-    recorder: Recorder, limiter: str, reason: str, left_behind: Sequence[str], calibration: Mapping[str, Any]
+    recorder: Recorder, limiter: str, reason: str, left_behind: Sequence[str], known: Sequence[Mapping[str, Any]]
 ) -> list[str]:
     found = []
-    if calibration["stub"] is None:
+    if any(calibration["stub"] is None for calibration in known):
         found.append(
             "The generator was not checked against a server whose service time is known: these figures are not to be published."
         )

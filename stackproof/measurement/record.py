@@ -132,10 +132,12 @@ class Measurement(Facts):
     steps: tuple[StepFigures, ...]
     client: Mapping[str, float]
     checks: Mapping[str, Any]
+    """Of a sweep over concurrencies those of all its windows."""
     locust: Mapping[str, int]
     slo: tuple[PromiseResult, ...]
     curve: Mapping[str, Sequence[tuple[float, float]]]
     calibration: Mapping[str, Any]
+    """The self-check. Where several sessions were needed, that of the one whose figures are the least to be believed."""
     windows: tuple[WindowRecord, ...]
     """Every window that was offered, in order, also those that prepared or explain the measured ones."""
     removed: bool
@@ -183,7 +185,7 @@ def from_json(text: str) -> Measurement:
     data["backends"] = tuple(BackendRecord(**row) for row in data["backends"])
     data["latency"] = _latency(data["latency"])
     data["steps"] = tuple(StepFigures(**{**row, "figures": Figures(**row["figures"])}) for row in data["steps"])
-    data["calibration"] |= {name: Figures(**data["calibration"][name]) for name in ("latency", "lag")}
+    data["calibration"] = calibration_from(data["calibration"])
     data["slo"] = tuple(PromiseResult(**row) for row in data["slo"])
     data["curve"] = {name: [(p, ms) for p, ms in points] for name, points in data["curve"].items()}
     data["windows"] = tuple(window_from(row) for row in data["windows"])
@@ -199,6 +201,11 @@ def window_from(data: dict[str, Any]) -> WindowRecord:
     for name in ("invalid", "gaps", "series"):
         data[name] = tuple(data[name])
     return WindowRecord(**{**data, "latency": _latency(data["latency"])})
+
+
+def calibration_from(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The self-check (`judgement.calibration_of`) whose fields, as JSON holds them, these are."""
+    return {**data, **{name: Figures(**data[name]) for name in ("latency", "lag")}}
 
 
 def _latency(data: Mapping[str, Any]) -> dict[str, Figures]:

@@ -10,6 +10,10 @@ from typing import Any, Self
 
 from .record_names import SWEEP
 from .scalability import Fit, Point, fit
+from .search_journal import Limiter
+
+_ORDER = ("client", "error", "server", "none", "unknown")
+"""Limiters of windows, in the order in which one of them is that of several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,8 @@ class Level:
     windows: int
     p50: float | None
     """Milliseconds, of the window with that throughput (or the next one below)."""
+    limiter: str = ""
+    """As of a window (`judgement.limiter_of`); of several the client before all others. Empty in older records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +55,31 @@ class SweepRecord:
 def sweep_of(windows: Sequence[Any]) -> SweepRecord | None:
     """The sweep among the windows of a run (`record.WindowRecord`); None where there is none.
 
-    The law is fitted to every window that is valid, not to medians: their scatter is what its R2 is about.
+    The law is fitted to every window that is valid, not to medians: their scatter is what its R2 is about. Where the client was
+    the limiter, throughput bends because of the generator: such a window is shown, and says nothing about the backend's law.
     """
     mine = [window for window in windows if window.role == SWEEP and window.complete and not window.invalid]
     if not mine:
         return None
     levels = tuple(_level(number, mine) for number in sorted({int(window.order["in_flight"]) for window in mine}))
-    found = fit([Point(window.order["in_flight"], window.rates["achieved"]) for window in mine])
+    ours = [window for window in mine if window.limiter == Limiter.CLIENT]
+    theirs = [window for window in mine if window.limiter != Limiter.CLIENT]
+    found = fit([Point(window.order["in_flight"], window.rates["achieved"]) for window in theirs])
     best = max(levels, key=lambda level: level.throughput).in_flight
     if not isinstance(found, Fit):
-        return SweepRecord(levels, best, f"No law was fitted: {found.sentence}")
+        return SweepRecord(levels, best, f"No law was fitted: {found.sentence}{_left_out(ours)}")
     peak = found.peak if math.isfinite(found.peak) else None
-    return SweepRecord(levels, best, found.sentence, found.contention, found.coherency, found.r2, peak)
+    sentence = found.sentence + _left_out(ours)
+    return SweepRecord(levels, best, sentence, found.contention, found.coherency, found.r2, peak)
+
+
+def _left_out(windows: Sequence[Any]) -> str:
+    """What to add to the sentence about the law where these windows are not in it, because the client was their limiter."""
+    if not windows:
+        return ""
+    levels = ", ".join(map(str, sorted({int(window.order["in_flight"]) for window in windows})))
+    those = "1 window" if len(windows) == 1 else f"{len(windows)} windows"
+    return f" Left out: {those} with {levels} in flight, whose limiter was the client (the generator, not the backend)."
 
 
 def _level(in_flight: int, windows: Sequence[Any]) -> Level:
@@ -74,4 +93,5 @@ def _level(in_flight: int, windows: Sequence[Any]) -> Level:
         median(float(window.rates["achieved"]) for window in mine),
         len(mine),
         middle.latency["intended"].p50,
+        min((str(window.limiter) for window in mine), key=_ORDER.index),
     )

@@ -1,6 +1,7 @@
 """The windows of a run on disk while it goes on: each is there before the next one begins, whoever is killed later.
 
-A file of JSON lines: a head that says what is measured, then one window a line. A torn last line is left out: its window is
+A file of JSON lines: a head that says what is measured, then one window a line. Before the first window of each session stands
+what its self-check showed: a good one of a later session vouches for none of these. A torn last line is left out: its window is
 offered again. When the record of the run is written, everything is in there, and the file goes.
 """
 
@@ -10,16 +11,20 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from stackproof.interfaces import ConfigurationError
 from stackproof.kept_json import read
 
-from .record import WindowRecord, window_from
+from .figures import Figures
+from .record import WindowRecord, calibration_from, window_from
 
-SCHEMA = "stackproof-windows/1"
+SCHEMA = "stackproof-windows/2"
 WINDOWS = "windows.jsonl"
+_FORM = "stackproof-windows/"
+_CHECK = "self_check"
 
 
 def head_of(directory: Path) -> dict[str, Any] | None:
@@ -34,16 +39,30 @@ def head_of(directory: Path) -> dict[str, Any] | None:
     if not line.endswith(b"\n"):
         return None
     try:
-        head = read(line.decode("utf-8"), numbers_only=False)
+        data: Any = read(line.decode("utf-8"), numbers_only=False)
     except ValueError as error:
         raise ConfigurationError(f"{path} is damaged: {error}; begin a new run") from error
-    if not isinstance(head, dict) or head.get("schema") != SCHEMA or not isinstance(head.get("identity"), dict):
+    head: dict[str, Any] = data if isinstance(data, dict) and isinstance(data.get("identity"), dict) else {}
+    form = str(head.get("schema"))
+    if not form.startswith(_FORM):
         raise ConfigurationError(f"{path} holds no windows of schema {SCHEMA}")
+    if form != SCHEMA:
+        raise of_another_build(directory)
     return head
 
 
-def _in_words(names: list[str]) -> str:
-    return ", ".join("the source of a backend" if name == "digests" else name for name in names)
+def of_another_build(directory: Path) -> ConfigurationError:
+    """Why the run in a directory is not gone on with: not even what counts as an operation need be the same."""
+    return ConfigurationError(
+        f"{directory} was begun by another build of stackproof, whose windows do not belong to those of this one; begin a new run"
+    )
+
+
+def _other_source(path: Path, kept: Mapping[str, str], now: Mapping[str, str]) -> ConfigurationError:
+    names = ", ".join(sorted(name for name in {*kept, *now} if kept.get(name) != now.get(name)))
+    return ConfigurationError(
+        f"{path} holds windows of another source of {names} than is there now: they do not belong together; begin a new run"
+    )
 
 
 class WindowLog:
@@ -55,6 +74,9 @@ class WindowLog:
         self._path = directory / WINDOWS
         self._identity = json.loads(json.dumps(identity))
         self._command = command
+        self._noted: Mapping[str, Any] | None = None
+        self.checks: tuple[Mapping[str, Any], ...] = ()
+        """What the self-checks of the sessions before this one showed, of which there are windows. Known when it has begun."""
 
     def begin(self) -> tuple[WindowRecord, ...]:
         """The windows that are there from before, of the same run; `ConfigurationError` if they are of another one."""
@@ -68,16 +90,31 @@ class WindowLog:
         if whole != data:
             os.truncate(self._path, len(whole))
         rest = [read(line, numbers_only=False) for line in whole.decode("utf-8").splitlines()[1:]]
-        kept = head["identity"]
-        if other := sorted(name for name in {*kept, *self._identity} if kept.get(name) != self._identity.get(name)):
-            raise ConfigurationError(
-                f"{self._path} holds windows of another run, which differs in {_in_words(other)}; repeat its command"
-            )
-        return tuple(window_from(row) for row in rest)
+        self._refuse_others(head["identity"])
+        # A check that no window follows is that of a session whose first one was torn: it vouches for nothing.
+        self.checks = tuple(
+            calibration_from(row[_CHECK]) for row, after in pairwise(rest) if _CHECK in row and _CHECK not in after
+        )
+        return tuple(window_from(row) for row in rest if _CHECK not in row)
 
-    def keep(self, window: WindowRecord) -> None:
-        """On disk when it returns."""
+    def keep(self, window: WindowRecord, check: Mapping[str, Any]) -> None:
+        """On disk when it returns; so is the self-check of its session (`judgement.calibration_of`)."""
+        if self._noted is not check:
+            plain = {name: asdict(value) if isinstance(value, Figures) else value for name, value in check.items()}
+            self._append({_CHECK: plain})
+            self._noted = check
         self._append(asdict(window))
+
+    def _refuse_others(self, kept: Mapping[str, Any]) -> None:
+        """`ConfigurationError` where the windows that are there are of another run."""
+        now = self._identity
+        other = sorted(name for name in {*kept, *now} if kept.get(name) != now.get(name))
+        if other == ["digests"]:
+            raise _other_source(self._path, kept.get("digests", {}), now.get("digests", {}))
+        if other:
+            raise ConfigurationError(
+                f"{self._path} holds windows of another run, which differs in {', '.join(other)}; repeat its command"
+            )
 
     def _append(self, data: Mapping[str, Any]) -> None:
         with self._path.open("a", encoding="utf-8") as file:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from stackproof.measurement.evidence import Evidence
 from stackproof.measurement.record import Measurement, StepFigures
+from stackproof.measurement.search_journal import Limiter
 from stackproof.measurement.search_words import a_rate
 from stackproof.measurement.spread import LEAST_WINDOWS, spread_of
 from stackproof.measurement.sweep import Level, SweepRecord
@@ -22,7 +23,7 @@ from .components import Badge, number
 from .dates import for_people
 from .evidence import evidence_section
 from .measurement_charts import Curve, percentile_curve, seconds_chart, throughput_over_callers
-from .measurement_terminal import cells, load_in_words, milliseconds, spread_cells, stub_in_words, title
+from .measurement_terminal import NOT_KEPT, cells, load_in_words, milliseconds, spread_cells, stub_in_words, title
 from .pages import render_page
 from .standing import MARK, TONE, Shown, standing_of
 from .text import one_line
@@ -187,12 +188,21 @@ def _sweep_chart(found: SweepRecord | None) -> Markup:
     if found is None:
         return Markup("")
     return throughput_over_callers(
-        [(level.in_flight, level.throughput) for level in found.levels], found.best, found.peak
+        [(level.in_flight, level.throughput) for level in found.levels],
+        found.best,
+        found.peak,
+        [level.in_flight for level in found.levels if level.limiter == Limiter.CLIENT],
     )
 
 
 def _level_row(level: Level) -> tuple[str, ...]:
-    return (f"{level.in_flight}", f"{level.throughput:,.0f}/s", milliseconds(level.p50), f"{level.windows}")
+    return (
+        f"{level.in_flight}",
+        f"{level.throughput:,.0f}/s",
+        milliseconds(level.p50),
+        f"{level.windows}",
+        level.limiter or NOT_KEPT,
+    )
 
 
 def _gap_row(gap: Mapping[str, Any]) -> tuple[str, ...]:

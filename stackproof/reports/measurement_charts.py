@@ -118,8 +118,11 @@ def latency_over_rate(
     return drawn("ceiling", "Latency over the offered rate", draw, height=4.0, narrow_height=4.6)
 
 
-def throughput_over_callers(levels: Sequence[tuple[int, float]], best: int, peak: float | None) -> Markup:
-    """Throughput (1/s) of a closed loop over its callers; ``peak`` is where it is greatest by the fitted law."""
+def throughput_over_callers(
+    levels: Sequence[tuple[int, float]], best: int, peak: float | None, limited: Sequence[int] = ()
+) -> Markup:
+    """Throughput (1/s) of a closed loop over its callers; ``peak`` is where it is greatest by the fitted law, and ``limited``
+    is where it says little about the backend, because the client was the limiter."""
 
     def draw(figure: Figure, narrow: bool) -> None:
         axes = figure.add_subplot()
@@ -134,6 +137,9 @@ def throughput_over_callers(levels: Sequence[tuple[int, float]], best: int, peak
             fillstyle="none",
             label="the best",
         )
+        if limited:
+            spoilt = [(n, t) for n, t in levels if n in limited]
+            axes.plot(*zip(*spoilt, strict=True), "x", color=INK, markersize=9, label="limited by the client")
         if peak is not None and min(callers) <= peak <= max(callers):
             axes.axvline(peak, color=SECOND, linestyle="--", linewidth=1.2, label="peak by the law")
         axes.set_xscale("log", base=2)

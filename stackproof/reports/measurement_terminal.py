@@ -35,6 +35,8 @@ _ROWS = (
     ("real", "latency from the real start"),
     ("lag", "send lag"),
 )
+NOT_KEPT = "not recorded"
+"""What a record of an earlier release does not say."""
 
 
 class LoadView(Moving):
@@ -162,10 +164,16 @@ def _outcomes(counts: Mapping[str, int]) -> str:
 
 
 def _print_sweep(found: SweepRecord, console: Console) -> None:
-    table = Table("in flight", "throughput", "p50", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table("in flight", "throughput", "p50", "limiter", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for level in found.levels:
         best = " (the best; the figures above are of it)" if level.in_flight == found.best else ""
-        table.add_row(str(level.in_flight), f"{level.throughput:,.0f}/s{best}", milliseconds(level.p50))
+        row = (
+            str(level.in_flight),
+            f"{level.throughput:,.0f}/s{best}",
+            milliseconds(level.p50),
+            level.limiter or NOT_KEPT,
+        )
+        table.add_row(*row)
     console.print(table)
     console.print(f"scalability: {found.sentence}", markup=False, highlight=False)
 

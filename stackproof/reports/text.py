@@ -24,6 +24,11 @@ def one_line(text: str) -> str:
     return visible(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
+def told(error: BaseException, sentence: str | None = None) -> str:
+    """What an error says (or the ``sentence`` that is said instead), with what was noted of it on its way."""
+    return "; ".join([str(error) if sentence is None else sentence, *getattr(error, "__notes__", ())])
+
+
 def escape_what_it_cannot_encode(stream: IO[str]) -> None:
     """Make a stream write a character that its encoding lacks as an escape, where it would raise.
 

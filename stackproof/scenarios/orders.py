@@ -90,7 +90,8 @@ class Order:
     drain: float = 15.0
     """How long operations that are in flight at the end are waited for, in seconds."""
     number: int = 0
-    """Which window of the session it is; no two windows use the same operations."""
+    """Which window of the session it is, among those of its target: no two of them use the same operations, and two sessions
+    that are asked for the same number do. An order that was not offered yet says the least that it may be."""
     workload: int = 0
     """Which of the session's workloads it is of."""
 

@@ -7,7 +7,9 @@ import os
 import secrets
 import selectors
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -62,7 +64,7 @@ class Session:
         self._workers = workers
         self._bind = bind
         self._processes = Processes(setup, variables, directory, workers, bind)
-        self._number = 0
+        self._numbers = Counter[str]()
         self._ids = 0
         self._pending = b""
         self._ended = False
@@ -133,13 +135,17 @@ class Session:
             raise GeneratorError(f"workers run stackproof {', '.join(sorted(versions))}, not {stackproof.__version__}")
 
     def offer(self, order: Order, only: int | None = None) -> Offered:
-        """Offer one window, by one worker ``only`` where that is asked for. Where Ctrl-C cuts it short, what there is of it."""
+        """Offer one window, by one worker ``only`` where that is asked for. Where Ctrl-C cuts it short, what there is of it.
+
+        Its number is the next one that no window of its target has had, or the order's own, if that is larger.
+        """
         if order.arrivals != CLOSED:
             schedule_of(
                 order.arrivals, order.rate, order.seed
             )  # a rate or process that is none: said before anything starts
-        order = Order.from_data({**order.to_data(), "number": self._number})
-        self._number += 1
+        # Of its target only: how often a self-check was repeated must not change which operations the backends get.
+        order = replace(order, number=max(order.number, self._numbers[order.target]))
+        self._numbers[order.target] = order.number + 1
         limit = order.warmup + order.seconds + order.drain + START_SECONDS
         message = {"do": "window", "order": order.to_data(), "only": only}
         interrupted, started = False, time.time()

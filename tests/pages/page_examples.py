@@ -138,7 +138,13 @@ def find_max() -> Measurement:
 def sweep() -> Measurement:
     """A sweep over callers that peaks at 16."""
     throughput = {1: 950.0, 2: 1810.0, 4: 3300.0, 8: 5400.0, 16: 6900.0, 32: 6400.0}
-    levels = tuple(Level(callers, rate, 3, 1000 * callers / rate) for callers, rate in throughput.items())
+
+    def limiter(callers: int) -> str:
+        return "client" if callers == 32 else "none"
+
+    levels = tuple(
+        Level(callers, rate, 3, 1000 * callers / rate, limiter(callers)) for callers, rate in throughput.items()
+    )
     record = SweepRecord(levels, 16, "Throughput peaks near 17 callers by the law (R² 0.99).", 0.03, 0.002, 0.99, 17.2)
     return replace(at_a_rate(), sweep=record)
 

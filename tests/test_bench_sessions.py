@@ -1,0 +1,354 @@
+"""What the sessions of a run have to do with each other: whose self-check counts, which backends and operations are the same, and
+what one leaves behind."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import jsonschema
+import pytest
+from bench_samples import CHECKS, FACTS, ORDER, TARGETS, offered, recorded, self_check_of
+from calibration_samples import closed, opened
+from rich.console import Console
+from simulated_load import simulated_window
+from test_bench_search import SCHEMA
+from test_bench_search import SHORT as SEARCH
+
+from stackproof.commands import bench_load, bench_pair, bench_search, bench_sweep
+from stackproof.commands.bench_gate import Proof
+from stackproof.commands.bench_load import Load, Run, null_order
+from stackproof.commands.bench_pair import offer_pairs
+from stackproof.commands.bench_run import _exit_code
+from stackproof.exits import Exit
+from stackproof.interfaces import ConfigurationError
+from stackproof.measurement.environment import read_environment
+from stackproof.measurement.judgement import measurement_of, window_of
+from stackproof.measurement.record import Measurement, from_json, to_json
+from stackproof.measurement.record_names import MEASURED
+from stackproof.measurement.window_log import WINDOWS, WindowLog
+from stackproof.reports.text import told
+from stackproof.scenarios.orders import BACKENDS, NULL, Offered, Order, Setup
+from stackproof.scenarios.session import GeneratorError, Session
+
+LOAD = Load("memory", (), "decision", {}, ORDER, 3, 1, (), "embedded", calibrated=False)
+UNTRUSTED, TRUSTED = self_check_of(closed), self_check_of(opened)
+UNCHECKED: dict[str, Any] = TRUSTED | {"stub": None}
+LEVELS = (1, 2)
+
+
+def run_in(directory: Path, digest: str = "d", **changes: Any) -> Run:
+    """A run on the memory stack, whose backends' source has this digest."""
+    record: Any = SimpleNamespace(digest=digest, backend="x", fidelity="native")
+    proofs = {target.name: Proof("certificate", record) for target in TARGETS}
+    directory.mkdir(exist_ok=True)
+    return Run(replace(LOAD, **changes), tuple(TARGETS), proofs, (), "id", directory, read_environment())
+
+
+@dataclass
+class Faked:
+    """The session of a run: it offers by the clock of nobody, and is interrupted in the middle of a window."""
+
+    interrupted_at: int | None = None
+    """Number of the window for the backends that is not ended."""
+    orders: list[Order] = field(default_factory=list)
+    left_behind: tuple[str, ...] = ()
+    namespace: str = "bench-test"
+
+    def connect(self) -> None:
+        """Nothing."""
+
+    def each(self) -> tuple[()]:
+        return ()
+
+    def offer(self, order: Order) -> Offered:
+        if order.target == BACKENDS:
+            self.orders.append(order)
+            if len(self.orders) - 1 == self.interrupted_at:
+                return offered(recorded(10), order=order, interrupted=True, complete=False)
+        return simulated_window(order, callers=2, service=0.002)
+
+
+Measure = Callable[[Run, Faked, Mapping[str, Any]], Measurement]
+
+
+@pytest.fixture
+def measure(monkeypatch: pytest.MonkeyPatch) -> Measure:
+    """Measures over a session whose self-check shows what is given."""
+
+    def measuring(run: Run, session: Faked, check: Mapping[str, Any]) -> Measurement:
+        @contextmanager
+        def of_run(*_: object) -> Iterator[Faked]:
+            yield session
+
+        monkeypatch.setattr(Run, "session", of_run)
+        monkeypatch.setattr(Run, "gather_evidence", lambda *_: None)
+        for module in (bench_load, bench_sweep, bench_search):
+            monkeypatch.setattr(module, "self_check", lambda *_: check)
+        console = Console(file=io.StringIO())
+        if run.load.search:
+            return bench_search.search(run, SEARCH, console)
+        return bench_sweep.sweep(run, LEVELS, console) if run.load.sweep else bench_load.offer(run, console)
+
+    return measuring
+
+
+KINDS = [
+    pytest.param({}, 1, id="fixed rate"),
+    pytest.param({"sweep": "1,2"}, 2, id="sweep"),
+    pytest.param({"search": ("--find-max",)}, 3, id="search"),
+]
+
+
+class TestSelfCheck:
+    """A session vouches for its own windows, and for no others."""
+
+    @pytest.mark.parametrize(("kind", "interrupted_at"), KINDS)
+    def test_one_that_failed_is_not_forgotten_when_the_run_is_gone_on_with(
+        self, measure: Measure, tmp_path: Path, kind: dict[str, Any], interrupted_at: int
+    ) -> None:
+        run = run_in(tmp_path / "run", **kind)
+        first = measure(run, Faked(interrupted_at), UNTRUSTED)
+        assert first.interrupted
+        result = measure(run, Faked(), TRUSTED)
+        assert result.complete
+        assert any(sentence.startswith("Self-check: ") for sentence in result.invalid), result.invalid
+        assert (result.level, _exit_code(result)) == ("INVALID", Exit.INCONCLUSIVE)
+        assert result.calibration == UNTRUSTED, "the record has the check that says why"
+        jsonschema.validate(json.loads(to_json(result)), SCHEMA)
+        assert from_json(to_json(result)) == result
+
+    @pytest.mark.parametrize(("kind", "interrupted_at"), KINDS)
+    def test_one_that_was_left_out_keeps_the_run_from_being_published(
+        self, measure: Measure, tmp_path: Path, kind: dict[str, Any], interrupted_at: int
+    ) -> None:
+        run = run_in(tmp_path / "run", **kind)
+        measure(run, Faked(interrupted_at), UNCHECKED)
+        result = measure(run, Faked(), TRUSTED)
+        assert not any("Self-check" in sentence for sentence in result.invalid)
+        assert any("are not to be published" in sentence for sentence in result.warnings)
+        assert result.calibration["stub"] is None
+
+    @pytest.mark.parametrize(("kind", "interrupted_at"), KINDS)
+    def test_good_ones_are_no_trouble(
+        self, measure: Measure, tmp_path: Path, kind: dict[str, Any], interrupted_at: int
+    ) -> None:
+        run = run_in(tmp_path / "run", **kind)
+        measure(run, Faked(interrupted_at), TRUSTED)
+        result = measure(run, Faked(), TRUSTED)
+        assert result.calibration == TRUSTED
+        assert not any("elf-check" in sentence for sentence in result.invalid)
+        assert not any("are not to be published" in sentence for sentence in result.warnings)
+
+    def test_one_of_a_session_that_kept_no_window_does_not_count(self, measure: Measure, tmp_path: Path) -> None:
+        run = run_in(tmp_path / "run")
+        measure(run, Faked(0), UNTRUSTED)
+        assert measure(run, Faked(), TRUSTED).invalid == ()
+        log = WindowLog(run.directory, run.identity)
+        log.begin()
+        assert log.checks == (TRUSTED,)
+
+    def test_one_whose_first_window_was_torn_does_not_count_either(self, tmp_path: Path) -> None:
+        window = window_of(MEASURED, offered(recorded(100)))
+        for check in (UNTRUSTED, TRUSTED):
+            log = WindowLog(tmp_path, {})
+            log.begin()
+            log.keep(window, check)
+            if check is UNTRUSTED:
+                text = (tmp_path / WINDOWS).read_text(encoding="utf-8")
+                (tmp_path / WINDOWS).write_text(text[:-20], encoding="utf-8")
+        log = WindowLog(tmp_path, {})
+        assert log.begin() == (window,)
+        assert log.checks == (TRUSTED,)
+
+    @pytest.mark.parametrize(
+        ("checks", "worst"),
+        [
+            ((UNTRUSTED, UNCHECKED, TRUSTED), UNTRUSTED),
+            ((TRUSTED, UNCHECKED), UNCHECKED),
+            ((TRUSTED | {"held": False}, TRUSTED), TRUSTED | {"held": False}),
+            ((TRUSTED, TRUSTED | {"rate": 7.0}), TRUSTED | {"rate": 7.0}),
+        ],
+    )
+    def test_the_record_has_the_one_that_is_believed_least_and_of_equals_the_last(
+        self, checks: Sequence[Mapping[str, Any]], worst: Mapping[str, Any]
+    ) -> None:
+        windows = [window_of(MEASURED, offered(recorded(100)))]
+        result = measurement_of(LOAD.workload, checks[-1], windows, FACTS, (), earlier=checks[:-1])
+        assert result.calibration == worst
+
+
+class TestSources:
+    @pytest.mark.parametrize(("kind", "interrupted_at"), KINDS)
+    def test_windows_of_another_source_of_a_backend_are_not_gone_on_with(
+        self, measure: Measure, tmp_path: Path, kind: dict[str, Any], interrupted_at: int
+    ) -> None:
+        measure(run_in(tmp_path / "run", **kind), Faked(interrupted_at), TRUSTED)
+        edited = run_in(tmp_path / "run", "edited", **kind)
+        with pytest.raises(ConfigurationError, match=r"another source of cache=memory, .*begin a new run"):
+            measure(edited, Faked(), TRUSTED)
+
+    def test_sources_of_backends_that_are_not_measured_do_not_matter(self, tmp_path: Path) -> None:
+        run = run_in(tmp_path / "run")
+        assert replace(run, targets=run.targets[:1]).identity["digests"] == {run.targets[0].name: "d"}
+
+
+class Numbered(Session):
+    """A session whose processes answer at once, and remember what they were asked for."""
+
+    def __init__(self, directory: Path, *, lost_at: int = 99) -> None:
+        super().__init__(Setup("decision", {}, "bench-test"), {}, directory, lambda _state: None)
+        self.asked: list[Order] = []
+        self.lost_at = lost_at
+        self.left_behind = ()
+
+    def connect(self, workload: int = 0, within: float = 0.0) -> None:
+        """Nothing."""
+
+    def _send(self, message: Mapping[str, Any]) -> int:
+        self.asked.append(Order.from_data(message["order"]))
+        return 0
+
+    def _answer(self, number: int, seconds: float) -> dict[str, Any]:
+        lost = len(self.backends) > self.lost_at
+        part = {
+            "worker": 0,
+            "recorder": recorded(100).to_data(),
+            "warmup": dict.fromkeys(("offered", "ok", "late", "skipped", "dropped", "failed"), 0),
+            "locust": {"requests": 100, "failures": 0},
+            "checks": CHECKS,
+            "gaps": [],
+            "elapsed": 10.0,
+            "cpu_seconds": 1.0,
+            "most_in_flight": 3,
+            "lost_log_lines": 0,
+            "complete": not lost,
+            "interrupted": False,
+            "trouble": "1 of 2 workers were lost" if lost else "",
+        }
+        return {"answers": [part], "trouble": ""}
+
+    @property
+    def backends(self) -> list[Order]:
+        return [order for order in self.asked if order.target == BACKENDS]
+
+
+class TestOperations:
+    """Which operations a window has depends on its number only."""
+
+    @pytest.fixture
+    def pairs(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tuple[list[Numbered], list[Any]]]:
+        def offering(*checked: int, lost_at: int = 99) -> tuple[list[Numbered], list[Any]]:
+            """Both sides, each of which needs so many windows for its self-check, and their records."""
+            sessions = [Numbered(tmp_path), Numbered(tmp_path, lost_at=lost_at)]
+            waiting, times = list(sessions), list(checked)
+
+            @contextmanager
+            def of_run(*_: object) -> Iterator[Numbered]:
+                yield waiting.pop(0)
+
+            def check(offer: Callable[[Order], Offered], order: Order, _stub: object) -> Mapping[str, Any]:
+                for _ in range(times.pop(0)):
+                    offer(null_order(order))
+                return TRUSTED
+
+            monkeypatch.setattr(Run, "session", of_run)
+            monkeypatch.setattr(Run, "gather_evidence", lambda *_: None)
+            monkeypatch.setattr(bench_pair, "self_check", check)
+            one, two = run_in(tmp_path / "one"), run_in(tmp_path / "two")
+            return sessions, list(offer_pairs(one, two, Console(file=io.StringIO())))
+
+        return offering
+
+    def test_both_windows_of_a_pair_have_the_same_however_long_the_self_checks_took(
+        self, pairs: Callable[..., tuple[list[Numbered], list[Measurement]]]
+    ) -> None:
+        (first, second), results = pairs(3, 11)
+        assert len(first.asked) != len(second.asked)
+        assert first.backends == second.backends
+        assert len({(order.number, order.seed) for order in first.backends}) == LOAD.repeat
+        orders = [[dict(window.order) for window in result.windows] for result in results]
+        assert orders[0] == orders[1]
+        assert [_exit_code(result) for result in results] == [Exit.HOLDS] * 2
+
+    def test_a_pair_that_a_lost_worker_cut_short_is_told_on_both_sides(
+        self, pairs: Callable[..., tuple[list[Numbered], list[Measurement]]]
+    ) -> None:
+        _, results = pairs(1, 1, lost_at=2)
+        for result in results:
+            assert len(result.windows) == 2
+            assert (result.level, _exit_code(result)) == ("PARTIAL", Exit.INCONCLUSIVE)
+            assert result.invalid[0].startswith("The run was cut short (1 of 2 workers were lost)")
+
+    def test_no_two_windows_of_a_session_share_any(self, tmp_path: Path) -> None:
+        session = Numbered(tmp_path)
+        for order in (
+            ORDER,
+            replace(ORDER, target=NULL),
+            ORDER,
+            replace(ORDER, number=7),
+            ORDER,
+            replace(ORDER, number=3),
+        ):
+            session.offer(order)
+        assert [order.number for order in session.backends] == [0, 1, 7, 8, 9]
+
+    @pytest.mark.parametrize(("kind", "interrupted_at"), KINDS[:2])
+    def test_windows_of_a_run_that_is_gone_on_with_repeat_none_of_those_before(
+        self, measure: Measure, tmp_path: Path, kind: dict[str, Any], interrupted_at: int
+    ) -> None:
+        run, first, second = run_in(tmp_path / "run", **kind), Faked(interrupted_at), Faked()
+        measure(run, first, TRUSTED)
+        measure(run, second, TRUSTED)
+        numbers = [order.number for order in (*first.orders[:-1], *second.orders)]
+        assert numbers == list(range(len(numbers)))
+
+
+class Dying:
+    """A session whose generator is gone; it removed everything, or nothing."""
+
+    left: tuple[str, ...] = ("the generator ended before it could remove anything",)
+
+    def __init__(self, setup: Setup, *_: object, **__: object) -> None:
+        self.namespace = setup.namespace
+        self.introduced = ()
+        self.left_behind = self.left
+
+    def __enter__(self) -> Dying:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing."""
+
+
+class TestLeftBehind:
+    @pytest.mark.parametrize("error", [GeneratorError("it was killed"), KeyboardInterrupt()])
+    def test_what_could_not_be_removed_is_said_with_the_error(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: BaseException
+    ) -> None:
+        monkeypatch.setattr(bench_load, "Session", Dying)
+        monkeypatch.setattr(bench_load, "drop_namespace", lambda *_: ["cache: UnavailableError: away"])
+        with pytest.raises(type(error)) as caught, run_in(tmp_path / "run").session(None, lambda _state: None):
+            raise error
+        assert told(caught.value) == (
+            f"{error}; not everything that the run stored could be removed: cache: UnavailableError: away"
+        )
+
+    def test_where_everything_was_removed_there_is_nothing_to_say(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        removed: list[object] = []
+        monkeypatch.setattr(bench_load, "Session", Dying)
+        monkeypatch.setattr(bench_load, "drop_namespace", lambda *_: removed.append(1) or [])
+        for left, times in ((Dying.left, 1), ((), 1)):
+            monkeypatch.setattr(Dying, "left", left)
+            with pytest.raises(GeneratorError) as caught, run_in(tmp_path / "run").session(None, lambda _state: None):
+                raise GeneratorError("it was killed")
+            assert told(caught.value) == "it was killed"
+            assert len(removed) == times, "what the generator removed itself is not removed again"
