@@ -18,7 +18,7 @@ from stackproof.measurement.promises import Promise
 from stackproof.measurement.record import Facts, Measurement
 from stackproof.measurement.record_names import MEASURED
 from stackproof.scenarios.catalogue import DECISION
-from stackproof.scenarios.orders import NULL, Gap, Offered, Order
+from stackproof.scenarios.orders import NULL, Gap, Offered, Offering, Order
 from stackproof.scenarios.recorder import Recorder
 from stackproof.targets import parse_target
 from stackproof.verification.certificate import Certificate, ClauseRecord, TargetRecord, to_json
@@ -81,6 +81,7 @@ def offered(recorder: Recorder, **changes: Any) -> Offered:
         elapsed=10.0,
         cpu_seconds=2.0,
         busiest=0.2,
+        offering=Offering(10.0, recorder.answered, 2.0),
         workers=1,
         most_in_flight=3,
         gaps=(),

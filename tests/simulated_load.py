@@ -19,7 +19,7 @@ from stackproof.measurement.search_journal import Ceiling, Entry, Role, SearchSe
 from stackproof.measurement.search_judgement import judge
 from stackproof.measurement.search_steps import base_service, promises_of
 from stackproof.scenarios.histogram import supported
-from stackproof.scenarios.orders import Offered, Order
+from stackproof.scenarios.orders import Offered, Offering, Order
 from stackproof.scenarios.recorder import Recorder
 
 Noise = Callable[[random.Random], float]
@@ -165,7 +165,7 @@ def simulated_window(
     source = random.Random(f"{seed}/{order.seed}/{order.rate}")
     null = order.target == "null"
     recorder, free, ends, now = Recorder(), [0.0] * min(callers, order.in_flight), [], 0.0
-    in_flight = most = 0
+    in_flight = most = in_time = 0
     heapq.heapify(free)
     for number in range(round(order.rate * order.seconds)):
         now = number / order.rate if order.arrivals == "constant" else now + source.expovariate(order.rate)
@@ -184,10 +184,13 @@ def simulated_window(
         if not null:
             heapq.heappush(free, end)
         heapq.heappush(ends, end)
+        in_time += end <= order.seconds
         recorder.sent(0.0001)
         recorder.succeed(now, end - now + 0.0001, end - now)
     elapsed = max([order.seconds, *ends])
-    return offered_of(order, recorder, elapsed, busiest=order.rate / 40_000, most_in_flight=most)
+    busiest = order.rate / 40_000
+    offering = Offering(order.seconds, in_time, busiest * order.seconds)
+    return offered_of(order, recorder, elapsed, busiest=busiest, offering=offering, most_in_flight=most)
 
 
 def offered_of(order: Order, recorder: Recorder, elapsed: float, **changes: Any) -> Offered:
@@ -196,6 +199,7 @@ def offered_of(order: Order, recorder: Recorder, elapsed: float, **changes: Any)
     clean = {"counts": {}, "measured": {}, "wrong": 0, "lost": 0, "duplicated": 0, "examples": []}
     usual: dict[str, Any] = {
         "warmup": {}, "cpu_seconds": busiest * elapsed, "busiest": busiest, "workers": 1, "most_in_flight": 3, "gaps": (),
+        "offering": Offering(min(elapsed, order.seconds), recorder.answered, busiest * order.seconds),
         "checks": clean, "lost_log_lines": 0, "complete": True,
         "locust": {"requests": recorder.answered + recorder.failed, "failures": recorder.failed},
     }  # fmt: skip

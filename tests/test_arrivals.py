@@ -24,7 +24,7 @@ from stackproof.scenarios.catalogue import DECISION, find_scenario
 from stackproof.scenarios.distributions import Sizes, Zipf
 from stackproof.scenarios.histogram import Histogram, supported
 from stackproof.scenarios.item import text_of
-from stackproof.scenarios.orders import Order
+from stackproof.scenarios.orders import Offering, Order, merged
 from stackproof.scenarios.recorder import Recorder
 from stackproof.scenarios.window import Nothing, Window
 
@@ -221,7 +221,12 @@ class TestJudgement:
             ({"checks": {**CHECKS, "wrong": 2, "examples": ["c1 counts 3"]}}, "c1 counts 3"),
             (
                 {"checks": {**CHECKS, "lost": 3, "examples": ["e7"]}},
-                "3 things that were accepted are gone; for example: e7",
+                "3 things that were acknowledged are gone; for example: e7",
+            ),
+            ({"checks": {**CHECKS, "unhandled": 3, "examples": ["e7"]}}, "3 things were accepted and not handled when"),
+            (
+                {"checks": {**CHECKS, "unchecked": ["after x: it is away"]}},
+                "Not everything could be checked: after x: it",
             ),
             ({"checks": {**CHECKS, "duplicated": 1, "examples": ["e7"]}}, "1 things came or count more than once"),
             ({"lost_log_lines": 4}, "4 lines"),
@@ -247,6 +252,36 @@ class TestJudgement:
         assert judged(recorded(700, failed=300)).limiter == "error"
         assert judged(recorded(1_000), busiest=0.9).limiter == "client"
         assert judged(recorded(1_000), null=recorded(100, dropped=100)).limiter == "client"
+
+    def test_a_straggler_changes_neither_the_rate_nor_what_the_generator_used(self) -> None:
+        """It is waited for with nothing to do; the generator was no less busy for that while it offered load."""
+        busy = Offering(10.0, 999, 9.5)
+        result = judged(recorded(1_000), elapsed=20.0, cpu_seconds=9.6, busiest=0.95, offering=busy)
+        assert (result.rates["achieved"], result.windows[0].rates["achieved"]) == (pytest.approx(99.9), 99.9)
+        assert result.client["cpu_share"] == result.windows[0].client["cpu_share"] == 0.95
+        assert result.client["cpu_seconds"] == 9.6
+        assert result.limiter == "client"
+
+    def test_without_stragglers_the_rate_is_that_until_the_last_one_ended(self) -> None:
+        in_flight = Offering(10.0, 950, 2.0)
+        result = judged(recorded(1_000), elapsed=10.2, offering=in_flight)
+        assert (result.rates["achieved"], result.windows[0].rates["achieved"]) == (
+            pytest.approx(1_000 / 10.2),
+            1_000 / 10.2,
+        )
+
+    def test_the_busiest_worker_is_that_while_load_was_offered(self) -> None:
+        def answer(seconds: float, cpu: float) -> dict[str, Any]:
+            return {
+                "worker": 0, "recorder": recorded(100).to_data(), "warmup": {}, "locust": {}, "checks": {}, "gaps": [],
+                "trouble": "", "elapsed": 3.0, "cpu_seconds": cpu, "most_in_flight": 1, "lost_log_lines": 0, "complete": True,
+                "interrupted": False, "offering": {"seconds": seconds, "answered": 99, "cpu_seconds": cpu},
+            }  # fmt: skip
+
+        whole = merged(Order(100.0, 2.0), [answer(2.0, 1.9), answer(2.0, 0.5)], workers=2)
+        assert whole.busiest == 0.95
+        assert whole.offering == Offering(2.0, 198, 2.4)
+        assert whole.achieved == 99.0
 
     def test_a_generator_that_sends_too_late_is_the_limiter(self) -> None:
         recorder = Recorder()

@@ -19,6 +19,7 @@ import jsonschema
 import psutil
 import pytest
 from bench_samples import GAP, MEMORY, certificate, judged, keep_certificate, recorded, with_first
+from faulty_after_load import BACKLOG
 
 import stackproof.commands.bench_gate as gate
 from stackproof.adapters.cache.memory import MemoryCache
@@ -225,6 +226,61 @@ class TestWindows:
         assert all("UnavailableError" in kind or "TimeoutError" in kind for kind in recorder.errors), recorder.errors
         assert window_of("measured", window).limiter == "error"
         assert session.left_behind, "what it stored could not be removed, and that is said"
+
+    def test_a_store_that_answers_nothing_after_the_load_leaves_the_window_as_it_was(self, tmp_path: Path) -> None:
+        setup = replace(SETUP, scenario="ingest", backends={"interactions": "tests.faulty_after_load:make_unreadable"})
+        windows = offer(setup, {}, tmp_path, SHORT, SHORT)
+        for window in windows:
+            assert (window.recorder.ok, window.complete, window.trouble) == (100, True, "")
+            assert window.checks["unchecked"] == ["after record event: UnavailableError: the server is gone"]
+            [said] = window_of("measured", window).invalid
+            assert "after record event: UnavailableError" in said
+
+    @pytest.mark.parametrize(
+        ("scenario", "pause", "changes"),
+        [
+            ("end-to-end", 0.5, {"seconds": 60.0, "drain": 15.0}),  # operations hang that are in flight
+            ("end-to-end", 1.5, {"seconds": 0.3, "drain": 0.1}),  # the load is over, and events are waited for
+            ("drain", 0.5, {"seconds": 60.0, "arrivals": "closed", "in_flight": 2}),
+        ],
+    )
+    def test_an_interruption_is_not_kept_waiting_by_events_that_never_come(
+        self, tmp_path: Path, scenario: str, pause: float, changes: dict[str, Any]
+    ) -> None:
+        """Ctrl-C, where a bus accepts everything and brings nothing: it ends in time, with what was recorded."""
+        interrupted: list[float] = []
+
+        def interrupt(state: Mapping[str, Any]) -> None:
+            if "offered" in state and not interrupted:
+                time.sleep(pause)
+                interrupted.append(time.monotonic())
+                raise KeyboardInterrupt
+
+        settings = {"backlog": BACKLOG} if scenario == "drain" else {}
+        bus = {"events": "tests.faulty_after_load:make_silent"}
+        with Session(Setup(scenario, bus, "bench-test", seed=1, settings=settings), {}, tmp_path, interrupt) as session:
+            session.connect()
+            window = session.offer(replace(SHORT, warmup=0.0, **changes))
+            took = time.monotonic() - interrupted[0]
+        assert took < 9.0
+        assert (window.interrupted, window.complete, window.recorder.adds_up) == (True, False, True)
+        assert window.recorder.offered > 0
+        assert (window.checks["lost"], window.checks["unhandled"]) == (0, 0)
+
+    def test_an_answer_that_came_with_the_progress_that_was_interrupted_is_not_lost(self, tmp_path: Path) -> None:
+        def interrupt(_state: Mapping[str, Any]) -> None:
+            raise KeyboardInterrupt
+
+        session = Session(SETUP, {}, tmp_path, interrupt)
+        session._processes.answers, writing = os.pipe()
+        try:
+            os.write(writing, b'{"progress": {}}\n{"id": 7, "answers": [], "trouble": ""}\n')
+            with pytest.raises(KeyboardInterrupt):
+                session._answer(7, 10.0)
+            assert session._answer(7, 10.0)["id"] == 7
+        finally:
+            os.close(writing)
+            os.close(session._processes.answers)
 
     def test_a_worker_that_is_killed_is_missed_and_the_window_is_kept(self, tmp_path: Path) -> None:
         killed: list[int] = []

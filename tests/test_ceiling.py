@@ -19,10 +19,10 @@ from stackproof.interfaces import ConfigurationError
 from stackproof.measurement.ceiling import JOURNAL, find_ceiling, load_journal, order_of
 from stackproof.measurement.promises import Promise
 from stackproof.measurement.saturation import next_step
-from stackproof.measurement.search_evidence import CONCURRENCY
+from stackproof.measurement.search_evidence import CONCURRENCY, Evidence
 from stackproof.measurement.search_journal import Entry, Limiter, Role, SearchSettings, Seen, Step, Verdict
 from stackproof.measurement.search_judgement import Judgement, judge, look
-from stackproof.scenarios.orders import Gap, Offered, Order
+from stackproof.scenarios.orders import Gap, Offered, Offering, Order
 from stackproof.scenarios.recorder import Recorder
 from stackproof.scenarios.session import GeneratorError
 
@@ -99,7 +99,16 @@ def test_a_window_that_keeps_everything_holds_and_says_with_what_numbers() -> No
         (window(failed=5, error="unfinished: still running"), Verdict.FAILS, Limiter.SERVER, "did not drain"),
         (window(checks={"wrong": 3}), Verdict.FAILS, Limiter.ERROR, "3 answers were wrong"),
         (window(checks={"duplicated": 2}), Verdict.FAILS, Limiter.ERROR, "2 answers were wrong or came twice"),
-        (window(checks={"lost": 400}), Verdict.FAILS, Limiter.SERVER, "400 of 1,000 operations were accepted"),
+        (window(checks={"unhandled": 400}), Verdict.FAILS, Limiter.SERVER, "400 of 1,000 operations were accepted"),
+        (window(checks={"lost": 4}), Verdict.FAILS, Limiter.ERROR, "4 things that were acknowledged are gone"),
+        (window(busiest=0.9, checks={"lost": 1, "examples": ["c1"]}), Verdict.FAILS, Limiter.ERROR, "for example: c1"),
+        (
+            window(checks={"unchecked": ["no"]}),
+            Verdict.NOT_STEADY,
+            Limiter.NOT_CONVERGED,
+            "whether anything is lost: no",
+        ),
+        (window(slow=0.02, checks={"unchecked": ["no"]}), Verdict.FAILS, Limiter.SLO, "p99 100 ms"),
         (window(busiest=0.84), Verdict.CLIENT_LIMITED, Limiter.CLIENT, "84% of a core"),
         (window(lag=0.120), Verdict.CLIENT_LIMITED, Limiter.CLIENT, "sent too late"),
         (window(latency=0.018, lag=0.004), Verdict.CLIENT_LIMITED, Limiter.CLIENT, "own send lag"),
@@ -141,6 +150,27 @@ def test_places_in_flight_are_the_limit_only_while_the_server_answers_like_an_id
 def test_a_single_straggler_after_the_end_is_no_backlog() -> None:
     assert verdict(window(elapsed=9.0)).verdict is Verdict.HOLDS
     assert look(window(elapsed=9.0), (PROMISE,)).achieved == 200.0
+
+
+def test_a_straggler_in_a_window_that_missed_its_promise_does_not_make_the_server_slow() -> None:
+    """Two windows that served far less than others held are another speed of the server; a wait at their ends is none."""
+    held = [(a_step(200.0), look(window(), (PROMISE,)), True)] * 4
+    missed = (a_step(200.0), look(window(slow=0.02, elapsed=7.1), (PROMISE,)), False)
+    assert missed[1].achieved == 200.0
+    assert _slow([*held, missed, missed]) == 0
+    # What really served less did so before the end, too.
+    dragged = look(window(slow=0.02, elapsed=7.1, offering=Offering(5.0, 500, 0.5)), (PROMISE,))
+    assert dragged.achieved == 1_000 / 7.1
+    few = look(window(slow=0.02, dropped=500, offering=Offering(5.0, 500, 0.5)), (PROMISE,))
+    assert _slow([*held, (a_step(200.0), few, False)]) == 1
+
+
+def _slow(windows: list[tuple[Step, Seen, bool]]) -> int:
+    entries = [
+        (Entry(step, seen, Verdict.HOLDS if held else Verdict.FAILS, "" if held else "slo", (), 5.0), held)
+        for step, seen, held in windows
+    ]
+    return len(Evidence(tuple(entries)).slow)
 
 
 def test_the_time_to_recover_ends_with_the_last_second_that_broke_the_promise() -> None:

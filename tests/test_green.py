@@ -6,10 +6,11 @@ import time
 from typing import Any
 
 import gevent
+import pytest
 
 from stackproof.scenarios.green import AT_ONCE_SECONDS, GreenWindow
-from stackproof.scenarios.orders import Order
-from stackproof.scenarios.window import Took
+from stackproof.scenarios.orders import CLOSED, Order
+from stackproof.scenarios.window import UNFINISHED, Took
 
 
 class Waits:
@@ -127,6 +128,44 @@ def test_a_dispatcher_that_is_killed_loses_no_arrival_and_is_not_woken_again() -
     assert woken[0] - killed >= 0.045
     assert window.measured.offered > 20
     assert window.measured.adds_up
+
+
+@pytest.mark.parametrize("arrivals", ["constant", CLOSED])
+def test_a_window_that_is_closed_early_waits_for_nothing_that_hangs(arrivals: str) -> None:
+    window = Noted.over(Order(100.0, 60.0, arrivals=arrivals, in_flight=4, drain=60.0), Waits(120.0))
+    running = gevent.spawn(window.run, time.perf_counter())
+    gevent.sleep(0.1)
+    began = time.perf_counter()
+    window.close(0.2)
+    running.join(30.0)
+    assert running.ready()
+    assert time.perf_counter() - began < 30.0
+    assert window.measured.adds_up
+    assert window.measured.errors == {UNFINISHED: 4}
+
+
+def test_callers_whose_operations_hang_are_given_up_when_the_drain_time_is_over() -> None:
+    window = Noted.over(Order(0.0, 0.2, arrivals=CLOSED, in_flight=3, drain=0.3), Waits(120.0))
+    began = time.perf_counter()
+    run(window)
+    assert time.perf_counter() - began < 30.0
+    assert window.measured.adds_up
+    assert window.measured.errors == {UNFINISHED: 3}
+    assert window.elapsed >= 0.5
+
+
+def test_what_load_was_offered_ends_with_the_window_and_not_with_a_straggler() -> None:
+    class Straggles(Waits):
+        def decide(self, item: Any, took: Took) -> None:
+            self.begun.append(item)
+            gevent.sleep(0.001 if item else 1.0)
+
+    window = run(Noted.over(Order(100.0, 0.3, in_flight=64), Straggles()))
+    assert (window.measured.ok, window.measured.adds_up) == (30, True)
+    assert window.elapsed >= 0.9
+    assert 0.3 <= window.offering.seconds < window.elapsed
+    assert window.offering.answered <= 29
+    assert 0.0 < window.offering.cpu_seconds <= window.cpu_seconds
 
 
 def test_a_failure_in_an_operation_does_not_reach_the_dispatcher() -> None:

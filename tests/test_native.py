@@ -256,6 +256,18 @@ def test_a_window_that_is_closed_early_is_whole() -> None:
     assert 20 <= load.measured.offered < 5_000
 
 
+def test_what_load_was_offered_ends_with_the_window_and_not_with_a_straggler() -> None:
+    def begin(number: int, _took: Any, ended: Any) -> None:
+        threading.Timer(1.5 if number == 0 else 0.001, ended, [None]).start()
+
+    load = window(begin, rate=100.0, seconds=0.3)
+    assert offered(load).ok == 30
+    assert load.elapsed >= 1.4
+    assert 0.3 <= load.offering.seconds < load.elapsed
+    assert load.offering.answered <= 29
+    assert 0.0 < load.offering.cpu_seconds <= load.cpu_seconds
+
+
 def test_where_arrivals_are_closed_each_end_begins_the_next() -> None:
     def begin(_number: int, _took: Any, ended: Any) -> None:
         threading.Timer(0.01, ended, [None]).start()

@@ -19,6 +19,7 @@ from stackproof.measurement.search_evidence import CONCURRENCY, Evidence, eviden
 from stackproof.measurement.search_journal import (
     EVIDENCE_ROLES,
     SHORT,
+    Ceiling,
     Entry,
     Limiter,
     Role,
@@ -464,6 +465,58 @@ def test_a_rate_that_the_generator_did_not_reach_is_not_said_to_have_failed() ->
 def test_the_reason_of_a_limiter_is_of_a_window_that_it_limited() -> None:
     limited = (4_000.0, "client-limited", "client")
     assert told_by([*HELD, *[(4_000.0, "fails", "slo")] * 3, limited]) == ["at 4,000/s: slo well"]
+
+
+def told_of(
+    role: Role, took: float, *, seconds: float = 8.0, warmup: float = 0.0, recovered: float | None = None
+) -> Entry:
+    step = Step(1, role, 1_000.0, seconds, warmup, 64, "backends", "")
+    verdict = Verdict.FAILS if recovered is None else Verdict.HOLDS
+    return Entry(step, Seen(8_000, 8_000, recovered=recovered), verdict, "", (), took)
+
+
+def test_the_time_to_recover_is_counted_from_the_end_of_the_overload() -> None:
+    overload = told_of(Role.OVERLOAD, 8.5, seconds=5.0, warmup=1.0)  # 2.5 s until all of it had ended
+    failed = told_of(Role.RECOVERY, 9.0)
+    at_once, later = (told_of(Role.RECOVERY, 16.2, seconds=16.0, recovered=seconds) for seconds in (0.0, 4.0))
+    assert conclude([overload, at_once], SETTINGS).recovery == 2.5
+    assert conclude([overload, failed, at_once], SETTINGS).recovery == 11.5
+    assert conclude([overload, failed, failed, later], SETTINGS).recovery == 24.5
+    assert conclude([overload, failed], SETTINGS).recovery is None
+    # Of several the last counts, from its own overload on.
+    ramp = told_of(Role.RAMP, 6.0, seconds=5.0, warmup=1.0)
+    assert (
+        conclude([overload, failed, at_once, ramp, told_of(Role.RECOVERY, 8.0, recovered=1.0)], SETTINGS).recovery
+        == 1.0
+    )
+
+
+@pytest.mark.parametrize("role", [Role.RAMP, Role.CONFIRM, Role.OVERLOAD, Role.RECOVERY, Role.PROBE])
+def test_what_was_acknowledged_and_is_gone_makes_the_figures_unusable_whenever_it_was(role: Role) -> None:
+    _, journal = searched(SimulatedServer(), SETTINGS)
+    at = next(number for number, entry in enumerate(journal) if entry.step.role is role)
+
+    def concluded(**seen: object) -> Ceiling:
+        changed = replace(journal[at], seen=replace(journal[at].seen, **seen))  # type: ignore[arg-type]
+        return conclude([*journal[:at], changed, *journal[at + 1 :]], SETTINGS)
+
+    [said] = concluded(lost=12, example="c1 has 3 of 15").invalid
+    assert said.startswith(f"12 things that were acknowledged are gone in step {at + 1}, at ")
+    assert said.endswith("for example: c1 has 3 of 15")
+    assert concluded(unhandled=12).invalid == (), "a backlog is no lie"
+
+
+def test_that_the_last_window_could_not_be_checked_is_said() -> None:
+    _, journal = searched(SimulatedServer(), SHORT_SETTINGS)
+
+    def reasons(number: int) -> list[str]:
+        unchecked = replace(journal[number], seen=replace(journal[number].seen, unchecked="after record event: gone"))
+        told = conclude([unchecked if entry is journal[number] else entry for entry in journal], SHORT_SETTINGS).reasons
+        return [reason for reason in told if "it is not known whether anything is lost" in reason]
+
+    assert reasons(len(journal) - 2) == [], "the next window counted again what was recorded in all of them"
+    [said] = reasons(len(journal) - 1)
+    assert said.endswith("after record event: gone")
 
 
 def test_nothing_is_promised_before_the_service_time_is_known() -> None:

@@ -38,7 +38,7 @@ from stackproof.benchmarks.yardsticks.record import Facts, to_json
 from stackproof.benchmarks.yardsticks.registry import _ADAPTERS, _loaded, yardsticks_of
 from stackproof.benchmarks.yardsticks.run import Outcome
 from stackproof.benchmarks.yardsticks.yardstick import Load, Missing, Place, Tool, YardstickError, YardstickFigures
-from stackproof.scenarios.orders import Offered
+from stackproof.scenarios.orders import Offered, Offering
 from stackproof.scenarios.recorder import Recorder
 from stackproof.scenarios.scenario import Scenario
 from stackproof.targets import parse_target
@@ -518,6 +518,7 @@ def offered(**more: object) -> Offered:
         elapsed=2.0,
         cpu_seconds=0.5,
         busiest=0.25,
+        offering=Offering(2.0, 10, 0.5),
         workers=1,
         most_in_flight=4,
         gaps=(),

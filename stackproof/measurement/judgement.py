@@ -56,7 +56,7 @@ def measurement_of(
     for window in measured:
         checks.add(window.checks)
     limiter, reason = _worst(measured)
-    elapsed = sum(window.elapsed for window in measured)
+    seconds = [min(window.elapsed, window.order["seconds"]) for window in measured]
     return Measurement(
         **{name: getattr(facts, name) for name in Facts.__dataclass_fields__},
         interrupted=interrupted,
@@ -73,7 +73,7 @@ def measurement_of(
         limiter_reason=reason,
         counts=_counts(recorder),
         errors=dict(recorder.errors),
-        rates=_rates(recorder, elapsed, sum(min(one.elapsed, one.order["seconds"]) for one in measured)),
+        rates=_rates(recorder, _achieved(measured), sum(seconds)),
         latency=_latency(recorder),
         steps=tuple(
             StepFigures(step.name, step.concern, step.times, figures_of(recorder.steps[step.name]))
@@ -83,7 +83,8 @@ def measurement_of(
         client=_client(
             recorder,
             sum(window.client["cpu_seconds"] for window in measured),
-            elapsed,
+            sum(window.client["cpu_share"] * of for window, of in zip(measured, seconds, strict=True))
+            / max(sum(seconds), 1e-9),
             max((window.client["busiest"] for window in measured), default=0.0),
         ),
         checks=checks.data,
@@ -122,7 +123,7 @@ def window_of(
 ) -> WindowRecord:
     """Judge one window, given what the null step showed."""
     recorder, order = offered.recorder, offered.order
-    client = _client(recorder, offered.cpu_seconds, offered.elapsed, offered.busiest)
+    client = _client(recorder, offered.cpu_seconds, offered.offering.cpu_share, offered.busiest)
     limiter, reason = limiter_of(offered, calibration)
     data = recorder.to_data()
     return WindowRecord(
@@ -137,7 +138,7 @@ def window_of(
         counts=_counts(recorder),
         warmup=offered.warmup,
         errors=dict(recorder.errors),
-        rates=_rates(recorder, offered.elapsed, min(offered.elapsed, order.seconds)),
+        rates=_rates(recorder, offered.achieved, min(offered.elapsed, order.seconds)),
         latency=_latency(recorder),
         client=client,
         most_in_flight=offered.most_in_flight,
@@ -165,7 +166,7 @@ def calibration_of(null: Offered) -> dict[str, Any]:
         "latency": figures_of(recorder.intended),
         "lag": figures_of(recorder.lag),
         "cpu_seconds": null.cpu_seconds,
-        "cpu_us_per_operation": _client(recorder, null.cpu_seconds, null.elapsed, 0.0)["cpu_us_per_operation"],
+        "cpu_us_per_operation": _client(recorder, null.cpu_seconds, 0.0, 0.0)["cpu_us_per_operation"],
         "stub": None,  # `calibration.CalibrationVerdict.to_data`, where a stub server was measured, too
     }
 
@@ -218,11 +219,18 @@ def _counts(recorder: Recorder) -> dict[str, int]:
     return {**recorder.counts(), "sent_late": recorder.sent_late}
 
 
-def _rates(recorder: Recorder, elapsed: float, seconds: float) -> dict[str, float]:
-    return {
-        "offered": recorder.offered / seconds if seconds else 0.0,
-        "achieved": recorder.answered / max(elapsed, 1e-9),
-    }
+def _rates(recorder: Recorder, achieved: float, seconds: float) -> dict[str, float]:
+    return {"offered": recorder.offered / seconds if seconds else 0.0, "achieved": achieved}
+
+
+def _achieved(windows: Sequence[WindowRecord]) -> float:
+    """Over all of them: what ended well, over the time that it took at the rate of each."""
+    answered = [window.counts["ok"] + window.counts["late"] for window in windows]
+    seconds = [
+        number / window.rates["achieved"] if number else window.elapsed
+        for number, window in zip(answered, windows, strict=True)
+    ]
+    return sum(answered) / max(sum(seconds), 1e-9)
 
 
 def _latency(recorder: Recorder) -> dict[str, Any]:
@@ -234,11 +242,11 @@ def _latency(recorder: Recorder) -> dict[str, Any]:
     }
 
 
-def _client(recorder: Recorder, cpu_seconds: float, elapsed: float, busiest: float) -> dict[str, float]:
+def _client(recorder: Recorder, cpu_seconds: float, cpu_share: float, busiest: float) -> dict[str, float]:
     started = recorder.answered + recorder.failed
     return {
         "cpu_seconds": cpu_seconds,
-        "cpu_share": cpu_seconds / elapsed if elapsed else 0.0,
+        "cpu_share": cpu_share,
         "busiest": busiest,
         "cpu_us_per_operation": 1e6 * cpu_seconds / started if started else 0.0,
     }
@@ -291,11 +299,15 @@ def _about_checks(checks: Mapping[str, Any]) -> list[str]:
     """What the sampled checks say against the backends."""
     kinds = {
         "wrong": "answers of backends were wrong",
-        "lost": "things that were accepted are gone",
+        "lost": "things that were acknowledged are gone",
         "duplicated": "things came or count more than once",
+        "unhandled": "things were accepted and not handled when the window had settled",
     }
     said = [f"{checks[kind]} {words}" for kind, words in kinds.items() if checks.get(kind)]
-    return [f"{', '.join(said)}; for example: {checks['examples'][0]}."] if said else []
+    found = [f"{', '.join(said)}; for example: {checks['examples'][0]}."] if said else []
+    if unchecked := checks.get("unchecked"):
+        found.append(f"Not everything could be checked: {'; '.join(dict.fromkeys(unchecked))}.")
+    return found
 
 
 def _about_gaps(gaps: Sequence[Mapping[str, Any]]) -> str:

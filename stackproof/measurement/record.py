@@ -69,10 +69,10 @@ class WindowRecord:
     """Outcomes of the warm-up, which is in no other figure."""
     errors: Mapping[str, int]
     rates: Mapping[str, float]
-    """offered and achieved, operations a second."""
+    """offered and achieved, operations a second; achieved as `stackproof.scenarios.orders.Offered.achieved`."""
     latency: Mapping[str, Figures]
     client: Mapping[str, float]
-    """cpu_seconds, cpu_share of a core, busiest worker's share of a core, cpu_us_per_operation."""
+    """cpu_seconds; cpu_share of a core and busiest worker's share of one, as long as load was offered; cpu_us_per_operation."""
     most_in_flight: int
     gaps: tuple[Mapping[str, Any], ...]
     checks: Mapping[str, Any]

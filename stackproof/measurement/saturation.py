@@ -8,11 +8,12 @@ its number of steps, by its time, or because the server does not come back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from .search_bracket import again, confirm, is_confirmed, search, span
 from .search_evidence import Evidence, by_the_server, evidence_of, limiter_of
 from .search_journal import Ceiling, Entry, Interval, Journal, Limiter, Role, SearchSettings, Seen, Step, Verdict
+from .search_judgement import gone
 from .search_start import calibrate, probe
 from .search_steps import (
     Decision,
@@ -131,9 +132,9 @@ def conclude(journal: Journal, settings: SearchSettings) -> Ceiling:
     if limiter is None or (limiter is Limiter.NOT_CONVERGED and confirmed):
         limiter, why = _limiter(journal, settings, found)
         reasons = [*why, *_contradicted(found), *reasons]
+    reasons += _unknown(journal)
     if found.drifts:
         reasons.append("what held at first failed later: the server changes as it fills, or the machine is busier now")
-    recoveries = [entry.seen.recovered for entry in journal if held_as(entry, Role.RECOVERY)]
     return Ceiling(
         holds=found.low or 0.0,
         fails=found.high,
@@ -141,16 +142,48 @@ def conclude(journal: Journal, settings: SearchSettings) -> Ceiling:
         reasons=tuple(reasons),
         confirmed=confirmed,
         promises=promises_of(journal, settings),
-        recovery=recoveries[-1] if recoveries else None,
+        recovery=_recovery(journal),
         generator=generator_ceiling(journal),
         service_ms=idle_service(journal),
         interval=_interval(found),
-        invalid=tuple(
-            f"{entry.seen.wrong} answers were wrong or came twice in step {entry.step.number}, at {a_rate(entry.step.rate)}"
-            for entry in journal
-            if entry.seen.wrong
-        ),
+        invalid=tuple(_untrue(journal)),
     )
+
+
+def _untrue(journal: Journal) -> Iterator[str]:
+    """What a backend did, in whichever window, that says that its figures must not be used. A backlog is none of it."""
+    for entry in journal:
+        where = f" in step {entry.step.number}, at {a_rate(entry.step.rate)}"
+        if entry.seen.wrong:
+            yield f"{entry.seen.wrong} answers were wrong or came twice{where}"
+        if entry.seen.lost:
+            yield gone(entry.seen, where)
+
+
+def _recovery(journal: Journal) -> float | None:
+    """Seconds from the end of the load of the last overload that was recovered from, until the promises were kept again.
+
+    That takes what came before the window in which they were: the rest of the overload's own (its drain and its checks), and the
+    windows that tried before. None where nothing was recovered from.
+    """
+    last = next((n for n in range(len(journal) - 1, -1, -1) if held_as(journal[n], Role.RECOVERY)), None)
+    if last is None or (recovered := journal[last].seen.recovered) is None:
+        return None
+    first = last
+    while first and journal[first - 1].step.role is Role.RECOVERY:
+        first -= 1
+    tries = sum(entry.took for entry in journal[first:last])
+    overload = journal[first - 1] if first else None
+    rest = 0.0 if overload is None else max(0.0, overload.took - overload.step.warmup - overload.step.seconds)
+    return round(rest + tries + recovered, 3)
+
+
+def _unknown(journal: Journal) -> list[str]:
+    """What must be said where it could not be looked at, up to the end, whether anything is lost."""
+    last = next((entry for entry in reversed(journal) if entry.step.role is not Role.CALIBRATION), None)
+    if last is None or not last.seen.unchecked:
+        return []
+    return [f"after step {last.step.number}, the last, it is not known whether anything is lost: {last.seen.unchecked}"]
 
 
 def _limiter(journal: Journal, settings: SearchSettings, found: Evidence) -> tuple[Limiter, list[str]]:

@@ -166,12 +166,18 @@ class Seen:
     """Median latency of the last third of the window over that of its first third."""
     scatter: float = 1.0
     """Ninth over first decile of the median latencies of the seconds."""
+    unhandled: int = 0
+    """What was accepted, and not handled when the window had settled: a backlog that stays."""
     lost: int = 0
-    """Operations that were accepted, and not handled when the window had settled: a backlog that stays."""
+    """What was acknowledged, and is gone."""
     recovered: float | None = None
     """Seconds until the promises were kept again, and stayed so; None: not within the window."""
     wrong: int = 0
     """Wrong answers, and what came twice."""
+    example: str = ""
+    """Of what was wrong, lost or unhandled."""
+    unchecked: str = ""
+    """Why it could not be looked at after the window whether anything is lost; empty where it was."""
     errors: Mapping[str, int] = field(default_factory=dict)
     complete: bool = True
     trouble: str = ""
@@ -241,7 +247,8 @@ class Ceiling:
     """Whether both ends were shown in fresh windows."""
     promises: tuple[Promise, ...] = ()
     recovery: float | None = None
-    """Seconds from the end of an overload until the promises were kept again at half the holding rate."""
+    """Seconds from the end of an overload until the promises were kept again at half the holding rate. The pause before a search
+    was resumed is not in it."""
     generator: float | None = None
     """The highest rate that the generator held with a step that does nothing."""
     service_ms: float | None = None

@@ -55,7 +55,6 @@ def look(offered: Offered, promises: Sequence[Promise]) -> Seen:
     promised = tuple(judged(promise, recorder) for promise in promises)
     # Where the promises were kept, a straggler after the end of the window is no backlog.
     kept = promised and all(result.verdict == "held" for result in promised)
-    seconds = order.seconds if kept else max(order.seconds, offered.elapsed)
     rise, scatter = _steadiness(recorder, order.seconds)
     return Seen(
         offered=recorder.offered,
@@ -64,7 +63,7 @@ def look(offered: Offered, promises: Sequence[Promise]) -> Seen:
         dropped=recorder.dropped,
         skipped=recorder.skipped,
         elapsed=offered.elapsed,
-        achieved=recorder.answered / max(seconds, 1e-9),
+        achieved=recorder.answered / max(order.seconds, 1e-9) if kept else offered.achieved,
         promised=promised,
         p50_ms=intended.p50,
         p99_ms=intended.p99,
@@ -77,7 +76,10 @@ def look(offered: Offered, promises: Sequence[Promise]) -> Seen:
         drained=not any(kind.startswith(UNFINISHED_PREFIX) for kind in recorder.errors),
         rise=rise,
         scatter=scatter,
+        unhandled=int(offered.checks.get("unhandled", 0)),
         lost=int(offered.checks.get("lost", 0)),
+        example=next(iter(offered.checks.get("examples", ())), ""),
+        unchecked="; ".join(dict.fromkeys(offered.checks.get("unchecked", ()))),
         recovered=_recovered(recorder, promises),
         wrong=int(offered.checks.get("wrong", 0)) + int(offered.checks.get("duplicated", 0)),
         errors=dict(recorder.errors.most_common(SHOWN_ERRORS)),
@@ -188,8 +190,8 @@ def _late_when_idle(seen: Seen, promises: Sequence[Promise]) -> Iterator[str]:
 def _judge_recovery(step: Step, seen: Seen) -> Judgement:
     if seen.recovered is None:
         return Judgement(Verdict.FAILS, Limiter.SERVER, (f"not recovered after {a_time(step.seconds)}: {_flow(seen)}",))
-    when = "at once" if seen.recovered == 0 else f"after {a_time(seen.recovered)}"
-    return Judgement(Verdict.HOLDS, "", (f"the promise is kept again {when}, and stays so",))
+    when = "from the first second" if seen.recovered == 0 else f"after {a_time(seen.recovered)}"
+    return Judgement(Verdict.HOLDS, "", (f"the promise is kept again {when} of this window, and stays so",))
 
 
 def _judge_load(
@@ -197,6 +199,8 @@ def _judge_load(
 ) -> Judgement:
     if seen.wrong:
         return Judgement(Verdict.FAILS, Limiter.ERROR, (f"{seen.wrong} answers were wrong or came twice",))
+    if seen.lost:
+        return Judgement(Verdict.FAILS, Limiter.ERROR, (gone(seen),))
     if client := tuple(_by_client(step, seen, settings, promises)):
         return Judgement(Verdict.CLIENT_LIMITED, Limiter.CLIENT, client)
     if concurrency := _by_concurrency(step, seen, settings, base):
@@ -214,6 +218,8 @@ def _judge_load(
     if seen.blocked and step.role is Role.CONFIRM:
         # Its figures are published: a window in which the generator stood still cannot confirm anything.
         return _unsteady(Limiter.CLIENT, f"the generator itself did not run for {seen.blocked:.2f} s")
+    if seen.unchecked:
+        return _unsteady(Limiter.NOT_CONVERGED, f"it is not known whether anything is lost: {seen.unchecked}")
     if seen.rise > RISE:
         return _unsteady(Limiter.SERVER, f"latency rose {seen.rise:.1f}-fold within the window: it had not settled")
     if seen.scatter > SCATTER:
@@ -232,8 +238,8 @@ def _failure(seen: Seen, settings: SearchSettings) -> Judgement | None:
         return Judgement(Verdict.FAILS, Limiter.SERVER, (f"its backlog did not drain: {_flow(seen)}",))
     if share < settings.held:
         return Judgement(Verdict.FAILS, Limiter.SERVER, (f"{_flow(seen)}, less than {settings.held:.0%}",))
-    if seen.lost:
-        reason = f"{seen.lost:,} of {seen.offered:,} operations were accepted and never handled"
+    if seen.unhandled:
+        reason = f"{seen.unhandled:,} of {seen.offered:,} operations were accepted and not handled when all had settled"
         return Judgement(Verdict.FAILS, Limiter.SERVER, (reason,))
     missed = tuple(f"{_reading(result)} ({_flow(seen)})" for result in seen.promised if result.verdict == "missed")
     return Judgement(Verdict.FAILS, Limiter.SLO, missed) if missed else None
@@ -302,6 +308,12 @@ def _holds(seen: Seen, flow: str) -> Judgement:
 
 def _unsteady(cause: Limiter, reason: str) -> Judgement:
     return Judgement(Verdict.NOT_STEADY, cause, (reason,))
+
+
+def gone(seen: Seen, where: str = "") -> str:
+    """What was lost of what had been acknowledged."""
+    example = f", for example: {seen.example}" if seen.example else ""
+    return f"{seen.lost:,} things that were acknowledged are gone{where}{example}"
 
 
 def _share(seen: Seen) -> float:

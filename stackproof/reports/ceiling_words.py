@@ -20,6 +20,9 @@ TONE = {
 """The colour of a verdict of one window."""
 
 
+SECOND = 1.0
+"""What is judged by the second was kept at once where it was kept in the first one."""
+
 _SEEN = {
     "holds": "held",
     "fails": "failed",
@@ -155,7 +158,7 @@ def _confirming(ceiling: CeilingRecord) -> str:
 def _recovery(ceiling: CeilingRecord) -> str:
     if ceiling.recovery_seconds is None:
         return "not measured"
-    return "at once" if ceiling.recovery_seconds == 0 else a_time(ceiling.recovery_seconds)
+    return "at once" if ceiling.recovery_seconds < SECOND else a_time(ceiling.recovery_seconds)
 
 
 def span(values: tuple[float, float] | None) -> str:

@@ -25,6 +25,8 @@ EARLY_SECONDS = 0.000_025
 """The dispatcher comes to an operation so much early: what has to be done before one can begin is no part of its latency."""
 EARLY_SHARE = 0.05
 """But for no more than this share of a core: what is left of it is spun, and processor time is scarce at high rates."""
+LET_GO_SECONDS = 1.0
+"""How long callers whose operations are given up may take to end."""
 
 
 class GreenWindow(Window):
@@ -60,11 +62,12 @@ class GreenWindow(Window):
     def _wait_for_the_end(self) -> None:
         while not self._stopped and (left := self.end - time.perf_counter()) > 0:
             gevent.sleep(min(left, 0.05))
+        self._end_offering()
 
     def close(self, drain: float) -> None:
         self._stopped = True
         give_up = time.perf_counter() + drain
-        while self._open and time.perf_counter() < give_up:
+        while self._open and not self._closed and time.perf_counter() < give_up:
             gevent.sleep(0.001)
         if not self._closed:
             self._end()
@@ -132,7 +135,10 @@ class GreenWindow(Window):
             recorder.succeed(offset, ended - due, ended - began)
 
     def _call_in_turn(self) -> None:
-        """Closed loop: each caller starts its next operation when the last one has ended."""
+        """Closed loop: each caller starts its next operation when the last one has ended.
+
+        What is in flight at the end is waited for, unless the window is closed meanwhile; what is given up then is killed.
+        """
         numbers = iter(range(self._worker, 1 << 62, self._workers))
 
         def call() -> None:
@@ -140,8 +146,13 @@ class GreenWindow(Window):
                 self._operate_now(next(numbers), now)
 
         callers = [gevent.spawn(call) for _ in range(self._places)]
-        gevent.joinall(callers, timeout=self.order.warmup + self.order.seconds + self.order.drain)
-        gevent.killall(callers)
+        self._wait_for_the_end()
+        give_up = time.perf_counter() + self.order.drain
+        while not self._closed and time.perf_counter() < give_up and not all(map(gevent.Greenlet.ready, callers)):
+            gevent.joinall(callers, timeout=0.05)
+        self.close(0.0)  # before they are killed: an operation that is cut off has not ended
+        gevent.killall(callers, block=False)
+        gevent.joinall(callers, timeout=LET_GO_SECONDS)
 
     def _operate_now(self, number: int, now: float) -> None:
         offset = self.offset_of(now)

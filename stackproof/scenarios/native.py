@@ -114,6 +114,7 @@ class NativeWindow(Window):
                 # The window ends by the clock and not with its last arrival, which may be due long before.
                 while not self._stopped and (left := self.end - time.perf_counter()) > 0:
                     sleep(min(left, 0.05))
+            self._end_offering()
         self.close(self.order.drain)
         self._close_begin()
 

@@ -118,6 +118,25 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Offering:
+    """The measured part as long as load was offered: to its planned end, or to its last arrival where that came late.
+
+    What follows is the wait for what is in flight. One operation that takes long makes it long, and says nothing about the rate.
+    """
+
+    seconds: float
+    answered: int
+    """Operations that ended well in this time."""
+    cpu_seconds: float
+    """Processor time of the generator in this time."""
+
+    @property
+    def cpu_share(self) -> float:
+        """Of a core."""
+        return self.cpu_seconds / self.seconds if self.seconds else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Offered:
     """What came of one order, over all workers."""
 
@@ -131,7 +150,9 @@ class Offered:
     cpu_seconds: float
     """Processor time of the generator in the measured part, all workers."""
     busiest: float
-    """The largest share of a core that a worker used in the measured part."""
+    """The largest share of a core that a worker used while load was offered."""
+    offering: Offering
+    """Of all workers, as long as load was offered."""
     workers: int
     most_in_flight: int
     gaps: tuple[Gap, ...]
@@ -149,6 +170,16 @@ class Offered:
     pressure: float = 0.0
     """The largest share of the time in which somebody on the machine of a worker waited for a processor."""
 
+    @property
+    def achieved(self) -> float:
+        """Operations that ended well, per second: up to the end of the last one, or up to the planned end where that is more.
+
+        Operations in flight at the end count where they end at the pace of all others; a few that take much longer do not make
+        those before them slower.
+        """
+        whole = self.recorder.answered / max(self.elapsed, 1e-9)
+        return max(whole, self.offering.answered / self.offering.seconds) if self.offering.seconds else whole
+
 
 def merged(
     order: Order, answers: list[Mapping[str, Any]], *, workers: int, trouble: str = "", started: float = 0.0
@@ -165,13 +196,19 @@ def merged(
         gaps += [Gap(**gap, worker=answer["worker"]) for gap in answer["gaps"]]
     troubles = [answer["trouble"] for answer in answers if answer["trouble"]] + ([trouble] if trouble else [])
     elapsed = max((answer["elapsed"] for answer in answers), default=0.0)
+    offerings = [Offering(**answer["offering"]) for answer in answers]
     return Offered(
         order=order,
         recorder=recorder,
         warmup=warm,
         elapsed=elapsed,
         cpu_seconds=sum(answer["cpu_seconds"] for answer in answers),
-        busiest=max((answer["cpu_seconds"] / max(answer["elapsed"], 1e-9) for answer in answers), default=0.0),
+        busiest=max((offering.cpu_share for offering in offerings), default=0.0),
+        offering=Offering(
+            seconds=max((offering.seconds for offering in offerings), default=0.0),
+            answered=sum(offering.answered for offering in offerings),
+            cpu_seconds=sum(offering.cpu_seconds for offering in offerings),
+        ),
         workers=len(answers),
         most_in_flight=sum(answer["most_in_flight"] for answer in answers),
         gaps=tuple(gaps),

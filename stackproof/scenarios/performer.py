@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import gevent
@@ -67,6 +67,8 @@ class Performer:
         """Begin with an order and return; the answer is sent when it is carried out."""
         if order["do"] == "stop":
             self._stopping = True
+            if self._work is not None:
+                self._work.hurry()
             window = self._window
             if window is not None:
                 gevent.spawn(self._engine.aside, lambda: window.close(STOP_SECONDS))
@@ -186,6 +188,7 @@ class Performer:
             "warmup": window.warm.counts(),
             "elapsed": window.elapsed,
             "cpu_seconds": window.cpu_seconds,
+            "offering": asdict(window.offering),
             "most_in_flight": window.most_in_flight,
             "gaps": watchdog.gaps,
             "checks": self._checked(order),

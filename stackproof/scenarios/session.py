@@ -7,7 +7,7 @@ import os
 import secrets
 import selectors
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,12 +21,13 @@ from .alone import Alone, Introduced
 from .arrivals import schedule_of
 from .orders import CLOSED, Offered, Order, Setup, merged
 from .processes import JOIN_SECONDS, Processes
-from .work import PREPARE_SECONDS
+from .work import PREPARE_SECONDS, SETTLE_SECONDS
 
 START_SECONDS = 60.0
 """How long starting, connecting, or removing what was stored may take."""
-STOP_SECONDS = 10.0
-"""How long an answer may take once everything was asked to stop."""
+STOP_SECONDS = SETTLE_SECONDS + 10.0
+"""How long an answer may take once everything was asked to stop. It comes within a second or two, unless a check after the window
+waits for its backend, or is one of somebody else's, which waits out its time."""
 
 Observer = Callable[[Mapping[str, Any]], None]
 
@@ -67,6 +68,8 @@ class Session:
         self._numbers = Counter[str]()
         self._ids = 0
         self._pending = b""
+        self._lines: deque[bytes] = deque()
+        """What was read to the end of a line, and not looked at."""
         self._ended = False
         self.introduced: tuple[Introduced, ...] = ()
         """What the workers of other machines say of themselves; none where all are processes of ours, on this machine."""
@@ -194,23 +197,27 @@ class Session:
         deadline = time.monotonic() + seconds
         with selectors.DefaultSelector() as selector:
             selector.register(self._processes.answers, selectors.EVENT_READ)
-            while (left := deadline - time.monotonic()) > 0:
+            while (found := self._found(wanted)) is None:
+                if (left := deadline - time.monotonic()) <= 0:
+                    raise GeneratorError(self._processes.why_silent(seconds))
                 if not selector.select(min(left, 1.0)):
                     continue
                 received = os.read(self._processes.answers, 1 << 20)
                 if not received:
                     raise GeneratorError(self._processes.why_ended())
                 *lines, self._pending = (self._pending + received).split(b"\n")
-                found = None
-                for line in lines:
-                    message: dict[str, Any] = json.loads(line)
-                    if "progress" in message:
-                        self._observer(message["progress"])
-                    elif wanted(message):
-                        found = message
-                if found is not None:
-                    return found
-        raise GeneratorError(self._processes.why_silent(seconds))
+                self._lines.extend(lines)
+        return found
+
+    def _found(self, wanted: Callable[[Mapping[str, Any]], bool]) -> dict[str, Any] | None:
+        """The first message of this kind among what was read. Where Ctrl-C meets the observer, what follows is still there."""
+        while self._lines:
+            message: dict[str, Any] = json.loads(self._lines.popleft())
+            if "progress" in message:
+                self._observer(message["progress"])
+            elif wanted(message):
+                return message
+        return None
 
 
 def new_namespace() -> str:

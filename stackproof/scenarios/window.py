@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from .arrivals import Schedule, schedule_of, share
-from .orders import CLOSED, Order
+from .orders import CLOSED, Offering, Order
 from .recorder import Recorder
 
 GIVE_UP_SECONDS = 5.0
@@ -60,6 +60,7 @@ class Window(ABC):
         self._ended = 0.0
         self._cpu_began: float | None = None
         self._cpu_ended = 0.0
+        self._offering: Offering | None = None
         self.measured = Recorder(limit=order.limit)
         self.warm = Recorder(limit=order.limit)
         self.most_in_flight = 0
@@ -118,6 +119,20 @@ class Window(ABC):
         """Processor time of this process since the measured part began."""
         return 0.0 if self._cpu_began is None else self._cpu_ended - self._cpu_began
 
+    @property
+    def offering(self) -> Offering:
+        """The measured part until nothing more was due; nothing of it before the window is closed."""
+        return self._offering or Offering(0.0, 0, 0.0)
+
+    def _end_offering(self) -> None:
+        """Nothing more is due: from now on what is in flight is waited for. A second call does nothing."""
+        if self._offering is not None:
+            return
+        seconds, cpu = max(0.0, self.offset), cpu_seconds()
+        self.refresh()
+        used = 0.0 if self._cpu_began is None else cpu - self._cpu_began
+        self._offering = Offering(seconds, self.measured.answered, used)
+
     def part(self, offset: float) -> Recorder:
         """The recorder of what is due ``offset`` seconds into the measured part."""
         if offset < 0:
@@ -128,6 +143,7 @@ class Window(ABC):
 
     def _end(self) -> None:
         """What is still open will never end; the clock stops."""
+        self._end_offering()
         self._closed = True
         for offset, recorder in list(self._open.values()):
             recorder.fail(offset, UNFINISHED)

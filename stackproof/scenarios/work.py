@@ -138,7 +138,7 @@ class Work:
         self._primed: list[_Turn] = []
         bound: list[list[_Turn]] = []
         for step in scenario.steps:
-            needed = len(self.bench.preparations)
+            needed, self.bench.binding = len(self.bench.preparations), step.name
             action, blamed = step.bind(self.bench), f"{step.name} ({type(adapters[step.concern]).__name__})"
             act, begin = (action.act, action.begin) if isinstance(action, Deferrable) else (action, None)
             bound.append([(step.name, blamed, act, begin, turn) for turn in range(step.times)])
@@ -270,10 +270,30 @@ class Work:
         return slowest
 
     def settle(self, within: float = SETTLE_SECONDS) -> None:
-        """After a window: wait for what is asynchronous, and count in `checks` what was lost, duplicated or wrong."""
+        """After a window: wait for what is asynchronous, and count in `checks` what was lost, duplicated or wrong.
+
+        What cannot be looked at is noted there, too: a server that is gone by now does not take with it what was measured before.
+        """
         deadline = time.monotonic() + within
-        for settle in self.bench.settlements:
+        for step, settle in self.bench.settlements:
+            why = "" if self.bench.hurried else self._settled(settle, deadline)
+            if self.bench.hurried:
+                why = "the window was cut short"
+            if why:
+                self.checks.not_checked(f"after {step}: {why}")
+
+    @staticmethod
+    def _settled(settle: Callable[[float], None], deadline: float) -> str:
+        """Why it could not be done; empty where it was."""
+        try:
             settle(deadline)
+        except Exception as error:  # noqa: BLE001 - told with the window, whose figures are there already
+            return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+        return ""
+
+    def hurry(self) -> None:
+        """Wait for nothing any more, also where `settle` is waiting: somebody wants to end."""
+        self.bench.hurried = True
 
     @property
     def lost_log_lines(self) -> int:

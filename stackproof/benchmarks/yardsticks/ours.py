@@ -36,7 +36,7 @@ class OurFigures:
     """Percentile -> seconds."""
     failed: int = 0
     wrong: int = 0
-    """Answers that were wrong, and what was lost or came twice."""
+    """Answers that were wrong, and what was lost, came twice or was not handled."""
     cpu_seconds: float = 0.0
     """Of the whole process, in the window."""
     others: float | None = None
@@ -97,7 +97,7 @@ def figures_of(offered: Offered) -> OurFigures:
         rate=recorder.answered / seconds,
         latency={name: value for name, value in found.items() if value is not None},
         failed=recorder.failed,
-        wrong=sum(int(checks.get(name, 0)) for name in ("wrong", "lost", "duplicated")),
+        wrong=sum(int(checks.get(name, 0)) for name in ("wrong", "lost", "duplicated", "unhandled")),
         cpu_seconds=offered.cpu_seconds,
     )
 

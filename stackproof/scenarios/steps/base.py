@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -77,7 +78,11 @@ class Step(ABC):
 
 
 class Checks:
-    """What was seen while the load ran, and what was wrong. Lost, duplicated and wrong make a run invalid."""
+    """What was seen while the load ran, and what was wrong. Lost, duplicated and wrong make a run invalid.
+
+    What was accepted and is not done yet is *unhandled*, and not lost: a backlog, which says how fast the backend is. Of what
+    could not be looked at after a window nothing is known, and that is said (*unchecked*).
+    """
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -87,6 +92,8 @@ class Checks:
         self.wrong = 0
         self.lost = 0
         self.duplicated = 0
+        self.unhandled = 0
+        self.unchecked: list[str] = []
         self.examples: list[str] = []
         self._guard = threading.Lock()
 
@@ -108,10 +115,22 @@ class Checks:
         return WrongAnswerError(sentence)
 
     def lose(self, times: int, sentence: str) -> None:
-        """Note that something that was accepted is gone."""
+        """Note that something that was acknowledged is gone."""
         with self._guard:
             self.lost += times
             self._keep(sentence)
+
+    def leave(self, times: int, sentence: str) -> None:
+        """Note that something that was accepted is not done yet, or was refused by the backend afterwards, which says so."""
+        with self._guard:
+            self.unhandled += times
+            self._keep(sentence)
+
+    def not_checked(self, sentence: str) -> None:
+        """Note that after a window something could not be looked at: which check, and why."""
+        with self._guard:
+            if len(self.unchecked) < EXAMPLES_KEPT:
+                self.unchecked.append(sentence)
 
     def double(self, times: int, sentence: str) -> None:
         """Note that something came, or counts, more than once."""
@@ -121,8 +140,8 @@ class Checks:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was lost, duplicated or wrong."""
-        return not (self.wrong or self.lost or self.duplicated)
+        """Whether nothing was lost, duplicated or wrong, and nothing is left to do."""
+        return not (self.wrong or self.lost or self.duplicated or self.unhandled)
 
     def to_data(self) -> dict[str, Any]:
         """As values that JSON can hold."""
@@ -133,6 +152,8 @@ class Checks:
                 "wrong": self.wrong,
                 "lost": self.lost,
                 "duplicated": self.duplicated,
+                "unhandled": self.unhandled,
+                "unchecked": list(self.unchecked),
                 "examples": list(self.examples),
             }
 
@@ -142,7 +163,8 @@ class Checks:
         with self._guard:
             self.counts.clear()
             self.measured.clear()
-            self.wrong = self.lost = self.duplicated = 0
+            self.wrong = self.lost = self.duplicated = self.unhandled = 0
+            self.unchecked.clear()
             self.examples.clear()
         return data
 
@@ -198,7 +220,12 @@ class Bench:
         self.filled = Filled() if filled is None else filled
         """What scenarios of this session before this one have filled in already."""
         self.preparations: list[Callable[[Tell, float], None]] = []
-        self.settlements: list[Callable[[float], None]] = []
+        self.settlements: list[tuple[str, Callable[[float], None]]] = []
+        """What each is called, after the step that asked for it, and what it does."""
+        self.binding = ""
+        """The name of the step that is being bound."""
+        self.hurried = False
+        """Somebody wants to end: nothing is waited for any more."""
         self.endings: list[Callable[[], None]] = []
         self._adapters = adapters
         self._parts: dict[type, Any] = {}
@@ -210,8 +237,15 @@ class Bench:
         self.preparations.append(action)
 
     def settle_with(self, action: Callable[[float], None]) -> None:
-        """``action(deadline)`` is called after each window: wait for what is still under way, then count what is missing."""
-        self.settlements.append(action)
+        """``action(deadline)`` is called after each window: wait for what is still under way, then count what is missing.
+
+        It waits no longer than until `over`. What it raises is noted as *unchecked*, and the window is kept.
+        """
+        self.settlements.append((self.binding, action))
+
+    def over(self, deadline: float) -> bool:
+        """Whether what is done after a window must come to its end: its time is up, or somebody wants to end all of it."""
+        return self.hurried or time.monotonic() >= deadline
 
     def end_with(self, action: Callable[[], None]) -> None:
         """``action()`` is called at the end, before the adapters are disconnected."""

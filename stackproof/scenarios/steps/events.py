@@ -11,6 +11,7 @@ from typing import Any
 
 from stackproof.interfaces import (
     ConfigurationError,
+    Delivery,
     Event,
     EventPublisher,
     OperationTimeoutError,
@@ -25,8 +26,11 @@ from .filling import fill
 TYPE = "decision.made.v1"
 UNDER_WAY = 1_000
 """Publications of a backlog that are under way at once, where they need not be waited for."""
+STILL_SECONDS = 5.0
+"""A bus that owes events and brings none for so long is not working through a backlog: they are lost."""
 _HANDLED = "handled"
 _EXCUSED = "excused"
+_GONE = "gone"
 
 
 class Publish(Step):
@@ -56,7 +60,8 @@ class PublishToHandled(Step):
     """
 
     patience: float = 10.0
-    """Seconds after which an event that has not come counts as a failure; lost it is if it has not come when all is settled."""
+    """Seconds after which an event that has not come counts as a failure. If it has not come when all is settled, it is part of a
+    backlog where others still come, and lost where none does."""
 
     name = "publish to handled"
     concern = "events"
@@ -77,12 +82,13 @@ class PublishToHandled(Step):
             event = event_of(item, item.event_id)
             came = Lock()
             came.acquire()
-            handled.expect(event, came.release)
+            expected = handled.expect(event, came.release)
             try:
                 publish(topic, event)
             except Exception:
                 handled.excuse(event)
                 raise
+            expected.accepted = True
             if not came.acquire(timeout=self.patience):
                 raise OperationTimeoutError(f"an event was not handled within {self.patience:g} s of its publication")
 
@@ -90,10 +96,12 @@ class PublishToHandled(Step):
             event = event_of(item, item.event_id)
 
             def accepted(error: BaseException | None) -> None:
-                if error is not None and handled.excuse(event):
+                if error is None:
+                    expected.accepted = True
+                elif handled.excuse(event):
                     done(error)
 
-            handled.expect(event, lambda: done(None))
+            expected = handled.expect(event, lambda: done(None))
             try:
                 publish_deferred(topic, event, accepted)
             except Exception:
@@ -110,17 +118,38 @@ class PublishToHandled(Step):
         return act if publish_deferred is None else Deferrable(act, begin)
 
 
+@dataclass(slots=True)
+class _Expected:
+    """An event that was published and has not come."""
+
+    event: Event
+    came: Callable[[], None]
+    accepted: bool = False
+    told: bool = False
+    """Whether it was missing when the window in which it was published had settled."""
+
+
 class _Handled:
-    """Which events are expected and which came. Until its event comes, an entry is the event and who is to be told."""
+    """Which events are expected and which came.
+
+    An event that has not come when its window has settled is told once, and may still come while later windows run. Lost it is as
+    soon as something is missing and nothing comes any more, in whichever window that is, of a bus that promises to deliver.
+    """
 
     def __init__(self, bench: Bench) -> None:
+        self._bench = bench
         self._checks = bench.checks
         self._guard = Lock()
-        self._states: dict[str, tuple[Event, Callable[[], None]] | str] = {}
+        self._states: dict[str, _Expected | str] = {}
+        capabilities = getattr(bench.events, "capabilities", None)
+        self._promised = getattr(capabilities, "delivery", None) is not Delivery.AT_MOST_ONCE
+        self._last = 0.0
+        """When the last event came, of ``time.monotonic``."""
 
-    def expect(self, event: Event, came: Callable[[], None]) -> None:
-        """``came()`` is called when the event comes."""
-        self._states[event.event_id] = (event, came)
+    def expect(self, event: Event, came: Callable[[], None]) -> _Expected:
+        """``came()`` is called when the event comes; that it was accepted is noted in what is returned."""
+        expected = self._states[event.event_id] = _Expected(event, came)
+        return expected
 
     def excuse(self, event: Event) -> bool:
         """It was refused, or nobody knows: it need not come, and may come once. Whether it had not come yet."""
@@ -134,32 +163,68 @@ class _Handled:
         with self._guard:
             state = self._states.get(event.event_id)
             self._states[event.event_id] = _HANDLED
-        if isinstance(state, tuple):
-            published, came = state
-            if event != published:
+            self._last = time.monotonic()
+        if isinstance(state, _Expected):
+            if event != state.event:
                 self._checks.wrong_answer(
                     f"the event {event.event_id} came with other contents than it was published with"
                 )
-            came()
+            state.came()
+        elif state == _GONE:
+            self._checks.saw("events that came after they were given up")
         elif state == _HANDLED:
             self._checks.double(1, f"the event {event.event_id} was handled twice")
         elif state is None:
             self._checks.double(1, f"the event {event.event_id} was handled, which nobody is waiting for")
 
     def settle(self, deadline: float) -> None:
-        """Wait for what is missing; what has not come then is lost."""
-        while (missing := self._missing()) and time.monotonic() < deadline:
+        """Wait for what is missing. What has not come then is a backlog where other events still come; else it is lost."""
+        still = still_seconds(deadline - time.monotonic())
+        while self._missing() and not self._bench.over(deadline):
             time.sleep(0.02)
+        if self._bench.hurried:
+            return  # what was not waited for is not missing
         with self._guard:
             came = sum(state == _HANDLED for state in self._states.values())
-            self._states = {}
+            moving = time.monotonic() - self._last < still
+            missing = self._go_on(moving)
         self._checks.saw("events handled", came)
-        if missing:
-            self._checks.lose(len(missing), f"the event {missing[0]} was accepted and never handled")
+        new = [event_id for event_id, expected in missing.items() if not expected.told]
+        for expected in missing.values():
+            expected.told = True
+        if missing and not moving:
+            self._tell_gone(list(missing), new, still)
+        elif new:
+            self._checks.leave(
+                len(new), f"the event {new[0]} was accepted, and not handled yet while others still came"
+            )
 
-    def _missing(self) -> list[str]:
+    def _go_on(self, moving: bool) -> dict[str, _Expected]:
+        """Forget what came, and keep what may still come; the accepted events that have not come."""
+        missing: dict[str, _Expected] = {}
+        kept: dict[str, _Expected | str] = {}
+        for event_id, state in self._states.items():
+            if not isinstance(state, _Expected):
+                if state != _HANDLED:
+                    kept[event_id] = state
+            elif state.accepted:
+                missing[event_id] = state
+                kept[event_id] = state if moving else _GONE
+            else:
+                kept[event_id] = _EXCUSED  # nobody knows whether it was accepted
+        self._states = kept
+        return missing
+
+    def _tell_gone(self, missing: list[str], new: list[str], still: float) -> None:
+        said = f"was accepted and never handled, and for {still:g} s no other one came"
+        if self._promised:
+            self._checks.lose(len(missing), f"the event {missing[0]} {said}")
+        elif new:
+            self._checks.leave(len(new), f"the event {new[0]} {said}; this bus delivers at most once")
+
+    def _missing(self) -> bool:
         with self._guard:
-            return [name for name, state in self._states.items() if isinstance(state, tuple)]
+            return any(isinstance(state, _Expected) for state in self._states.values())
 
 
 @dataclass(frozen=True)
@@ -193,7 +258,7 @@ class Drain(Step):
                 complete = caught.complete.wait(self.patience)
             finally:
                 subscription.close()
-            caught.judge(bench, began)
+            caught.judge(bench, began, self.patience)
             if not complete:
                 raise OperationTimeoutError(f"the backlog was not handled within {self.patience:g} s")
 
@@ -221,18 +286,24 @@ class _Backlog:
         else:
             self._doubled += 1
 
-    def judge(self, bench: Bench, began: float) -> None:
+    def judge(self, bench: Bench, began: float, patience: float) -> None:
         checks, came = bench.checks, len(self._all) - len(self._open)
         checks.saw("events handled", came)
-        if self._open:
-            checks.lose(
-                len(self._open), f"{len(self._open)} events of a backlog of {len(self._all)} were never handled"
-            )
+        left, whole = len(self._open), len(self._all)
+        if left and time.perf_counter() - self._last < still_seconds(patience):
+            checks.leave(left, f"{left} events of a backlog of {whole} were not handled within {patience:g} s")
+        elif left:
+            checks.lose(left, f"{left} events of a backlog of {whole} were never handled")
         if self._doubled:
             checks.double(self._doubled, f"{self._doubled} events of a backlog came twice, or were never published")
         if came > 1 and not self._open:
             checks.figure("catch-up, events/s", (came - 1) / max(self._last - self._first, 1e-9))
             checks.figure("first event, s", self._first - began)
+
+
+def still_seconds(patience: float) -> float:
+    """Where nothing came for so long of what was waited for with this patience, nothing comes."""
+    return min(STILL_SECONDS, patience / 2)
 
 
 def _publish_all(bus: EventPublisher, topic: str, events: Sequence[Event], patience: float) -> None:

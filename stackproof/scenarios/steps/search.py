@@ -64,6 +64,7 @@ class Search(Step):
                     min(counts[number], wanted.query.limit) - len(hits),
                     f"the {self.kind} query {wanted.query.text!r} finds {len(hits)} documents; {counts[number]} match",
                 )
+                counts[number] = len(hits)  # they are lost once, and not once more in each answer that follows
                 raise LookupError(wanted.query.text)
             trouble = trouble_with(hits[:HITS_CHECKED], wanted, self.records)
             if trouble:
