@@ -104,6 +104,11 @@ class TestRedis:
     def test_an_event_is_kept_nowhere_whatever_the_log(self) -> None:
         assert answers(row("events=redis", "redis", REDIS)) == (NO, NO, NO)
 
+    def test_a_service_is_judged_as_what_it_is_compatible_with(self) -> None:
+        assert row("cache=upstash", "upstash", REDIS) == row("cache=upstash", "redis", REDIS)
+        assert row("events=msk", "msk", KAFKA) == row("events=msk", "kafka", KAFKA)
+        assert row("interactions=keyspaces", "keyspaces", CQL) == row("interactions=keyspaces", "cassandra", CQL)
+
     def test_a_dragonfly_has_no_log(self) -> None:
         assert answers(row("cache=dragonfly", "dragonfly", REDIS))[:2] == (UNKNOWN, UNKNOWN)
 

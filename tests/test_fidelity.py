@@ -11,6 +11,7 @@ from stackproof.adapters.registry import BUILT_IN
 from stackproof.reports.certificate_page import title
 from stackproof.reports.limits import not_shown
 from stackproof.servers.addresses import PLACES
+from stackproof.verification.asking import UNTOLD
 from stackproof.verification.fidelity import fidelity
 
 
@@ -21,7 +22,14 @@ from stackproof.verification.fidelity import fidelity
         ("scylla", "cassandra", "native", "compatible-engine"),
         ("dynamodb", "moto", "emulator", "emulator"),
         ("", "redis", "native", "native"),
-        ("scylla", "", "native", "native"),
+        ("dynamodb", "", "native", "native"),  # told by its address
+        ("redis", "valkey", "native", "compatible-engine"),
+        ("elasticache", "valkey", "native", "native"),
+        ("elasticache", "dragonfly", "native", "compatible-engine"),
+        ("kafka", "msk", "native", "native"),
+        ("msk", "kafka", "native", "compatible-engine"),
+        ("upstash", "upstash", "native", "native"),
+        ("upstash", UNTOLD, "native", "compatible-engine"),
     ],
 )
 def test_fidelity_is_between_what_is_wanted_and_what_runs(

@@ -117,8 +117,12 @@ def test_an_engine_that_stands_in_says_nothing_about_a_service() -> None:
     with_it = candidate(answer(1_000_000, measured=known(stand_in)), "cache=upstash (pay-as-you-go)")
     assert with_it.ceilings == ()
     assert with_it.status is Status.FEASIBLE
-    own = replace(stand_in, origin="external", fidelity="native")
-    assert candidate(answer(1_000_000, measured=known(own)), "cache=upstash (pay-as-you-go)").status is Status.REJECTED
+    own = replace(stand_in, origin="external")
+    assert candidate(answer(1_000_000, measured=known(own)), "cache=upstash (pay-as-you-go)").ceilings == ()
+    itself = replace(own, fidelity="native")
+    assert (
+        candidate(answer(1_000_000, measured=known(itself)), "cache=upstash (pay-as-you-go)").status is Status.REJECTED
+    )
 
 
 def test_a_missing_capability_rejects() -> None:

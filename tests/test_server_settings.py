@@ -16,6 +16,9 @@ from shared_servers import postgres_server, redis_server, server, variables_of
 from stackproof.adapters.settings import Settings
 from stackproof.interfaces import Document, Event, Interaction, InteractionType
 from stackproof.measurement.evidence import Evidence, from_json, gather, kept_evidence, same_evidence, to_json
+from stackproof.measurement.server_settings import cql as cql_settings
+from stackproof.measurement.server_settings import kafka as kafka_settings
+from stackproof.measurement.server_settings import redis as redis_settings
 from stackproof.measurement.server_settings.asking import ask_servers
 from stackproof.measurement.server_settings.containers import container_settings, read
 from stackproof.measurement.server_settings.durability import Survives
@@ -25,7 +28,9 @@ from stackproof.servers import Server
 from stackproof.servers.embedded import EmbeddedRedis
 from stackproof.servers.external import ExternalServer
 from stackproof.targets import parse_target
-from stackproof.verification.asking import ask_external
+from stackproof.verification.asking import UNTOLD, Answer, _asked_as, ask_external
+from stackproof.verification.fidelity import COMPATIBLE, NATIVE
+from stackproof.verification.run import _fidelity, describe_server
 
 
 def asked(backend: str, variables: Mapping[str, str], namespace: str | None = None) -> ServerSettings:
@@ -293,11 +298,85 @@ class TestCertificates:
     """A certificate names version and settings of an external server: asked in the same way."""
 
     def test_version_and_settings(self) -> None:
-        version, facts = ask_external(postgres_server().variables())
-        assert (version, facts["fsync"]) == (postgres_server().version(), "on")
-        version, facts = ask_external(redis_server().variables())
-        assert (version, facts["appendonly"]) == (redis_server().version(), "no")
+        told = ask_external(ExternalServer("postgres", postgres_server().variables()))
+        assert (told.technology, told.version) == ("postgres", postgres_server().version())
+        assert told.facts["fsync"] == "on"
+        told = ask_external(ExternalServer("redis", redis_server().variables()))
+        assert (told.technology, told.version) == ("redis", redis_server().version())
+        assert told.facts["appendonly"] == "no"
 
-    def test_what_does_not_answer_and_what_nobody_asks(self) -> None:
-        assert ask_external({"DATABASE_URL": "postgresql://127.0.0.1:1/db"}) == ("", {"not told": "UnavailableError"})
-        assert ask_external({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}) == ("", {})
+    def test_brokers_and_clusters_are_asked_too(self) -> None:
+        for name, technology, fact in (("kafka", "kafka", "brokers"), ("cassandra", "cassandra", "nodes")):
+            told = ask_external(ExternalServer(name, variables_of(name)))
+            assert (told.technology, told.facts[fact]) == (technology, "1")
+
+    @pytest.mark.parametrize(
+        ("server", "variables"),
+        [
+            ("postgres", {"DATABASE_URL": "postgresql://127.0.0.1:1/db"}),
+            ("valkey", {"REDIS_URL": "redis://127.0.0.1:1"}),
+            ("redis-cluster", {"REDIS_URL": "redis://127.0.0.1:1"}),
+            ("kafka", {"KAFKA_BROKERS": "127.0.0.1:1"}),
+            ("cassandra", {"SCYLLA_CONTACT_POINTS": "127.0.0.1:1"}),
+            ("cassandra", {"KEYSPACES_ENDPOINT": "127.0.0.1:1", "KEYSPACES_AUTH": "none"}),
+            ("opensearch", {"OPENSEARCH_URL": "http://127.0.0.1:1"}),
+        ],
+    )
+    def test_who_does_not_answer_is_nothing_that_a_backend_is_for(
+        self, server: str, variables: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("stackproof.verification.asking._SECONDS", 0.5)
+        told = ask_external(ExternalServer(server, variables))
+        assert (told.technology, told.version) == (UNTOLD, "")
+        assert list(told.facts) == ["not told"]
+
+    def test_a_service_of_aws_is_told_by_its_address(self) -> None:
+        assert ask_external(ExternalServer("aws", {"AWS_REGION": "eu-west-1"})) == Answer("")
+
+    def test_a_server_of_ones_own_is_no_service_and_no_other_engine(self) -> None:
+        """Whatever the backend is called that was pointed at it."""
+        url = redis_server().variables()
+        for backend, fidelity in (("redis", NATIVE), ("dragonfly", COMPATIBLE), ("upstash", COMPATIBLE)):
+            target = parse_target(f"cache={backend}")
+            record = describe_server(ExternalServer(target.server, url))
+            assert (record.technology, record.fidelity) == ("redis", NATIVE)
+            assert _fidelity(target, {record.name: record}) == fidelity
+
+    def test_the_way_to_keyspaces_is_taken_where_it_is_the_only_one(self) -> None:
+        keyspaces, scylla = {"KEYSPACES_ENDPOINT": "host"}, {"SCYLLA_CONTACT_POINTS": "host"}
+        assert _asked_as("cassandra", keyspaces).name == "interactions=keyspaces"
+        assert _asked_as("cassandra", scylla).name == "interactions=cassandra"
+        assert _asked_as("cassandra", keyspaces | scylla).name == "interactions=cassandra"
+
+
+class TestBrands:
+    """What tells a service or another implementation from what it is compatible with."""
+
+    @pytest.mark.parametrize(
+        ("lines", "brand"),
+        [
+            (("redis_version", "upstash_version"), "upstash"),
+            (("redis_version", "valkey_version", "server_name"), "valkey"),
+            (("redis_version", "dragonfly_version"), "dragonfly"),
+            (("redis_version",), "redis"),
+            ((), ""),
+        ],
+    )
+    def test_of_redis(self, lines: tuple[str, ...], brand: str) -> None:
+        assert redis_settings.brand_of(lines)[1] == brand
+
+    def test_of_kafka(self) -> None:
+        msk = "b-1.shop.abc123.c2.kafka.eu-west-1.amazonaws.com"
+        serverless = "boot-abc123.c1.kafka-serverless.us-east-1.amazonaws.com"
+        assert kafka_settings.brand_of("redpanda.2d339cd9-b540", ["10.0.0.1"]) == "redpanda"
+        assert kafka_settings.brand_of("MkU3OEVBNTcwNTJENDM2Qk", [msk]) == "msk"
+        assert kafka_settings.brand_of(None, [serverless]) == "msk"
+        assert kafka_settings.brand_of(None, [msk, "10.0.0.1"]) == "kafka"
+        assert kafka_settings.brand_of("MkU3OEVBNTcwNTJENDM2Qk", ["kafka.amazonaws.com.example"]) == "kafka"
+        assert kafka_settings.brand_of(None, []) == "kafka"
+
+    def test_of_cql(self) -> None:
+        assert cql_settings.brand_of([("Amazon Keyspaces",)], is_scylla=False) == "keyspaces"
+        assert cql_settings.brand_of([("Test Cluster",)], is_scylla=False) == "cassandra"
+        assert cql_settings.brand_of([], is_scylla=False) == "cassandra"
+        assert cql_settings.brand_of([("any",)], is_scylla=True) == "scylla"

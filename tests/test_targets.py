@@ -176,7 +176,9 @@ def test_a_backend_may_need_further_servers_beside_its_own() -> None:
         ("cache=redis", "redis", "redis", "native"),
         ("cache=elasticache", "redis-cluster", "redis", "native"),
         ("cache=dragonfly", "valkey", "valkey", "compatible-engine"),
-        ("cache=dragonfly", "valkey", "", "native"),  # somebody else's: it is taken for what the backend is for
+        ("cache=dragonfly", "valkey", "redis", "compatible-engine"),
+        ("interactions=keyspaces", "cassandra", "cassandra", "compatible-engine"),
+        ("interactions=dynamodb", "aws", "", "native"),  # a service of AWS, which its address tells
         ("cache=upstash", "redis-tls", "redis", "compatible-engine"),
         ("interactions=scylla", "cassandra", "cassandra", "compatible-engine"),
         ("interactions=cassandra", "cassandra", "cassandra", "native"),

@@ -249,7 +249,7 @@ BUILT_IN = (
         "stackproof.adapters.cache.elasticache:ElastiCacheCache",
         extra="redis",
         server="redis-cluster",
-        technology="redis",
+        technology="elasticache",
         variables=("REDIS_URL",),
         summary="Redis or Valkey in cluster mode, as Amazon ElastiCache has it",
     ),

@@ -19,6 +19,7 @@ from typing import Any
 
 from stackproof.interfaces import ConfigurationError
 from stackproof.kept_json import read
+from stackproof.verification.fidelity import NATIVE
 from stackproof.verification.runs import StorageError, keep
 from stackproof.verification.shape import misshapen
 
@@ -50,8 +51,11 @@ class Known:
         return replace(self, own=under_promise(self.own, p99_ms), shipped=under_promise(self.shipped, p99_ms))
 
     def of_services(self) -> Known:
-        """Only what was measured against what is really there: all that says anything about a service billed by request."""
-        return Known(tuple(one for one in self.own if one.origin == EXTERNAL))
+        """Only what was measured against what is really there: all that says anything about a service billed by request.
+
+        A server of one's own that speaks the protocol of the service is external, too, but not native to it.
+        """
+        return Known(tuple(one for one in self.own if one.origin == EXTERNAL and one.fidelity == NATIVE))
 
     def about(
         self, backends: tuple[str, ...], scenario: str, fits: Callable[[MeasuredCeiling], bool] = lambda _: True

@@ -48,7 +48,7 @@ class ServerRecord:
     facts: Mapping[str, str] = field(default_factory=dict)
     """The settings that matter for what was shown: fsync, persistence and the like."""
     technology: str = ""
-    """What really runs there: cassandra, redis, moto; empty where it does not tell."""
+    """What really runs there: cassandra, redis, moto; an unknown engine where it does not tell, empty where nobody asks."""
 
 
 @dataclass(frozen=True, slots=True)

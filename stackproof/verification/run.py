@@ -132,8 +132,8 @@ def describe_server(server: Server) -> ServerRecord:
     """What a certificate says about a server."""
     version, facts, technology = server.version() or "", dict(server.facts()), server.technology
     if server.origin == "external":
-        version, facts = ask_external(server.variables())
-        technology = facts.pop("technology", "")
+        said = ask_external(server)
+        version, facts, technology = said.version, dict(said.facts), said.technology
     return ServerRecord(server.name, server.origin, server.fidelity, version, facts, technology)
 
 

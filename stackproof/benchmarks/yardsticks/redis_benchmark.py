@@ -33,7 +33,7 @@ class RedisBenchmark(Yardstick):
 
     name = "redis-benchmark"
     concern = "cache"
-    technologies = frozenset({"redis", "dragonfly", "valkey"})
+    technologies = frozenset({"redis", "elasticache", "dragonfly", "valkey"})
     scenario = "CACHE_GET"
     operation = "get of a key that is there: one GET"
     differences: ClassVar[tuple[str, ...]] = (

@@ -13,6 +13,7 @@ _HERE = __name__.rpartition(".")[0]
 _ADAPTERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("interactions", "postgres"): ("pgbench:PgbenchRecords", "pgbench:PgbenchSummaries"),
     ("cache", "redis"): ("redis_benchmark:RedisBenchmark", "memtier:MemtierBenchmark"),
+    ("cache", "elasticache"): ("redis_benchmark:RedisBenchmark", "memtier:MemtierBenchmark"),
     ("cache", "dragonfly"): ("redis_benchmark:RedisBenchmark", "memtier:MemtierBenchmark"),
     ("interactions", "cassandra"): ("cassandra_stress:CassandraStress",),
     ("interactions", "scylla"): ("cassandra_stress:CassandraStress",),

@@ -17,7 +17,7 @@ from .records import ServerSettings, Setting, Told, described
 ASK_SECONDS = 5.0
 """How long a question may take: a run waits for it."""
 
-_MODULES: Mapping[str, str] = {
+MODULES: Mapping[str, str] = {
     "postgres": "postgres", "postgres-tls": "postgres",
     "redis": "redis", "redis-tls": "redis", "redis-cluster": "redis", "valkey": "redis",
     "kafka": "kafka", "kafka-sasl": "kafka", "kafka-tls": "kafka", "kafka-iam": "kafka",
@@ -54,9 +54,9 @@ def _groups(targets: Sequence[Target]) -> list[list[Target]]:
 def _asked(server: Server, targets: list[Target], settings: Settings, namespace: str | None) -> ServerSettings:
     told, module, trouble = Told("", "", {}), None, "a service of AWS tells no settings"
     client: tuple[Setting, ...] = ()
-    if server.name in _MODULES:
+    if server.name in MODULES:
         try:
-            module = importlib.import_module(f"{__package__}.{_MODULES[server.name]}")
+            module = importlib.import_module(f"{__package__}.{MODULES[server.name]}")
             client = module.client(settings, targets)
             told, trouble = module.ask(_patient(settings), targets, namespace), "the server has no such setting"
         except ImportError as error:

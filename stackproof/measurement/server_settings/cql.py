@@ -1,4 +1,4 @@
-"""What a Cassandra or a ScyllaDB says of itself: one node of the cluster, the one that the driver asked.
+"""What a Cassandra, a ScyllaDB or Amazon Keyspaces says of itself: one node of the cluster, the one that the driver asked.
 
 Meanings follow "Storage Engine" (commit log) and "Dynamo" (replication, consistency) of Cassandra's documentation.
 """
@@ -33,6 +33,9 @@ _IN_MILLISECONDS = ("commitlog_sync_period", "commitlog_sync_group_window")
 """Before Cassandra 4.1, and in ScyllaDB, these end in ``_in_ms``, and their values have no unit."""
 
 _LOCAL = Statement("SELECT release_version FROM system.local")
+_CLUSTER = Statement("SELECT cluster_name FROM system.local")
+_OF_KEYSPACES = "Amazon Keyspaces"
+"""What the service calls its cluster."""
 _SCYLLA_VERSION = Statement("SELECT version FROM system.versions WHERE key = 'local'")
 _OF_CASSANDRA = Statement("SELECT name, value FROM system_views.settings")
 _OF_SCYLLA = Statement("SELECT name, value FROM system.config")
@@ -48,7 +51,7 @@ def ask(settings: Settings, targets: Sequence[Target], _namespace: str | None) -
         with cql.operation():
             release = list(cql.read(_LOCAL))  # raises where nobody answers
             version = _rows(cql, _SCYLLA_VERSION)
-            technology = "scylla" if version else "cassandra"
+            technology = brand_of(_rows(cql, _CLUSTER), is_scylla=bool(version))
             told = dict(_rows(cql, _OF_SCYLLA if version else _OF_CASSANDRA))
             values = {"version": str((version or release)[0][0])}
             values["nodes"] = str(cql.nodes_in_datacenter())
@@ -66,6 +69,13 @@ def ask(settings: Settings, targets: Sequence[Target], _namespace: str | None) -
     return Told(
         technology, "its only node" if values["nodes"] == "1" else f"one of {values['nodes']} nodes", values, reasons
     )
+
+
+def brand_of(named: Sequence[tuple[Any, ...]], *, is_scylla: bool) -> str:
+    """What it is. ``named``: the rows with the name of the cluster; only ScyllaDB has a table of its own release."""
+    if is_scylla:
+        return "scylla"
+    return "keyspaces" if [tuple(row) for row in named] == [(_OF_KEYSPACES,)] else "cassandra"
 
 
 def client(settings: Settings, targets: Sequence[Target]) -> tuple[Setting, ...]:

@@ -5,6 +5,7 @@ Meanings follow "Broker Configs" and "Topic Configs" of Kafka's documentation, a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -39,6 +40,9 @@ _OF_TOPIC = {
 }
 """Setting of a topic -> what it is called in a broker, whose value a new topic has."""
 _OF_BROKER = ("num.io.threads", "num.network.threads")
+_OF_REDPANDA = "redpanda."
+"""How its cluster ids begin, so that clients can tell which implementation they speak to."""
+_OF_MSK = re.compile(r"\.kafka(-serverless)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?$")
 _DEFAULT_REPLICATION = "default.replication.factor"
 _PRODUCER = {
     "acks": "What the producer waits for: all means every replica that is in sync, at least min.insync.replicas.",
@@ -61,7 +65,8 @@ def ask(settings: Settings, targets: Sequence[Target], namespace: str | None) ->
     kafka = KafkaClient(connection)
     unknown = {"version": "Kafka's protocol does not tell the release of a broker"}
     try:
-        nodes = kafka.ask(lambda admin, seconds: admin.describe_cluster(request_timeout=seconds)).nodes
+        cluster = kafka.ask(lambda admin, seconds: admin.describe_cluster(request_timeout=seconds))
+        nodes = cluster.nodes
         topics = _topics(kafka, namespace) if namespace is not None else []
         values = {"brokers": str(len(nodes))}
         if topics:
@@ -76,7 +81,17 @@ def ask(settings: Settings, targets: Sequence[Target], namespace: str | None) ->
     finally:
         kafka.close()
     whom = each_of(len(nodes), "broker") + (f", and {len(topics)} topics of this run" if topics else "")
-    return Told("kafka", whom, values, unknown)
+    return Told(brand_of(cluster.cluster_id, [node.host for node in nodes]), whom, values, unknown)
+
+
+def brand_of(cluster_id: str | None, hosts: Sequence[str]) -> str:
+    """What the brokers are: Redpanda says so in its cluster id, Amazon MSK in the names that its brokers give themselves.
+
+    Brokers of MSK that are told to give themselves other names are taken for Kafka: that is what they run.
+    """
+    if (cluster_id or "").startswith(_OF_REDPANDA):
+        return "redpanda"
+    return "msk" if hosts and all(map(_OF_MSK.search, hosts)) else "kafka"
 
 
 def client(settings: Settings, targets: Sequence[Target]) -> tuple[Setting, ...]:

@@ -1,4 +1,4 @@
-"""What a Redis, a Valkey or a Dragonfly says of itself; in a cluster, each of its masters.
+"""What a Redis, a Valkey, a Dragonfly or Upstash says of itself; in a cluster, each of its masters.
 
 Meanings follow "Redis persistence" and "Redis replication" of Redis' manual, and the comments of its ``redis.conf``.
 """
@@ -6,7 +6,7 @@ Meanings follow "Redis persistence" and "Redis replication" of Redis' manual, an
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 
 import redis
@@ -41,8 +41,13 @@ _CONFIGURED = (
     "io-threads",
     "min-replicas-to-write",
 )
-_BRANDS = {"dragonfly_version": "dragonfly", "valkey_version": "valkey", "redis_version": "redis"}
-"""Line of INFO -> what it is. The other two also tell a version of Redis, the one that they behave like."""
+_BRANDS = {
+    "upstash_version": "upstash",
+    "dragonfly_version": "dragonfly",
+    "valkey_version": "valkey",
+    "redis_version": "redis",
+}
+"""Line of INFO -> what it is. The others also tell a version of Redis, the one that they behave like."""
 _REFUSED = "CONFIG is refused, as managed services do"
 
 
@@ -58,7 +63,7 @@ def ask(settings: Settings, targets: Sequence[Target], _namespace: str | None) -
             told = [_configured(pool) for pool in pools]
     except redis.RedisError as error:
         raise UnavailableError(f"Redis did not tell ({type(error).__name__})") from error
-    line, brand = next(((line, brand) for line, brand in _BRANDS.items() if line in infos[0]), ("", ""))
+    line, brand = brand_of(infos[0])
     values = {
         name: together([answers[name] for answers in told]) for name in _CONFIGURED if all(name in a for a in told)
     }
@@ -67,6 +72,11 @@ def ask(settings: Settings, targets: Sequence[Target], _namespace: str | None) -
         values["version"] = together([info.get(line, "?") for info in infos])
     refused = dict.fromkeys(_CONFIGURED, _REFUSED) if not any(told) else {}
     return Told(brand, each_of(len(infos), "master") if address.cluster else "", values, refused)
+
+
+def brand_of(info: Container[str]) -> tuple[str, str]:
+    """The line of INFO that tells the release, and what it is a release of; empty where there is none."""
+    return next(((line, brand) for line, brand in _BRANDS.items() if line in info), ("", ""))
 
 
 def client(settings: Settings, targets: Sequence[Target]) -> tuple[Setting, ...]:
