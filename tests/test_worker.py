@@ -29,6 +29,7 @@ from stackproof.contracts.stream import (
 )
 from stackproof.contracts.verdicts import ClauseResult, Verdict
 from stackproof.verification import worker
+from stackproof.verification.parallel import ParallelRun
 from stackproof.verification.plan import Plan, PlannedTarget
 from stackproof.verification.process import WorkerProcess
 from stackproof.verification.worker import WorkerError, WorkerRun
@@ -252,14 +253,52 @@ def test_the_users_files_are_left_alone(place: Path) -> None:
     assert {result.verdict for result in results.values()} == {Verdict.PASS}
 
 
-def test_a_module_that_ends_the_process_is_one_sentence(place: Path) -> None:
-    (place / "gone.py").write_text("import os\nos._exit(7)\n")
-    target = PlannedTarget("cache=gone:make", "cache", "gone:make")
+GONE = "import os\nos._exit(7)\n"
+DEAF = (
+    "import signal, time\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])\ntime.sleep(600)\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "how"), [(GONE, "ended with exit code 7"), (DEAF, "did not answer for 5 s and was ended")]
+)
+def test_a_module_that_ends_or_keeps_the_process_costs_its_own_clauses(place: Path, source: str, how: str) -> None:
+    (place / "gone.py").write_text(source)
+    target = PlannedTarget("cache=gone:make", "cache", "gone:make", clauses=QUICK)
+    events: list[StreamEvent] = []
+    work = WorkerRun(Path("run"), dict(os.environ), events.append)
+    ledger = work.execute(Plan((target,)))
+    why = f"the process of the backend {how} before its clauses were collected, see run/worker.log"
+    assert {(row.verdict, row.reason) for row in ledger.rows()} == {(Verdict.INCONCLUSIVE, f"not tried: {why}")}
+    assert sorted(row.clause for row in ledger.rows()) == sorted(QUICK)
+    smoke = ledger.smokes[target.name].smoke
+    assert (smoke.trouble, smoke.sentence) == (Trouble.BACKEND, f"T{why[1:]}.")
+    assert [type(event).__name__ for event in events[:2]] == ["TargetPlanned", "TargetSmoked"]
+    assert work.restarts == 1
+
+
+def test_a_module_that_ends_the_process_costs_no_other_backend(place: Path) -> None:
+    (place / "gone.py").write_text(GONE)
+    specs = ("gone:make", "memory", "hostile_cache:Moves")
+    plans = [Plan((PlannedTarget(f"cache={spec}", "cache", spec, clauses=QUICK),)) for spec in specs]
+    ledger = ParallelRun(Path("run"), dict(os.environ), lambda event: None, workers=2).execute(plans)
+    verdicts = {(row.target, row.verdict) for row in ledger.rows()}
+    assert verdicts == {
+        ("cache=gone:make", Verdict.INCONCLUSIVE),
+        ("cache=memory", Verdict.PASS),
+        ("cache=hostile_cache:Moves", Verdict.PASS),
+    }
+    assert ledger.ended is not None
+
+
+def test_of_several_backends_in_one_process_nobody_can_tell_which_one_ended_it(place: Path) -> None:
+    (place / "gone.py").write_text(GONE)
+    targets = (PlannedTarget("cache=gone:make", "cache", "gone:make"), PlannedTarget("cache=memory", "cache", "memory"))
     work = WorkerRun(Path("run"), dict(os.environ), lambda event: None)
     with pytest.raises(
         WorkerError, match=r"could not be collected, the worker ended with exit code 7; see .*worker\.log"
     ):
-        work.execute(Plan((target,)))
+        work.execute(Plan(targets))
 
 
 # What the worker tells

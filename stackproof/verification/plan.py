@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
+from stackproof.contracts import contract_for
+from stackproof.contracts.clauses import planned_clauses
+from stackproof.contracts.stream import PlannedClause, TargetPlanned
+
 PLAN_VARIABLE = "STACKPROOF_PLAN"
 """The environment variable that names the plan's file."""
 
@@ -21,6 +25,12 @@ class PlannedTarget:
     clauses: tuple[str, ...] = ()
     explore_seconds: float | None = None
     """How long sequences of operations are explored; None: as long as the profile says."""
+
+    def expected(self, profile: str) -> TargetPlanned:
+        """What a worker would plan for it, without an import of the backend: for one that no worker gets so far with."""
+        known = [planned.clause for planned in planned_clauses(contract_for(self.concern), profile)]
+        wanted = [clause for clause in known if not self.clauses or clause.id in self.clauses]
+        return TargetPlanned(self.name, self.concern, tuple(PlannedClause.of(clause) for clause in wanted))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import stackproof
-from stackproof.contracts import contract_for
-from stackproof.contracts.clauses import planned_clauses
 from stackproof.contracts.ledger import Ledger
 from stackproof.contracts.smoke import Trouble
-from stackproof.contracts.stream import PlannedClause, StreamEvent, TargetPlanned, TargetSmoked
+from stackproof.contracts.stream import StreamEvent, TargetSmoked
 from stackproof.exits import Exit
 from stackproof.servers import Server
 from stackproof.targets import Target
@@ -76,9 +74,12 @@ def verify(
 def _plans(targets: list[Target], options: VerifyOptions) -> Iterator[Plan]:
     """One for each target: they are verified side by side, each in a process of its own."""
     again = command_for(targets, options, target="{target}", clause="{clause}")
-    for t in targets:
-        planned = PlannedTarget(t.name, t.concern, t.spec, clauses=options.clauses)
-        yield Plan((planned,), profile=options.profile, seed=options.seed, again=again)
+    for target in targets:
+        yield Plan((_planned(target, options),), profile=options.profile, seed=options.seed, again=again)
+
+
+def _planned(target: Target, options: VerifyOptions) -> PlannedTarget:
+    return PlannedTarget(target.name, target.concern, target.spec, clauses=options.clauses)
 
 
 def interrupted_before(targets: Iterable[Target], options: VerifyOptions, run_id: str) -> Certificate:
@@ -91,9 +92,7 @@ def interrupted_before(targets: Iterable[Target], options: VerifyOptions, run_id
 def _close_as_interrupted(targets: Iterable[Target], options: VerifyOptions, ledger: Ledger) -> None:
     """Also what no worker had begun to plan was meant to be verified, and was not."""
     for target in targets:
-        planned = [plan.clause for plan in planned_clauses(contract_for(target.concern), options.profile)]
-        wanted = [clause for clause in planned if not options.clauses or clause.id in options.clauses]
-        ledger.feed(TargetPlanned(target.name, target.concern, tuple(PlannedClause.of(clause) for clause in wanted)))
+        ledger.feed(_planned(target, options).expected(options.profile))
     ledger.close("not executed: interrupted")
 
 

@@ -2,6 +2,7 @@
 
 A backend may hang, crash or end the interpreter: that must cost one clause, not the run. So the clauses run in a
 process of their own; when it dies, the clause that was running is INCONCLUSIVE and a new worker goes on with the rest.
+When it dies before there is a clause, while the backend is imported, all clauses of that backend are: it costs no other one.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class WorkerRun:
                     self._follow(worker)
                     if self.ledger.ended is not None:
                         break
-                    self._bury(worker)
+                    self._bury(worker, plan)
                     plan = self._rest_of(plan)
                     if not plan.targets or self.restarts > MAX_RESTARTS or self.hung >= MAX_HUNG:
                         break
@@ -140,24 +141,35 @@ class WorkerRun:
             ) from error
         return any_came
 
-    def _bury(self, worker: WorkerProcess) -> None:
+    def _bury(self, worker: WorkerProcess, plan: Plan) -> None:
         """A worker died in the middle: its running clause is INCONCLUSIVE."""
         worker.end()
         how = self._why_it_ended or worker.how_it_ended()
         if not self.ledger.targets:
-            raise WorkerError(
-                f"the clauses could not be collected, the worker {how}; see {self.directory / 'worker.log'}"
-            )
-        if self._hung_now and self._at_first_use():
-            self._give_up(f"the process of the backend {how} at the first use of it")
+            self._never_collected(plan, how)
         elif self.ledger.running is not None:
-            self._inconclusive(*self.ledger.running, f"the process of the backend {how} while this clause ran")
+            target, clause = self.ledger.running
+            if self._hung_now and self._at_first_use():
+                self._give_up(target, f"the process of the backend {how} at the first use of it")
+            else:
+                self._inconclusive(target, clause, f"the process of the backend {how} while this clause ran")
         self.restarts += 1
 
-    def _give_up(self, why: str) -> None:
-        """The target that is running cannot be used even once: every further worker would end like this one."""
-        assert self.ledger.running is not None
-        target = self.ledger.running[0]
+    def _never_collected(self, plan: Plan, how: str) -> None:
+        """No worker gets beyond the import of the backend. Of several backends nobody can tell which one it was."""
+        if len(plan.targets) != 1:
+            log = self.directory / "worker.log"
+            raise WorkerError(f"the clauses could not be collected, the worker {how}; see {log}")
+        (target,) = plan.targets
+        self._tell(target.expected(plan.profile))
+        log_of_run = (
+            f"{self.directory.name}/worker.log"  # where the run is kept is nobody's business who reads its certificate
+        )
+        why = f"the process of the backend {how} before its clauses were collected, see {log_of_run}"
+        self._give_up(target.name, why)
+
+    def _give_up(self, target: str, why: str) -> None:
+        """This target cannot be used even once: every further worker would end like this one."""
         self._tell(TargetSmoked(target, Smoke(Trouble.BACKEND, f"{why[0].upper()}{why[1:]}.")))
         for name, clause in self.ledger.open():
             if name == target:
