@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import shlex
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -306,6 +307,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 4
+    assert "PARTIAL" in done.stdout, "what was found is on the screen all the same"
     assert done.stderr.splitlines()[-1].startswith("stackproof: ")
     assert "Traceback" not in done.stderr
     assert not [path.name for path in (tmp_path / "run").iterdir() if path.name.startswith(".")]
@@ -496,6 +498,37 @@ def test_the_result_is_shown_also_where_a_file_of_it_cannot_be_written(tmp_path:
     assert done.stderr == "stackproof: /dev/full cannot be written: No space left on device\n"
     assert "PARTIAL" in done.stdout
     assert (tmp_path / "junit.xml").exists()
+
+
+def test_a_certificate_that_finds_no_place_costs_no_result(tmp_path: Path) -> None:
+    """It is on the screen, in the other files, and among the temporary files."""
+    (tmp_path / "run" / "certificate.json").mkdir(parents=True)
+    other = tmp_path / "other"
+    other.mkdir()
+    asked = ("--out", "run", "--json", "out.json", "--junit", "junit.xml")
+    done = stackproof("verify", *ONE_CLAUSE, *asked, cwd=tmp_path, env={"TMPDIR": str(other)})
+    assert done.returncode == 4
+    (kept,) = other.glob("stackproof-run-*/certificate.json")
+    reason = "run/certificate.json cannot be written: Is a directory"
+    assert done.stderr == f"stackproof: {reason}; it is kept as {kept}\n"
+    assert "PARTIAL" in done.stdout
+    assert "run/certificate" not in done.stdout, "that is not where it is"
+    assert kept.read_text() == (tmp_path / "out.json").read_text()
+    assert (tmp_path / "junit.xml").exists()
+    assert (tmp_path / "run" / "certificate.html").exists()
+
+
+def test_a_script_that_finds_no_place_costs_no_result(tmp_path: Path) -> None:
+    shutil.copy(Path(__file__).with_name("hostile_cache.py"), tmp_path)
+    (tmp_path / "run" / "cache-hostile_cache-RaisesExit-CACHE-07.py").mkdir(parents=True)
+    backend = ("--backend", "cache=hostile_cache:RaisesExit", "--clause", "CACHE-07")
+    done = stackproof("verify", *backend, "--out", "run", cwd=tmp_path)
+    assert done.returncode == 4
+    assert done.stderr.startswith("stackproof: run/cache-hostile_cache-RaisesExit-CACHE-07.py cannot be written: ")
+    assert "BROKEN" in done.stdout
+    (row,) = json.loads((tmp_path / "run" / "certificate.json").read_text())["clauses"]
+    assert row["failure"]["again"].startswith("stackproof verify --backend cache=hostile_cache:RaisesExit")
+    assert not row["failure"]["alone"]
 
 
 @pytest.mark.parametrize(

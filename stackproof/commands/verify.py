@@ -117,12 +117,11 @@ def verify(
         _refuse_beside_check()
         return check(certificate_name, json_file)
     from stackproof.reports.live import LiveView
-    from stackproof.verification.certificate import to_json
     from stackproof.verification.provision import provided_servers
     from stackproof.verification.replay import with_scripts
     from stackproof.verification.run import VerifyOptions, exit_code, interrupted_before
     from stackproof.verification.run import verify as run_verification
-    from stackproof.verification.runs import StorageError, keep, new_run_id, open_run
+    from stackproof.verification.runs import StorageError, new_run_id, open_run
 
     results = Results(junit_file, json_file, summary_file, badge_file)
     results.check()  # first of all: whatever is wrong below, no old badge outlives it
@@ -139,17 +138,18 @@ def verify(
         if profile == "full":
             options = replace(options, selftest=_proved(targets, options, directory, console))
         with provided_servers(targets, origin) as servers, LiveView(console) as view:
-            certificate = with_scripts(run_verification(targets, servers, options, directory, run_id, view), directory)
+            done = run_verification(targets, servers, options, directory, run_id, view)
+            certificate, troubles = with_scripts(done, directory)
             # Kept before the servers end, so that an impatient second Ctrl-C does not lose it.
-            keep(directory / "certificate.json", to_json(certificate))
+            not_kept = _keep_certificate(certificate, directory)
     except KeyboardInterrupt:
         if certificate is not None:
             raise
-        certificate = interrupted_before(targets, options, run_id)
-        keep(directory / "certificate.json", to_json(certificate))
-    page, troubles = _write_all(certificate, directory, results)
-    _tell(certificate, console, directory, page)
-    if troubles:
+        certificate, troubles = interrupted_before(targets, options, run_id), []
+        not_kept = _keep_certificate(certificate, directory)
+    page, unwritten = _write_all(certificate, directory, results)
+    _tell(certificate, console, directory, page, kept=not not_kept)
+    if troubles := [*troubles, *not_kept, *unwritten]:
         raise StorageError("; ".join(troubles))  # last, so that the result is on the screen all the same
     return exit_code(certificate)
 
@@ -163,6 +163,14 @@ def _refuse_beside_check() -> None:
             raise ConfigurationError(
                 f"--check and {option.opts[0]} exclude each other: with --check nothing is verified"
             )
+
+
+def _keep_certificate(certificate: Certificate, directory: Path) -> tuple[str, ...]:
+    """Where it cannot be kept in its run, a sentence that says where it is."""
+    from stackproof.verification.certificate import to_json
+    from stackproof.verification.runs import keep_run
+
+    return keep_run(directory, {"certificate.json": partial(to_json, certificate)})
 
 
 def _write_all(certificate: Certificate, directory: Path, results: Results) -> tuple[str | None, list[str]]:
@@ -186,15 +194,16 @@ def _write_all(certificate: Certificate, directory: Path, results: Results) -> t
     return page, troubles
 
 
-def _tell(certificate: Certificate, console: Console, directory: Path, page: str | None) -> None:
+def _tell(certificate: Certificate, console: Console, directory: Path, page: str | None, *, kept: bool) -> None:
+    """``kept``: whether the certificate is in its directory; else no file of it is named here."""
     from stackproof.reports.terminal import print_certificate
 
     if nothing_to_say := _all_harness_trouble(certificate):
         for sentence in nothing_to_say:
             click.echo(f"stackproof: {sentence}", err=True)
         return
-    print_certificate(certificate, console, directory if page == "" else None)
-    if page != "":
+    print_certificate(certificate, console, directory if kept and page == "" else None)
+    if kept and page != "":
         for line in filter(None, (str(directory / "certificate.json"), page)):
             console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
 

@@ -119,9 +119,19 @@ def seen_in(repeated: Repeated) -> list[str]:
 # Failures of a run
 
 
-def with_scripts(certificate: Certificate, directory: Path) -> Certificate:
-    """Write a script for each failure of a run, and let the failures say how they are repeated."""
-    return replace(certificate, clauses=tuple(_with_script(r, certificate, directory) for r in certificate.clauses))
+def with_scripts(certificate: Certificate, directory: Path) -> tuple[Certificate, list[str]]:
+    """Write a script for each failure of a run, and let the failures say how they are repeated.
+
+    Beside the certificate, a sentence for each script that cannot be written: that failure says the long command only.
+    """
+    records, troubles = [], []
+    for record in certificate.clauses:
+        try:
+            records.append(_with_script(record, certificate, directory))
+        except StorageError as error:
+            records.append(record)
+            troubles.append(str(error))
+    return replace(certificate, clauses=tuple(records)), troubles
 
 
 def _with_script(record: ClauseRecord, certificate: Certificate, directory: Path) -> ClauseRecord:
