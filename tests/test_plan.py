@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from stackproof.planning.typed import number, whole
 from stackproof.reports import plan_page
 from stackproof.reports.plan_text import why_not_first
 from stackproof.targets import STACKS
+from stackproof.verification.runs import StorageError
 
 SCHEMA = json.loads((Path(stackproof.planning.__file__).parent / "plan.schema.json").read_text(encoding="utf-8"))
 
@@ -191,6 +193,46 @@ def test_nothing_that_is_known_to_carry_it_is_exit_code_3(here: Path, monkeypatc
     code, out, _ = run("--decisions-per-day", "10K")
     assert code == Exit.INCONCLUSIVE
     assert out.startswith("Not known: no backend for search is known to carry 10,000 decisions a day.")
+
+
+def test_what_cannot_be_kept_is_an_error_and_costs_no_answer(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = here / "other"
+    other.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(other))
+    (here / "a" / "plan.json").mkdir(parents=True)
+    done = CliRunner().invoke(cli, ["plan", "--decisions-per-day", "10K", "--out", "a"], standalone_mode=False)
+    (kept,) = other.glob("stackproof-run-*/plan.json")
+    assert isinstance(done.exception, StorageError)
+    assert str(done.exception) == f"a/plan.json cannot be written: Is a directory; it is kept as {kept}"
+    assert "What it rests on" in done.stdout
+    assert "Kept in" not in done.stdout
+    assert from_json(kept.read_text(encoding="utf-8")).recommended is not None
+
+
+def test_a_file_that_cannot_be_written_costs_no_answer(here: Path) -> None:
+    asked_for = ("--json", "/dev/full", "--env-file", "my.env", "--out", "a")
+    done = CliRunner().invoke(cli, ["plan", "--decisions-per-day", "10K", *asked_for], standalone_mode=False)
+    assert isinstance(done.exception, StorageError)
+    assert str(done.exception) == "/dev/full cannot be written: No space left on device"
+    assert "What it rests on" in done.stdout
+    assert (here / "my.env").is_file()
+    assert (here / "a" / "plan.json").is_file()
+
+
+def test_where_nothing_is_recommended_no_earlier_environment_file_looks_like_the_answer(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, _, _ = run("--decisions-per-day", "10K", "--env-file", "my.env", "--out", "a")
+    earlier = (here / "my.env").read_text(encoding="utf-8")
+    assert code == Exit.HOLDS
+    monkeypatch.setattr(measured, "_shipped", lambda: ())
+    code, out, _ = run("--decisions-per-day", "10K", "--env-file", "my.env", "--out", "b")
+    assert code == Exit.INCONCLUSIVE
+    assert "No stack is recommended: my.env, which is of an earlier plan, is called my.env.old now." in out
+    assert not (here / "my.env").exists()
+    assert (here / "my.env.old").read_text(encoding="utf-8") == earlier, "it may have been filled in by hand"
+    _, out, _ = run("--decisions-per-day", "10K", "--env-file", "my.env", "--out", "c")
+    assert "earlier plan" not in out
 
 
 def test_a_damaged_run_hides_nothing(here: Path) -> None:

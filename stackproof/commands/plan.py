@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -120,15 +120,15 @@ def plan(
 
     Numbers may be typed as 10K, 2.5M or 1B. The answer is kept as a run: plan.json, plan.html and stack.env.
 
-    Exit codes: 0 a stack is recommended; 2 wrong input; 3 none is known to carry the load.
+    Exit codes: 0 a stack is recommended; 2 wrong input; 3 none is known to carry the load; 4 a result cannot be kept.
     """
     import stackproof
     from stackproof.planning.measured import known_ceilings
-    from stackproof.planning.plan_record import PAGE, to_json
+    from stackproof.planning.plan_record import PAGE, RECORD
     from stackproof.planning.planner import Facts, Question, make_plan
     from stackproof.planning.price_book import load_prices
     from stackproof.reports.plan_terminal import print_plan
-    from stackproof.verification.runs import RUNS, new_run_id, open_run
+    from stackproof.verification.runs import RUNS, StorageError, new_run_id, open_run
 
     question = Question(
         _workload(inputs, where), _asked(p99_ms, headroom, where, requirements), months, _stack(stack_name)
@@ -142,39 +142,76 @@ def plan(
     known = known_ceilings(runs if runs is not None else RUNS)
     facts = Facts(run_id, now.isoformat(timespec="seconds"), stackproof.__version__, _typed(), now.date())
     made = make_plan(question, known, book, facts)
-    if json_file is not None:
-        write_result(json_file, to_json(made))
-    if env_file is not None and made.environment:
-        write_result(env_file, made.environment)
     console = result_console("-" if "-" in (json_file, env_file) else None)
     print_plan(made, console)
-    for trouble in _keep(made, directory):
-        console.print(trouble, markup=False)
-    page = directory / PAGE
-    told = f"; its page: {page}" if page.is_file() else ""
-    console.print(f"\nKept in {directory}{told}", markup=False, highlight=False)
+    troubles = [*_keep(made, directory), *_write(made, json_file, env_file)]
+    if no_page := _page_wants():
+        console.print(no_page, markup=False)
+    if (directory / RECORD).is_file():
+        page = directory / PAGE
+        told = f"; its page: {page}" if page.is_file() else ""
+        console.print(f"\nKept in {directory}{told}", markup=False, highlight=False)
+    if env_file is not None and not made.environment and (aside := _set_aside(env_file)):
+        console.print(aside, markup=False, highlight=False)
+    if troubles:
+        raise StorageError("; ".join(troubles))  # last, so that the result is on the screen all the same
     return Exit.HOLDS if made.recommended is not None else Exit.INCONCLUSIVE
 
 
 def _keep(made: Plan, directory: Path) -> tuple[str, ...]:
-    """Record, page and environment file; sentences about what could not be kept."""
+    """Record, page and environment file; sentences about what could not be kept where it belongs."""
     from stackproof.planning.environment_file import FILE
     from stackproof.planning.plan_record import PAGE, RECORD, to_json
-    from stackproof.reports.pages import require_charts
     from stackproof.verification.runs import keep_run
 
     files: dict[str, Callable[[], str]] = {RECORD: lambda: to_json(made)}
     if made.environment:
         files[FILE] = lambda: made.environment
-    troubles = keep_run(directory, files)
+    if not _page_wants():
+        from stackproof.reports import plan_page
+
+        files[PAGE] = lambda: plan_page.render(made)
+    return keep_run(directory, files)
+
+
+def _page_wants() -> str:
+    """What to install for a page; empty where all is there. The answer is complete without it."""
+    from stackproof.reports.pages import require_charts
+
     try:
         require_charts()
     except ConfigurationError as error:
-        # The answer is there without its page; what to install for it is said.
-        return (*troubles, str(error))
-    from stackproof.reports import plan_page
+        return str(error)
+    return ""
 
-    return (*troubles, *keep_run(directory, {PAGE: lambda: plan_page.render(made)}))
+
+def _write(made: Plan, json_file: str | None, env_file: str | None) -> Iterator[str]:
+    """The files that were asked for, each though another cannot be written; a sentence for each of those."""
+    from stackproof.planning.plan_record import to_json
+    from stackproof.verification.runs import StorageError
+
+    texts = ((json_file, to_json(made)), (env_file, made.environment))
+    for file, text in texts:
+        if file is None or not text:
+            continue
+        try:
+            write_result(file, text)
+        except StorageError as error:
+            yield str(error)
+
+
+def _set_aside(env_file: str) -> str:
+    """Where no stack is recommended, the file of an earlier plan must not be taken for the answer. It may have been filled in by
+    hand, so it is renamed. What was done, in a sentence; empty where nothing was there."""
+    path = Path(env_file)
+    if env_file == "-" or path.is_symlink() or not path.is_file():
+        return ""
+    aside = path.with_name(f"{path.name}.old")
+    try:
+        path.replace(aside)
+    except OSError as error:
+        return f"No stack is recommended: {path} is of an earlier plan, and cannot be renamed ({error.strerror})."
+    return f"No stack is recommended: {path}, which is of an earlier plan, is called {aside} now."
 
 
 def _workload(inputs: Mapping[str, str | None], where: str) -> Workload:
