@@ -71,6 +71,10 @@ class TestWhatHolds:
             ("postgresql://10.1.2.3/x", "verify-full"),
             ("postgresql://localhost,db.example/x", "verify-full"),
             ("postgresql://db.example/x?hostaddr=127.0.0.1", "verify-full"),
+            ("postgresql://localhost/x?hostaddr=203.0.113.5", "verify-full"),
+            ("postgresql://localhost/x?hostaddr=127.0.0.1,203.0.113.5", "verify-full"),
+            ("postgresql:///x?host=/var/run/postgresql&hostaddr=203.0.113.5", "verify-full"),
+            ("postgresql://localhost/x?hostaddr=::1", None),
             ("postgresql://db.example/x?sslmode=require", "verify-full"),
             ("postgresql://localhost/x?sslmode=require", "verify-full"),
             ("postgresql://db.example/x?sslmode=verify-ca", "verify-ca"),
@@ -98,6 +102,16 @@ class TestWhatHolds:
         assert PostgresTls().options(far) == {"sslmode": "verify-full"}
         monkeypatch.setenv("PGSSLMODE", "disable")
         assert PostgresTls().options(far) == {}
+
+    @pytest.mark.parametrize("url", ["postgresql://localhost/x", "postgresql:///x?hostaddr=127.0.0.1", "dbname=x"])
+    def test_host_and_address_come_from_the_environment_each_by_itself(
+        self, monkeypatch: pytest.MonkeyPatch, url: str
+    ) -> None:
+        given = conninfo.conninfo_to_dict(url)
+        elsewhere = {"PGHOST": "db.example"} if "hostaddr" in url else {"PGHOSTADDR": "203.0.113.5"}
+        for name, value in elsewhere.items():
+            monkeypatch.setenv(name, value)
+        assert PostgresTls().options(given)["sslmode"] == "verify-full"
 
     def test_whose_authorities_are_trusted(self, certificates: Certificates, tmp_path: Path) -> None:
         far = conninfo.conninfo_to_dict("postgresql://db.example/x")

@@ -111,9 +111,13 @@ def hint(refusal: str) -> str:
 
 
 def _is_local(given: Mapping[str, Any]) -> bool:
-    """Whether every server that may be meant is on this machine."""
-    named = given.get("host") or given.get("hostaddr") or os.environ.get("PGHOST") or os.environ.get("PGHOSTADDR") or ""
-    return all(map(_is_this_machine, str(named).split(",")))
+    """Whether every server that may be meant is on this machine.
+
+    libpq goes to ``hostaddr`` where there is one, whatever ``host`` is, and takes each of the two from the environment by itself.
+    """
+    host = given.get("host") or os.environ.get("PGHOST") or ""
+    address = given.get("hostaddr") or os.environ.get("PGHOSTADDR") or ""
+    return all(_is_this_machine(each) for named in (host, address) for each in str(named).split(","))
 
 
 def _is_this_machine(host: str) -> bool:
