@@ -128,6 +128,21 @@ class TestRedis:
         assert found.value("version") is not None
         assert "poor" not in json.dumps(found.to_data())
 
+    @pytest.mark.parametrize(
+        ("url", "protection"),
+        [
+            ("redis://127.0.0.1:1", "no"),
+            ("rediss://127.0.0.1:1", "yes, verified"),
+            ("rediss://127.0.0.1:1?ssl_cert_reqs=none", "yes, not verified"),
+            ("rediss://127.0.0.1:1?ssl_cert_reqs=optional", "yes, verified"),
+            ("rediss://127.0.0.1:1?ssl_check_hostname=false", "yes, verified, but for any host"),
+        ],
+    )
+    def test_tls_is_what_the_url_says(self, url: str, protection: str) -> None:
+        target = parse_target("cache=redis")
+        told = {each.name: each.value for each in redis_settings.client(Settings({"REDIS_URL": url}), [target])}
+        assert told["TLS"] == protection
+
     def test_each_master_of_a_cluster(self) -> None:
         found = asked("cache=elasticache", variables_of("redis-cluster"))
         assert (found.value("masters"), found.asked) == ("3", "each of 3 masters")

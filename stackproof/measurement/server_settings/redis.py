@@ -6,8 +6,9 @@ Meanings follow "Redis persistence" and "Redis replication" of Redis' manual, an
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import redis
 
@@ -83,7 +84,6 @@ def client(settings: Settings, targets: Sequence[Target]) -> tuple[Setting, ...]
     """How the adapters connect."""
     address = _address(settings, targets)
     pool = "no limit" if address.max_connections >= 2**31 else str(address.max_connections)
-    tls = "yes, verified" if "ssl_cert_reqs" in address.options else "no"
     return (
         Setting("connect timeout", f"{settings.connect_timeout:g} s", "How long making a connection may take."),
         Setting("operation timeout", f"{settings.operation_timeout:g} s", "How long an answer may take."),
@@ -93,10 +93,20 @@ def client(settings: Settings, targets: Sequence[Target]) -> tuple[Setting, ...]
             "How many connections each adapter opens to a node at most; one for each caller at a time.",
         ),
         Setting("protocol", "cluster" if address.cluster else "one server", "Whether keys are spread over masters."),
-        Setting("TLS", tls, "Whether the connection is encrypted."),
+        Setting("TLS", _tls(address.options), "Whether the connection is encrypted."),
         Setting("repetition", "reads only, once", "What is sent again when a connection breaks under it."),
         Setting("WAIT", "not used", "A write is acknowledged by its master alone, not by any replica."),
     )
+
+
+def _tls(options: Mapping[str, Any]) -> str:
+    """How the connection is protected, by what `adapters.redis_connections` has made of the URL; it defaults to all of it."""
+    required = options.get("ssl_cert_reqs")
+    if required is None:
+        return "no"
+    if required == "none":
+        return "yes, not verified"
+    return "yes, verified" if options.get("ssl_check_hostname") else "yes, verified, but for any host"
 
 
 def _address(settings: Settings, targets: Sequence[Target]) -> RedisAddress:
