@@ -6,6 +6,7 @@ import copy
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ import jsonschema
 import pytest
 from command_line import stackproof
 
+from stackproof.adapters.registry import BUILT_IN
+from stackproof.measurement.environment import DRIVERS
 from stackproof.verification.certificate import seal_of, to_json
+from stackproof.verification.environment import needed_drivers
 from stackproof.verification.installed import installed_for
 from stackproof.verification.shape import misshapen
 from stackproof.verification.soundness import Finding, Installed, Kind, check
@@ -410,6 +414,53 @@ def test_what_was_made_for_something_else_is_outdated_and_not_forged(
     findings = check(forged(genuine, change), installed)
     assert sentences(findings) == []
     assert [told for told in sentences(findings, Kind.OUTDATED) if sentence in told]
+
+
+OTHERS = ("confluent-kafka", "scylla-driver", "opensearch-py", "boto3")
+
+
+@pytest.mark.parametrize("driver", OTHERS)
+def test_every_driver_is_named_and_another_version_of_it_is_seen(
+    genuine: str, installed: Installed, driver: str
+) -> None:
+    assert json.loads(genuine)["environment"][driver] == version(driver)
+    found = check(forged(genuine, lambda data: data["environment"].update({driver: "0.0.1"})), installed)
+    assert [finding.kind for finding in found] == [Kind.OUTDATED]
+    assert found[0].sentence == f"{driver} {version(driver)} is not the version of the certificate, 0.0.1."
+
+
+def test_a_certificate_that_does_not_name_a_driver_cannot_be_compared(genuine: str, installed: Installed) -> None:
+    """Those of earlier releases name four drivers."""
+
+    def of_kafka(data: dict[str, Any]) -> None:
+        text = json.dumps(data).replace("events=memory", "events=kafka")
+        data.clear()
+        data.update(json.loads(text))
+        for driver in OTHERS:
+            data["environment"].pop(driver)
+
+    text = forged(genuine, of_kafka)
+    (target,) = json.loads(text)["targets"]
+    here = replace(
+        installed,
+        digests={("events=kafka", target["backend"]): target["digest"]},
+        needs={"events=kafka": needed_drivers("events=kafka")},
+    )
+    assert check(text, here) == [
+        Finding(Kind.UNKNOWN, "events=kafka: it does not say with which version of confluent-kafka it was made.")
+    ]
+    old = forged(genuine, lambda data: [data["environment"].pop(driver) for driver in OTHERS])
+    assert check(old, installed) == [], "a backend that needs none of them"
+
+
+def test_the_drivers_that_a_backend_needs() -> None:
+    assert needed_drivers("events=msk") == ("confluent-kafka",)
+    assert set(needed_drivers("interactions=keyspaces")) == {"boto3", "botocore", "scylla-driver"}
+    assert needed_drivers("cache=memory") == needed_drivers("cache=mine:make") == needed_drivers("cache=nobody") == ()
+    for entry in BUILT_IN:
+        named = needed_drivers(f"{entry.concern}={entry.name}")
+        assert bool(named) == bool(entry.extra), entry
+        assert set(named) <= set(DRIVERS)
 
 
 def test_a_source_that_was_not_found_cannot_be_compared(genuine: str, installed: Installed, tmp_path: Path) -> None:

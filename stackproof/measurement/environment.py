@@ -12,11 +12,12 @@ from typing import Any, Self
 
 import psutil
 
-PACKAGES = (
+DRIVERS = (
     "psycopg", "redis", "hiredis", "msgpack", "confluent-kafka", "scylla-driver", "opensearch-py", "urllib3", "boto3", "botocore",
-    "locust", "gevent", "hdrhistogram",
 )  # fmt: skip
-"""Drivers and load generator: another version of one may be faster or slower."""
+"""What adapters reach their servers with: another version of one may behave differently, or be faster or slower."""
+PACKAGES = (*DRIVERS, "locust", "gevent", "hdrhistogram")
+"""Drivers and load generator."""
 
 BUSY_SHARE = 0.25
 """A load of more than this share of the usable cores, before anything was offered, is other people's work."""

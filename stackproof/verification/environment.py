@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 
-from stackproof.measurement.environment import processor_model, usable_cores, versions
+from stackproof.interfaces import ConfigurationError
+from stackproof.measurement.environment import DRIVERS, processor_model, usable_cores, versions
+from stackproof.targets import parse_target
 
-DRIVERS = ("psycopg", "redis", "hiredis", "msgpack")
-"""What adapters reach their servers with: another version of one may behave differently."""
 _TOOLS = ("pytest", "locust", "gevent")
+
+_AWS, _CQL, _KAFKA = ("boto3", "botocore"), ("scylla-driver",), ("confluent-kafka",)
+_NEEDED: Mapping[str, tuple[str, ...]] = {
+    "postgres": ("psycopg",), "redis": ("redis", "msgpack"), "aws": _AWS, "kafka": _KAFKA, "msk": _KAFKA, "cql": _CQL,
+    "keyspaces": (*_AWS, *_CQL), "opensearch": ("opensearch-py", "urllib3"),
+}  # fmt: skip
+"""Extra of a backend -> the drivers without which it cannot be used. hiredis is none of them."""
+
+
+def needed_drivers(target: str) -> tuple[str, ...]:
+    """The drivers that a target, such as ``cache=redis``, was surely reached with; of a third party's backend none is known."""
+    try:
+        entry = parse_target(target).entry
+    except ConfigurationError:
+        return ()
+    return _NEEDED.get(entry.extra, ()) if entry is not None else ()
 
 
 def describe_environment() -> dict[str, str]:

@@ -12,16 +12,17 @@ from stackproof.contracts import CONCERNS, contract_for
 from stackproof.contracts.clauses import planned_clauses
 from stackproof.contracts.mutants import all_mutants
 from stackproof.contracts.stream import PlannedClause
+from stackproof.measurement.environment import DRIVERS
 from stackproof.targets import STACKS
 
 from .digests import backend_digest, suite_digest
-from .environment import DRIVERS, describe_environment
+from .environment import describe_environment, needed_drivers
 from .soundness import Installed, KnownClause
 
 
 def installed_for(backends: Iterable[tuple[str, str]]) -> Installed:
     """What is installed, with the digests of these backends (target and class). Nothing of theirs is imported or run."""
-    environment = describe_environment()
+    environment, backends = describe_environment(), tuple(backends)
     mutants: dict[str, set[str]] = {}
     for mutant in all_mutants():
         mutants.setdefault(mutant.concern, set()).add(mutant.killed_by)
@@ -34,6 +35,7 @@ def installed_for(backends: Iterable[tuple[str, str]]) -> Installed:
         now=datetime.now(UTC),
         schema=json.loads((files("stackproof.verification") / "certificate.schema.json").read_text("utf-8")),
         drivers={name: environment.get(name, "") for name in DRIVERS},
+        needs={target: needed_drivers(target) for target, _ in backends},
         mutants={concern: frozenset(clauses) for concern, clauses in mutants.items()},
     )
 

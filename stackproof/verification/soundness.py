@@ -84,6 +84,8 @@ class Installed:
     schema: Mapping[str, Any]
     now: datetime
     drivers: Mapping[str, str] = field(default_factory=dict)
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Target -> the drivers that it cannot be used without."""
     mutants: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Concern -> the clauses that a mutant names."""
 
@@ -113,7 +115,8 @@ def check(text: str, installed: Installed) -> list[Finding]:
         forged += [*_plan(certificate, installed), *unlike_the_suite(certificate, installed.stacks)]
     findings = [Finding(Kind.FORGED, sentence) for sentence in dict.fromkeys(forged)]
     findings += [Finding(Kind.OUTDATED, sentence) for sentence in _outdated(certificate, installed)]
-    return findings + [Finding(Kind.UNKNOWN, sentence) for sentence in _without_source(certificate)]
+    untold = [*_without_source(certificate), *_without_driver(certificate, installed)]
+    return findings + [Finding(Kind.UNKNOWN, sentence) for sentence in untold]
 
 
 def _seal(data: dict[str, Any]) -> Iterator[str]:
@@ -298,3 +301,11 @@ def _without_source(certificate: Certificate) -> Iterator[str]:
     for target in certificate.targets:
         if target.backend and not target.digest:
             yield f"{target.target}: the source of {target.backend} was not to be found when the certificate was made."
+
+
+def _without_driver(certificate: Certificate, installed: Installed) -> Iterator[str]:
+    """Certificates of earlier releases name the drivers of PostgreSQL and Redis only."""
+    for target in certificate.targets:
+        untold = [name for name in installed.needs.get(target.target, ()) if name not in certificate.environment]
+        if target.backend and untold:
+            yield f"{target.target}: it does not say with which version of {' and '.join(untold)} it was made."
