@@ -20,12 +20,14 @@ from test_servers import until
 from stackproof.commands import doctor as doctor_module
 from stackproof.commands.doctor import doctor
 from stackproof.commands.servers import servers
+from stackproof.servers import ServerError
+from stackproof.servers import standing as standing_module
 from stackproof.servers.containers.engine import opened
 from stackproof.servers.containers.labels import started
 from stackproof.servers.containers.sweep import sweep_containers
 from stackproof.servers.resp import RespConnection
 from stackproof.servers.runs import sweep
-from stackproof.servers.standing import stand_down, standing_runs
+from stackproof.servers.standing import Standing, stand_down, standing_runs
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +79,46 @@ def test_a_stack_stands_until_it_is_ended() -> None:
     assert listed() == []
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(given["DATABASE_URL"])
+
+
+def _stands(run: str, pid: int, since: float) -> Standing:
+    return Standing(run=run, stack="development", origin="embedded", pid=pid, started="then", since=since)
+
+
+def test_servers_that_do_not_end_leave_no_later_ones_standing(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand = [_stands("stuck", 1, 1.0), _stands("good", 2, 2.0), _stands("stuck-too", 3, 3.0), _stands("last", 4, 4.0)]
+    asked: list[str] = []
+
+    def end(standing: Standing) -> None:
+        asked.append(standing.run)
+        if "stuck" in standing.run:
+            raise ServerError(f"The servers of {standing.run} did not end within 120 s.")
+
+    monkeypatch.setattr(standing_module, "standing_runs", lambda: stand)
+    monkeypatch.setattr(standing_module, "stand_down", end)
+    result = CliRunner().invoke(servers, ["down"], standalone_mode=False)
+    assert asked == ["stuck", "good", "stuck-too", "last"]
+    assert result.stdout == "Ended: good (development), last (development).\n"
+    assert isinstance(result.exception, ServerError)
+    assert str(result.exception) == (
+        "The servers of stuck did not end within 120 s. The servers of stuck-too did not end within 120 s."
+    )
+    told = json.loads(CliRunner().invoke(servers, ["down", "--json", "-"], standalone_mode=False).stdout)
+    assert [row["run"] for row in told["runs"]] == ["good", "last"]
+
+
+def test_a_run_that_ends_while_it_is_listed_is_not_listed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    gone = tmp_path / f"stackproof-{os.geteuid()}-gone" / "standing.json"
+    monkeypatch.setattr(Path, "glob", lambda _self, _pattern: iter([gone]))
+    assert standing_runs() == []
+
+
+def test_a_holder_that_ends_by_itself_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter(["then", None])
+    monkeypatch.setattr(standing_module, "started", lambda _pid: next(answers))
+    with subprocess.Popen(["true"]) as over:
+        pass
+    stand_down(_stands("over", over.pid, 1.0))
 
 
 def test_containers_stand_too_and_are_swept_when_their_holder_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,19 +72,30 @@ def up(stack: str | None, backends: tuple[str, ...], origin: str | None, json_fi
 @click.argument("run", required=False)
 @json_option
 def down(run: str | None, json_file: str | None) -> None:
-    """End servers that stay: all of them, or those of one RUN (or stack)."""
+    """End servers that stay: all of them, or those of one RUN (or stack).
+
+    Each is ended though another one does not end; then the exit code is 4.
+    """
+    from stackproof.servers import ServerError
     from stackproof.servers.standing import stand_down, standing_runs
 
     chosen = [each for each in standing_runs() if run in (None, each.run, each.stack)]
     if run is not None and not chosen:
         raise ConfigurationError(f"no servers stand that are named {run}; `stackproof servers status` lists them")
+    ended, troubles = [], []
     for each in chosen:
-        stand_down(each)
+        try:
+            stand_down(each)
+            ended.append(each)
+        except ServerError as error:
+            troubles.append(str(error))
     if json_file is not None:
-        _write(json_file, [_row(each) for each in chosen])
-    if json_file != "-":
-        ended = ", ".join(f"{each.run} ({each.stack or 'chosen one by one'})" for each in chosen)
-        click.echo(f"Ended: {ended}." if chosen else "No servers stand.")
+        _write(json_file, [_row(each) for each in ended])
+    if json_file != "-" and (ended or not chosen):
+        named = ", ".join(f"{each.run} ({each.stack or 'chosen one by one'})" for each in ended)
+        click.echo(f"Ended: {named}." if chosen else "No servers stand.")
+    if troubles:
+        raise ServerError(" ".join(troubles))
 
 
 @servers.command()

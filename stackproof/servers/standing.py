@@ -73,8 +73,8 @@ def standing_runs() -> list[Standing]:
     found = []
     for base in bases():
         for path in base.glob(f"stackproof-{os.geteuid()}-*/{FILE}"):
-            if path.stat().st_uid == os.geteuid() and is_held(path.parent):
-                with contextlib.suppress(OSError, ValueError):  # it ends just now
+            with contextlib.suppress(OSError, ValueError):  # it ends just now
+                if path.stat().st_uid == os.geteuid() and is_held(path.parent):
                     found.append(_standing(json.loads(path.read_text())))
     # Behind a holder that was killed the keeper is still clearing up.
     found = [each for each in found if started(each.pid) == each.started]
@@ -85,7 +85,8 @@ def stand_down(standing: Standing) -> None:
     """End servers that stay, and wait until nothing of them is left."""
     if started(standing.pid) != standing.started:
         return
-    os.kill(standing.pid, signal.SIGTERM)
+    with contextlib.suppress(ProcessLookupError):  # it ends just now
+        os.kill(standing.pid, signal.SIGTERM)
     deadline = time.monotonic() + END_SECONDS
     while started(standing.pid) == standing.started:
         if time.monotonic() > deadline:
