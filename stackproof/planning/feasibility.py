@@ -21,7 +21,7 @@ from .bill import BackendCost, Limit, Sizing
 from .capabilities import SHARED_CACHE, Requirement, lacks
 from .capacity import Use, asks_nothing, larger_than_measured, use_of
 from .ceilings import MeasuredCeiling
-from .cost import MODELS, Choice, cost_of
+from .cost import MODELS, Choice, as_had, cost_of
 from .demand import Demand
 from .headroom import taken
 from .measured import Known
@@ -256,6 +256,8 @@ def _from_where(candidate: Candidate, text: str) -> str:
 
 
 def _judged(choice: Choice, demand: Demand, asked: Asked, known: Known, book: PriceBook) -> Candidate:
+    # Which rule it is held against depends on how it is had, also where that goes without saying.
+    choice = as_had(choice)
     by_request = (choice.backend, choice.hosting) in BY_REQUEST
     if by_request:
         # An engine of the same protocol on somebody's machine says nothing about the service.
