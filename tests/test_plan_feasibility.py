@@ -221,13 +221,16 @@ def test_a_search_that_ended_at_its_promise_refutes_only_who_asks_for_that_promi
 
 
 def test_clusters_are_sized_by_what_one_machine_was_measured_to_carry() -> None:
-    found = candidate(answer(100_000_000), "interactions=cassandra (self-hosted)")
-    assert (found.status, found.marks) == (Status.OPEN, (Mark.SCALED,))
     # 5,787/s: 9.487 + 6.430 of what holds, x 1.5 x 3 copies = 71.6
-    hosts = next(line for line in found.cost.lines if line.item == "hosts")
-    assert hosts.quantity.low == 72 * 730
-    assert hosts.quantity.known
-    assert "72 machines are needed" in found.reasons[0]
+    # 100 M x 365 days x 1,000 bytes x 2 rows x 3 copies = 219 TB: 21.9 machines of 10 TB, and 219 of 1 TB
+    disk = BOOK.price("self-hosted-disk")
+    for holds, machines in ((None, 72), (10**13, 72), (10**12, 219)):
+        book = replace(BOOK, prices={**BOOK.prices, disk.id: replace(disk, holds_bytes=holds)})
+        found = candidate(answer(100_000_000, book=book), "interactions=cassandra (self-hosted)")
+        assert (found.status, found.marks) == (Status.OPEN, (Mark.SCALED,))
+        hosts = next(line for line in found.cost.lines if line.item == "hosts")
+        assert (hosts.quantity.low, hosts.quantity.known) == (machines * 730, holds is not None)
+        assert "72 machines are needed" in found.reasons[0]
 
 
 def test_a_run_of_decisions_is_a_lower_bound_for_each_of_its_backends() -> None:
