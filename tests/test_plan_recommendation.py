@@ -339,6 +339,24 @@ def test_each_input_is_halved_and_doubled() -> None:
     assert "--growth-per-month" not in by_input
 
 
+@pytest.mark.parametrize(
+    ("p99_ms", "headroom", "after"),
+    [
+        # An hour are 3,600,000 ms, and a head-room is between 1 and 100: what is half or double of it goes no further.
+        (2_000_000, "60", {"--p99-ms": ["1,000,000", "3,600,000"], "--headroom": ["30", "100"]}),
+        (3_600_000, "100", {"--p99-ms": ["1,800,000"], "--headroom": ["50"]}),
+        (1_800_000, "1", {"--p99-ms": ["900,000", "3,600,000"], "--headroom": ["2"]}),
+        (5e-324, "1", {"--p99-ms": ["9.88131292e-324"], "--headroom": ["2"]}),  # the least float, which has no half
+    ],
+)
+def test_no_value_is_tried_that_nobody_could_type(p99_ms: float, headroom: str, after: dict[str, list[str]]) -> None:
+    found: dict[str, list[str]] = {name: [] for name in after}
+    for row in plan(10_000, about=asked(p99_ms=p99_ms, headroom=headroom)).sensitivity:
+        if row.input in found:
+            found[row.input].append(row.after)
+    assert found == after
+
+
 def test_sensitivity_says_whether_the_stack_or_its_cost_changes() -> None:
     rows = {(row.input, row.after): row for row in plan(1_000_000).sensitivity}
     assert rows["--retention-days", "182"].outcome == "same stack"

@@ -29,6 +29,8 @@ from .origins import EXTERNAL, origin_for, typed
 from .price_book import PriceBook
 
 LEAST_HEADROOM, MOST_HEADROOM = Fraction(1), Fraction(100)
+MOST_P99_MS = 3_600_000.0
+"""An hour."""
 
 
 class Where(StrEnum):
@@ -133,8 +135,10 @@ class Asked:
     def __post_init__(self) -> None:
         if not LEAST_HEADROOM <= self.headroom <= MOST_HEADROOM:
             raise ConfigurationError(f"--headroom is {float(self.headroom):g}; it lies between 1 and 100")
-        if self.p99_ms is not None and not 0 < self.p99_ms <= 3_600_000:
-            raise ConfigurationError(f"--p99-ms is {self.p99_ms:g}; it lies above 0 and up to 3600000 (an hour)")
+        if self.p99_ms is not None and not 0 < self.p99_ms <= MOST_P99_MS:
+            raise ConfigurationError(
+                f"--p99-ms is {self.p99_ms:g}; it lies above 0 and up to {MOST_P99_MS:.0f} (an hour)"
+            )
 
     @property
     def all_requirements(self) -> tuple[Requirement, ...]:
