@@ -225,23 +225,49 @@ def test_what_is_no_size_is_left_out(size: object) -> None:
 # -- by crossing ----------------------------------------------------------------------------------------------------
 
 
+def led(*sizes: int) -> tuple[dict[int, tuple[float, float]], dict[int, tuple[float, float]]]:
+    """Sizes at which PostgreSQL is ahead."""
+    return dict.fromkeys(sizes, FAST), dict.fromkeys(sizes, SLOW)
+
+
+def beside(ahead: tuple, *others: tuple) -> tuple:
+    """Some sizes beside others."""
+    return tuple({size: one for of in (ahead, *others) for size, one in of[side].items()} for side in (0, 1))
+
+
+LESS = led(10 * K, 100 * K)
+"""Of the sizes that are compared, those below the claimed million."""
+
+
 def compared(**changes: tuple[dict[int, tuple[float, float | None]], dict[int, tuple[float, float | None]]]):
-    """Every simple kind with PostgreSQL ahead at a million, but for those that are given."""
-    ahead = ({K * K: FAST}, {K * K: SLOW})
+    """Every simple kind with PostgreSQL ahead at a million and at less, but for those that are given."""
+    ahead = led(10 * K, 100 * K, K * K)
     return [one for kind in SIMPLE for one in searches(kind, *changes.get(kind.removeprefix("search-"), ahead))]
 
 
 @pytest.mark.parametrize(
     ("term", "verdict", "room"),
     [
-        (({K * K: FAST}, {K * K: SLOW}), "supported", (1.0, None)),
-        (({10 * K * K: FAST}, {10 * K * K: SLOW}), "supported", (1.0, None)),  # the other kinds only reach a million
-        (({100 * K: FAST}, {100 * K: SLOW}), "not-measured", (0.1, None)),
-        (({100 * K: FAST, K * K: SLOW}, {100 * K: SLOW, K * K: FAST}), "not-measured", (0.1, 1.0)),
+        (led(10 * K, 100 * K, K * K), "supported", (1.0, None)),
+        # the other kinds only reach a million
+        (led(10 * K, 100 * K, K * K, 10 * K * K), "supported", (1.0, None)),
+        (LESS, "not-measured", (0.1, None)),
+        (beside(LESS, ({K * K: SLOW}, {K * K: FAST})), "not-measured", (0.1, 1.0)),
+        # A lead at a million says nothing about fewer. 10 to 11/s beside 10 to 11/s: nobody is ahead for certain.
+        (led(K * K), "not-measured", (0.0, None)),
+        (led(100 * K, K * K), "not-measured", (0.0, None)),
+        (beside(led(K * K), ({10 * K: SLOW, 100 * K: SLOW},) * 2), "not-measured", (0.0, None)),
+        (beside(led(10 * K, K * K), ({100 * K: SLOW},) * 2), "not-measured", (0.01, None)),
+        (beside(led(100 * K, K * K), ({10 * K: SLOW},) * 2), "not-measured", (0.0, None)),
+        (led(5 * K, 100 * K, K * K), "not-measured", (0.005, None)),
+        # What was compared beside, and of which nobody knows, changes nothing: the lead changes once at most.
+        (beside(led(10 * K, 100 * K, K * K), ({50 * K: SLOW},) * 2), "supported", (1.0, None)),
+        (beside(led(K * K), ({10 * K: SLOW, 100 * K: SLOW}, {10 * K: SLOW, 100 * K: FAST})), "unsupported", (0.0, 0.1)),
         (({10 * K: FAST, 100 * K: SLOW}, {10 * K: SLOW, 100 * K: FAST}), "unsupported", (0.01, 0.1)),
         (({10 * K: SLOW}, {10 * K: FAST}), "unsupported", (0.0, 0.01)),
-        (({K * K: FAST}, {K * K: (10, None)}), "not-measured", (0.0, None)),  # OpenSearch may carry more
-        (({K * K: FAST}, {K * K: FAST}), "not-measured", (0.0, None)),
+        # OpenSearch may carry more
+        (beside(LESS, ({K * K: FAST}, {K * K: (10, None)})), "not-measured", (0.1, None)),
+        (beside(LESS, ({K * K: FAST}, {K * K: FAST})), "not-measured", (0.1, None)),
     ],
 )
 def test_a_crossing(term: tuple, verdict: str, room: tuple[float, float | None]) -> None:
@@ -263,12 +289,32 @@ def test_all_simple_kinds_are_needed_and_one_can_refute() -> None:
 
 
 def test_the_crossing_is_told_with_its_estimate_and_the_next_size_to_measure() -> None:
-    found = judge(RECORDS, compared(term=({100 * K: FAST, K * K: SLOW}, {100 * K: SLOW, K * K: FAST})))
+    found = judge(RECORDS, compared(term=beside(LESS, ({K * K: SLOW}, {K * K: FAST}))))
     assert any("ahead up to 100,000 records" in sentence for sentence in found.sentences)
     assert any("an estimate, which decides nothing" in sentence for sentence in found.sentences)
     lines = [line for line in found.settled_by if "search-term" in line]
     assert len(lines) == 2
     assert all("--set records=316228" in line for line in lines)
+
+
+def test_a_lead_that_says_nothing_about_fewer_is_told_with_what_to_measure() -> None:
+    """Nobody ahead at 10,000 and 100,000, PostgreSQL at a million: it was called supported, beside "cannot tell"."""
+    found = judge(RECORDS, compared(term=beside(led(K * K), ({10 * K: SLOW, 100 * K: SLOW},) * 2)))
+    assert any("elsewhere, within 10,000 to 1,000,000 records, nobody is for certain" in one for one in found.sentences)
+    said = "That search=postgres is ahead at 10,000 records was not shown, so that its lead at 1,000,000 says nothing"
+    assert any(one.startswith(said) for one in found.sentences)
+    for term, sizes in (
+        (beside(led(K * K), ({10 * K: SLOW, 100 * K: SLOW},) * 2), {"10000", "100000"}),
+        (led(K * K), {"10000", "100000"}),
+        (led(100 * K, K * K), {"10000"}),
+        # The number lies between two that were compared, and something is missing below: both are asked for.
+        (beside(led(100 * K), ({K * K: SLOW}, {K * K: FAST})), {"10000", "316228"}),
+        # A crossing beyond the number leaves nothing open but what is missing below.
+        (beside(led(100 * K, K * K), ({4 * K * K: SLOW}, {4 * K * K: FAST})), {"10000"}),
+    ):
+        lines = [line for line in judge(RECORDS, compared(term=term)).settled_by if "search-term" in line]
+        assert {re.findall(r"records=(\d+)", line)[0] for line in lines} == sizes
+        assert len(lines) == 2 * len(sizes), "both backends"
 
 
 def test_the_warnings_of_the_runs_of_a_crossing_are_told_and_those_of_others_are_not() -> None:
@@ -280,7 +326,7 @@ def test_the_warnings_of_the_runs_of_a_crossing_are_told_and_those_of_others_are
 
 
 def test_ahead_up_to_more_than_ten_million_is_loose() -> None:
-    far = {kind: ({11 * K * K: FAST}, {11 * K * K: SLOW}) for kind in ("term", "prefix", "filtered", "phrase")}
+    far = {kind: led(10 * K, 100 * K, K * K, 11 * K * K) for kind in ("term", "prefix", "filtered", "phrase")}
     assert judge(RECORDS, compared(**far)).verdict is Verdict.LOOSE
 
 
@@ -446,7 +492,7 @@ def evidence(draw: st.DrawFn) -> list[MeasuredCeiling]:
         if kind == "summaries":
             settings = {"customers": draw(st.sampled_from([100 * K, 500 * K, 6_000 * K]))}
         if kind in SIMPLE:
-            settings = {"records": draw(st.sampled_from([100 * K, K * K, 11 * K * K]))}
+            settings = {"records": draw(st.sampled_from([10 * K, 100 * K, K * K, 11 * K * K]))}
             backends = (draw(st.sampled_from(["search=postgres", "search=opensearch"])),)
         if kind == "decision":
             backends = decisions(1, 2).backends

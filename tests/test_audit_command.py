@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ def stub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Measure],
             calls.append({"wanted": wanted, **options})
             return measure(wanted, **options)
 
-        monkeypatch.setattr(series, "measure", called)
+        monkeypatch.setattr(series, "as_far_as_it_goes", called)
         return calls
 
     return instead
@@ -243,18 +244,46 @@ def test_ctrl_c_keeps_what_was_measured_before(how: str, stub: Any) -> None:
     assert "Cut short" in (Path("out") / "audit.html").read_text()
 
 
-def test_servers_that_do_not_start_end_the_measuring_and_not_the_audit(
-    stub: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def measure(*_: object, **__: object) -> Series:
-        raise ServerError("The embedded PostgreSQL did not start: no memory.")
+NO_SERVER = ServerError("The embedded PostgreSQL did not start: no memory.")
 
-    stub(measure)
+
+def test_servers_that_do_not_start_end_the_measuring_and_not_the_audit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Measuring is not stubbed: it is told of the servers, and tells of them."""
+
+    @contextmanager
+    def servers(*_: object) -> Iterator[Sequence[object]]:
+        raise NO_SERVER
+        yield ()
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(series, "provided_servers", servers)
     assert _run(["audit", "--out", "out"]) == 4
     made = kept()
-    assert made.trouble == "The embedded PostgreSQL did not start: no memory."
+    assert made.trouble == str(NO_SERVER)
     assert len(made.findings) == 14
-    assert "did not start" in capsys.readouterr().err
+    assert str(NO_SERVER) in {one.reason for one in made.not_measured if one.reachable}
+    shown = capsys.readouterr()
+    assert f"Not all could be measured: {NO_SERVER}" in shown.out
+    assert str(NO_SERVER) in shown.err
+
+
+@pytest.mark.parametrize(("interrupted", "code"), [(False, 4), (True, 130)])
+def test_what_was_measured_beside_servers_that_do_not_start_is_not_called_missing(
+    interrupted: bool, code: int, stub: Any
+) -> None:
+    def measure(wanted: Sequence[Wanted], **options: Any) -> Series:
+        done = the_first(wanted, **options)
+        return replace(done, trouble=NO_SERVER, interrupted=interrupted)
+
+    calls = stub(measure)
+    assert _run(["audit", "--out", "out"]) == code
+    made = kept()
+    assert made.trouble == str(NO_SERVER)
+    assert len(made.beside) == 1
+    (call,) = calls
+    assert sum(one.reachable for one in made.not_measured) == len(call["wanted"]) - 1
 
 
 @pytest.mark.parametrize(

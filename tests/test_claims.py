@@ -143,7 +143,7 @@ def test_the_command_for_a_size_names_it_and_the_one_for_a_crossing_both_backend
         "search=opensearch",
     }
     assert all("--slo" in line for line in lines)
-    assert {re.findall(r"records=(\d+)", line)[0] for line in lines} == {"100000", "1000000"}
+    assert {re.findall(r"records=(\d+)", line)[0] for line in lines} == {"10000", "100000", "1000000"}
 
 
 def test_the_file_keeps_its_json_schema_which_knows_the_fields_that_the_reader_knows() -> None:

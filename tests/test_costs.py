@@ -18,7 +18,7 @@ from stackproof.planning.amount import Amount
 from stackproof.planning.bill import BackendCost, Sizing
 from stackproof.planning.cost import MODELS, Choice, cost_of, cost_of_stack, hostings
 from stackproof.planning.demand import Demand, Workload
-from stackproof.planning.price_book import load_prices, parse_prices
+from stackproof.planning.price_book import PriceBook, load_prices, parse_prices
 from stackproof.planning.stacks import find_planned_stack
 
 BOOK = load_prices()
@@ -29,9 +29,25 @@ HOST = Sizing(per_instance=Decimal(1_000), instance_bytes=10**10)
 """A machine that carries a thousand requests a second and holds 10 GB."""
 
 
-def bill(concern: str, backend: str, hosting: str = "", sizing: Sizing | None = None, **changes: object) -> BackendCost:
+def bill(
+    concern: str,
+    backend: str,
+    hosting: str = "",
+    sizing: Sizing | None = None,
+    *,
+    book: PriceBook = BOOK,
+    **changes: object,
+) -> BackendCost:
     workload = replace(WORKLOAD, **changes)  # type: ignore[arg-type]
-    return cost_of(Choice(concern, backend, hosting, sizing or Sizing()), Demand.of(workload), BOOK)
+    return cost_of(Choice(concern, backend, hosting, sizing or Sizing()), Demand.of(workload), book)
+
+
+def own_machines(holds: int | None) -> PriceBook:
+    """With machines of one's own at 0.10 an hour, and disks at 0.05 for a GB, of which each machine holds so much."""
+    host, disk = (BOOK.price(f"self-hosted-{what}") for what in ("host", "disk"))
+    host = replace(host, low=Decimal("0.1"), high=Decimal("0.1"))
+    disk = replace(disk, low=Decimal("0.05"), high=Decimal("0.05"), holds_bytes=holds)
+    return replace(BOOK, prices={**BOOK.prices, host.id: host, disk.id: disk})
 
 
 def lines(cost: BackendCost) -> dict[str, tuple[str, ...]]:
@@ -118,9 +134,8 @@ def test_postgres_for_search_alone_and_beside_interactions() -> None:
 
 @pytest.mark.parametrize("backend", ["scylla", "cassandra"])
 def test_cql_on_machines_of_ones_own(backend: str) -> None:
-    cost = bill(
-        "interactions", backend, sizing=Sizing(per_instance=Decimal(50), instance_price="rds-mysql-db-t4g-small")
-    )
+    sizing = Sizing(per_instance=Decimal(50), instance_price="rds-mysql-db-t4g-small", instance_bytes=10**11)
+    cost = bill("interactions", backend, sizing=sizing)
     hosts, disks = cost.lines
     # 277.8/s / 50/s = 5.6: 6 machines x 730 h; as if one were 0.032: 4,380 x 0.032
     assert (hosts.quantity.low, hosts.amount.low) == (4_380, Decimal("140.160"))
@@ -130,8 +145,9 @@ def test_cql_on_machines_of_ones_own(backend: str) -> None:
         "the price self-hosted-disk (self-hosted, a disk of such a machine) is not known: "
         "no price of a disk is in the sources; give yours",
     )
-    # three at least, for three copies
-    assert bill("interactions", backend, sizing=HOST).lines[0].quantity.low == 3 * 730
+    # three at least, for three copies: 24 GB x 2 rows x 3 copies / 50 GB = 2.9
+    sizing = replace(HOST, instance_bytes=5 * 10**10)
+    assert bill("interactions", backend, sizing=sizing, retention_days=10).lines[0].quantity.low == 3 * 730
 
 
 def test_keyspaces_counts_what_it_can_and_knows_no_price() -> None:
@@ -259,7 +275,8 @@ def test_opensearch_managed() -> None:
     cost = bill("search", "opensearch", sizing=HOST)
     # 2 nodes x 730 h x 0.587; 0.1 GB x 2 copies x 1.45 = 0.29 GB x 0.122
     assert lines(cost) == {"data nodes": ("857.02",), "storage": ("0.03538",)}
-    assert [str(line.quantity) for line in bill("search", "opensearch", "self-hosted", HOST).lines] == ["1,460", "0.2"]
+    # the same room on machines of one's own: 0.1 GB x 2 copies x 1.45 = 0.29 GB
+    assert [str(line.quantity) for line in bill("search", "opensearch", "self-hosted", HOST).lines] == ["1,460", "0.29"]
 
 
 def test_upstash() -> None:
@@ -317,6 +334,73 @@ def test_how_many_machines_the_data_need() -> None:
     assert unknown == (
         "how much data each of the shards holds is not known: give holds_bytes beside its price, in a file for --prices",
     )
+
+
+@pytest.mark.parametrize(
+    ("concern", "backend", "changes", "machines", "least", "stored"),
+    [
+        # 2.4 M x 365 days x 10,000 bytes = 8,760 GB x 3 copies = 26,280 GB / 1,000 GB = 26.3
+        ("events", "kafka", {"event_retention_days": 365, "event_bytes": 10_000}, 27, 3, 26_280),
+        ("events", "redpanda", {"event_retention_days": 365, "event_bytes": 10_000}, 27, 3, 26_280),
+        # 2.4 M x 365 days x 1,000 bytes = 876 GB x 2 rows x 3 copies = 5,256 GB / 1,000 GB = 5.3
+        ("interactions", "scylla", {"retention_days": 365}, 6, 3, 5_256),
+        ("interactions", "cassandra", {"retention_days": 365}, 6, 3, 5_256),
+        # 10^9 documents x 1,000 bytes x 2 copies x 1.45 = 2,900 GB / 1,000 GB = 2.9
+        ("search", "opensearch", {"records": 10**9}, 3, 2, 2_900),
+    ],
+)
+def test_how_many_machines_of_ones_own_the_data_need(
+    concern: str, backend: str, changes: dict[str, object], machines: int, least: int, stored: int
+) -> None:
+    rate = Sizing(per_instance=Decimal(1_000))
+    held = bill(concern, backend, "self-hosted", rate, book=own_machines(10**12), **changes)
+    # machines x 730 h x 0.10, and the GB of all copies x 0.05
+    expected = machines * 73 + stored * Decimal("0.05")
+    assert (held.total.low, held.total.high, held.total.known) == (expected, expected, True)
+    silent = bill(concern, backend, "self-hosted", rate, book=own_machines(None), **changes).total
+    assert silent.low == least * 73 + stored * Decimal("0.05")
+    (why,) = silent.unknown
+    assert why.startswith("how much data each of the ")
+    assert why.endswith(
+        "holds is not known: give holds_bytes beside the price self-hosted-disk, in a file for --prices"
+    )
+
+
+def test_some_data_fit_on_any_machine_of_ones_own() -> None:
+    rate = Sizing(per_instance=Decimal(1_000))
+    # three machines have 100 GB each: 2.4 M x 41 and 42 days x 1,000 bytes x 3 copies = 295.2 and 302.4 GB
+    for days, known in ((41, True), (42, False)):
+        log = bill("events", "kafka", "self-hosted", rate, book=own_machines(None), event_retention_days=days)
+        assert (log.lines[0].quantity.low, log.total.known) == (3 * 730, known)
+    # what one holds is beside the price of its disk, as that of the machine tells the memory of a cache
+    host = replace(own_machines(None).price("self-hosted-host"), holds_bytes=32 * 10**9)
+    book = replace(BOOK, prices={**own_machines(None).prices, host.id: host})
+    assert not bill("events", "kafka", "self-hosted", rate, book=book, event_retention_days=42).total.known
+    assert bill("cache", "redis", "self-hosted", rate, book=book, cached_values=32_000_000).total.known
+
+
+def test_one_server_of_ones_own_is_not_known_to_hold_any_data() -> None:
+    enough = Sizing(per_instance=Decimal(1_000))
+    # 2.4 M x 41 and 42 days x 1,000 bytes = 98.4 and 100.8 GB, and 0.6 GB of summaries: 99 and 101.4 GB
+    for days, unknown in ((41, ()), (42, ("101 GB",))):
+        found = bill("interactions", "postgres", "self-hosted", enough, book=own_machines(None), retention_days=days)
+        assert found.total.unknown == tuple(
+            f"whether the machine that is priced has disks for {size} of data is not known" for size in unknown
+        )
+    held = own_machines(200 * 10**9)
+    # 730 h x 0.10 + 101.4 GB x 0.05
+    assert bill("interactions", "postgres", "self-hosted", enough, book=held, retention_days=42).total == Amount.of(
+        Decimal("78.07"), currency="USD"
+    )
+    # 99 GB, and 2 M documents x 1,000 bytes on the same machine: each alone fits, and not both
+    choices = {name: Choice(name, "postgres", "self-hosted", enough) for name in ("interactions", "search")}
+    demand = Demand.of(replace(WORKLOAD, retention_days=41, records=2_000_000))
+    assert cost_of_stack(choices, demand, own_machines(None)).total.unknown == (
+        "whether the machine that is priced has disks for 101 GB of data is not known",
+    )
+    assert all(cost_of(choice, demand, own_machines(None)).total.known for choice in choices.values())
+    # 73 + (99 + 2) GB x 0.05
+    assert cost_of_stack(choices, demand, held).total == Amount.of(Decimal("78.05"), currency="USD")
 
 
 @pytest.mark.parametrize(

@@ -257,11 +257,11 @@ def test_the_container_takes_the_environment_file_as_it_is(here: Path) -> None:
         "interactions": "postgres",
         "events": "kinesis",
         "search": "postgres",
-        "cache": "upstash",
+        "cache": "elasticache",
         "logs": "cloudwatch",
     }
     assert type(infra.interactions).__name__ == "PostgresInteractionStore"
-    assert type(infra.cache).__name__ == "UpstashCache"
+    assert type(infra.cache).__name__ == "ElastiCacheCache"
     infra.shutdown()
 
 

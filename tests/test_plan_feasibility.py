@@ -6,16 +6,16 @@ from dataclasses import fields, replace
 from fractions import Fraction
 
 import pytest
-from plan_samples import KNOWN, MEASURED, NOTHING, answer, asked, candidate, known, one
+from plan_samples import BOOK, KNOWN, MEASURED, NOTHING, STAND_IN, answer, asked, candidate, known, one
 from planning_samples import decisions
 
 from stackproof.adapters.registry import BUILT_IN
 from stackproof.interfaces import ConfigurationError
 from stackproof.planning.capabilities import DECLARED, Requirement, parse_requirement, requirable
 from stackproof.planning.capacity import promised, upper, use_of
-from stackproof.planning.cost import MODELS
+from stackproof.planning.cost import MODELS, Choice
 from stackproof.planning.demand import Demand, Workload
-from stackproof.planning.feasibility import Mark, Status, Where, every_choice, provider_of
+from stackproof.planning.feasibility import Mark, Status, Where, every_choice, judged, provider_of
 from stackproof.planning.measured import Known
 
 
@@ -125,6 +125,32 @@ def test_an_engine_that_stands_in_says_nothing_about_a_service() -> None:
     )
 
 
+@pytest.mark.parametrize(("concern", "backend"), MODELS)
+def test_the_usual_hosting_is_judged_as_if_it_were_typed(concern: str, backend: str) -> None:
+    usual = next(iter(MODELS[concern, backend]))
+    stand_in = one(concern, backend, "cache-hot" if concern == "cache" else "ingest", 1, 2, **STAND_IN)
+    told, typed = (
+        judged(Choice(concern, backend, hosting), Demand.of(Workload(1_000_000)), asked(), known(stand_in), BOOK)
+        for hosting in ("", usual)
+    )
+    assert told == typed
+
+
+def test_a_service_without_hosting_is_bounded_by_its_quota_and_not_by_what_stands_in() -> None:
+    # 1 M a day x 5 / 86,400 s = 57.87/s x 10 units written = 579 of the 40,000 of a table
+    demand = Demand.of(Workload(1_000_000))
+    found = judged(Choice("interactions", "dynamodb"), demand, asked(), NOTHING, BOOK)
+    assert (found.status, found.hosting, found.documented) == (Status.FEASIBLE, "on-demand", True)
+    assert "1.4 % of 40,000 units/s" in found.reasons[0]
+    # 57.87/s of writes, of 50 that a stand-in in a container failed at: nothing that the service is bounded by
+    slow = known(
+        one("interactions", "keyspaces", "ingest", 40, 50, **STAND_IN),
+        one("interactions", "keyspaces", "summaries", 40, 50, **STAND_IN),
+    )
+    other = judged(Choice("interactions", "keyspaces"), demand, asked(), slow, BOOK)
+    assert (other.status, other.ceilings) == (Status.FEASIBLE, ())
+
+
 def test_a_missing_capability_rejects() -> None:
     found = answer(10_000, about=asked(requirements=(parse_requirement("events.replay"),)))
     assert "events.replay is asked for" in candidate(found, "events=eventbridge (bus)").reasons[0]
@@ -199,13 +225,16 @@ def test_a_search_that_ended_at_its_promise_refutes_only_who_asks_for_that_promi
 
 
 def test_clusters_are_sized_by_what_one_machine_was_measured_to_carry() -> None:
-    found = candidate(answer(100_000_000), "interactions=cassandra (self-hosted)")
-    assert (found.status, found.marks) == (Status.OPEN, (Mark.SCALED,))
     # 5,787/s: 9.487 + 6.430 of what holds, x 1.5 x 3 copies = 71.6
-    hosts = next(line for line in found.cost.lines if line.item == "hosts")
-    assert hosts.quantity.low == 72 * 730
-    assert hosts.quantity.known
-    assert "72 machines are needed" in found.reasons[0]
+    # 100 M x 365 days x 1,000 bytes x 2 rows x 3 copies = 219 TB: 21.9 machines of 10 TB, and 219 of 1 TB
+    disk = BOOK.price("self-hosted-disk")
+    for holds, machines in ((None, 72), (10**13, 72), (10**12, 219)):
+        book = replace(BOOK, prices={**BOOK.prices, disk.id: replace(disk, holds_bytes=holds)})
+        found = candidate(answer(100_000_000, book=book), "interactions=cassandra (self-hosted)")
+        assert (found.status, found.marks) == (Status.OPEN, (Mark.SCALED,))
+        hosts = next(line for line in found.cost.lines if line.item == "hosts")
+        assert (hosts.quantity.low, hosts.quantity.known) == (machines * 730, holds is not None)
+        assert "72 machines are needed" in found.reasons[0]
 
 
 def test_a_run_of_decisions_is_a_lower_bound_for_each_of_its_backends() -> None:

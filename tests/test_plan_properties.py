@@ -126,6 +126,7 @@ def test_the_recommended_stack_is_made_of_what_is_feasible_and_nothing_better_is
     assert all(one.low >= found.best.high for one in found.options if one is not found.best and one not in found.rivals)
     cost = Advisor(about, seen, BOOK).cost(found.best, found.demand).total
     assert (cost.low, cost.high, cost.known) == (found.best.low, found.best.high, found.best.known)
+    assert cost.unknown == tuple(dict.fromkeys(found.best.not_priced))
 
 
 @given(decisions=volumes, amount=st.decimals(0, 10, places=3, allow_nan=False))

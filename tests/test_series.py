@@ -25,10 +25,10 @@ from stackproof.commands.bench import Asked
 from stackproof.commands.bench_gate import Proof, Refusal
 from stackproof.commands.bench_series import run_series, wanted_of
 from stackproof.commands.search_options import asked_for
-from stackproof.commands.series import Series, Wanted, measure, task_of
+from stackproof.commands.series import Series, Wanted, as_far_as_it_goes, measure, task_of
 from stackproof.commands.series_session import sessions_of
 from stackproof.exits import Exit
-from stackproof.interfaces import ConfigurationError
+from stackproof.interfaces import ConfigurationError, UnavailableError
 from stackproof.measurement import search_journal
 from stackproof.measurement.ceiling import JOURNAL
 from stackproof.measurement.ceiling_record import record_of
@@ -39,7 +39,10 @@ from stackproof.measurement.series_plan import LEAST, USUAL
 from stackproof.planning.ceilings import read_ceilings
 from stackproof.scenarios.orders import NULL, Order, Setup, Workload
 from stackproof.scenarios.session import GeneratorError, Session, UnusableError, new_namespace
+from stackproof.servers import ServerError
 from stackproof.verification.digests import suite_digest
+from stackproof.verification.runs import StorageError
+from stackproof.verification.worker import WorkerError
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = json.loads((ROOT / "stackproof/measurement/measurement.schema.json").read_text(encoding="utf-8"))
@@ -338,6 +341,38 @@ def test_a_generator_that_is_gone_ends_its_session_and_says_so(faked: Faked, tmp
     found = measured_by(wanted, 500.0, tmp_path)
     assert len(found.measured) == 2, "redis and postgres are two sessions"
     assert [reason for _, reason in found.not_measured] == ["the load generator ended during the search before it"]
+
+
+def test_servers_that_do_not_start_cost_what_needs_them_and_are_told(
+    faked: Faked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    down = ServerError("The embedded Redis did not start: no memory.")
+
+    @contextmanager
+    def servers(targets: Sequence[Any], _origin: str) -> Iterator[Sequence[object]]:
+        if any("redis" in target.servers for target in targets):
+            raise down
+        yield ()
+
+    monkeypatch.setattr(series, "provided_servers", servers)
+    wanted = [Wanted(("cache=redis",), "cache-hot"), term(100)]
+    found = measured_by(wanted, 500.0, tmp_path)
+    assert (len(found.measured), found.not_measured) == (1, ((wanted[0], str(down)),))
+    assert (found.trouble, found.ended) == (down, False)
+
+
+@pytest.mark.parametrize(
+    "error", [StorageError("the disk is full"), WorkerError("the worker is gone"), UnavailableError("it is away")]
+)
+def test_what_ends_a_series_leaves_what_was_measured_before(faked: Faked, tmp_path: Path, error: Exception) -> None:
+    wanted = [Wanted(("cache=redis",), "cache-hot", {"keys": 100 + n}) for n in range(3)]
+    faked.fails[task_of(wanted[1], "embedded").title] = error
+    found = as_far_as_it_goes(wanted, origin="embedded", seconds=900.0, runs=tmp_path, console=quiet())
+    assert len(found.measured) == 1
+    assert found.not_measured == tuple((each, f"measuring ended early: {error}") for each in wanted[1:])
+    assert (found.trouble, found.ended) == (error, True)
+    with pytest.raises(type(error), match=str(error)):
+        measured_by(wanted, 900.0, tmp_path)
 
 
 @pytest.mark.parametrize("where", ["in a window", "while filling"])

@@ -10,7 +10,7 @@ from planning_samples import CLAIMS, DECISIONS, RECORDS, WRITES, ceiling, decisi
 from stackproof.cli import cli
 from stackproof.measurement.promises import Promise
 from stackproof.planning.claims import Claim, Measure
-from stackproof.planning.wanted import Need, backends_of, needs, sizes_of
+from stackproof.planning.wanted import Need, backends_of, needs
 
 P99 = (Promise(99, 20),)
 K = 1_000
@@ -85,7 +85,7 @@ def test_a_size_that_the_scenario_does_not_take_is_told_and_not_tried() -> None:
 
 
 def test_two_backends_are_compared_at_three_sizes_from_the_smallest_on() -> None:
-    assert sizes_of(RECORDS) == (10 * K, 100 * K, K * K)
+    assert RECORDS.sizes == (10 * K, 100 * K, K * K)
     found = needs([RECORDS], (), P99, everything)
     assert len(found) == 4 * 3 * 2
     first = found[:6]

@@ -18,8 +18,6 @@ from stackproof.reports.text import told
 from stackproof.servers import ServerError
 from stackproof.servers.sets import EMBEDDED, servers_for
 from stackproof.targets import parse_target
-from stackproof.verification.runs import StorageError
-from stackproof.verification.worker import WorkerError
 
 from .audit import Asked
 
@@ -38,13 +36,13 @@ class Measured:
     not_measured: tuple[tuple[Need, str], ...]
     interrupted: bool = False
     trouble: Exception | None = None
-    """Why it ended before its time."""
+    """Why servers could not be started, or why it ended before its time."""
 
 
 def measure_needs(wanted: Sequence[Need], asked: Asked, seconds: float, console: Console) -> Measured:
     """Measure what can be had here; everything else, and what did not fit, comes back with its reason.
 
-    A server that does not start, or Ctrl-C, ends the measuring and not the audit: what was measured before is kept.
+    A server that does not start costs what needs it; Ctrl-C ends the measuring and not the audit: what was measured is kept.
     """
     beyond = tuple((need, need.unreachable) for need in wanted if need.unreachable)
     reachable = [need for need in wanted if not need.unreachable]
@@ -54,22 +52,22 @@ def measure_needs(wanted: Sequence[Need], asked: Asked, seconds: float, console:
     if not reachable:
         return Measured(beyond)
     # What a load is made with comes with the extra `bench`, and judging needs none of it.
-    from .series import measure, outlook
+    from .series import as_far_as_it_goes, outlook
 
     known = [(_wanted(need), need) for need in reachable]
     searches = [one for one, _ in known]
     try:
         ahead = outlook(searches, origin=asked.origin, seconds=seconds)
         console.print(_what_to_expect(len(searches), ahead, asked.minutes), markup=False, highlight=False)
-        series = measure(searches, origin=asked.origin, seconds=seconds, runs=asked.runs, console=console)
+        series = as_far_as_it_goes(searches, origin=asked.origin, seconds=seconds, runs=asked.runs, console=console)
     except KeyboardInterrupt:
         return without("it was interrupted", interrupted=True)
-    except (ServerError, StorageError, WorkerError, StackproofError) as error:
-        return without(f"measuring ended early: {told(error)}", trouble=error)
+    except StackproofError as error:  # before anything was measured: what a claim asks for cannot be searched
+        return without(f"nothing was measured: {told(error)}", trouble=error)
     missing = tuple(
         (need, reason) for one, reason in series.not_measured for wanted_one, need in known if wanted_one == one
     )
-    return Measured((*missing, *beyond), series.interrupted)
+    return Measured((*missing, *beyond), series.interrupted, series.trouble)
 
 
 def _what_to_expect(missing: int, ahead: Outlook, minutes: float) -> str:

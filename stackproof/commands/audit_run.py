@@ -86,7 +86,7 @@ def run(asked: Asked) -> Exit:
             troubles.append(str(error))
     if troubles:
         raise StorageError("; ".join(troubles))  # last, so that the result is on the screen all the same
-    if done.trouble is not None:
+    if done.trouble is not None and not made.interrupted:
         raise done.trouble
     return exit_code(made)
 

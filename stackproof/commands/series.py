@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from stackproof.interfaces import ConfigurationError
+from stackproof.interfaces import ConfigurationError, StackproofError
 from stackproof.measurement.environment import Environment, read_environment
 from stackproof.measurement.promises import Promise
 from stackproof.measurement.record import Measurement
@@ -32,7 +32,8 @@ from stackproof.servers import Server, ServerError
 from stackproof.servers.sets import servers_for
 from stackproof.targets import Target, load_object, parse_target
 from stackproof.verification.provision import provided_servers
-from stackproof.verification.runs import forget_run, new_run_id, new_run_in
+from stackproof.verification.runs import StorageError, forget_run, new_run_id, new_run_in
+from stackproof.verification.worker import WorkerError
 
 from .bench_gate import Proof, prove_each
 from .bench_load import Load, Run
@@ -73,6 +74,10 @@ class Series:
     bounded: tuple[tuple[Wanted, str], ...] = ()
     """What has one end of a bracket only, or two that are far apart: its search did not converge, or no rate holds. With what was
     shown, which may be used."""
+    trouble: Exception | None = None
+    """The first that was wrong with the environment: servers that did not start, or what `ended` it."""
+    ended: bool = False
+    """Whether that ended it before its time; what was done before is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +102,31 @@ def measure(wanted: Sequence[Wanted], *, origin: str, seconds: float, runs: Path
     """Measure what is wanted, the first the most important, in ``seconds`` of wall time, and keep the runs in ``runs``.
 
     What does not fit is named with its reason, and so is what cannot be measured (no server of this origin, a contract that
-    fails). `ConfigurationError` for a scenario or a backend that does not exist.
+    fails). `ConfigurationError` for a scenario or a backend that does not exist; what ends it before its time is raised.
     """
+    found = as_far_as_it_goes(wanted, origin=origin, seconds=seconds, runs=runs, console=console)
+    if found.ended and found.trouble is not None:
+        raise found.trouble
+    return found
+
+
+def as_far_as_it_goes(wanted: Sequence[Wanted], *, origin: str, seconds: float, runs: Path, console: Console) -> Series:
+    """As `measure`; but what ends it before its time is told beside what was measured until then."""
     measuring = _Measuring([task_of(each, origin) for each in wanted], origin, seconds, runs, console)
-    interrupted = False
+    interrupted = ended = False
     try:
         measuring.run()
+    except (ServerError, StorageError, WorkerError, StackproofError) as error:
+        ended, measuring.trouble = True, error
+        measuring.give_up(measuring.open, f"measuring ended early: {one_line(told(error))}")
     except KeyboardInterrupt as error:
         interrupted = True
         reason = one_line(told(error, "the series was interrupted before it was measured"))
         measuring.give_up(measuring.open, reason)
     reasons = sorted(measuring.reasons.items())
     bounded = tuple((wanted[number], sentence) for number, sentence in sorted(measuring.bounded.items()))
-    return Series(tuple(measuring.measured), tuple((wanted[n], reason) for n, reason in reasons), interrupted, bounded)
+    missing = tuple((wanted[number], reason) for number, reason in reasons)
+    return Series(tuple(measuring.measured), missing, interrupted, bounded, measuring.trouble, ended)
 
 
 def task_of(wanted: Wanted, origin: str) -> Task:
@@ -176,6 +193,7 @@ class _Measuring:
         self.measured: list[Path] = []
         self.reasons: dict[int, str] = {}
         self.bounded: dict[int, str] = {}
+        self.trouble: Exception | None = None
 
     def run(self) -> None:
         environment = read_environment()  # before anything of ours keeps the machine busy
@@ -191,6 +209,8 @@ class _Measuring:
                     self._session(session, mine, environment)
                 except (ServerError, ConfigurationError, GeneratorError) as error:
                     self.give_up(mine, one_line(told(error)))
+                    if isinstance(error, ServerError):
+                        self.trouble = self.trouble or error
             self._give_up_for_time(mine)
 
     def give_up(self, numbers: Iterable[int], reason: str) -> None:

@@ -147,7 +147,7 @@ class Audit:
     machine: Mapping[str, str]
     interrupted: bool
     trouble: str
-    """Why measuring ended before its time; empty for no trouble."""
+    """Why servers could not be started, or why measuring ended before its time; empty for no trouble."""
     findings: tuple[ClaimFinding, ...]
     beside: tuple[MeasuredBeside, ...]
     tables: tuple[Table, ...]

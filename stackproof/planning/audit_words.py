@@ -63,13 +63,15 @@ def commands(claim: Claim, measure: Measure, seen: Crossing | None = None, how: 
 
 
 def _sizes(claim: Claim, seen: Crossing | None) -> tuple[int, ...]:
-    """The middle of a crossing that was seen; else the claimed size, and a tenth of it."""
-    assert claim.quantity is not None
+    """Those of the claim that were not compared, else where nobody is ahead; and the middle of a crossing around the number."""
+    ahead = dict(seen.leads) if seen is not None else {}
+    middle: tuple[int, ...] = ()
+    sizes = claim.sizes
     if seen is not None and seen.outcome is Outcome.CROSSING and seen.low is not None and seen.high is not None:
-        return (round(math.sqrt(seen.low * seen.high)),)
-    measured = {records for records, _ in seen.leads} if seen is not None else set()
-    wanted = (round(claim.quantity / 10), round(claim.quantity))
-    return tuple(size for size in wanted if size not in measured) or wanted
+        sizes = tuple(size for size in sizes if size < seen.low)
+        middle = (round(math.sqrt(seen.low * seen.high)),) if seen.low < claim.size else ()
+    missing = tuple(size for size in sizes if size not in ahead)
+    return (*(missing or (size for size in sizes if not ahead[size])), *middle) or claim.sizes
 
 
 def _command(claim: Claim, measure: Measure, backend: str, size: int | None, how: How) -> str:

@@ -166,10 +166,16 @@ class Biller:
         return self.sizing.instance_bytes or self.book.price(price).holds_bytes
 
     def several(
-        self, what: str, peak: Fraction, least: int, data: Fraction | int = 0, holds: int | None = None
+        self,
+        what: str,
+        peak: Fraction,
+        least: int,
+        data: Fraction | int = 0,
+        holds: int | None = None,
+        priced: str = "its price",
     ) -> tuple[Quantity, str]:
-        """As many as the peak asks for, and the data where ``data`` (bytes) is given, of which each ``holds`` so many; and the
-        formula."""
+        """As many as the peak asks for, and the data where ``data`` (bytes) is given, of which each ``holds`` so many, as is said
+        beside the price ``priced``; and the formula."""
         sizing = self.sizing
         if sizing.instances is not None:
             return Quantity.of(sizing.instances), f"{sizing.instances} x {what}, as given"
@@ -181,7 +187,7 @@ class Biller:
             parts.append(f"{rate(peak)} at the peak / {plain(sizing.per_instance)}/s for each")
         if data and holds is None:
             unknown.append(
-                f"how much data each of the {what} holds is not known: give holds_bytes beside its price, in a file for --prices"
+                f"how much data each of the {what} holds is not known: give holds_bytes beside {priced}, in a file for --prices"
             )
         elif data and holds is not None:
             needed = max(needed, math.ceil(Fraction(data) / holds))

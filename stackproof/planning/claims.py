@@ -123,6 +123,17 @@ class Claim:
     """What would settle it, beside runs of ours."""
 
     @property
+    def size(self) -> int:
+        """The size that it names, of a claim about a size."""
+        assert self.quantity is not None
+        return round(self.quantity)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The sizes at which two backends are compared: a hundredth and a tenth of what it names, and that."""
+        return tuple(dict.fromkeys(max(1, round(self.size / part)) for part in (100, 10, 1)))
+
+    @property
     def rate(self) -> float | None:
         """Per second, of a claim about throughput with a number: 10,000 decisions/day are 0.1157/s."""
         if self.quantity is None or self.dimension is not Dimension.THROUGHPUT:

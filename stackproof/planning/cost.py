@@ -7,7 +7,7 @@ the application.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stackproof.adapters.registry import CONCERNS, find
 from stackproof.interfaces import ConfigurationError
@@ -106,27 +106,32 @@ def hostings(concern: str, backend: str) -> tuple[str, ...]:
     return tuple(MODELS.get((concern, find(concern, backend, f"backend of {concern}").name), {}))
 
 
+def as_had(choice: Choice) -> Choice:
+    """The same choice by the name of its backend, had in the usual way where none is given. A third party's stays as it is."""
+    if ":" in choice.backend:
+        return choice
+    name = find(choice.concern, choice.backend, f"backend of {choice.concern}").name
+    usual = next(iter(MODELS.get((choice.concern, name), {})), "")
+    return replace(choice, backend=name, hosting=choice.hosting or usual)
+
+
 def cost_of(choice: Choice, demand: Demand, book: PriceBook, beside: str = "") -> BackendCost:
     """What a month of a backend costs. ``beside``: the concern whose server, of the same technology, it shares.
 
     A backend without a model (a reference, a third party's) costs an unknown amount; a way of having it that is not among
     `hostings` is a `ConfigurationError`.
     """
-    if ":" in choice.backend:
-        return _without_model(choice.concern, choice.backend, book)
-    entry = find(choice.concern, choice.backend, f"backend of {choice.concern}")
-    models = MODELS.get((choice.concern, entry.name), {})
-    bill = Biller(demand, book, choice.sizing, beside)
-    hosting = choice.hosting or next(iter(models), "")
+    choice = as_had(choice)
+    concern, backend, hosting = choice.concern, choice.backend, choice.hosting
+    models = MODELS.get((concern, backend), {})
     if not models:
-        return _without_model(choice.concern, entry.name, book)
+        return _without_model(concern, backend, book)
     if hosting not in models:
-        raise ConfigurationError(
-            f"{choice.concern}={entry.name} cannot be had as {hosting!r}; known are: {', '.join(models)}"
-        )
+        raise ConfigurationError(f"{concern}={backend} cannot be had as {hosting!r}; known are: {', '.join(models)}")
+    bill = Biller(demand, book, choice.sizing, beside)
     models[hosting](bill)
     return BackendCost(
-        choice.concern, entry.name, hosting, book.currency, tuple(bill.lines), tuple(bill.limits), tuple(bill.notes)
+        concern, backend, hosting, book.currency, tuple(bill.lines), tuple(bill.limits), tuple(bill.notes)
     )
 
 
@@ -146,11 +151,10 @@ def cost_of_stack(choices: Mapping[str, Choice], demand: Demand, book: PriceBook
     for concern in CONCERNS:
         if concern not in choices:
             continue
-        choice = choices[concern]
-        if choice.concern != concern:
-            raise ConfigurationError(f"a backend of {choice.concern} is given for {concern}")
-        name = choice.backend if ":" in choice.backend else find(concern, choice.backend, f"backend of {concern}").name
-        hosting = choice.hosting or next(iter(MODELS.get((concern, name), {})), "")
-        before = [c.concern for c in costs if name in SHARED and (c.backend, c.hosting) == (name, hosting)]
+        if choices[concern].concern != concern:
+            raise ConfigurationError(f"a backend of {choices[concern].concern} is given for {concern}")
+        choice = as_had(choices[concern])
+        had = (choice.backend, choice.hosting)
+        before = [c.concern for c in costs if choice.backend in SHARED and (c.backend, c.hosting) == had]
         costs.append(cost_of(choice, demand, book, before[0] if before else ""))
     return StackCost(book.currency, tuple(costs))

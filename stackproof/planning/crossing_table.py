@@ -14,7 +14,6 @@ from .choosing import latest
 from .claims import Claim, Measure, Method
 from .crossing import Crossing, crossing, points_of
 from .judging import about
-from .wanted import sizes_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,7 @@ def _table(claim: Claim, measure: Measure, ceilings: Sequence[MeasuredCeiling]) 
     cells = {backend: _cells(ours, backend, claim.setting) for backend in (claim.backend, claim.against)}
     first, second = cells[claim.backend], cells[claim.against]
     ahead = dict(found.leads)
-    sizes = sorted({*sizes_of(claim), *first, *second})
+    sizes = sorted({*claim.sizes, *first, *second})
     rows = tuple(Row(size, first.get(size), second.get(size), ahead.get(size, "")) for size in sizes)
     return Table(
         claim=claim.id,

@@ -21,7 +21,7 @@ from .bill import BackendCost, Limit, Sizing
 from .capabilities import SHARED_CACHE, Requirement, lacks
 from .capacity import Use, asks_nothing, larger_than_measured, use_of
 from .ceilings import MeasuredCeiling
-from .cost import MODELS, Choice, cost_of
+from .cost import MODELS, Choice, as_had, cost_of
 from .demand import Demand
 from .headroom import taken
 from .measured import Known
@@ -29,6 +29,8 @@ from .origins import EXTERNAL, origin_for, typed
 from .price_book import PriceBook
 
 LEAST_HEADROOM, MOST_HEADROOM = Fraction(1), Fraction(100)
+MOST_P99_MS = 3_600_000.0
+"""An hour."""
 
 
 class Where(StrEnum):
@@ -133,8 +135,10 @@ class Asked:
     def __post_init__(self) -> None:
         if not LEAST_HEADROOM <= self.headroom <= MOST_HEADROOM:
             raise ConfigurationError(f"--headroom is {float(self.headroom):g}; it lies between 1 and 100")
-        if self.p99_ms is not None and not 0 < self.p99_ms <= 3_600_000:
-            raise ConfigurationError(f"--p99-ms is {self.p99_ms:g}; it lies above 0 and up to 3600000 (an hour)")
+        if self.p99_ms is not None and not 0 < self.p99_ms <= MOST_P99_MS:
+            raise ConfigurationError(
+                f"--p99-ms is {self.p99_ms:g}; it lies above 0 and up to {MOST_P99_MS:.0f} (an hour)"
+            )
 
     @property
     def all_requirements(self) -> tuple[Requirement, ...]:
@@ -256,6 +260,8 @@ def _from_where(candidate: Candidate, text: str) -> str:
 
 
 def _judged(choice: Choice, demand: Demand, asked: Asked, known: Known, book: PriceBook) -> Candidate:
+    # Which rule it is held against depends on how it is had, also where that goes without saying.
+    choice = as_had(choice)
     by_request = (choice.backend, choice.hosting) in BY_REQUEST
     if by_request:
         # An engine of the same protocol on somebody's machine says nothing about the service.

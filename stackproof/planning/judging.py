@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -220,17 +221,35 @@ def _by_crossing(claim: Claim, measure: Measure, ceilings: Sequence[MeasuredCeil
         nothing = _nothing(claim, measure, ours, how)
         return Part(nothing.verdict, None, "", (found.sentence, *refusals(ours)), missing=nothing.missing)
     assert claim.quantity is not None
+    ahead = [records for records, name in found.leads if name == claim.backend]
+    gap = min((size for size in claim.sizes if size not in ahead), default=math.inf)
     low, high = _ends(
-        (records for records, name in found.leads if name == claim.backend),
+        (records for records in ahead if records < gap),
         (records for records, name in found.leads if name == claim.against),
     )
     room = _room(f"{claim.setting} by {measure.scenario}", claim.quantity, low, high, ", ".join(found.runs))
     verdict = decide(claim, room)
     open_ = verdict is Verdict.NOT_MEASURED
-    sentences = [found.sentence, *_estimated(found), *refusals(ours)]
+    beyond = [records for records in ahead if records > gap]
+    sentences = [
+        found.sentence,
+        *_estimated(found),
+        *(_not_below(claim, gap, beyond) if open_ else ()),
+        *refusals(ours),
+    ]
     missing = commands(claim, measure, found, how) if open_ else ()
     warnings = dict.fromkeys(warning for one in ours if one.run in found.runs for warning in one.warnings)
     return Part(verdict, room, f"{claim.against} is ahead", tuple(sentences), found.runs, tuple(warnings), missing)
+
+
+def _not_below(claim: Claim, gap: float, beyond: Sequence[int]) -> tuple[str, ...]:
+    """Why a lead at a larger size does not count: a lead there says nothing about fewer."""
+    if not beyond:
+        return ()
+    return (
+        f"That {claim.backend} is ahead at {gap:,.0f} {claim.setting} was not shown, so that its lead at {beyond[0]:,} says "
+        "nothing about fewer.",
+    )
 
 
 def _estimated(found: Crossing) -> tuple[str, ...]:

@@ -186,7 +186,7 @@ class _Writer:
                 + (f" ({better:,} of them leave more open, and rank after it for that)" if better else "")
             )
         if open_:
-            reasons = Counter(why for one in open_ for part in one.parts for why in part.cost.total.unknown)
+            reasons = Counter(why for one in open_ for why in one.not_priced)
             most = reasons.most_common(1)[0][0]
             unknown = "another one has" if len(open_) == 1 else f"{len(open_):,} others have"
             parts.append(f"{unknown} a cost of which a part is unknown, most often: {most}")
@@ -345,7 +345,7 @@ class _Writer:
                 settled = f" Settled by: {'; '.join(one.settles)}" if one.settles else ""
                 found.append(f"{one.concern}={one.name}: {why}.{settled}")
         best = self.answer.best
-        costs = [why for part in best.parts for why in part.cost.total.unknown] if best is not None else []
+        costs = best.not_priced if best is not None else ()
         return tuple(dict.fromkeys([*found, *(f"cost: {why}" for why in costs)]))
 
     def warnings(self) -> tuple[str, ...]:

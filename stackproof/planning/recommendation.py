@@ -17,7 +17,7 @@ from itertools import product
 
 from stackproof.adapters.registry import CONCERNS
 
-from .bill import BackendCost
+from .amount import Amount
 from .capacity import DECISION_CONCERNS, Together, asks_nothing, together
 from .cost import SHARED, Choice, StackCost, cost_of, cost_of_stack
 from .demand import Demand
@@ -48,6 +48,8 @@ class Option:
 
     parts: tuple[Candidate, ...]
     """In the order of `CONCERNS`, without those of which nothing is asked."""
+    costs: tuple[Amount, ...]
+    """What each of them adds to the bill of the stack: of a server that two share the second one adds the least, or nothing."""
     low: Decimal
     high: Decimal
     known: bool
@@ -66,8 +68,13 @@ class Option:
 
     @property
     def unpriced(self) -> int:
-        """How many concerns have a cost of which a part is unknown. Fewer are better: what is unknown is not nothing."""
-        return sum(not part.cost.total.known for part in self.parts)
+        """How many concerns add a cost of which a part is unknown. Fewer are better: what is unknown is not nothing."""
+        return sum(not cost.known for cost in self.costs)
+
+    @property
+    def not_priced(self) -> tuple[str, ...]:
+        """What is unknown of its cost, a sentence for each concern and reason."""
+        return tuple(why for cost in self.costs for why in cost.unknown)
 
     @property
     def servers(self) -> int:
@@ -211,19 +218,19 @@ def _options(found: Sequence[Candidate], demand: Demand, book: PriceBook) -> lis
             "cache": "events" if _shared((events, cache)) else "",
         }
         parts = tuple(part for part in (interactions, events, search, cache, logs) if part is not None)
-        bills = [costs.of(part, beside.get(part.concern, "")) for part in parts]
-        low = sum((bill[0] for bill in bills), Decimal(0))
-        high = sum((bill[1] for bill in bills), Decimal(0))
-        made.append(Option(parts, low, high, all(bill[2] for bill in bills)))
+        bills = tuple(costs.of(part, beside.get(part.concern, "")) for part in parts)
+        low = sum((bill.low for bill in bills), Decimal(0))
+        high = sum((bill.high for bill in bills), Decimal(0))
+        made.append(Option(parts, bills, low, high, all(bill.known for bill in bills)))
     return made
 
 
 class _Costs:
-    """Low end, high end and whether that is all, of each candidate; worked out once."""
+    """What each candidate costs, alone or beside another one on its server; worked out once."""
 
     def __init__(self, demand: Demand, book: PriceBook) -> None:
         self._demand, self._book = demand, book
-        self._seen: dict[tuple[str, str, str, str], tuple[Decimal, Decimal, bool]] = {}
+        self._seen: dict[tuple[str, str, str, str], Amount] = {}
 
     def within_quotas(self, pair: tuple[Candidate | None, Candidate | None]) -> bool:
         """Whether the server that two concerns share can be as large as both need it together."""
@@ -233,14 +240,11 @@ class _Costs:
         limits = cost_of(second.choice, self._demand, self._book, first.concern).exceeded
         return all(limit.kind == "measured" for limit in limits)
 
-    def of(self, candidate: Candidate, beside: str = "") -> tuple[Decimal, Decimal, bool]:
+    def of(self, candidate: Candidate, beside: str = "") -> Amount:
         key = (candidate.concern, candidate.backend, candidate.hosting, beside)
         if key not in self._seen:
-            bill: BackendCost = (
-                candidate.cost if not beside else cost_of(candidate.choice, self._demand, self._book, beside)
-            )
-            total = bill.total
-            self._seen[key] = (total.low, total.high, total.known)
+            bill = cost_of(candidate.choice, self._demand, self._book, beside) if beside else candidate.cost
+            self._seen[key] = bill.total
         return self._seen[key]
 
 
@@ -291,12 +295,12 @@ def picks(answer: Answer) -> list[tuple[str, Option]]:
         ("the next cheapest", lambda one: one.rank == best.rank),
         *shown,
         ("cheaper, and something is not shown", lambda one: one.known and best.known and one.high < best.high),
-        ("the least that is known of a cost of which a part is unknown", lambda one: best.known and not one.known),
+        ("of those whose cost is not known in full, the least unknown", lambda one: best.known and not one.known),
     ]
     found: list[tuple[str, Option]] = []
     for title, test in tests:
-        left = (one for one in answer.options if one is not best and test(one))
-        first = next((one for one in left if all(one is not seen for _, seen in found)), None)
-        if first is not None:
+        first = next((one for one in answer.options if one is not best and test(one)), None)
+        # The second one of a kind is not what its title says: where the first is shown already, that is all.
+        if first is not None and all(first is not seen for _, seen in found):
             found.append((title, first))
     return found

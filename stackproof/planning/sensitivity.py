@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 from stackproof.interfaces import ConfigurationError
 
 from .demand import Demand, Workload
-from .feasibility import Asked
+from .feasibility import LEAST_HEADROOM, MOST_HEADROOM, MOST_P99_MS, Asked
 from .recommendation import Advisor, Option
 
 NOT_HERE = frozenset({"growth_per_month"})
@@ -42,19 +41,22 @@ def sensitivity(advisor: Advisor, workload: Workload) -> tuple[Changed, ...]:
             rows += [_with(advisor, workload, field.name, value, factor) for factor in (Decimal("0.5"), Decimal(2))]
     for name, asked in _questions(advisor.asked):
         other = replace(advisor, asked=asked)
-        before = f"{advisor.asked.p99_ms:g}" if name == "--p99-ms" else f"{float(advisor.asked.headroom):g}"
-        after = f"{asked.p99_ms:g}" if name == "--p99-ms" else f"{float(asked.headroom):g}"
+        before, after = (
+            f"{one.p99_ms:,.9g}" if name == "--p99-ms" else f"{float(one.headroom):g}" for one in (advisor.asked, asked)
+        )
         rows.append(Changed(name, before, after, other.answer(Demand.of(workload)).best))
     return tuple(rows)
 
 
 def _questions(asked: Asked) -> list[tuple[str, Asked]]:
+    """Each as far as it can go: where it cannot go any further there is no row."""
     found = []
     if asked.p99_ms is not None:
-        found += [("--p99-ms", replace(asked, p99_ms=asked.p99_ms * factor)) for factor in (0.5, 2.0)]
-    for factor in (Fraction(1, 2), Fraction(2)):
-        headroom = max(Fraction(1), asked.headroom * factor)
-        if headroom != asked.headroom and headroom <= 100:
+        for p99_ms in (asked.p99_ms / 2, min(MOST_P99_MS, asked.p99_ms * 2)):
+            if p99_ms and p99_ms != asked.p99_ms:
+                found.append(("--p99-ms", replace(asked, p99_ms=p99_ms)))
+    for headroom in (max(LEAST_HEADROOM, asked.headroom / 2), min(MOST_HEADROOM, asked.headroom * 2)):
+        if headroom != asked.headroom:
             found.append(("--headroom", replace(asked, headroom=headroom)))
     return found
 

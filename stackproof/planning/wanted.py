@@ -89,7 +89,7 @@ def _asked(claim: Claim, ceilings: Sequence[MeasuredCeiling], serves: Serves) ->
         elif part_of(claim, measure, ceilings).verdict is Verdict.NOT_MEASURED and not _searched(
             claim, measure, ceilings
         ):
-            sized = {claim.setting: size_of(claim)} if claim.judged_by is Method.SIZE else {}
+            sized = {claim.setting: claim.size} if claim.judged_by is Method.SIZE else {}
             yield (_SIZE if sized else _RATE), backends, measure, {**measure.settings, **sized}
 
 
@@ -113,23 +113,10 @@ def backends_of(claim: Claim, measure: Measure) -> tuple[str, ...]:
     return tuple(chosen) if len(chosen) == len(concerns) else ()
 
 
-def size_of(claim: Claim) -> int:
-    """The size that a claim names."""
-    assert claim.quantity is not None
-    return round(claim.quantity)
-
-
-def sizes_of(claim: Claim) -> tuple[int, ...]:
-    """The sizes at which two backends are compared: a hundredth and a tenth of what a claim names, and that."""
-    return tuple(max(1, round(size_of(claim) / part)) for part in (100, 10, 1))
-
-
 def _searched(claim: Claim, measure: Measure, ceilings: Sequence[MeasuredCeiling]) -> bool:
     """Whether the very search that would be asked for was done, and decides nothing: another one would say the same."""
     return any(
-        one.valid
-        and one.searched
-        and (claim.judged_by is Method.RATE or one.settings.get(claim.setting) == size_of(claim))
+        one.valid and one.searched and (claim.judged_by is Method.RATE or one.settings.get(claim.setting) == claim.size)
         for one in about(claim, measure, ceilings)
     )
 
@@ -144,7 +131,7 @@ def _for_a_crossing(
         if one.valid and one.searched
     }
     both = (claim.backend, claim.against)
-    for size in sizes_of(claim):
+    for size in claim.sizes:
         decidable = all((backend, size) in known or not serves(backend) for backend in both)
         for backend in both:
             if (backend, size) not in known:

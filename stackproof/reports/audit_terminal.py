@@ -57,7 +57,7 @@ def print_audit(audit: Audit, console: Console, directory: Path) -> None:
     console.print(f"\n{counts(audit)}{partial}; kept in {directory}", markup=False, highlight=False)
     if audit.trouble:
         console.print(
-            f"Measuring ended early: {one_line(audit.trouble)}", style="yellow", markup=False, highlight=False
+            f"Not all could be measured: {one_line(audit.trouble)}", style="yellow", markup=False, highlight=False
         )
 
 

@@ -16,9 +16,10 @@ LEAST_HOSTS = 3
 def own_cluster(bill: Biller) -> None:
     """Nodes of the team's own, with three copies of each row unless the sizing says otherwise."""
     demand = bill.demand
-    copies = bill.sizing.copies or COPIES
-    own.hosts(bill, "nodes", demand.interactions.peak + demand.summary_reads.peak, max(LEAST_HOSTS, copies))
-    own.disk(bill, demand.interaction_bytes * ROWS, copies, "interactions, each as a claim and as a contact")
+    copies, size = bill.sizing.copies or COPIES, demand.interaction_bytes * ROWS
+    peak = demand.interactions.peak + demand.summary_reads.peak
+    own.hosts(bill, "nodes", peak, max(LEAST_HOSTS, copies), size * copies)
+    own.disk(bill, size, copies, "interactions, each as a claim and as a contact")
     bill.note("compaction needs free room on the disks, which is not counted")
 
 

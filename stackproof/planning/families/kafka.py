@@ -11,10 +11,10 @@ BROKER, STORAGE = "msk-kafka-t3-small", "msk-storage"
 
 
 def own_brokers(bill: Biller) -> None:
-    """Brokers of the team's own."""
-    copies = bill.sizing.copies or COPIES
-    own.hosts(bill, "brokers", bill.demand.events.peak, copies)
-    own.disk(bill, bill.demand.event_log_bytes, copies, _log(bill))
+    """Brokers of the team's own: one for each copy at least, and as many as the disks of all copies need."""
+    copies, size = bill.sizing.copies or COPIES, bill.demand.event_log_bytes
+    own.hosts(bill, "brokers", bill.demand.events.peak, copies, size * copies)
+    own.disk(bill, size, copies, _log(bill))
 
 
 def msk(bill: Biller) -> None:

@@ -34,7 +34,7 @@ def managed(bill: Biller) -> None:
 
 
 def own_cluster(bill: Biller) -> None:
-    """Nodes of the team's own."""
-    copies = bill.sizing.copies or COPIES
-    own.hosts(bill, "data nodes", bill.demand.searches.peak, copies)
-    own.disk(bill, bill.demand.index_bytes, copies, "documents")
+    """Nodes of the team's own: one for each copy at least, and as many as the disks of all copies need."""
+    copies, size = bill.sizing.copies or COPIES, bill.demand.index_bytes
+    own.hosts(bill, "data nodes", bill.demand.searches.peak, copies, Fraction(ROOM) * size * copies)
+    own.disk(bill, size, copies, "documents", room=ROOM)

@@ -72,7 +72,8 @@ def own_search(bill: Biller) -> None:
     demand = bill.demand
     if bill.beside:
         bill.note(TOGETHER)
-        own.disk(bill, demand.index_bytes, bill.sizing.copies or 1, "documents")
+        whole = demand.interaction_bytes + demand.summary_bytes + demand.index_bytes
+        own.disk(bill, demand.index_bytes, bill.sizing.copies or 1, "documents", unknown=own.no_room(bill, whole))
         return
     _own(bill, bill.single("PostgreSQL", demand.searches.peak), demand.index_bytes, "documents")
 
@@ -81,4 +82,4 @@ def _own(bill: Biller, primary: Quantity, size: int, of_what: str) -> None:
     copies = bill.sizing.copies or 1
     price = bill.sizing.instance_price or own.HOST
     bill.line("hosts", hours(primary, copies), "host-hour", price, f"{primary} primary x {copies} copies x 730 h")
-    own.disk(bill, size, copies, of_what)
+    own.disk(bill, size, copies, of_what, unknown=own.no_room(bill, size))
