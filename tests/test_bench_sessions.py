@@ -226,6 +226,7 @@ class Numbered(Session):
             "gaps": [],
             "elapsed": 10.0,
             "cpu_seconds": 1.0,
+            "offering": {"seconds": 10.0, "answered": 100, "cpu_seconds": 1.0},
             "most_in_flight": 3,
             "lost_log_lines": 0,
             "complete": not lost,

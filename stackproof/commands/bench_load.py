@@ -210,7 +210,7 @@ def offer(run: Run, console: Console) -> Measurement:
             run.gather_evidence(session)
 
         done = windows(connect, session.offer, log.keep, load, len(kept), stub, alone_in(session, load))
-    return measurement_of(
+    result = measurement_of(
         load.workload,
         done.calibration,
         [*kept, *done.windows],
@@ -221,6 +221,7 @@ def offer(run: Run, console: Console) -> Measurement:
         planned=load.repeat,
         earlier=log.checks,
     )
+    return log.told_by(result)
 
 
 def say_waiting(load: Load, backends: Mapping[str, str], console: Console) -> None:

@@ -44,19 +44,21 @@ def offer_pairs(one: Run, two: Run, console: Console) -> tuple[Measurement, Meas
             run.gather_evidence(session)
         done = interleaved([session.offer for session in sessions], logs, load, checks)
     first, second = (
-        done.judged(
-            measurement_of(
-                run.load.workload,
-                check,
-                windows,
-                facts_of(run, run.load),
-                run.load.promises,
-                interrupted=done.interrupted,
-                left_behind=run.left_behind_by(session),
-                planned=run.load.repeat,
+        log.told_by(
+            done.judged(
+                measurement_of(
+                    run.load.workload,
+                    check,
+                    windows,
+                    facts_of(run, run.load),
+                    run.load.promises,
+                    interrupted=done.interrupted,
+                    left_behind=run.left_behind_by(session),
+                    planned=run.load.repeat,
+                )
             )
         )
-        for run, session, check, windows in zip(runs, sessions, checks, done.windows, strict=True)
+        for run, session, log, check, windows in zip(runs, sessions, logs, checks, done.windows, strict=True)
     )
     return first, second
 

@@ -60,7 +60,7 @@ def sweep(run: Run, levels: Sequence[int], console: Console) -> Measurement:
     best = best_of(swept.windows, plan(levels, 1, load.order.seed)[0])
     facts = facts_of(run, replace(load, order=replace(load.order, arrivals=CLOSED, in_flight=best)))
     left = run.left_behind_by(session)
-    return measured(swept, load, len(levels), check, facts, left, earlier=log.checks)
+    return log.told_by(measured(swept, load, len(levels), check, facts, left, earlier=log.checks))
 
 
 @dataclass(frozen=True, slots=True)

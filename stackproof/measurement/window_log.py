@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from stackproof.interfaces import ConfigurationError
 from stackproof.kept_json import read
 
 from .figures import Figures
-from .record import WindowRecord, calibration_from, window_from
+from .record import Measurement, WindowRecord, calibration_from, window_from
 
 SCHEMA = "stackproof-windows/2"
 WINDOWS = "windows.jsonl"
@@ -77,6 +77,7 @@ class WindowLog:
         self._noted: Mapping[str, Any] | None = None
         self.checks: tuple[Mapping[str, Any], ...] = ()
         """What the self-checks of the sessions before this one showed, of which there are windows. Known when it has begun."""
+        self._trouble = ""
 
     def begin(self) -> tuple[WindowRecord, ...]:
         """The windows that are there from before, of the same run; `ConfigurationError` if they are of another one."""
@@ -98,7 +99,26 @@ class WindowLog:
         return tuple(window_from(row) for row in rest if _CHECK not in row)
 
     def keep(self, window: WindowRecord, check: Mapping[str, Any]) -> None:
-        """On disk when it returns; so is the self-check of its session (`judgement.calibration_of`)."""
+        """On disk when it returns; so is the self-check of its session (`judgement.calibration_of`).
+
+        Where there is no room for it the run goes on, since its figures are worth more than that it could be gone on with; no
+        later window is kept, either. `told_by` says so in the record.
+        """
+        if self._trouble:
+            return
+        try:
+            self._keep(window, check)
+        except OSError as error:
+            self._trouble = f"{self._path.name} cannot be written: {error.strerror or error}"
+
+    def told_by(self, result: Measurement) -> Measurement:
+        """The record, which says where windows were not kept while the run went on."""
+        if not self._trouble:
+            return result
+        told = f"{self._trouble}; had the run been cut short, its later windows would have been lost."
+        return replace(result, warnings=(*result.warnings, told))
+
+    def _keep(self, window: WindowRecord, check: Mapping[str, Any]) -> None:
         if self._noted is not check:
             plain = {name: asdict(value) if isinstance(value, Figures) else value for name, value in check.items()}
             self._append({_CHECK: plain})

@@ -321,6 +321,28 @@ def _beside_the_scenario(demand: Demand) -> list[tuple[Decimal | int, int, int]]
 
 
 def _of_events(backend: str, demand: Demand, known: Known, p99_ms: float | None) -> Use:
+    """What was measured with events as large, and what failed with smaller ones: larger events are taken not to be easier."""
+    use, failed = _of_such_events(backend, demand, known, p99_ms), _failed_with_less(backend, demand, known, p99_ms)
+    if failed is None or not failed.high or failed.peak / failed.high <= use.least:
+        return use
+    said = f"{failed.what} of at most that size: {a_rate(float(failed.high))} did not hold"
+    more = () if failed.ceiling in use.ceilings else (failed.ceiling,)
+    return replace(use, least=failed.peak / failed.high, ceilings=(*use.ceilings, *more), said=(*use.said, said))
+
+
+def _failed_with_less(backend: str, demand: Demand, known: Known, p99_ms: float | None) -> _Part | None:
+    """A run with events of which half were no larger than those asked about."""
+    groups, size = demand.workload.subscriptions, demand.workload.event_bytes
+    scenario = "end-to-end" if groups else "publish"
+    usual = find_scenario(scenario).settings
+    found = known.about(
+        (f"events={backend}",), scenario, lambda one: int(str(one.settings.get("p50", usual["p50"]))) <= size
+    )
+    peak = demand.events.peak * max(1, groups)
+    return None if found is None else _part("events", peak, found, 1, p99_ms)
+
+
+def _of_such_events(backend: str, demand: Demand, known: Known, p99_ms: float | None) -> Use:
     """Publishing and receiving. Each further subscription is taken to cost what publishing and the first one cost together."""
     target, groups = f"events={backend}", demand.workload.subscriptions
     size = demand.workload.event_bytes
