@@ -58,7 +58,7 @@ class EventContract(EventSequenceContract):
         "EVENT-02",
         "An event whose handler raised is delivered again until a handler returns.",
         because="at-least-once delivery is chosen so that a crash in the middle of an event loses nothing",
-        learnt_from=("E1", "E10", "E11", "E23"),
+        learnt_from=("E10", "E11", "E23"),
         needs=("delivery", Delivery.AT_LEAST_ONCE),
         sees=("deliveries of the failed event", 9),
         seconds=40.0,
@@ -90,7 +90,7 @@ class EventContract(EventSequenceContract):
         "EVENT-03",
         "A subscriber handles the events of one publisher in order, also when the handler fails once.",
         because="a `closed` that overtakes its `opened` leaves a wrong state for ever",
-        learnt_from=("E4", "E24", "E43"),
+        learnt_from=("E4", "E43"),
         needs=("order", (Order.PER_KEY, Order.TOTAL)),
         sees=(("ordered pairs", 30), ("handler failures", 1)),
     )
@@ -230,7 +230,6 @@ class EventContract(EventSequenceContract):
         "EVENT-11",
         "Handler calls of one subscription run one at a time, and no event comes again while its handler runs.",
         because="a slow handler that is called again beside itself does the work twice",
-        learnt_from=("E5", "E38", "E39"),
         sees=("slow handler calls", 3),
     )
     def test_handlers_run_one_at_a_time(self, events: Any, evidence: Evidence) -> None:
