@@ -79,6 +79,27 @@ def test_a_list_of_hosts_leads_through_a_proxy_for_each() -> None:
         assert two.happened() == 0
 
 
+@pytest.mark.parametrize(
+    ("target", "variables", "readable"),
+    [
+        ("interactions=scylla", {}, True),
+        ("interactions=scylla", {"SCYLLA_TLS": "no"}, True),
+        ("interactions=scylla", {"SCYLLA_TLS": "Yes"}, False),
+        ("interactions=scylla", {"SCYLLA_CA_FILE": "/ca.pem"}, False),
+        ("interactions=keyspaces", {"KEYSPACES_AUTH": "none"}, True),
+        ("interactions=keyspaces", {}, False),
+    ],
+)
+def test_pages_are_cut_where_what_passes_can_be_read(target: str, variables: dict[str, str], readable: bool) -> None:
+    hosts = {"SCYLLA_CONTACT_POINTS": "a:1", "KEYSPACES_ENDPOINT": "a:1"}
+    faults, _ = way(target).through(Settings({**hosts, **variables}))
+    with closing(faults):
+        assert (Fault.PAGES_CUT in faults.kinds()) is readable
+        if not readable:
+            with pytest.raises(ValueError, match="no TCP proxy"):
+                faults.begin(Fault.PAGES_CUT)
+
+
 def test_an_http_service_keeps_its_path_and_its_login() -> None:
     faults, changed = way("search=opensearch").through(Settings({"OPENSEARCH_URL": "http://u:p@search.example/x"}))
     with closing(faults):

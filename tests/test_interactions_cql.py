@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +21,8 @@ from stackproof.adapters.interactions import cql
 from stackproof.adapters.interactions.keyspaces import KeyspacesInteractionStore
 from stackproof.adapters.interactions.scylla import ScyllaInteractionStore
 from stackproof.adapters.settings import Settings
+from stackproof.contracts.expectations import ContractViolation
+from stackproof.contracts.faulty import Fault
 from stackproof.contracts.interaction_samples import NOON, about, contact, expect_summaries, walk
 from stackproof.interfaces import (
     ConfigurationError,
@@ -31,8 +34,9 @@ from stackproof.interfaces import (
 from stackproof.servers.ports import free_port
 from stackproof.servers.proxy import FaultProxy
 from stackproof.targets import parse_target
-from stackproof.verification.faults import ProxiedFaults, way_to
 from stackproof.verification.faults import behind as behind_faults
+from stackproof.verification.faults import way_to
+from stackproof.verification.faults.hosts import HostFaults
 
 Make = Callable[..., ScyllaInteractionStore]
 SHORT = {"STACKPROOF_CONNECT_TIMEOUT": "1", "STACKPROOF_OPERATION_TIMEOUT": "1"}
@@ -141,11 +145,12 @@ def test_the_empty_namespace_is_not_dropped() -> None:
 # Addresses, and a server in trouble
 
 
-def through_proxies() -> tuple[ProxiedFaults, Mapping[str, str]]:
+def through_proxies() -> tuple[HostFaults, Mapping[str, str]]:
     """Faults before the server, and the variables that lead through them."""
     way = way_to(parse_target("interactions=scylla"))
     assert way is not None
     faults, settings = behind_faults(way, Settings(variables()))
+    assert isinstance(faults, HostFaults)
     return faults, settings.variables
 
 
@@ -161,6 +166,36 @@ def test_every_connection_goes_where_the_map_says(make: Make) -> None:
             connection._socket.getpeername() for connection in cql_client.connections_of(link.cluster, link.session)
         }
         assert found == {(host, int(port))}, "none goes around the proxy"
+
+
+def test_pages_that_end_early_or_are_empty_are_read_on(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages that the server itself was made to end; and a client that takes the first one for all is found out by them."""
+    faults, behind = through_proxies()
+    with closing(faults):
+        store, events = make(**behind), [contact(offer=f"o-{n % 7}") for n in range(60)]
+        for event in events:
+            store.record_event(event)
+        assert faults.happened() == 0
+        faults.begin(Fault.PAGES_CUT)
+        expect_summaries(walk(store, about(limit=5)), events, about(limit=5), "over short pages")
+        counts = faults._pages.counts
+        assert min(counts["pages cut"], counts["empty pages"]) > 3
+        assert sum(counts.values()) == faults.happened()
+        patiently = cql_client.CqlClient._patiently
+        first_page_only = SimpleNamespace(paging_state=None)
+
+        def cut(client: Any, statement: Any, parameters: Any = (), state: Any = None) -> Any:
+            first_page_only.current_rows = patiently(client, statement, parameters, state).current_rows
+            return first_page_only
+
+        monkeypatch.setattr(cql_client.CqlClient, "_patiently", cut)
+        with pytest.raises(ContractViolation):
+            expect_summaries(walk(store, about(limit=200)), events, about(), "by who reads one page")
+        monkeypatch.undo()
+        faults.end()
+        struck = faults.happened()
+        expect_summaries(walk(store, about()), events, about(), "afterwards")
+        assert faults.happened() == struck
 
 
 def test_a_frozen_server_is_given_up_in_time_and_met_again(make: Make) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -19,6 +21,8 @@ from .faults_of_data import CacheFaultContract
 
 SLOW_FETCH_SECONDS = 2.5
 """A slow answer of a database: longer than a caller who loses patience after a second or two would wait."""
+INSIDE_SECONDS = 0.3
+"""After so long, a caller that was about to ask is inside the cache and waits there: nobody can see it from outside."""
 SOON = 5.0
 """Seconds in which a caller must get on once the one it waited for has failed."""
 
@@ -115,17 +119,23 @@ class CacheFetchClauses(CacheFaultContract):
         for error in (FetchFailed("the database is down"), Stopped("Ctrl-C")):
             key = type(error).__name__
             bad, good = Source(error=error, held=True), Source("offer")
-            first = partial(cache.get_or_fetch, key, bad, 30)
+            asking = threading.Event()
 
-            def second(key: str = key, bad: Source = bad, good: Source = good) -> Any:
+            def second(key: str = key, bad: Source = bad, good: Source = good, asking: threading.Event = asking) -> Any:
                 bad.started.wait(SOON)
-                bad.go_on.set()
+                asking.set()
                 try:
                     return cache.get_or_fetch(key, good, ttl=30)
-                except FetchFailed:  # the waiter may get the fetcher's error; the key must be free all the same
+                except (FetchFailed, Stopped):  # a waiter may get the fetcher's; the key must be free all the same
                     return cache.get_or_fetch(key, good, ttl=30)
 
-            outcomes = callers.each([first, second], within=SOON, errors=True)
+            def release(bad: Source = bad, asking: threading.Event = asking) -> None:
+                asking.wait(SOON)
+                time.sleep(INSIDE_SECONDS)
+                bad.go_on.set()
+
+            first = partial(cache.get_or_fetch, key, bad, 30)
+            outcomes = callers.each([first, second, release], within=INSIDE_SECONDS + SOON, errors=True)
             expect(outcomes[0], "what the fetcher's own caller got").has_type(type(error))
             evidence.saw("fetches that ended badly", bad.calls)
             expect(outcomes[1], "what the next caller got").equals("offer")

@@ -21,7 +21,7 @@ from .clauses import absence, clause
 from .events_sequences import EventSequenceContract
 from .evidence import Evidence
 from .expectations import eventually, expect, expect_error
-from .listeners import Failing, Listener, numbered
+from .listeners import Failing, HeldUp, Listener, numbered
 
 BURST_SECONDS = 20.0
 """How long a burst lasts at most: half of what its calls may take, so that only one that hangs is told to hang."""
@@ -58,7 +58,7 @@ class EventContract(EventSequenceContract):
         "EVENT-02",
         "An event whose handler raised is delivered again until a handler returns.",
         because="at-least-once delivery is chosen so that a crash in the middle of an event loses nothing",
-        learnt_from=("E1", "E10", "E11", "E23"),
+        learnt_from=("E10", "E11", "E23"),
         needs=("delivery", Delivery.AT_LEAST_ONCE),
         sees=("deliveries of the failed event", 9),
         seconds=40.0,
@@ -90,7 +90,7 @@ class EventContract(EventSequenceContract):
         "EVENT-03",
         "A subscriber handles the events of one publisher in order, also when the handler fails once.",
         because="a `closed` that overtakes its `opened` leaves a wrong state for ever",
-        learnt_from=("E4", "E24", "E43"),
+        learnt_from=("E4", "E43"),
         needs=("order", (Order.PER_KEY, Order.TOTAL)),
         sees=(("ordered pairs", 30), ("handler failures", 1)),
     )
@@ -162,8 +162,8 @@ class EventContract(EventSequenceContract):
     )
     def test_a_burst_is_not_lost(self, events: Any, callers: Callers, evidence: Evidence) -> None:
         size = self._burst_size(events)
-        published = threading.Event()
-        listener = Listener(lambda _: published.wait(40.0))
+        held_up = HeldUp()
+        listener = Listener(held_up)
         events.subscribe("orders", listener)
         padding = "x" * max(0, min(500, self.capabilities.max_payload_bytes - len('{"n":12345,"padding":""}')))
         accepted: list[int] = []
@@ -177,12 +177,16 @@ class EventContract(EventSequenceContract):
                     events.publish("orders", numbered(number, padding=padding))
                 except BackendError:
                     continue  # told: that is allowed
+                finally:
+                    held_up.got_on()
                 accepted.append(number)
+                # Counted now: where the bus makes its publishers wait, few events may be left to wait in the end.
+                evidence.saw("events that had to wait", int(len(accepted) > listener.done + 1))
 
+        held_up.got_on()
         callers.each([lambda: publish(0), lambda: publish(size // 2)], within=40.0)
         evidence.saw("accepted events", len(accepted))
-        evidence.saw("events that had to wait", len(accepted) - len(listener.handled))
-        published.set()
+        held_up.let_go()
         listener.await_numbers(accepted, "accepted events of a burst", self.patience + 2.0)
 
     def _burst_size(self, events: Any) -> int:
@@ -226,7 +230,6 @@ class EventContract(EventSequenceContract):
         "EVENT-11",
         "Handler calls of one subscription run one at a time, and no event comes again while its handler runs.",
         because="a slow handler that is called again beside itself does the work twice",
-        learnt_from=("E5", "E38", "E39"),
         sees=("slow handler calls", 3),
     )
     def test_handlers_run_one_at_a_time(self, events: Any, evidence: Evidence) -> None:

@@ -29,7 +29,7 @@ class EventLogContract(EventSubscriptionContract):
         "EVENT-35",
         "A group keeps its place while it has no member: what is published meanwhile goes to the next one that comes.",
         because="a service that is deployed anew has no worker for a minute; the orders of that minute would be lost",
-        learnt_from=("E1", "E9"),
+        learnt_from=("E9",),
         needs="durable",
         sees=(("events published while nobody was there", 9), ("events handled by who came next", 9)),
         seconds=60.0,

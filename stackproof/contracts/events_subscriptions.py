@@ -194,7 +194,6 @@ class EventSubscriptionContract(EventContentContract):
         "EVENT-29",
         "A handler can publish and subscribe.",
         because="a service that reacts to one event with another is the usual case; it must not wait for a lock of its own",
-        learnt_from=("E7",),
         sees=("events published by a handler", 3),
     )
     def test_a_handler_can_publish(self, events: Any, callers: Callers, evidence: Evidence) -> None:

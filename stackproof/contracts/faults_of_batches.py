@@ -111,10 +111,12 @@ class InteractionBatchContract(InteractionFaultContract):
             expect_summaries(rows, events, query, f"a walk with the limit {limit} over short pages of the server")
             evidence.saw("complete walks")
 
-    @absence("STORE-30")
+    @absence("STORE-30", visible=False)
     def prove_the_server_cuts_no_pages(
         self, backend: Any, faulty: Callable[[], Faulty[InteractionStore]], evidence: Evidence
     ) -> None:
+        """A server may cut answers that are larger than any that is tried, so that its absence cannot be seen; what is seen is
+        that these are whole, and that the harness cannot make the fault."""
         self.expect_no_harness_for(Fault.PAGES_CUT, faulty)
         events, query = _many_summaries(backend), about(customer=MUCH, limit=max(LIMITS))
         rows = walk(backend, query)

@@ -12,6 +12,10 @@ from .expectations import ContractViolation, shown
 
 LONGEST_WAIT_SECONDS = 40.0
 """How long a clause waits for a number of events, as long as new ones keep coming."""
+STALLED_SECONDS = 2.0
+"""When no publish has returned for so long, the publishers wait for the handler: it is for this one to go on."""
+SLOW_SECONDS = 0.005
+"""What a handler that went on takes for each event: longer than a publisher takes for one."""
 
 
 def numbered(number: int, key: str = "", padding: str = "") -> Event:
@@ -60,6 +64,11 @@ class Listener:
             return list(self._handled)
 
     @property
+    def done(self) -> int:
+        """How many calls returned."""
+        return len(self._handled)
+
+    @property
     def numbers(self) -> list[object]:
         """The numbers of the handled events."""
         return [event.payload.get("n") for event in self.handled]
@@ -106,3 +115,29 @@ class Failing:
             self._left[number] -= 1
             self.failures += 1
             raise self._error("this handler fails on purpose")
+
+
+class HeldUp:
+    """What a handler does that must be slower than its publishers: it waits until they are done.
+
+    A bus may make them wait for the handler instead of keeping whatever comes. So where none of them has got on for
+    `STALLED_SECONDS`, the handler does, slowly.
+    """
+
+    def __init__(self) -> None:
+        self._over = threading.Event()
+        self._goes_on = False
+        self._got_on = time.monotonic()
+
+    def got_on(self) -> None:
+        """A publish has returned, whether its event was accepted or refused."""
+        self._got_on = time.monotonic()
+
+    def let_go(self) -> None:
+        """The publishers are done."""
+        self._over.set()
+
+    def __call__(self, _: Event) -> None:
+        while not self._goes_on and not self._over.wait(0.05):
+            self._goes_on = time.monotonic() - self._got_on > STALLED_SECONDS
+        self._over.wait(SLOW_SECONDS)

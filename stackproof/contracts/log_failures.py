@@ -27,7 +27,7 @@ class LogFailureContract(LogThrottlingContract):
         "LOG-04",
         "The handler survives a destination that fails for a while: nothing is raised, and later records arrive.",
         because="a full disk or a broken pipe is repaired, and then the application must not be mute",
-        learnt_from=("L2", "L3", "L4"),
+        learnt_from=("L2", "L4"),
         sees=(("failed writes", 3), ("records delivered", 3)),
         seconds=90.0,
     )

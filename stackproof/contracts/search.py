@@ -31,7 +31,6 @@ from .search_text import TENANT, document_of, ids, search
 LARGEST_BATCH = 20_000
 BEYOND_A_BATCH = f"documents beyond one batch, or in one call of {LARGEST_BATCH:,}"
 """Where the declared batch is larger than the largest one that is tried, that one is the evidence."""
-"""Where the declared batch size is larger than this, the clause about large batches stays without evidence."""
 LARGEST_DOCUMENT = 4 * 1024 * 1024
 """Documents up to this size, in bytes, are tried."""
 LARGE_BATCH_BYTES = 12 * 1024 * 1024

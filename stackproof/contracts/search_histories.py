@@ -14,6 +14,7 @@ from stackproof.interfaces import Hit, SearchIndex
 from .callers import Callers
 from .clauses import clause
 from .evidence import Evidence
+from .expectations import expect
 from .histories import Recorder, check_visibility
 from .judged_history import DECIDED, ENOUGH, OVERLAPPING, must_be_valid, rounds
 from .search_text import TENANT, SearchTextContract, document_of, search
@@ -39,7 +40,8 @@ class SearchHistoryClauses(SearchTextContract):
 
     @clause(
         "SEARCH-22",
-        "While documents change, a search finds each in a version that it can have: none is gone, old or back again.",
+        "While documents change, a search finds each once, in a version that it can have: none is gone, old, doubled or back "
+        "again.",
         because="an offer that vanishes while it is saved, or comes back after it was withdrawn, is shown or missed by chance",
         learnt_from=("S14", "S15"),
         sees=((OVERLAPPING, ENOUGH), (DECIDED, ROUNDS), (FOUND, ENOUGH_FOUND)),
@@ -132,8 +134,11 @@ def _search_on(index: Any, caller: int, names: list[str], busy: _Busy, until: fl
 
 
 def _search_once(index: Any, caller: int, name: str, recorder: Recorder) -> None:
-    recorder.call("search", name, partial(search, index, name), process=caller, answer=_version)
+    recorder.call("search", name, partial(search, index, name), process=caller, answer=partial(_version, name))
 
 
-def _version(hits: list[Hit]) -> str | None:
+def _version(name: str, hits: list[Hit]) -> str | None:
+    """The version of the one document that has this name as a word; two of them at once are never right."""
+    found = [hit.id for hit in hits]
+    expect(found, f"ids found by the word that is in {name!r} only, while it changes").is_one_of([], [name])
     return hits[0].title if hits else None

@@ -26,7 +26,8 @@ class SearchIndex(Backend):
 
     **Visible**: a document is found at the latest ``capabilities.visible_within`` seconds after `index` returned, and by
     then no older version of it is. The same holds for `delete`. Where it is 0, changes are seen in their order: once a change
-    was seen, no state before it is found again, also while `index` or `delete` still runs.
+    was seen, no state before it is found again, also while `index` or `delete` still runs. No answer has a document twice,
+    not even in two versions while it is replaced.
 
     **Isolation**: a document belongs to its tenant; the same id in two tenants is two documents; no query text reaches
     another tenant. So are namespaces.

@@ -26,7 +26,7 @@ from .demand import Workload
 _DYNAMODB = InteractionCapabilities(
     max_text_bytes=256, remote=True, throttles=True, partial_batches=True, paged_reads=True
 )
-_CQL = InteractionCapabilities(remote=True)
+_CQL = InteractionCapabilities(remote=True, paged_reads=True)
 _KAFKA = EventCapabilities(
     delivery=Delivery.AT_LEAST_ONCE,
     order=Order.PER_KEY,

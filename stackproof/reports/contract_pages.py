@@ -26,7 +26,7 @@ from stackproof.contracts import (
     SearchCapabilities,
     contract_for,
 )
-from stackproof.contracts.clauses import Clause, absence_proof, planned_clauses
+from stackproof.contracts.clauses import VISIBLE_ATTRIBUTE, Clause, absence_proof, planned_clauses
 from stackproof.contracts.mutants import Mutant, all_mutants
 
 from .markdown_text import escaped, table, wrapped
@@ -87,7 +87,8 @@ def _page(concern: str, mutants: list[Mutant]) -> str:
         "## What a backend declares",
         wrapped(
             f"`{CAPABILITIES[concern].__name__}`, in `stackproof.interfaces`. Test data stay at or under the limits. "
-            "A clause that applies to a capability runs where that is declared; elsewhere its absence is proven."
+            "A clause that applies to a capability runs where that is declared; elsewhere its absence is proven, where it can be "
+            "seen."
         ),
         table(
             ("capability", "default", "what it means"),
@@ -131,8 +132,13 @@ def _section(contract: type[Any], clause: Clause, killed: list[Mutant]) -> str:
 def _applies(contract: type[Any], clause: Clause) -> str:
     if clause.needs is None:
         applies = "Applies to every backend"
-    elif absence_proof(contract, clause.id) is None:
+    elif (proof := absence_proof(contract, clause.id)) is None:
         applies = f"Applies where `{clause.needs}` is declared"
+    elif not getattr(proof, VISIBLE_ATTRIBUTE, True):
+        applies = (
+            f"Applies where `{clause.needs}` is declared; elsewhere what must hold without it is looked at, as its absence "
+            "cannot be seen (NOT_SUPPORTED)"
+        )
     else:
         applies = f"Applies where `{clause.needs}` is declared; elsewhere it is proven to be absent (NOT_SUPPORTED)"
     profile = "" if clause.profile == "core" else f", with `--profile {clause.profile}`"

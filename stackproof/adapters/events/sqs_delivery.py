@@ -27,7 +27,8 @@ BACK_OFF_SECONDS = (0.1, 2.0)
 LONGEST_RETRY = 30
 """Seconds after which an event that failed many times is delivered again."""
 DELETE_SECONDS = 1.0
-"""Handled messages are deleted together, at the latest after so long: what a crash may deliver again."""
+"""Handled messages are deleted together: at the end of their batch, and before that with the first that is done when so long
+has passed. Until then they are kept from others, as what waits for its handler is; only a crash delivers them again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class QueueSubscription(ThreadedSubscription):
         self._at_end = at_end
         self._poll = max(0, min(LONG_POLL_SECONDS, int(sqs.place.operation_timeout - 1)))
         self._held: dict[str, float] = {}
-        """What was received and is neither handled nor given back: receipt -> since when it is surely invisible."""
+        """What was received and is neither deleted nor given back: receipt -> since when it is surely invisible."""
         self._handled: list[_Message] = []
         self._deleted_at = time.monotonic()
         self._probes: set[str] = set()
@@ -150,8 +151,10 @@ class QueueSubscription(ThreadedSubscription):
             while left and not self._stop.is_set():
                 self._handle(left.pop(0))
         finally:
-            self._give_back(left)
-            self._delete(at_once=True)
+            try:
+                self._give_back(left)
+            finally:
+                self._delete(at_once=True)
 
     def _receive(self) -> list[_Message]:
         asked = time.monotonic()
@@ -178,7 +181,6 @@ class QueueSubscription(ThreadedSubscription):
             # Whole seconds only: three times at once, then later and later.
             self._make_visible([message], min((message.received - 1) // 3, LONGEST_RETRY))
             return
-        self._held.pop(message.receipt, None)
         self._handled.append(message)
         self._delete(at_once=False)
 
@@ -201,7 +203,11 @@ class QueueSubscription(ThreadedSubscription):
             return
         handled, self._handled, self._deleted_at = self._handled, [], now
         entries = [{"Id": str(place), "ReceiptHandle": each.receipt} for place, each in enumerate(handled)]
-        answer = self._sqs.call("delete_message_batch", Effect.IDEMPOTENT, QueueUrl=self._url, Entries=entries)
+        try:
+            answer = self._sqs.call("delete_message_batch", Effect.IDEMPOTENT, QueueUrl=self._url, Entries=entries)
+        finally:
+            for each in handled:
+                self._held.pop(each.receipt, None)
         if answer.get("Failed"):
             logger.warning("%d handled events of topic %r will come again", len(answer["Failed"]), self.topic)
 

@@ -130,7 +130,7 @@ class CqlInteractionStore(InteractionStore, DeferredInteractions):
     The time limit holds for each statement. Text of 512 bytes without lone surrogates.
     """
 
-    capabilities: ClassVar[InteractionCapabilities] = InteractionCapabilities(remote=True)
+    capabilities: ClassVar[InteractionCapabilities] = InteractionCapabilities(remote=True, paged_reads=True)
 
     def __init__(self, access: Access, *, keyspace: str = DEFAULT_KEYSPACE, namespace: str = "") -> None:
         if not keyspace.isidentifier() or len(keyspace) > 48 or not keyspace.isascii():

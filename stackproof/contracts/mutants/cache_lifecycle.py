@@ -7,6 +7,8 @@ import socket
 import threading
 import time
 import weakref
+from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any, ClassVar
 
 from stackproof.adapters.cache.memory import MemoryCache
@@ -164,3 +166,20 @@ class HasAServerButUndeclared(MemoryCache):
     def disconnect(self) -> None:
         self._connection.close()
         super().disconnect()
+
+
+@mutant(of=MemoryCache, killed_by="CACHE-05", imitates="C8")
+class InterruptionForgetsWhoWaits(MemoryCache):
+    """An interrupted fetch frees its key, but whoever waits for it already is not told, and waits for ever."""
+
+    def get_or_fetch(self, key: str, fetch: Callable[[], CacheValue], ttl: float | None = None) -> CacheValue:
+        def interruptible() -> CacheValue:
+            try:
+                return fetch()
+            except Exception:
+                raise
+            except BaseException:
+                self._space.flights[key]._baton = SimpleQueue()  # they wait at the one that was there
+                raise
+
+        return super().get_or_fetch(key, interruptible, ttl)

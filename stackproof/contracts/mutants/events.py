@@ -115,7 +115,7 @@ class ReversesABacklog(WithMembers):
                 return None if self._closed else self._queue.events.pop()
 
 
-@mutant(of=MemoryEventPublisher, killed_by="EVENT-03", imitates="E24")
+@mutant(of=MemoryEventPublisher, killed_by="EVENT-03")
 class OrdersByKeyOnly(WithMembers):
     """TOTAL order is declared, but the events of one key overtake those of others."""
 
@@ -173,7 +173,7 @@ class RedeliversWhileHandled(WithMembers):
             impatient.cancel()
 
 
-@mutant(of=MemoryEventPublisher, killed_by="EVENT-11", imitates="E24")
+@mutant(of=MemoryEventPublisher, killed_by="EVENT-11")
 class HandlesConcurrently(WithMembers):
     """Each event is handled in a thread of its own."""
 

@@ -37,7 +37,7 @@ class ComesBackAtTheStart(MemoryEventLog):
         return super()._member(topic, handler, group)
 
 
-@mutant(of=MemoryEventLog, killed_by="EVENT-35", imitates="E1")
+@mutant(of=MemoryEventLog, killed_by="EVENT-35")
 class TheLastOneTakesItsEventAlong(MemoryEventLog):
     """What the only member of a group had not done when it closed is lost."""
 

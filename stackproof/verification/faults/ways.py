@@ -37,12 +37,18 @@ _BY_SERVER: Mapping[str, Way] = {
     "redis-cluster": RedisWay("redis://127.0.0.1:1/0?cluster=true", cluster=True),
     "kafka": BrokersWay("KAFKA_BROKERS", 9092),
     "kafka-iam": BrokersWay("MSK_BROKERS", 9098),
-    "cassandra": HostsWay("SCYLLA_CONTACT_POINTS", 9042),
+    "cassandra": HostsWay(
+        "SCYLLA_CONTACT_POINTS",
+        9042,
+        lambda settings: settings.get("SCYLLA_TLS").lower() in ("yes", "true") or bool(settings.get("SCYLLA_CA_FILE")),
+    ),
     "opensearch": HttpWay(("OPENSEARCH_URL",), HttpWords(Throttled(OPENSEARCH_THROTTLED), BulkRejected()), 9200),
 }
 
 _BY_BACKEND: Mapping[tuple[str, str], Way] = {
-    ("interactions", "keyspaces"): HostsWay("KEYSPACES_ENDPOINT", 9142),
+    ("interactions", "keyspaces"): HostsWay(
+        "KEYSPACES_ENDPOINT", 9142, lambda settings: settings.get("KEYSPACES_AUTH").lower() != "none"
+    ),
     ("interactions", "dynamodb"): HttpWay(
         (ANY_SERVICE,),
         HttpWords(Throttled(DYNAMODB_THROTTLED), UnprocessedItems(), ShortPages(limit=SHORT_PAGE, empty=True)),
