@@ -50,6 +50,11 @@ def test_a_run_that_answers_another_question_is_left_out_with_the_reason(changes
     assert words in out.reason
 
 
+def test_a_driver_that_a_run_does_not_tell_of_was_no_part_of_it() -> None:
+    later = replace(HERE, machine={**HERE.machine, "a driver of something else": "1.0"})
+    assert [one.run for one in sifted(later).ceilings] == ["id"]
+
+
 def test_the_users_own_servers_are_another_question_than_ours() -> None:
     external = replace(HERE, origin="external")
     assert sifted(external).ceilings == ()

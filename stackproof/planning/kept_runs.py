@@ -71,6 +71,10 @@ def sift(records: Mapping[str, str], here: Here) -> Kept:
     return Kept(tuple(used), tuple(out))
 
 
+_OF_EVERY_MACHINE = ("cores", "processor", "python", "system")
+"""What each run tells of where it was made, beside the versions of what was installed there."""
+
+
 def _foreign(run: Measurement, here: Here) -> Iterable[str]:
     """Why a run says nothing about what is asked here."""
     if run.version != here.version:
@@ -79,11 +83,9 @@ def _foreign(run: Measurement, here: Here) -> Iterable[str]:
         yield "it was made by another build: its contracts are not those of this one"
     if not run.environment:
         yield "it does not say where it was made"
-    differing = sorted(
-        name
-        for name in {*run.environment, *here.machine}
-        if str(run.environment.get(name)) != str(here.machine.get(name))
-    )
+    # A driver that a run does not tell of was no part of it: it was installed since, or is asked about since.
+    told = {*run.environment, *_OF_EVERY_MACHINE}
+    differing = sorted(name for name in told if str(run.environment.get(name)) != str(here.machine.get(name)))
     if differing:
         name = differing[0]
         yield (
