@@ -91,8 +91,7 @@ def interleaved(
         for side in draw.sample((0, 1), 2):
             offered = offers[side](order)
             if offered.interrupted or not offered.complete:
-                trouble = "" if offered.interrupted else offered.trouble or "a window was not complete"
-                return Interleaved(done, offered.interrupted, trouble)
+                return Interleaved(done, offered.interrupted, offered.broken_off)
             pair[side] = window_of(MEASURED, offered, checks[side], pair=str(number))
         for side, window in pair.items():
             done[side].append(window)

@@ -12,7 +12,7 @@ from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
 from stackproof.measurement.environment import read_environment
 from stackproof.measurement.evidence import kept_evidence
-from stackproof.measurement.promises import Promise
+from stackproof.measurement.promises import Promise, tightest_seconds
 from stackproof.measurement.record import Measurement, to_json
 from stackproof.measurement.search_journal import Limiter
 from stackproof.measurement.window_log import WINDOWS
@@ -104,7 +104,7 @@ def load_of(asked: Asked) -> Load:
         seed=workload.seed if asked.seed is None else asked.seed,
         in_flight=asked.in_flight or workload.in_flight or IN_FLIGHT,
         # An answer that breaks the tightest promise came, but late.
-        limit=min((promise.limit_ms / 1000 for promise in promises), default=None),
+        limit=tightest_seconds(promises),
     )
     if asked.find is None:
         _check_load(order)

@@ -90,8 +90,7 @@ def offered(
             continue
         one = offer(replace(load.order, arrivals=CLOSED, in_flight=level, seed=seed, number=number))
         if one.interrupted or not one.complete:
-            trouble = "" if one.interrupted else one.trouble or "a window was not complete"
-            return Swept(windows, one.interrupted, trouble)
+            return Swept(windows, one.interrupted, one.broken_off)
         windows.append(window_of(SWEEP, one))
         keep(windows[-1])
     return Swept(windows, interrupted=False)

@@ -144,8 +144,9 @@ def plan(
     made = make_plan(question, known, book, facts)
     console = result_console("-" if "-" in (json_file, env_file) else None)
     print_plan(made, console)
-    troubles = [*_keep(made, directory), *_write(made, json_file, env_file)]
-    if no_page := _page_wants():
+    no_page = _page_wants()
+    troubles = [*_keep(made, directory, page=not no_page), *_write(made, json_file, env_file)]
+    if no_page:
         console.print(no_page, markup=False)
     if (directory / RECORD).is_file():
         page = directory / PAGE
@@ -158,7 +159,7 @@ def plan(
     return Exit.HOLDS if made.recommended is not None else Exit.INCONCLUSIVE
 
 
-def _keep(made: Plan, directory: Path) -> tuple[str, ...]:
+def _keep(made: Plan, directory: Path, *, page: bool) -> tuple[str, ...]:
     """Record, page and environment file; sentences about what could not be kept where it belongs."""
     from stackproof.planning.environment_file import FILE
     from stackproof.planning.plan_record import PAGE, RECORD, to_json
@@ -167,7 +168,7 @@ def _keep(made: Plan, directory: Path) -> tuple[str, ...]:
     files: dict[str, Callable[[], str]] = {RECORD: lambda: to_json(made)}
     if made.environment:
         files[FILE] = lambda: made.environment
-    if not _page_wants():
+    if page:
         from stackproof.reports import plan_page
 
         files[PAGE] = lambda: plan_page.render(made)

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from stackproof.interfaces import ConfigurationError, StackproofError
 from stackproof.measurement.environment import Environment, read_environment
-from stackproof.measurement.promises import Promise
+from stackproof.measurement.promises import Promise, tightest_seconds
 from stackproof.measurement.record import Measurement
 from stackproof.measurement.search_journal import SHORT
 from stackproof.measurement.search_words import a_time
@@ -149,7 +149,7 @@ def task_of(wanted: Wanted, origin: str) -> Task:
         arrivals=workload.arrivals,
         seed=SEED,
         in_flight=workload.in_flight or IN_FLIGHT,
-        limit=min((promise.limit_ms / 1000 for promise in wanted.promises), default=None),
+        limit=tightest_seconds(wanted.promises),
     )
     # The settings as the scenario reads them: "1000" of a command line is the number.
     settings = {name: value for name, value in workload.settings.items() if name in wanted.settings}

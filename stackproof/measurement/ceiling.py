@@ -21,7 +21,7 @@ from stackproof.kept_json import read
 from stackproof.scenarios.orders import NULL, Offered, Order
 from stackproof.scenarios.session import GeneratorError
 
-from .promises import Promise
+from .promises import Promise, tightest_seconds
 from .saturation import conclude, next_step
 from .search_journal import Entry, Role, Search, SearchSettings, Step
 from .search_judgement import judge, look
@@ -124,7 +124,7 @@ def order_of(step: Step, settings: SearchSettings) -> Order:
         seed=seed_of(step.number, settings),
         in_flight=step.in_flight,
         # What comes after the tightest promise came, but late, as in every other window.
-        limit=min((promise.limit_ms / 1000 for promise in settings.promises), default=None),
+        limit=tightest_seconds(settings.promises),
         target=step.target,
         drain=settings.drain,
     )

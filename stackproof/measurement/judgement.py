@@ -15,7 +15,7 @@ from stackproof.scenarios.scenario import Scenario
 from .figures import counted, figures_of, milliseconds
 from .promises import Promise, judged
 from .record import Facts, Measurement, StepFigures, WindowRecord
-from .record_names import MEASURED
+from .record_names import LIMITERS, MEASURED, UNKNOWN
 from .spread import restless, spread_of
 
 HELD = 0.98
@@ -28,8 +28,6 @@ LAG_SHARE = 0.2
 """Send lag (p99, or what there is) beyond this share of the latency p50 is not far below it."""
 STARVED_SECONDS = 0.05
 """A send lag p99 beyond this, and beyond half the latency p99, means that the generator is what is slow."""
-UNKNOWN = "unknown"
-"""The limiter where nothing was offered: nothing was held then, and nothing stopped."""
 UNFINISHED_PREFIX = "unfinished"
 
 
@@ -206,13 +204,11 @@ def limiter_of(offered: Offered, calibration: Mapping[str, Any] | None) -> tuple
 
 
 def _worst(windows: Sequence[WindowRecord]) -> tuple[str, str]:
-    """The limiter of a run: the client before all others, for then nothing is known about the backends."""
-    for limiter in ("client", "error", "server"):
-        for window in windows:
-            if window.limiter == limiter:
-                return limiter, window.limiter_reason
-    known = [window for window in windows if window.limiter != UNKNOWN]
-    return ("none", known[0].limiter_reason) if known else (UNKNOWN, "nothing was measured")
+    """The limiter of a run, and why."""
+    worst = min(windows, key=lambda window: LIMITERS.index(window.limiter), default=None)
+    if worst is None or worst.limiter == UNKNOWN:
+        return UNKNOWN, "nothing was measured"
+    return worst.limiter, worst.limiter_reason
 
 
 def _counts(recorder: Recorder) -> dict[str, int]:

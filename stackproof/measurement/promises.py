@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from stackproof.interfaces import ConfigurationError
@@ -52,6 +53,11 @@ class PromiseResult:
     """None where that share of decisions was never answered, or the sample is too small."""
     verdict: str
     """held, missed, or unknown where the sample is too small."""
+
+
+def tightest_seconds(promises: Iterable[Promise]) -> float | None:
+    """Seconds after which an answer is late: the tightest promise; None where nothing is promised."""
+    return min((promise.limit_ms / 1000 for promise in promises), default=None)
 
 
 def judged(promise: Promise, recorder: Recorder) -> PromiseResult:

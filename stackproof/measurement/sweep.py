@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Self
 
-from .record_names import SWEEP
+from .record_names import LIMITERS, SWEEP
 from .scalability import Fit, Point, fit
 from .search_journal import Limiter
-
-_ORDER = ("client", "error", "server", "none", "unknown")
-"""Limiters of windows, in the order in which one of them is that of several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,5 +90,5 @@ def _level(in_flight: int, windows: Sequence[Any]) -> Level:
         median(float(window.rates["achieved"]) for window in mine),
         len(mine),
         middle.latency["intended"].p50,
-        min((str(window.limiter) for window in mine), key=_ORDER.index),
+        min((str(window.limiter) for window in mine), key=LIMITERS.index),
     )

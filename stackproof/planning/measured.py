@@ -19,11 +19,10 @@ from typing import Any
 
 from stackproof.interfaces import ConfigurationError
 from stackproof.kept_json import read
-from stackproof.verification.fidelity import NATIVE
 from stackproof.verification.runs import StorageError, keep
 from stackproof.verification.shape import misshapen
 
-from .ceilings import MeasuredCeiling, Unreadable, read_ceilings
+from .ceilings import NATIVE, MeasuredCeiling, Unreadable, read_ceilings
 from .choosing import closest, under_promise
 from .origins import EXTERNAL
 

@@ -31,7 +31,7 @@ from locust.runners import MasterRunner, WorkerRunner
 from .green import GreenWindow
 from .locust_statistics import Fed, Statistics
 from .orders import IN_FLIGHT, Order
-from .recorder import Counts, Recorder
+from .recorder import Recorder
 from .window import Took
 from .work import StepFailedError
 
@@ -147,14 +147,10 @@ def _report(data: dict[str, Any], **_others: Any) -> None:
 def _news(name: str, window: GreenWindow) -> dict[str, Any]:
     """The figures of the whole, and the seconds that changed since they were last told: there are more of them every second."""
     told = _told.setdefault(name, {})
-    now = {number: (second.offered, _ended(second)) for number, second in window.measured.series.items()}
+    now = {number: (second.offered, second.ended) for number, second in window.measured.series.items()}
     changed = {number for number, counts in now.items() if told.get(number) != counts}
     _told[name] = now
     return {"test": id(window), **window.measured.to_data(changed)}
-
-
-def _ended(second: Counts) -> int:
-    return second.answered + second.skipped + second.dropped + second.failed
 
 
 @events.worker_report.add_listener  # type: ignore[untyped-decorator]

@@ -171,6 +171,11 @@ class Offered:
     """The largest share of the time in which somebody on the machine of a worker waited for a processor."""
 
     @property
+    def broken_off(self) -> str:
+        """Why it is not whole; empty where it is, or where somebody interrupted it."""
+        return "" if self.complete or self.interrupted else self.trouble or "a window was not complete"
+
+    @property
     def achieved(self) -> float:
         """Operations that ended well, per second: up to the end of the last one, or up to the planned end where that is more.
 
