@@ -289,20 +289,30 @@ def test_sigterm_with_work_in_flight_loses_nothing_that_was_accepted(tmp_path: P
         )
     )
     tenant = f"sigterm-{uuid.uuid4().hex}"
-    process = subprocess.Popen(
-        [sys.executable, str(script), tenant],
-        env={**os.environ, **MEMORY, "INTERACTION_STORE": "postgres", "DATABASE_URL": url},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    accepted = [process.stdout.readline() for _ in range(50)]
-    process.send_signal(signal.SIGTERM)
-    rest, errors = process.communicate(timeout=20)
+    # Into a file: of a pipe, `communicate` would miss what reading by line had already fetched ahead.
+    answers = tmp_path / "accepted"
+    with (
+        answers.open("wb") as out,
+        subprocess.Popen(
+            [sys.executable, str(script), tenant],
+            env={**os.environ, **MEMORY, "INTERACTION_STORE": "postgres", "DATABASE_URL": url},
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        try:
+            until = time.monotonic() + 60
+            while answers.read_bytes().count(b"\n") < 50 and process.poll() is None and time.monotonic() < until:
+                time.sleep(0.01)
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()
     assert process.returncode == -signal.SIGTERM, errors
     assert "Traceback" not in errors
-    accepted += rest.splitlines()
+    accepted = answers.read_text().splitlines()
+    assert len(accepted) >= 50
     with PostgresInteractionStore(url=url) as store:
         (total,) = store.get_summaries(SummariesQuery(tenant=tenant, customer="c", period_type=PeriodType.ALLTIME)).rows
     # One more for each thread can have been stored without its answer having been written down.
