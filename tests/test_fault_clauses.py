@@ -24,6 +24,8 @@ DOUBLES = """
         double = remote.RemoteIndex
     class TestBus(Given, contracts.EventContract):
         double = remote.RemoteBus
+    class TestLog(Given, contracts.EventContract):
+        double = remote.RemoteLog
     class TestLogs(Given, contracts.LogContract):
         double = remote_logs.RemoteHandler
 """
@@ -40,20 +42,22 @@ OF_A_CONCERN = (
     "LOG-03",
     "LOG-04",
 )
+OF_TWO_DOUBLES = ("EVENT-06", "EVENT-08")
+"""Those of events run on the bus and on the log."""
 ONLY = [word for clause in CLAUSES + OF_A_CONCERN for word in ("--stackproof-clause", clause)]
 
 
 def test_the_doubles_without_a_defect_pass_every_fault_clause(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(DOUBLES)
     result = pytester.runpytest_subprocess("--stackproof-profile", "full", *ONLY)
-    result.assert_outcomes(passed=4 * len(CLAUSES) + len(OF_A_CONCERN))
+    result.assert_outcomes(passed=5 * len(CLAUSES) + len(OF_A_CONCERN) + len(OF_TWO_DOUBLES))
 
 
 def test_a_remote_backend_whose_harness_has_no_faults_is_skipped_with_the_reason(pytester: pytest.Pytester) -> None:
     without = DOUBLES.replace("def make_faulty", "def unused")
     pytester.makepyfile(without)
     result = pytester.runpytest_subprocess("--stackproof-profile", "full", "-rs", *ONLY)
-    result.assert_outcomes(skipped=4 * len(CLAUSES) + len(OF_A_CONCERN))
+    result.assert_outcomes(skipped=5 * len(CLAUSES) + len(OF_A_CONCERN) + len(OF_TWO_DOUBLES))
     result.stdout.fnmatch_lines(["*make_faulty*"])
     assert result.ret != 0, "what was skipped is no pass"
 

@@ -6,7 +6,16 @@ from stackproof.adapters.events.memory import MemorySubscription
 from stackproof.interfaces import Event, IndeterminateError, UnavailableError
 
 from . import mutant
-from .remote import BusyError, Publication, RemoteBus, RemoteSubscription, T
+from .remote import (
+    LOOKS_SECONDS,
+    BusyError,
+    Publication,
+    RemoteBus,
+    RemoteLog,
+    RemoteMember,
+    RemoteSubscription,
+    T,
+)
 from .remote_bases import GivesUpForEver, WaitsWithoutALimit
 
 
@@ -57,6 +66,25 @@ class RestoresTheConnectionOnly(RemoteBus):
     """The connection is made again and counts as active, without the subscription."""
 
     subscription_class = _SilentlyForgotten
+
+
+class _ComesBackAtTheEnd(RemoteMember):
+    """Forgets what came while it was cut off."""
+
+    def _next(self) -> bytes | None:
+        with self._space.lock:
+            while not self._closed and (self.link.broken or not self._queue.events):
+                if self.link.broken:
+                    self._queue.events.clear()
+                self._space.changed.wait(LOOKS_SECONDS)
+            return None if self._closed else self._queue.events.popleft()
+
+
+@mutant(of=RemoteLog, killed_by="EVENT-08", imitates="E9")
+class TheGroupComesBackAtTheEnd(RemoteLog):
+    """A member of a group whose connection was cut goes on with what is published from then on."""
+
+    subscription_class = _ComesBackAtTheEnd
 
 
 @mutant(of=RemoteBus, killed_by="LIFE-11", imitates="I26")

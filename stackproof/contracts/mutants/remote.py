@@ -14,7 +14,8 @@ from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from stackproof.adapters.cache.memory import MemoryCache
-from stackproof.adapters.events.memory import MemoryPubSub, MemorySubscription
+from stackproof.adapters.events.memory import MemoryEventPublisher, MemoryPubSub, MemorySubscription
+from stackproof.adapters.events.memory_log import MemoryEventLog
 from stackproof.adapters.interactions.memory import MemoryInteractionStore
 from stackproof.adapters.search.memory import MemorySearchIndex
 from stackproof.contracts.faulty import NETWORK, Fault, Faulty
@@ -48,6 +49,8 @@ T = TypeVar("T")
 
 TIMEOUT = 0.05
 """The time limit of a double, in seconds."""
+LOOKS_SECONDS = 0.005
+"""How often the member of a group looks whether its link is whole again."""
 PAGE = 2
 """How many rows a page of the server has, when it ends early."""
 
@@ -319,6 +322,22 @@ class RemoteSubscription(MemorySubscription):
             super().deliver(envelope)
 
 
+class RemoteMember(MemorySubscription):
+    """Takes nothing from its queue while its link is broken, and says that it does not."""
+
+    link: SimulatedLink
+
+    @property
+    def active(self) -> bool:
+        return super().active and not self.link.broken
+
+    def _next(self) -> bytes | None:
+        with self._space.lock:
+            while not self._closed and (self.link.broken or not self._queue.events):
+                self._space.changed.wait(LOOKS_SECONDS)  # a link that is whole again tells nobody
+            return None if self._closed else self._queue.events.popleft()
+
+
 @dataclass(slots=True, eq=False)
 class Publication:
     """One call of publish on its way."""
@@ -329,13 +348,10 @@ class Publication:
     error: BackendError | None = None
 
 
-class RemoteBus(Remote, MemoryPubSub):
-    """The event bus behind a link. Whoever has the turn sends what waits, as one batch: its own event and those of others."""
+class RemoteEvents(Remote, MemoryEventPublisher):
+    """What the buses behind a link share: whoever has the turn sends what waits as one batch, also the events of others."""
 
-    capabilities: ClassVar[EventCapabilities] = replace(
-        MemoryPubSub.capabilities, remote=True, throttles=True, partial_batches=True
-    )
-    subscription_class: ClassVar[type[RemoteSubscription]] = RemoteSubscription
+    subscription_class: ClassVar[type[MemorySubscription]]
 
     def __init__(self, *, namespace: str = "") -> None:
         super().__init__(namespace=namespace)
@@ -365,15 +381,36 @@ class RemoteBus(Remote, MemoryPubSub):
     def serve(self, batch: Sequence[Publication]) -> None:
         """What the broker does."""
         for each in batch:
-            MemoryPubSub.publish(self, each.topic, each.event)
+            MemoryEventPublisher.publish(self, each.topic, each.event)
 
     def subscribe(self, topic: str, handler: Handler, group: str | None = None) -> Subscription:
-        return self.over(lambda: MemoryPubSub.subscribe(self, topic, handler, group), writes=False)
+        return self.over(lambda: MemoryEventPublisher.subscribe(self, topic, handler, group), writes=False)
 
-    def _subscribed(self, topic: str, handler: Handler, group: str | None) -> MemorySubscription:
-        made = self.subscription_class.__new__(self.subscription_class)
+    def _member(self, topic: str, handler: Handler, group: object) -> MemorySubscription:
+        made: Any = self.subscription_class.__new__(self.subscription_class)
         made.link = self.link  # its thread starts in the constructor, and looks at it
-        made.__init__(self._space, topic, object(), handler, self.capabilities.delivery)  # type: ignore[misc]
+        made.__init__(self._space, topic, group, handler, self.capabilities.delivery)
         self.link.attach()
         self._subscriptions = [each for each in self._subscriptions if not each._closed] + [made]
-        return made
+        return made  # type: ignore[no-any-return]
+
+
+class RemoteBus(RemoteEvents, MemoryPubSub):
+    """The event bus behind a link: who is cut off misses what is published."""
+
+    capabilities: ClassVar[EventCapabilities] = replace(
+        MemoryPubSub.capabilities, remote=True, throttles=True, partial_batches=True
+    )
+    subscription_class = RemoteSubscription
+
+
+class RemoteLog(RemoteEvents, MemoryEventLog):
+    """The event log behind a link: what is published while a member is cut off waits for it."""
+
+    capabilities: ClassVar[EventCapabilities] = replace(
+        MemoryEventLog.capabilities, remote=True, throttles=True, partial_batches=True
+    )
+    subscription_class = RemoteMember
+
+    def replay(self, topic: str, handler: Handler) -> Subscription:
+        return self.over(lambda: MemoryEventLog.replay(self, topic, handler), writes=False)
