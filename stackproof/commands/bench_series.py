@@ -51,7 +51,7 @@ def run_series(asked: Asked, context: click.Context) -> Exit:
     console = result_console(None)
     minutes = context.params["max_minutes"] or MINUTES
     series = measure(wanted_of(asked), origin=asked.origin, seconds=60 * minutes, runs=RUNS, console=console)
-    troubles = _pages(series.measured)
+    troubles = [*series.not_kept, *_pages(series.measured)]
     for wanted, reason in series.not_measured:
         console.print(f"no ceiling of {wanted.scenario}: {reason}", style="yellow", markup=False, highlight=False)
     for wanted, sentence in series.bounded:
@@ -60,6 +60,10 @@ def run_series(asked: Asked, context: click.Context) -> Exit:
         raise StorageError("; ".join(troubles))
     if series.interrupted:
         return Exit.INTERRUPTED
+    if (
+        series.trouble is not None
+    ):  # told above with what it cost; here with the exit code that a single search has for it
+        raise series.trouble
     return Exit.INCONCLUSIVE if series.not_measured or series.bounded else Exit.HOLDS
 
 
