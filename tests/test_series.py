@@ -209,7 +209,8 @@ def a_record(run: Any, *, within: float, interrupted: bool) -> Measurement:
     backends = tuple(
         BackendRecord(target.name, target.concern, "x", "d", "", "native", "certificate") for target in run.targets
     )
-    return replace(judged(recorded(500)), ceiling=record, backends=backends, interrupted=interrupted)
+    made = replace(judged(recorded(500)), ceiling=record, backends=backends, interrupted=interrupted)
+    return replace(made, limiter=record.limiter)
 
 
 @pytest.fixture
@@ -512,6 +513,20 @@ def test_the_command_ends_with_what_came_of_it(
     assert "no ceiling of publish: no time" in capsys.readouterr().out
     faked.fails[task_of(Wanted(("events=redis",), "publish"), "embedded").title] = KeyboardInterrupt()
     assert run_series(*asked(*options, "5")) is Exit.INTERRUPTED
+
+
+def test_a_search_without_an_answer_says_how_to_go_on_with_it(
+    faked: Faked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With more time: its share of it is spent."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bench_series, "_pages", lambda _runs: [])
+    faked.takes = 1_000.0
+    assert run_series(*asked(*OF_TWO)) is Exit.INCONCLUSIVE
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("go on with it: ")]
+    assert len(lines) == len(faked.done) == 2
+    assert len({Path(line.partition(" --resume .stackproof/runs/")[2]) for line in lines} - {Path()}) == 2
+    assert all(int(line.partition("--max-minutes ")[2].split()[0]) > series.MOST_MINUTES for line in lines)
 
 
 OF_TWO = ("--find-max", "--scenario", "cache-hot", "--scenario", "publish", "--max-minutes", "5")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,7 +13,7 @@ from stackproof.measurement.environment import read_environment
 from stackproof.measurement.evidence import kept_evidence
 from stackproof.measurement.promises import Promise, tightest_seconds
 from stackproof.measurement.record import Measurement, to_json
-from stackproof.measurement.search_journal import Limiter, SearchSettings
+from stackproof.measurement.search_journal import SearchSettings
 from stackproof.measurement.window_log import WINDOWS
 from stackproof.reports.evidence import print_evidence
 from stackproof.reports.measurement import render
@@ -31,7 +30,7 @@ from .bench_gate import Refusal, ensure_proven, told_with
 from .bench_load import Load, Run, offer
 from .bench_pair import offer_pairs
 from .bench_resume import to_go_on_with
-from .bench_search import exit_code, search
+from .bench_search import exit_code, may_go_on, search
 from .bench_sweep import levels_of, sweep
 from .options import address, result_console, write_result
 
@@ -88,8 +87,9 @@ def _shown(results: Sequence[tuple[Run, Measurement]], asked: Asked, console: Co
     if len(results) == 1:
         ((one, result),) = results
         if not result.complete and (one.directory / WINDOWS).exists():
-            again = f"{one.load.command()} --resume {shlex.quote(str(one.directory))}"
-            console.print(f"go on with it: {again}", markup=False, highlight=False, soft_wrap=True)
+            console.print(
+                f"go on with it: {one.load.going_on(one.directory)}", markup=False, highlight=False, soft_wrap=True
+            )
     if len(results) > 1:
         both = " ".join(str(run.directory) for run, _ in results)
         console.print(f"compare them: stackproof compare {both} --accept backend", markup=False)
@@ -187,7 +187,7 @@ def _kept_and_shown(done: Run, result: Measurement, console: Console) -> list[st
     evidence = kept_evidence(done.directory)
     files = {"run.json": lambda: to_json(result), "measurement.html": lambda: render(result, evidence)}
     troubles = list(keep_run(done.directory, files))
-    if result.complete and result.limiter != Limiter.NOT_CONVERGED and not troubles:  # else a search may go on
+    if not may_go_on(result) and not troubles:
         (done.directory / WINDOWS).unlink(missing_ok=True)  # everything of it is in the record now
     print_measurement(result, console, done.directory)
     if evidence is not None:

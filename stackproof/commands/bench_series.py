@@ -56,6 +56,8 @@ def run_series(asked: Asked, context: click.Context) -> Exit:
         console.print(f"no ceiling of {wanted.scenario}: {reason}", style="yellow", markup=False, highlight=False)
     for wanted, sentence in series.bounded:
         console.print(f"of {wanted.scenario}, bounds only: {sentence}", style="yellow", markup=False, highlight=False)
+    for command in series.unfinished:
+        console.print(f"go on with it: {command}", markup=False, highlight=False, soft_wrap=True)
     if troubles:
         raise StorageError("; ".join(troubles))
     if series.interrupted:

@@ -6,6 +6,7 @@ share a session. Each search is a run of its own, kept as that of `stackproof be
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,6 +39,7 @@ from stackproof.verification.worker import WorkerError
 
 from .bench_gate import Proof, Refusal, prove_each, told_with
 from .bench_load import Load, Run
+from .bench_search import may_go_on
 from .search_options import Find
 from .series_session import SharedSession, Task, sessions_of, shared_session
 
@@ -80,6 +82,8 @@ class Series:
     what has to be installed or set; or what `ended` it."""
     ended: bool = False
     """Whether that ended it before its time; what was done before is kept."""
+    unfinished: tuple[str, ...] = ()
+    """For each search that was cut short, or has no answer yet, the command that goes on with it, for longer."""
     not_kept: tuple[str, ...] = ()
     """For each file of a certificate that found no place in its run, a sentence that says where it is."""
 
@@ -131,8 +135,16 @@ def as_far_as_it_goes(wanted: Sequence[Wanted], *, origin: str, seconds: float, 
     reasons = sorted(measuring.reasons.items())
     bounded = tuple((wanted[number], sentence) for number, sentence in sorted(measuring.bounded.items()))
     missing = tuple((wanted[number], reason) for number, reason in reasons)
-    not_kept = tuple(measuring.not_kept)
-    return Series(tuple(measuring.measured), missing, interrupted, bounded, measuring.trouble, ended, not_kept)
+    return Series(
+        tuple(measuring.measured),
+        missing,
+        interrupted,
+        bounded,
+        measuring.trouble,
+        ended,
+        tuple(measuring.unfinished),
+        tuple(measuring.not_kept),
+    )
 
 
 def task_of(wanted: Wanted, origin: str) -> Task:
@@ -174,9 +186,9 @@ def task_of(wanted: Wanted, origin: str) -> Task:
     return Task(load, targets)
 
 
-def find_for(minutes: float) -> Find:
+def find_for(minutes: float, steps: int = SHORT.most_steps) -> Find:
     """The short form of a search, within so many minutes."""
-    return Find(SHORT.most_steps, minutes, None, None, None, short=True)
+    return Find(steps, minutes, None, None, None, short=True)
 
 
 class _Measuring:
@@ -203,6 +215,8 @@ class _Measuring:
         self.trouble: Exception | None = None
         self.not_kept: list[str] = []
         """Where certificates are that found no place in their runs."""
+        self.unfinished: list[str] = []
+        """The commands that go on with searches which have no answer yet."""
 
     def run(self) -> None:
         environment = read_environment()  # before anything of ours keeps the machine busy
@@ -346,6 +360,9 @@ class _Measuring:
             self.reasons[number] = f"{found.refused[0]} (run {run.run_id})"
         elif not found.searched or not found.low:
             self.bounded[number] = found.sentence
+        if may_go_on(result):
+            longer = find_for(math.ceil(seconds / 60 + MOST_MINUTES), 2 * SHORT.most_steps)
+            self.unfinished.append(replace(run.load, search=longer.words()).going_on(run.directory))
         self._say(result, run, found.refused)
         if result.interrupted:
             raise KeyboardInterrupt
