@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +14,14 @@ from bench_samples import TARGETS, certificate, keep_certificate, with_first
 from rich.console import Console
 
 import stackproof.commands.bench_gate as gate
+from stackproof.cli import main
 from stackproof.contracts.verdicts import Verdict
 from stackproof.exits import Exit
 from stackproof.servers.embedded import EmbeddedRedis
 from stackproof.targets import parse_target
+from stackproof.verification import runs
 from stackproof.verification.certificate import ServerRecord, TargetRecord
-from stackproof.verification.digests import backend_digest
+from stackproof.verification.digests import backend_digest, suite_digest
 
 
 class TestGate:
@@ -81,7 +86,7 @@ class TestGate:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verdict: Verdict
     ) -> None:
         monkeypatch.setattr(gate, "_verify", lambda *_: certificate(clauses=with_first(verdict)))
-        refusal = gate.ensure_proven(TARGETS, [], "embedded", tmp_path, Console(quiet=True))
+        refusal = gate.ensure_proven(TARGETS, [], "embedded", tmp_path, Console(quiet=True), [])
         assert isinstance(refusal, gate.Refusal)
         assert refusal.code == Exit.BROKEN
         assert (
@@ -92,12 +97,87 @@ class TestGate:
         broken = certificate(clauses=with_first(Verdict.SKIPPED), interrupted=True)
         monkeypatch.setattr(gate, "_verify", lambda *_: broken)
         with pytest.raises(KeyboardInterrupt):
-            gate.ensure_proven(TARGETS, [], "embedded", tmp_path, Console(quiet=True))
+            gate.ensure_proven(TARGETS, [], "embedded", tmp_path, Console(quiet=True), [])
 
     def test_an_emulator_is_never_measured(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         server = EmbeddedRedis(None)
         monkeypatch.setattr(server, "fidelity", "emulator")
         monkeypatch.setattr(server, "version", lambda: "1")
-        refusal = gate.ensure_proven(TARGETS, [server], "embedded", tmp_path, Console(quiet=True))
+        refusal = gate.ensure_proven(TARGETS, [server], "embedded", tmp_path, Console(quiet=True), [])
         assert isinstance(refusal, gate.Refusal)
         assert "emulator (redis)" in refusal.reasons[0]
+
+
+class TestNoPlaceForTheCertificate:
+    """As `verify` does on a full disk: what was found is told, and kept where there is room."""
+
+    @pytest.fixture
+    def no_room(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """The certificate finds no place in its run; where it goes instead."""
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(signal, "signal", lambda *_: None)
+        other = tmp_path / "other"
+        other.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(other))
+        suite_digest.cache_clear()
+        monkeypatch.setattr("stackproof.verification.run.verify", lambda *_: certificate())
+        real = runs.open_run
+
+        def open_run(out: Path | None, run_id: str) -> Path:
+            made = real(out, run_id)
+            if out is None:
+                (made / "certificate.json").mkdir()
+            return made
+
+        monkeypatch.setattr(runs, "open_run", open_run)
+        return other
+
+    @pytest.fixture
+    def ended(self, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+        def run(*options: str) -> tuple[int, str, str]:
+            with pytest.raises(SystemExit) as ended:
+                main(["bench", "--stack", "memory", *options])
+            told = capsys.readouterr()
+            code = ended.value.code
+            assert isinstance(code, int)
+            return code, told.out, told.err.replace("\n", " ").strip()
+
+        return run
+
+    def told(self, no_room: Path) -> str:
+        (kept,) = no_room.glob("stackproof-run-*/certificate.json")
+        assert gate.from_json(kept.read_text()) == certificate()
+        (run,) = Path(".stackproof/runs").iterdir()
+        assert list(run.glob(".*")) == [], "nothing half-written"
+        return f"{run}/certificate.json cannot be written: Is a directory; it is kept as {kept}"
+
+    def test_the_figures_are_measured_and_told_all_the_same(
+        self, no_room: Path, ended: Callable[..., tuple[int, str, str]]
+    ) -> None:
+        code, out, err = ended("--no-calibration", "--rate", "50", "--duration", "1", "--warmup", "0", "--out", "run")
+        assert code == Exit.ENVIRONMENT
+        assert err == f"stackproof: {self.told(no_room)}"
+        assert "Their contracts hold (certificate 20260102-030405-abcd)" in out
+        assert "achieved" in out
+        assert Path("run/run.json").exists()
+
+    def test_a_refusal_is_told_too(
+        self, no_room: Path, ended: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        broken = certificate(clauses=with_first(Verdict.FAIL))
+        monkeypatch.setattr("stackproof.verification.run.verify", lambda *_: broken)
+        code, out, err = ended("--out", "run")
+        assert code == Exit.ENVIRONMENT
+        assert "No figures" in out
+        assert "because of the test" in out
+        assert "; it is kept as " in err
+        assert not Path("run").exists()
+
+    def test_what_ends_the_run_after_it_tells_of_it_too(
+        self, no_room: Path, ended: Callable[..., tuple[int, str, str]]
+    ) -> None:
+        Path("run").mkdir()
+        Path("run", runs.LOCK).touch()
+        code, _, err = ended("--out", "run")
+        assert code == Exit.USAGE
+        assert err.endswith(f"give --out another directory; {self.told(no_room)}")

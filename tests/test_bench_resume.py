@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -16,12 +17,16 @@ from stackproof.commands.bench_resume import to_go_on_with
 from stackproof.commands.bench_run import load_of
 from stackproof.commands.bench_sweep import levels_of
 from stackproof.commands.search_options import asked_for
+from stackproof.commands.series import Wanted, find_for, task_of
 from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
-from stackproof.measurement.ceiling import BUDGET, JOURNAL, SCHEMA
+from stackproof.measurement.ceiling import BUDGET, JOURNAL, SCHEMA, find_ceiling, load_journal
+from stackproof.measurement.promises import Promise
 from stackproof.measurement.window_log import WINDOWS, WindowLog
 
 FIXED = "--stack memory --rate 50 --duration 2 --slo p99=20ms --repeat 6"
+FOUND = ("find_max", "short", "max_steps", "max_minutes")
+"""What `asked_for` makes one thing of."""
 SEARCH = "--stack memory --find-max --duration 2 --slo p99=20ms"
 
 
@@ -29,8 +34,7 @@ def asked(options: str, resume: Path | None = None) -> Asked:
     context = click.Context(bench)
     words = [*options.split(), *([] if resume is None else ["--resume", str(resume)])]
     bench.parse_args(context, words)
-    names = ("find_max", "short", "max_steps", "max_minutes")
-    typed = {name: value for name, value in context.params.items() if name not in names}
+    typed = {name: value for name, value in context.params.items() if name not in FOUND}
     return Asked(**typed, find=asked_for(context))
 
 
@@ -154,3 +158,28 @@ def test_nothing_is_started_or_verified_for_a_refusal(
         main(["bench", *FIXED.split(), "--backend", "cache=local", "--resume", str(directory)])
     assert ended.value.code == Exit.USAGE
     assert "no --backend (now cache=local)" in capsys.readouterr().err
+
+
+def test_the_command_of_a_search_of_a_series_goes_on_with_it(tmp_path: Path) -> None:
+    """The series chose lengths and rates of its own, and read the settings of the scenario as numbers."""
+    promises = (Promise.parse("p50=500ms"),)
+    task = task_of(Wanted(("cache=memory",), "cache-hot", {"keys": "50"}, promises), "embedded")
+    directory = tmp_path / "a run"
+    directory.mkdir()
+    load = replace(task.load, search=find_for(1.61).words())
+    settings = find_for(1.61).settings(load.order, load.promises)
+    identity = load.identity() | {"digests": {}}
+    with pytest.raises(StopIteration):
+        find_ceiling(lambda _: next(iter(())), settings, directory / JOURNAL, identity)
+    WindowLog(directory, identity, load.command()).begin()
+    words = shlex.split(load.going_on(directory))
+    assert words[:2] == ["stackproof", "bench"]
+    context = click.Context(bench)
+    bench.parse_args(context, words[2:])
+    typed = {name: value for name, value in context.params.items() if name not in FOUND}
+    one = Asked(**typed, find=asked_for(context))
+    now = load_of(one)
+    assert one.find is not None
+    assert to_go_on_with(one, now, one.find.settings(now.order, now.promises), ()) == directory
+    WindowLog(directory, now.identity() | {"digests": {}}).begin()  # as the run itself does, after that
+    load_journal(directory / JOURNAL, one.find.settings(now.order, now.promises), now.identity() | {"digests": {}})

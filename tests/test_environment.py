@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from stackproof.measurement.environment import Environment, disturbance, read_environment, same_environment
+from stackproof.measurement.environment import (
+    Environment,
+    changed_since,
+    disturbance,
+    read_environment,
+    same_environment,
+)
 
 
 @pytest.fixture
@@ -130,3 +136,20 @@ class TestDisturbance:
         found = replace(read_environment(root), cores=8, cpu_limit=0.5, load=0.3)
         assert disturbance(found)
         assert not disturbance(replace(found, cpu_limit=None))
+
+
+def test_what_a_record_does_not_tell_of_was_no_part_of_it() -> None:
+    told = {
+        "python": "CPython 3.11",
+        "cores": "2",
+        "system": "Linux",
+        "processor": "x",
+        "redis": "5.0",
+        "locust": "2.0",
+    }
+    assert list(changed_since(told, {**told, "boto3": "1.0"})) == []
+    now = {**told, "redis": "6.0", "python": "CPython 3.12"}
+    assert list(changed_since(told, now)) == [("python", "CPython 3.11", "CPython 3.12"), ("redis", "5.0", "6.0")]
+    assert list(changed_since(told, now, drivers_only=True)) == [("redis", "5.0", "6.0")]
+    assert list(changed_since({"redis": "5.0"}, {}, drivers_only=True)) == [("redis", "5.0", "")]
+    assert [name for name, *_ in changed_since({"cores": "2"}, told)] == ["processor", "python", "system"]

@@ -21,9 +21,12 @@ from stackproof.contracts import SearchContract
 from stackproof.contracts.callers import Callers
 from stackproof.contracts.hostile import HOSTILE_TEXTS
 from stackproof.interfaces import (
+    PHRASE_PLACES,
+    PHRASE_WORDS,
     ConfigurationError,
     Document,
     IndeterminateError,
+    Match,
     RejectedError,
     SearchIndex,
     SearchQuery,
@@ -176,6 +179,30 @@ def test_positions_and_weights(index: PostgresSearchIndex, sql: Callable[..., li
     places = ",".join(f"{n}B" for n in range(1, MAX_POSITIONS + 1))
     assert vectors["long"] == f"'a':{places} 'end':16383B"
     assert [hit.score >= 0 for hit in index.search(SearchQuery(tenant="t", text="a end"))] == [True]
+
+
+def _phrase(index: PostgresSearchIndex, text: str) -> list[str]:
+    return [hit.id for hit in index.search_for(Match.PHRASE, SearchQuery(tenant="t", text=text))]
+
+
+@pytest.mark.parametrize("before", [PHRASE_WORDS - 2, 16_380, 16_381, 16_382, 17_000])
+def test_phrases_are_found_among_so_many_words_and_none_is_made_up_beyond(
+    index: PostgresSearchIndex, before: int
+) -> None:
+    """PostgreSQL has one place for all words behind the last one that it knows: no word may seem to stand before that."""
+    filler = [f"{n:x}" for n in range(before)]
+    index.index([_document("row", "", " ".join([*filler, "gold", "card"]))])
+    index.index([_document("apart", "", " ".join([*filler, "gold", "and", "one", "card"]))])
+    assert sorted(_found(index, "gold card")) == ["apart", "row"]
+    found = _phrase(index, "gold card")
+    assert found == ["row"] if before < PHRASE_WORDS else found in ([], ["row"])
+
+
+def test_phrases_are_found_at_so_many_places_of_a_word(index: PostgresSearchIndex) -> None:
+    for before in (PHRASE_PLACES - 1, PHRASE_PLACES):
+        index.index([_document(f"d{before}", "", "gold and " * before + "gold card")])
+    assert _phrase(index, "gold card") == [f"d{PHRASE_PLACES - 1}"]
+    assert "32 ones" in str(PostgresSearchIndex.__doc__), "the docstring tells what is missed"
 
 
 def test_a_search_uses_the_index_for_words_and_tenant(

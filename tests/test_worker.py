@@ -45,6 +45,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(Path(__file__).with_name("hostile_cache.py"), tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(worker, "HUNG_SECONDS", 5.0)
+    monkeypatch.setattr(worker, "IMPORT_SECONDS", 4.0)
     monkeypatch.setattr(worker, "END_SECONDS", 1.0)
     (tmp_path / "run").mkdir()
     return tmp_path
@@ -260,21 +261,69 @@ DEAF = (
 
 
 @pytest.mark.parametrize(
-    ("source", "how"), [(GONE, "ended with exit code 7"), (DEAF, "did not answer for 5 s and was ended")]
+    ("source", "how", "during"),
+    [
+        (GONE, "ended with exit code 7", ""),
+        (DEAF, "did not answer for 4 s and was ended", " (the import of gone did not end)"),
+    ],
 )
-def test_a_module_that_ends_or_keeps_the_process_costs_its_own_clauses(place: Path, source: str, how: str) -> None:
+def test_a_module_that_ends_or_keeps_the_process_costs_its_own_clauses(
+    place: Path, source: str, how: str, during: str
+) -> None:
     (place / "gone.py").write_text(source)
     target = PlannedTarget("cache=gone:make", "cache", "gone:make", clauses=QUICK)
     events: list[StreamEvent] = []
     work = WorkerRun(Path("run"), dict(os.environ), events.append)
     ledger = work.execute(Plan((target,)))
-    why = f"the process of the backend {how} before its clauses were collected, see run/worker.log"
+    why = f"the process of the backend {how} before its clauses were collected{during}, see run/worker.log"
     assert {(row.verdict, row.reason) for row in ledger.rows()} == {(Verdict.INCONCLUSIVE, f"not tried: {why}")}
     assert sorted(row.clause for row in ledger.rows()) == sorted(QUICK)
     smoke = ledger.smokes[target.name].smoke
     assert (smoke.trouble, smoke.sentence) == (Trouble.BACKEND, f"T{why[1:]}.")
     assert [type(event).__name__ for event in events[:2]] == ["TargetPlanned", "TargetSmoked"]
     assert work.restarts == 1
+    stands = f'File "{place / "gone.py"}", line 3 in <module>'
+    assert (stands in (place / "run" / "worker.log").read_text()) == bool(during)
+
+
+def test_the_import_has_a_bound_of_its_own() -> None:
+    """A person waits for it in front of a screen that shows nothing."""
+    assert worker.IMPORT_SECONDS <= 60
+
+
+HANGS_LATER = """
+import os, pathlib, time
+from stackproof.adapters.cache.memory import MemoryCache
+
+met = pathlib.Path("met")
+if met.exists():
+    time.sleep(600)
+met.touch()
+
+class Ends(MemoryCache):
+    def set(self, key, value, ttl=None):
+        if key == "smoke":
+            return super().set(key, value, ttl)
+        os._exit(7)
+
+def make(namespace):
+    return Ends(namespace=namespace)
+"""
+
+
+def test_a_module_that_hangs_when_it_is_imported_again_costs_the_rest_of_its_clauses(place: Path) -> None:
+    (place / "later.py").write_text(HANGS_LATER)
+    target = PlannedTarget("cache=later:make", "cache", "later:make", clauses=QUICK)
+    work = WorkerRun(Path("run"), dict(os.environ), lambda event: None)
+    rows = work.execute(Plan((target,))).rows()
+    assert {row.verdict for row in rows} == {Verdict.INCONCLUSIVE}
+    assert work.restarts == 2
+    died, *never = sorted((row.reason for row in rows), key=lambda reason: "import" in reason)
+    assert died == "the process of the backend ended with exit code 7 while this clause ran"
+    assert set(never) == {
+        "not executed: the process of the backend did not answer for 4 s and was ended before its clauses were collected "
+        "(the import of later did not end), see run/worker.log"
+    }
 
 
 def test_a_module_that_ends_the_process_costs_no_other_backend(place: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from stackproof.interfaces import StackproofError
+from stackproof.interfaces import ConfigurationError, StackproofError
 from stackproof.measurement.search_words import a_time
 from stackproof.planning.wanted import Need
 from stackproof.reports.text import told
@@ -37,6 +37,8 @@ class Measured:
     interrupted: bool = False
     trouble: Exception | None = None
     """Why servers could not be started, or why it ended before its time."""
+    not_kept: tuple[str, ...] = ()
+    """Where the certificates are that found no place in their runs."""
 
 
 def measure_needs(wanted: Sequence[Need], asked: Asked, seconds: float, console: Console) -> Measured:
@@ -67,7 +69,10 @@ def measure_needs(wanted: Sequence[Need], asked: Asked, seconds: float, console:
     missing = tuple(
         (need, reason) for one, reason in series.not_measured for wanted_one, need in known if wanted_one == one
     )
-    return Measured((*missing, *beyond), series.interrupted, series.trouble)
+    # What has to be installed or set here first leaves claims without a verdict, and is no trouble of those that have one.
+    told_apart = isinstance(series.trouble, ConfigurationError) and not series.ended
+    trouble = None if told_apart else series.trouble
+    return Measured((*missing, *beyond), series.interrupted, trouble, series.not_kept)
 
 
 def _what_to_expect(missing: int, ahead: Outlook, minutes: float) -> str:

@@ -75,7 +75,7 @@ def run(asked: Asked) -> Exit:
         **_judged(claims, kept, here, book, began, {one.run for one in before.ceilings}),
     )
     page, no_page = _page(made)
-    troubles = list(keep_run(directory, {AUDIT: lambda: to_json(made), **page}))
+    troubles = [*done.not_kept, *keep_run(directory, {AUDIT: lambda: to_json(made), **page})]
     print_audit(made, console, directory)
     if no_page:
         console.print(no_page, markup=False)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -37,10 +39,29 @@ class Refusal:
     code: Exit
 
 
+@contextmanager
+def told_with(not_kept: Sequence[str]) -> Iterator[None]:
+    """Whatever ends the block before its time tells of these sentences, too."""
+    try:
+        yield
+    except BaseException as error:
+        for sentence in not_kept:
+            error.add_note(sentence)
+        raise
+
+
 def ensure_proven(
-    targets: Sequence[Target], servers: Sequence[Server], origin: str, runs: Path, console: Console
+    targets: Sequence[Target],
+    servers: Sequence[Server],
+    origin: str,
+    runs: Path,
+    console: Console,
+    not_kept: list[str],
 ) -> dict[str, Proof] | Refusal:
-    """A proof for each target: from a kept certificate, or from a verification that is done now."""
+    """A proof for each target: from a kept certificate, or from a verification that is done now.
+
+    A certificate that finds no place costs nobody what it says: to ``not_kept`` comes a sentence that tells where it is.
+    """
     versions = {server.name: server.version() or "" for server in servers}
     emulated = [server.name for server in servers if server.fidelity == "emulator"]
     if emulated:
@@ -49,12 +70,17 @@ def ensure_proven(
     missing = [target for target in targets if target.name not in proofs]
     if not missing:
         return proofs
-    certificate, found = _verified(missing, servers, origin, runs, console)
+    certificate, found = _verified(missing, servers, origin, runs, console, not_kept)
     return proofs | found if len(found) == len(missing) else _refusal(certificate, missing)
 
 
 def prove_each(
-    targets: Sequence[Target], servers: Sequence[Server], origin: str, runs: Path, console: Console
+    targets: Sequence[Target],
+    servers: Sequence[Server],
+    origin: str,
+    runs: Path,
+    console: Console,
+    not_kept: list[str],
 ) -> tuple[dict[str, Proof], dict[str, Refusal]]:
     """As `ensure_proven`, but each target for itself: proofs, and refusals of those that have none, by their names."""
     versions = {server.name: server.version() or "" for server in servers}
@@ -68,21 +94,26 @@ def prove_each(
     proofs = kept_proofs(rest, versions, origin, runs)
     missing = [target for target in rest if target.name not in proofs]
     if missing:
-        certificate, found = _verified(missing, servers, origin, runs, console)
+        certificate, found = _verified(missing, servers, origin, runs, console, not_kept)
         proofs |= found
         refused |= {target.name: _refusal(certificate, [target]) for target in missing if target.name not in found}
     return proofs, refused
 
 
 def _verified(
-    missing: list[Target], servers: Sequence[Server], origin: str, runs: Path, console: Console
+    missing: list[Target],
+    servers: Sequence[Server],
+    origin: str,
+    runs: Path,
+    console: Console,
+    not_kept: list[str],
 ) -> tuple[Certificate, dict[str, Proof]]:
     """Verify these now: the certificate, and the proofs of those that keep their contract."""
     names = ", ".join(target.name for target in missing)
     console.print(
         f"No certificate of this build covers {names} on this server: verifying that first.", style="dim", markup=False
     )
-    certificate = _verify(missing, servers, origin, runs, console)
+    certificate = _verify(missing, servers, origin, runs, console, not_kept)
     records = {target.name: _holding(certificate, target) for target in missing}
     found = {name: Proof(certificate.id, record) for name, record in records.items() if record is not None}
     if len(found) == len(missing):
@@ -129,20 +160,30 @@ def _holding(certificate: Certificate, target: Target) -> TargetRecord | None:
     return None
 
 
-def _verify(targets: list[Target], servers: Sequence[Server], origin: str, runs: Path, console: Console) -> Certificate:
+def _verify(
+    targets: list[Target],
+    servers: Sequence[Server],
+    origin: str,
+    runs: Path,
+    console: Console,
+    not_kept: list[str],
+) -> Certificate:
     """Verify, and keep the certificate where the next bench run finds it."""
     from stackproof.reports import certificate_page
     from stackproof.reports.terminal import LiveView
     from stackproof.verification.certificate import to_json
     from stackproof.verification.run import VerifyOptions, verify
-    from stackproof.verification.runs import keep, new_run_id, new_run_in
+    from stackproof.verification.runs import keep_run, new_run_id, new_run_in
 
     run_id = new_run_id()
     directory = new_run_in(runs, run_id)
     with LiveView(console) as view:
         certificate = verify(targets, servers, VerifyOptions(origin=origin), directory, run_id, view)
-    keep(directory / "certificate.json", to_json(certificate))
-    keep(directory / "certificate.html", certificate_page.render(certificate))
+    files = {
+        "certificate.json": partial(to_json, certificate),
+        "certificate.html": partial(certificate_page.render, certificate),
+    }
+    not_kept += keep_run(directory, files)
     return certificate
 
 

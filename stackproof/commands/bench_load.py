@@ -46,6 +46,8 @@ from .bench_workers import say_waiting as say_waiting_for_workers
 
 CALIBRATION_SECONDS = 2.0
 """Of the null step, at the rate of the run, before anything else."""
+_OF_EACH_WINDOW = ("number", "rate", "seconds", "warmup")
+"""What a search chooses for its windows itself; how long they may be is among its settings, in its journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +93,24 @@ class Load:
 
     def identity(self) -> dict[str, Any]:
         """What must be the same for windows of an earlier part to belong to this run."""
-        order = {name: value for name, value in self.order.to_data().items() if name != "number"}
+        chosen = _OF_EACH_WINDOW if self.search else ("number",)
+        order = {name: value for name, value in self.order.to_data().items() if name not in chosen}
         return {
             "stack": self.stack,
             "backends": list(self.backends),
             "scenario": self.scenario,
-            "settings": dict(self.settings),
+            # As the scenario reads them: who goes on types them again, and "50" of a command line is the number.
+            "settings": {name: value for name, value in self.workload.settings.items() if name in self.settings},
             "origin": self.origin,
             "order": order,
             "workers": self.workers,
             "find_max": bool(self.search),
             "build": suite_digest(),
         }
+
+    def going_on(self, directory: Path) -> str:
+        """What goes on with this run, kept in this directory, where it was cut short."""
+        return f"{self.command()} --resume {shlex.quote(str(directory))}"
 
     def command(self) -> str:
         """What repeats this run."""

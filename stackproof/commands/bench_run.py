@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,7 +13,7 @@ from stackproof.measurement.environment import read_environment
 from stackproof.measurement.evidence import kept_evidence
 from stackproof.measurement.promises import Promise, tightest_seconds
 from stackproof.measurement.record import Measurement, to_json
-from stackproof.measurement.search_journal import Limiter
+from stackproof.measurement.search_journal import SearchSettings
 from stackproof.measurement.window_log import WINDOWS
 from stackproof.reports.evidence import print_evidence
 from stackproof.reports.measurement import render
@@ -27,11 +26,11 @@ from stackproof.verification.provision import provided_servers
 from stackproof.verification.runs import RUNS, StorageError, id_of, keep_run, new_run_id, open_run
 
 from .bench import Asked
-from .bench_gate import Refusal, ensure_proven
+from .bench_gate import Refusal, ensure_proven, told_with
 from .bench_load import Load, Run, offer
 from .bench_pair import offer_pairs
 from .bench_resume import to_go_on_with
-from .bench_search import exit_code, search
+from .bench_search import exit_code, may_go_on, search
 from .bench_sweep import levels_of, sweep
 from .options import address, result_console, write_result
 
@@ -52,39 +51,54 @@ def run(asked: Asked) -> Exit:
             load_object(target.name, target.spec)  # now, so that a mistyped factory is told before servers start
     console = result_console(asked.json_file)
     environment = read_environment()  # before anything of ours keeps the machine busy
-    with provided_servers(everything, asked.origin) as servers:
-        proofs = ensure_proven(everything, servers, asked.origin, RUNS, console)
+    not_kept: list[str] = []
+    with told_with(not_kept), provided_servers(everything, asked.origin) as servers:
+        proofs = ensure_proven(everything, servers, asked.origin, RUNS, console, not_kept)
         if isinstance(proofs, Refusal):
             _say_refused(proofs.reasons, console)
-            return proofs.code
-        run_id = new_run_id() if kept is None else id_of(kept)
-        directory = open_run(asked.out, run_id) if kept is None else kept
-        one = Run(load, tuple(targets), proofs, tuple(servers), run_id, directory, environment)
-        if others:
-            two = _other(one, others, asked)
-            results = list(zip((one, two), offer_pairs(one, two, console), strict=True))
-        elif levels:
-            results = [(one, sweep(one, levels, console))]
-        elif wanted is not None:
-            results = [(one, search(one, wanted, console))]
+            results = []
         else:
-            results = [(one, offer(one, console))]
+            run_id = new_run_id() if kept is None else id_of(kept)
+            directory = open_run(asked.out, run_id) if kept is None else kept
+            one = Run(load, tuple(targets), proofs, tuple(servers), run_id, directory, environment)
+            results = _measured(one, _other(one, others, asked) if others else None, levels, wanted, console)
+    troubles = [*not_kept, *_shown(results, asked, console)]
+    if troubles:
+        raise StorageError("; ".join(troubles))  # last, so that the figures are on the screen all the same
+    if isinstance(proofs, Refusal):
+        return proofs.code
+    return max((_exit_code(result) for _, result in results), key=_GRAVITY.index)
+
+
+def _measured(
+    one: Run, two: Run | None, levels: Sequence[int], wanted: SearchSettings | None, console: Console
+) -> list[tuple[Run, Measurement]]:
+    """Each run with what was measured in it."""
+    if two is not None:
+        return list(zip((one, two), offer_pairs(one, two, console), strict=True))
+    if levels:
+        return [(one, sweep(one, levels, console))]
+    return [(one, search(one, wanted, console) if wanted is not None else offer(one, console))]
+
+
+def _shown(results: Sequence[tuple[Run, Measurement]], asked: Asked, console: Console) -> list[str]:
+    """Keep and show what was measured, and say what to do with it; what could not be written."""
     troubles = [trouble for done, result in results for trouble in _kept_and_shown(done, result, console)]
-    if len(results) == 1 and not results[0][1].complete and (one.directory / WINDOWS).exists():
-        again = f"{one.load.command()} --resume {shlex.quote(str(one.directory))}"
-        console.print(f"go on with it: {again}", markup=False, highlight=False, soft_wrap=True)
+    if len(results) == 1:
+        ((one, result),) = results
+        if not result.complete and (one.directory / WINDOWS).exists():
+            console.print(
+                f"go on with it: {one.load.going_on(one.directory)}", markup=False, highlight=False, soft_wrap=True
+            )
     if len(results) > 1:
-        console.print(
-            f"compare them: stackproof compare {one.directory} {two.directory} --accept backend", markup=False
-        )
-    if asked.json_file is not None:
+        both = " ".join(str(run.directory) for run, _ in results)
+        console.print(f"compare them: stackproof compare {both} --accept backend", markup=False)
+    if results and asked.json_file is not None:
         try:
             write_result(asked.json_file, to_json(results[0][1]))
         except StorageError as error:
             troubles.append(str(error))
-    if troubles:
-        raise StorageError("; ".join(troubles))  # last, so that the figures are on the screen all the same
-    return max((_exit_code(result) for _, result in results), key=_GRAVITY.index)
+    return troubles
 
 
 _GRAVITY = (Exit.HOLDS, Exit.BROKEN, Exit.INCONCLUSIVE, Exit.INTERRUPTED)
@@ -173,7 +187,7 @@ def _kept_and_shown(done: Run, result: Measurement, console: Console) -> list[st
     evidence = kept_evidence(done.directory)
     files = {"run.json": lambda: to_json(result), "measurement.html": lambda: render(result, evidence)}
     troubles = list(keep_run(done.directory, files))
-    if result.complete and result.limiter != Limiter.NOT_CONVERGED and not troubles:  # else a search may go on
+    if not may_go_on(result) and not troubles:
         (done.directory / WINDOWS).unlink(missing_ok=True)  # everything of it is in the record now
     print_measurement(result, console, done.directory)
     if evidence is not None:

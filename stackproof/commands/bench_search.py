@@ -141,6 +141,11 @@ def as_found(load: Load, found: Search) -> Load:
     return replace(load, order=order, repeat=max(1, len(confirming)))
 
 
+def may_go_on(result: Measurement) -> bool:
+    """Whether there is more to measure in a run: it was cut short, or its search has no answer yet."""
+    return not result.complete or result.limiter == Limiter.NOT_CONVERGED
+
+
 def exit_code(result: Measurement) -> Exit:
     """What the shell is told: a rate that holds was found, none holds, or there is no answer."""
     assert result.ceiling is not None

@@ -51,15 +51,21 @@ def run_series(asked: Asked, context: click.Context) -> Exit:
     console = result_console(None)
     minutes = context.params["max_minutes"] or MINUTES
     series = measure(wanted_of(asked), origin=asked.origin, seconds=60 * minutes, runs=RUNS, console=console)
-    troubles = _pages(series.measured)
+    troubles = [*series.not_kept, *_pages(series.measured)]
     for wanted, reason in series.not_measured:
         console.print(f"no ceiling of {wanted.scenario}: {reason}", style="yellow", markup=False, highlight=False)
     for wanted, sentence in series.bounded:
         console.print(f"of {wanted.scenario}, bounds only: {sentence}", style="yellow", markup=False, highlight=False)
+    for command in series.unfinished:
+        console.print(f"go on with it: {command}", markup=False, highlight=False, soft_wrap=True)
     if troubles:
         raise StorageError("; ".join(troubles))
     if series.interrupted:
         return Exit.INTERRUPTED
+    if (
+        series.trouble is not None
+    ):  # told above with what it cost; here with the exit code that a single search has for it
+        raise series.trouble
     return Exit.INCONCLUSIVE if series.not_measured or series.bounded else Exit.HOLDS
 
 

@@ -17,7 +17,7 @@ from stackproof.interfaces import ConfigurationError
 from stackproof.measurement.judgement import cut_short, measurement_of, window_of
 from stackproof.measurement.record import Facts, Measurement, WindowRecord
 from stackproof.measurement.record_names import MEASURED, SWEEP
-from stackproof.measurement.sweep import sweep_of
+from stackproof.measurement.sweep import best_of, sweep_of
 from stackproof.measurement.window_log import WindowLog
 from stackproof.reports.measurement_terminal import LoadView
 from stackproof.scenarios.orders import CLOSED, Checked, Offered, Order
@@ -57,7 +57,7 @@ def sweep(run: Run, levels: Sequence[int], console: Console) -> Measurement:
         swept = offered(session.offer, load, levels, kept, lambda window: log.keep(window, check))
         if swept.interrupted and not swept.windows:
             raise KeyboardInterrupt
-    best = best_of(swept.windows, plan(levels, 1, load.order.seed)[0])
+    best = shown_of(swept.windows, plan(levels, 1, load.order.seed)[0])
     facts = facts_of(run, replace(load, order=replace(load.order, arrivals=CLOSED, in_flight=best)))
     left = run.left_behind_by(session)
     return log.told_by(measured(swept, load, len(levels), check, facts, left, earlier=log.checks))
@@ -96,14 +96,14 @@ def offered(
     return Swept(windows, interrupted=False)
 
 
-def best_of(windows: Sequence[WindowRecord], first: int) -> int:
+def shown_of(windows: Sequence[WindowRecord], first: int) -> int:
     """The concurrency that the figures of a sweep are of: the best one; ``first``, which was offered first, where nothing ended.
 
     Where no window may be used it is the best of those: what is shown is marked, and is still what was seen.
     """
-    found = sweep_of(windows)
-    if found is not None:
-        return found.best
+    best = best_of(windows)
+    if best is not None:
+        return best
     fastest = max(windows, key=lambda window: window.rates["achieved"], default=None)
     return first if fastest is None else int(fastest.order["in_flight"])
 

@@ -6,6 +6,7 @@ share a session. Each search is a run of its own, kept as that of `stackproof be
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError, StackproofError
 from stackproof.measurement.environment import Environment, read_environment
 from stackproof.measurement.promises import Promise, tightest_seconds
@@ -35,8 +37,9 @@ from stackproof.verification.provision import provided_servers
 from stackproof.verification.runs import StorageError, forget_run, new_run_id, new_run_in
 from stackproof.verification.worker import WorkerError
 
-from .bench_gate import Proof, prove_each
+from .bench_gate import Proof, Refusal, prove_each, told_with
 from .bench_load import Load, Run
+from .bench_search import may_go_on
 from .search_options import Find
 from .series_session import SharedSession, Task, sessions_of, shared_session
 
@@ -75,9 +78,14 @@ class Series:
     """What has one end of a bracket only, or two that are far apart: its search did not converge, or no rate holds. With what was
     shown, which may be used."""
     trouble: Exception | None = None
-    """The first that was wrong with the environment: servers that did not start, or what `ended` it."""
+    """The first that was wrong with what a run stands on: servers or a generator that did not start, a disk that is full, else
+    what has to be installed or set; or what `ended` it."""
     ended: bool = False
     """Whether that ended it before its time; what was done before is kept."""
+    unfinished: tuple[str, ...] = ()
+    """For each search that was cut short, or has no answer yet, the command that goes on with it, for longer."""
+    not_kept: tuple[str, ...] = ()
+    """For each file of a certificate that found no place in its run, a sentence that says where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +114,8 @@ def measure(wanted: Sequence[Wanted], *, origin: str, seconds: float, runs: Path
     """
     found = as_far_as_it_goes(wanted, origin=origin, seconds=seconds, runs=runs, console=console)
     if found.ended and found.trouble is not None:
-        raise found.trouble
+        with told_with(found.not_kept):
+            raise found.trouble
     return found
 
 
@@ -126,7 +135,16 @@ def as_far_as_it_goes(wanted: Sequence[Wanted], *, origin: str, seconds: float, 
     reasons = sorted(measuring.reasons.items())
     bounded = tuple((wanted[number], sentence) for number, sentence in sorted(measuring.bounded.items()))
     missing = tuple((wanted[number], reason) for number, reason in reasons)
-    return Series(tuple(measuring.measured), missing, interrupted, bounded, measuring.trouble, ended)
+    return Series(
+        tuple(measuring.measured),
+        missing,
+        interrupted,
+        bounded,
+        measuring.trouble,
+        ended,
+        tuple(measuring.unfinished),
+        tuple(measuring.not_kept),
+    )
 
 
 def task_of(wanted: Wanted, origin: str) -> Task:
@@ -168,9 +186,9 @@ def task_of(wanted: Wanted, origin: str) -> Task:
     return Task(load, targets)
 
 
-def find_for(minutes: float) -> Find:
+def find_for(minutes: float, steps: int = SHORT.most_steps) -> Find:
     """The short form of a search, within so many minutes."""
-    return Find(SHORT.most_steps, minutes, None, None, None, short=True)
+    return Find(steps, minutes, None, None, None, short=True)
 
 
 class _Measuring:
@@ -188,12 +206,17 @@ class _Measuring:
         self._took: list[float] = []
         self._begun: dict[int, Begun] = {}
         self._proofs: dict[str, Proof] = {}
+        self._refused: dict[str, Refusal] = {}
         self.open = list(range(len(tasks)))
         """Numbers of the tasks about which nothing is decided yet, the most important first."""
         self.measured: list[Path] = []
         self.reasons: dict[int, str] = {}
         self.bounded: dict[int, str] = {}
         self.trouble: Exception | None = None
+        self.not_kept: list[str] = []
+        """Where certificates are that found no place in their runs."""
+        self.unfinished: list[str] = []
+        """The commands that go on with searches which have no answer yet."""
 
     def run(self) -> None:
         environment = read_environment()  # before anything of ours keeps the machine busy
@@ -209,9 +232,15 @@ class _Measuring:
                     self._session(session, mine, environment)
                 except (ServerError, ConfigurationError, GeneratorError) as error:
                     self.give_up(mine, one_line(told(error)))
-                    if isinstance(error, ServerError):
-                        self.trouble = self.trouble or error
+                    self._note(error)
             self._give_up_for_time(mine)
+
+    def _note(self, error: Exception) -> None:
+        """The first trouble stands; but that repeating will not help says less than that something did not come up."""
+        if self.trouble is None or (
+            isinstance(self.trouble, ConfigurationError) and not isinstance(error, ConfigurationError)
+        ):
+            self.trouble = error
 
     def give_up(self, numbers: Iterable[int], reason: str) -> None:
         """Those of them that are still open are not measured, for this reason."""
@@ -245,18 +274,21 @@ class _Measuring:
                 servers_for(_servers_of(self._tasks[number].targets), self._origin, os.environ)
             except ServerError as error:
                 self.give_up([number], f"there is no server for it: {error}")
+                if not self.open and len(self.reasons) == len(
+                    self._tasks
+                ):  # of none: there is nothing to measure at all
+                    self._note(ConfigurationError(str(error)))
 
     def _session(self, session: int, mine: list[int], environment: Environment) -> None:
         """All searches of one session, as far as there is time for them."""
         targets = list(dict.fromkeys(target for number in mine for target in self._tasks[number].targets))
         with provided_servers(targets, self._origin) as servers:
-            unproven = [target for target in targets if target.name not in self._proofs]
-            proofs, refused = prove_each(unproven, servers, self._origin, self._runs, self._console)
-            self._proofs |= proofs
+            unproven = [target for target in targets if target.name not in {*self._proofs, *self._refused}]
+            self._prove(unproven, servers)
             for number in mine:
                 for target in self._tasks[number].targets:
-                    if target.name in refused:
-                        self.give_up([number], f"no figures without a contract: {refused[target.name].reasons[0]}")
+                    if target.name in self._refused:
+                        self._leave_out(number, self._refused[target.name])
             able = [number for number in mine if number in self.open]
             if not any(self._shares()[number].fits for number in able):
                 return
@@ -270,6 +302,18 @@ class _Measuring:
                     self._searches(shared, able, whole)
             finally:
                 forget_run(whole.directory)
+
+    def _prove(self, targets: Sequence[Target], servers: Sequence[Server]) -> None:
+        proofs, refused = prove_each(targets, servers, self._origin, self._runs, self._console, self.not_kept)
+        self._proofs |= proofs
+        self._refused |= refused
+
+    def _leave_out(self, number: int, refusal: Refusal) -> None:
+        """What its contract does not hold on is not measured; where the server of it is not there, that is the trouble."""
+        reason = f"no figures without a contract: {refusal.reasons[0]}"
+        self.give_up([number], reason)
+        if refusal.code is Exit.ENVIRONMENT:
+            self._note(ServerError(reason))
 
     def _searches(self, shared: SharedSession, able: list[int], whole: Run) -> None:
         """The next search that fits, until none does."""
@@ -316,6 +360,9 @@ class _Measuring:
             self.reasons[number] = f"{found.refused[0]} (run {run.run_id})"
         elif not found.searched or not found.low:
             self.bounded[number] = found.sentence
+        if may_go_on(result):
+            longer = find_for(math.ceil(seconds / 60 + MOST_MINUTES), 2 * SHORT.most_steps)
+            self.unfinished.append(replace(run.load, search=longer.words()).going_on(run.directory))
         self._say(result, run, found.refused)
         if result.interrupted:
             raise KeyboardInterrupt

@@ -26,7 +26,7 @@ from stackproof.targets import Target
 from stackproof.verification.runs import keep
 
 from .bench_load import Load, Run, facts_of, self_check
-from .bench_search import as_found, measured
+from .bench_search import as_found, may_go_on, measured
 from .search_options import Find
 
 GOES_ON = "its session has not ended yet, and removes everything when it does"
@@ -207,5 +207,5 @@ def shared_session(whole: Run, tasks: Sequence[Task], console: Console) -> Itera
 def _finish(whole: Run, shared: SharedSession) -> None:
     left = whole.left_behind_by(shared.session)
     for kept in shared.kept:
-        if kept.keep(left).complete:
+        if not may_go_on(kept.keep(left)):
             (kept.run.directory / WINDOWS).unlink(missing_ok=True)  # everything of it is in the record now

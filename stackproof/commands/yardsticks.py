@@ -6,9 +6,10 @@ import importlib.util
 import os
 import secrets
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +23,14 @@ from stackproof.targets import Target, find_stack, parse_target
 from .options import backend_option, check_targets, json_option, origin_option, out_option, result_console, write_result
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from stackproof.benchmarks.yardsticks.record import Facts
     from stackproof.benchmarks.yardsticks.run import Outcome
     from stackproof.benchmarks.yardsticks.yardstick import Load
     from stackproof.servers import Server
 
-    from .bench_gate import Proof
+    from .bench_gate import Proof, Refusal
 
 DEFAULT = ("cache=redis", "interactions=postgres")
 LEAST_ROUNDS, MOST_ROUNDS = 5, 1000
@@ -76,36 +79,50 @@ def yardsticks(
     from stackproof.benchmarks.yardsticks.record import to_json
     from stackproof.benchmarks.yardsticks.yardstick import Load
     from stackproof.verification.provision import provided_servers
-    from stackproof.verification.runs import RUNS, keep, new_run_id, open_run
+    from stackproof.verification.runs import RUNS, StorageError, keep_run, new_run_id, open_run
 
-    from .bench_gate import Refusal, ensure_proven
+    from .bench_gate import Refusal, ensure_proven, told_with
 
     check_targets(json_file)
     targets = _targets(stack, backends)
     load = Load("", concurrency or 0, seconds, payload, _core(core))
     console = result_console(json_file)
-    with provided_servers(targets, origin) as servers:
-        proofs = ensure_proven(targets, servers, origin, RUNS, console)
+    not_kept: list[str] = []
+    with told_with(not_kept), provided_servers(targets, origin) as servers:
+        proofs = ensure_proven(targets, servers, origin, RUNS, console, not_kept)
         if isinstance(proofs, Refusal):
-            console.print("No figures: not every backend keeps its core contract in this build.", style="bold")
-            for reason in proofs.reasons:
-                console.print(f"  {reason}", markup=False)
-            return proofs.code
+            return _refused(proofs, not_kept, console)
         run_id = new_run_id()
         directory = open_run(out, run_id)
         outcomes, interrupted = _outcomes(targets, servers, load, rounds, seed, console)
         command = _command(stack, backends, origin, rounds, load, seed)
         facts = _facts(run_id, command, origin, proofs, servers, interrupted)
     text = to_json(facts, outcomes)
-    keep(directory / "yardsticks.json", text)
-    _keep_outputs(directory, outcomes)
+    troubles = keep_run(directory, {"yardsticks.json": partial(str, text), **dict(_outputs(outcomes))})
+    _print(outcomes, console, None if troubles else directory)
     if json_file is not None:
-        write_result(json_file, text)
-    _print(outcomes, console, directory)
+        try:
+            write_result(json_file, text)
+        except StorageError as error:
+            troubles = (*troubles, str(error))
+    if not_kept or troubles:
+        raise StorageError("; ".join([*not_kept, *troubles]))  # last, so that the result is on the screen all the same
     if interrupted:
         return Exit.INTERRUPTED
     good = outcomes and all(each.name == "compared" and not each.left_behind for each in outcomes)
     return Exit.HOLDS if good else Exit.INCONCLUSIVE
+
+
+def _refused(refusal: Refusal, not_kept: Sequence[str], console: Console) -> Exit:
+    """Say why there are no figures."""
+    from stackproof.verification.runs import StorageError
+
+    console.print("No figures: not every backend keeps its core contract in this build.", style="bold")
+    for reason in refusal.reasons:
+        console.print(f"  {reason}", markup=False)
+    if not_kept:  # its caller adds what that was, and where it is now
+        raise StorageError("the certificate is not where the next run would find it")
+    return refusal.code
 
 
 def _require_packages() -> None:
@@ -213,18 +230,18 @@ def _command(stack: str | None, backends: Sequence[str], origin: str, rounds: in
     return shlex.join([*words, *(("--concurrency", str(load.concurrency)) if load.concurrency else ())])
 
 
-def _keep_outputs(directory: Path, outcomes: Sequence[Outcome]) -> None:
-    """What each run of a tool wrote, beside the record."""
-    from stackproof.verification.runs import keep
-
+def _outputs(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, Callable[[], str]]]:
+    """What each run of a tool wrote, by the name of a file beside the record."""
     for number, outcome in enumerate(outcomes, 1):
         for turn, each in enumerate(outcome.comparison.rounds if outcome.comparison else (), 1):
             text = f"$ {each.theirs.command}\n{each.theirs.output}\n"
-            keep(directory / f"{number}-{outcome.tool}-round{turn}.txt", text)
+            yield f"{number}-{outcome.tool}-round{turn}.txt", partial(str, text)
 
 
-def _print(outcomes: Sequence[Outcome], console: Any, directory: Path) -> None:
+def _print(outcomes: Sequence[Outcome], console: Any, directory: Path | None) -> None:
+    """``directory``: where all of it is kept, None where not all of it is."""
     from stackproof.reports.yardsticks_terminal import print_outcomes
 
     print_outcomes(outcomes, console)
-    console.print(f"Kept in {directory}", style="dim", markup=False)
+    if directory is not None:
+        console.print(f"Kept in {directory}", style="dim", markup=False)

@@ -48,7 +48,7 @@ from .records import (
     summarise,
     summary_order,
 )
-from .search import MAX_MATCH_WORDS, DeletableIndex, Match, MatchingIndex, SearchIndex
+from .search import MAX_MATCH_WORDS, PHRASE_PLACES, PHRASE_WORDS, DeletableIndex, Match, MatchingIndex, SearchIndex
 from .words import words_of
 
 __all__ = [
@@ -56,6 +56,8 @@ __all__ = [
     "MAX_MATCH_WORDS",
     "MAX_SUMMARIES",
     "MISSING",
+    "PHRASE_PLACES",
+    "PHRASE_WORDS",
     "Backend",
     "BackendError",
     "BulkInteractionStore",

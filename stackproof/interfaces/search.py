@@ -65,7 +65,12 @@ class Match(StrEnum):
     ANY = "any"
     """At least one word of the query is."""
     PHRASE = "phrase"
-    """The words of the query follow each other, in this order, within the title or within the text."""
+    """The words of the query follow each other, in this order, within the title or within the text.
+
+    An adapter may keep only the first places of each word in a document, `PHRASE_PLACES` at least, and only those among the
+    first `PHRASE_WORDS` words of title and text, and then says so in its docstring: a phrase further on may be missed there. None
+    is found that is not in the document.
+    """
     PREFIX = "prefix"
     """For every word of the query there is a word in title or text that begins with it."""
 
@@ -83,3 +88,9 @@ class MatchingIndex(ABC):
 
 MAX_MATCH_WORDS = 100
 """So many different words a query may have that does not ask for all of them."""
+
+PHRASE_PLACES = 32
+"""So many times a word may stand in a document for each of its phrases to be found by every backend."""
+
+PHRASE_WORDS = 16_000
+"""Among so many first words of a document every backend finds phrases."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -78,6 +78,25 @@ class Environment:
     def from_data(cls, data: Mapping[str, Any]) -> Self:
         """The environment whose `to_data` this is; TypeError where it is none."""
         return cls(**data)
+
+
+MACHINE = ("cores", "processor", "python", "system")
+"""What each record tells of where it was made, beside the versions of what was installed there."""
+
+
+def changed_since(
+    told: Mapping[str, str], now: Mapping[str, str], *, drivers_only: bool = False
+) -> Iterator[tuple[str, str, str]]:
+    """What a record tells of where it was made, and is another now: its name, what was told and what is; empty for nothing.
+
+    A driver that a record does not tell of was no part of it: it was installed since, or is asked about since. To figures
+    everything matters that is told, and the machine of which each tells; to a verdict (``drivers_only``) only what reaches the
+    server.
+    """
+    names = {*told} & {*DRIVERS} if drivers_only else {*told, *MACHINE}
+    for name in sorted(names):
+        if str(told.get(name, "")) != str(now.get(name, "")):
+            yield name, str(told.get(name, "")), str(now.get(name, ""))
 
 
 def same_environment(a: Environment, b: Environment) -> tuple[str, ...]:

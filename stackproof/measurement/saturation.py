@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from .check_words import UNTRUE, against, not_known
 from .search_bracket import again, confirm, is_confirmed, search, span
 from .search_evidence import Evidence, by_the_server, evidence_of, limiter_of
 from .search_journal import Ceiling, Entry, Interval, Journal, Limiter, Role, SearchSettings, Seen, Step, Verdict
@@ -155,7 +156,7 @@ def _untrue(journal: Journal) -> Iterator[str]:
     for entry in journal:
         where = f" in step {entry.step.number}, at {a_rate(entry.step.rate)}"
         if entry.seen.wrong:
-            yield f"{entry.seen.wrong} answers were wrong or came twice{where}"
+            yield against(UNTRUE, entry.seen.wrong, where=where)
         if entry.seen.lost:
             yield gone(entry.seen, where)
 
@@ -183,7 +184,7 @@ def _unknown(journal: Journal) -> list[str]:
     last = next((entry for entry in reversed(journal) if entry.step.role is not Role.CALIBRATION), None)
     if last is None or not last.seen.unchecked:
         return []
-    return [f"after step {last.step.number}, the last, it is not known whether anything is lost: {last.seen.unchecked}"]
+    return [f"after step {last.step.number}, the last, {not_known(last.seen.unchecked)}"]
 
 
 def _limiter(journal: Journal, settings: SearchSettings, found: Evidence) -> tuple[Limiter, list[str]]:

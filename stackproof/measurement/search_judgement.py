@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from stackproof.scenarios.orders import Offered
 from stackproof.scenarios.recorder import Recorder, Second
 
+from .check_words import UNTRUE, against, not_known
 from .figures import figures_of
 from .promises import Promise, PromiseResult, judged
 from .search_evidence import CONCURRENCY
@@ -198,7 +199,7 @@ def _judge_load(
     step: Step, seen: Seen, settings: SearchSettings, base: Seen | None, promises: Sequence[Promise]
 ) -> Judgement:
     if seen.wrong:
-        return Judgement(Verdict.FAILS, Limiter.ERROR, (f"{seen.wrong} answers were wrong or came twice",))
+        return Judgement(Verdict.FAILS, Limiter.ERROR, (against(UNTRUE, seen.wrong),))
     if seen.lost:
         return Judgement(Verdict.FAILS, Limiter.ERROR, (gone(seen),))
     if client := tuple(_by_client(step, seen, settings, promises)):
@@ -219,7 +220,7 @@ def _judge_load(
         # Its figures are published: a window in which the generator stood still cannot confirm anything.
         return _unsteady(Limiter.CLIENT, f"the generator itself did not run for {seen.blocked:.2f} s")
     if seen.unchecked:
-        return _unsteady(Limiter.NOT_CONVERGED, f"it is not known whether anything is lost: {seen.unchecked}")
+        return _unsteady(Limiter.NOT_CONVERGED, not_known(seen.unchecked))
     if seen.rise > RISE:
         return _unsteady(Limiter.SERVER, f"latency rose {seen.rise:.1f}-fold within the window: it had not settled")
     if seen.scatter > SCATTER:
@@ -239,8 +240,7 @@ def _failure(seen: Seen, settings: SearchSettings) -> Judgement | None:
     if share < settings.held:
         return Judgement(Verdict.FAILS, Limiter.SERVER, (f"{_flow(seen)}, less than {settings.held:.0%}",))
     if seen.unhandled:
-        reason = f"{seen.unhandled:,} of {seen.offered:,} operations were accepted and not handled when all had settled"
-        return Judgement(Verdict.FAILS, Limiter.SERVER, (reason,))
+        return Judgement(Verdict.FAILS, Limiter.SERVER, (against("unhandled", seen.unhandled, of=seen.offered),))
     missed = tuple(f"{_reading(result)} ({_flow(seen)})" for result in seen.promised if result.verdict == "missed")
     return Judgement(Verdict.FAILS, Limiter.SLO, missed) if missed else None
 
@@ -313,7 +313,7 @@ def _unsteady(cause: Limiter, reason: str) -> Judgement:
 def gone(seen: Seen, where: str = "") -> str:
     """What was lost of what had been acknowledged."""
     example = f", for example: {seen.example}" if seen.example else ""
-    return f"{seen.lost:,} things that were acknowledged are gone{where}{example}"
+    return f"{against('lost', seen.lost, where=where)}{example}"
 
 
 def _share(seen: Seen) -> float:

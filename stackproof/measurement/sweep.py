@@ -55,19 +55,37 @@ def sweep_of(windows: Sequence[Any]) -> SweepRecord | None:
     The law is fitted to every window that is valid, not to medians: their scatter is what its R2 is about. Where the client was
     the limiter, throughput bends because of the generator: such a window is shown, and says nothing about the backend's law.
     """
-    mine = [window for window in windows if window.role == SWEEP and window.complete and not window.invalid]
+    mine = _usable(windows)
     if not mine:
         return None
-    levels = tuple(_level(number, mine) for number in sorted({int(window.order["in_flight"]) for window in mine}))
+    levels = _levels(mine)
     ours = [window for window in mine if window.limiter == Limiter.CLIENT]
     theirs = [window for window in mine if window.limiter != Limiter.CLIENT]
     found = fit([Point(window.order["in_flight"], window.rates["achieved"]) for window in theirs])
-    best = max(levels, key=lambda level: level.throughput).in_flight
+    best = _best(levels)
     if not isinstance(found, Fit):
         return SweepRecord(levels, best, f"No law was fitted: {found.sentence}{_left_out(ours)}")
     peak = found.peak if math.isfinite(found.peak) else None
     sentence = found.sentence + _left_out(ours)
     return SweepRecord(levels, best, sentence, found.contention, found.coherency, found.r2, peak)
+
+
+def best_of(windows: Sequence[Any]) -> int | None:
+    """The best concurrency by itself, before there is a record: no law is fitted. None where there is no sweep."""
+    mine = _usable(windows)
+    return _best(_levels(mine)) if mine else None
+
+
+def _usable(windows: Sequence[Any]) -> list[Any]:
+    return [window for window in windows if window.role == SWEEP and window.complete and not window.invalid]
+
+
+def _levels(windows: Sequence[Any]) -> tuple[Level, ...]:
+    return tuple(_level(number, windows) for number in sorted({int(window.order["in_flight"]) for window in windows}))
+
+
+def _best(levels: Sequence[Level]) -> int:
+    return max(levels, key=lambda level: level.throughput).in_flight
 
 
 def _left_out(windows: Sequence[Any]) -> str:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
+from stackproof.measurement.environment import changed_since
 from stackproof.measurement.promises import Promise
 from stackproof.measurement.record import Measurement
 
@@ -71,10 +73,6 @@ def sift(records: Mapping[str, str], here: Here) -> Kept:
     return Kept(tuple(used), tuple(out))
 
 
-_OF_EVERY_MACHINE = ("cores", "processor", "python", "system")
-"""What each run tells of where it was made, beside the versions of what was installed there."""
-
-
 def _foreign(run: Measurement, here: Here) -> Iterable[str]:
     """Why a run says nothing about what is asked here."""
     if run.version != here.version:
@@ -83,15 +81,8 @@ def _foreign(run: Measurement, here: Here) -> Iterable[str]:
         yield "it was made by another build: its contracts are not those of this one"
     if not run.environment:
         yield "it does not say where it was made"
-    # A driver that a run does not tell of was no part of it: it was installed since, or is asked about since.
-    told = {*run.environment, *_OF_EVERY_MACHINE}
-    differing = sorted(name for name in told if str(run.environment.get(name)) != str(here.machine.get(name)))
-    if differing:
-        name = differing[0]
-        yield (
-            "it was made in another environment: "
-            f"{name} was {run.environment.get(name, 'not there')}, and is {here.machine.get(name, 'not there')}"
-        )
+    for name, then, now in islice(changed_since(run.environment, here.machine), 1):
+        yield f"it was made in another environment: {name} was {then or 'not there'}, and is {now or 'not there'}"
     if (run.origin == EXTERNAL) != (here.origin == EXTERNAL):
         yield f"its servers were of the origin {run.origin}, and the question is about {here.origin}"
     asked = tuple(promise.name for promise in here.promises)

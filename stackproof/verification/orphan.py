@@ -1,13 +1,16 @@
-"""A worker must not outlive the command that started it, also when that is killed."""
+"""A worker must not outlive the command that started it, also when that is killed, and says where it stands when it hangs."""
 
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import os
 import signal
 import sys
 import threading
 
+WHERE_SIGNAL = signal.SIGUSR2
+"""What makes a worker write where each of its threads is."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -27,3 +30,8 @@ def end_with_parent() -> None:
         os._exit(130)
 
     threading.Thread(target=wait, name="stackproof-parent-watch", daemon=True).start()
+
+
+def tell_where_when_asked() -> None:
+    """Write where each thread is to what is standard error now, when `WHERE_SIGNAL` comes: also from within a C extension."""
+    faulthandler.register(WHERE_SIGNAL, file=os.dup(2), all_threads=True)  # pytest replaces standard error

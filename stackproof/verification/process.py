@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Self
 from stackproof.contracts.secrets import scrubbed
 from stackproof.contracts.stream import StreamEvent, from_line
 
+from .orphan import WHERE_SIGNAL
 from .plan import PLAN_VARIABLE, Plan
 from .runs import StorageError, keep
 
@@ -82,6 +84,16 @@ class WorkerProcess:
         """Ask it to clean up and end."""
         if not self.ended:
             self.process.send_signal(signal.SIGINT)
+
+    def tell_where_it_stands(self) -> None:
+        """Have it write into its log where each of its threads is; one that cannot even do that is not waited for."""
+        log = self.events.parent / "worker.log"
+        size = log.stat().st_size
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(WHERE_SIGNAL)
+        latest = time.monotonic() + 1.0
+        while not self.ended and log.stat().st_size == size and time.monotonic() < latest:
+            time.sleep(0.02)
 
     def end(self) -> None:
         """End it and everything of its session, at once. May be called when it has ended: its children may have not."""

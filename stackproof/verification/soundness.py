@@ -23,6 +23,7 @@ from stackproof.contracts.smoke import Trouble
 from stackproof.contracts.stream import PlannedClause
 from stackproof.contracts.verdicts import Verdict
 from stackproof.kept_json import NotJSONError, read
+from stackproof.measurement.environment import changed_since
 
 from .certificate import SCHEMA, Certificate, ClauseRecord, from_json, seal_of
 from .consistency import inconsistencies, unlike_the_suite
@@ -290,10 +291,8 @@ def _outdated(certificate: Certificate, installed: Installed) -> Iterator[str]:
                 if now
                 else f"{target.target}: the source of {target.backend} is not to be found here."
             )
-    for name, then in certificate.environment.items():
-        now = installed.drivers.get(name, "")
-        if name in installed.drivers and now != then:
-            yield f"{name} {now or 'is not installed, it'} is not the version of the certificate, {then}."
+    for name, then, now in changed_since(certificate.environment, installed.drivers, drivers_only=True):
+        yield f"{name} {now or 'is not installed, it'} is not the version of the certificate, {then}."
 
 
 def _without_source(certificate: Certificate) -> Iterator[str]:

@@ -29,6 +29,8 @@ Observer = Callable[[StreamEvent], None]
 HUNG_SECONDS = 500.0
 """A clause that its own time limit (240 s at most, and as much again for the first use and for cleaning up) could not end
 is ended with its process after this long."""
+IMPORT_SECONDS = 60.0
+"""How long a process may take until it has told its first word: until then it starts, and imports the backend."""
 FIRST_USE_SECONDS = 90.0
 """The first use of a backend has its own time limit (20 s, and 10 s for cleaning up); a process that it keeps for longer
 than this is ended. With somebody's own fixtures, which run before, it may take that much."""
@@ -64,6 +66,8 @@ class WorkerRun:
     """Where the exit code does not tell."""
     _hung_now: bool = False
     """Whether the last worker was ended because it did not answer."""
+    _told: bool = False
+    """Whether the last worker told anything: before that it imports the backend."""
 
     def execute(self, plan: Plan) -> Ledger:
         """Run the plan. Ctrl-C is passed on to the worker, and raised again when that has cleaned up."""
@@ -94,7 +98,7 @@ class WorkerRun:
     def _follow(self, worker: WorkerProcess) -> None:
         """Take in events until the process has ended and all of them are read."""
         self._last = time.monotonic()
-        self._why_it_ended, self._hung_now = "", False
+        self._why_it_ended, self._hung_now, self._told = "", False, False
         while True:
             ended = worker.ended
             if not self._drain(worker) and ended:
@@ -110,6 +114,8 @@ class WorkerRun:
         """How long nothing may come from the worker."""
         if self.ledger.ended is not None:
             return END_SECONDS
+        if not self._told:
+            return IMPORT_SECONDS
         return FIRST_USE_SECONDS if self._at_first_use() else HUNG_SECONDS
 
     def _at_first_use(self) -> bool:
@@ -118,6 +124,8 @@ class WorkerRun:
 
     def _end_hung(self, worker: WorkerProcess) -> None:
         patience = self._patience()
+        if self.ledger.ended is None:
+            worker.tell_where_it_stands()
         worker.end()
         if self.ledger.ended is None:
             self.hung, self._hung_now = self.hung + 1, True
@@ -127,7 +135,7 @@ class WorkerRun:
         any_came = False
         try:
             for event in worker.news():
-                any_came = True
+                any_came = self._told = True
                 self._last = time.monotonic()
                 if isinstance(event, RunEnded) and event.interrupted and not self._signals:
                     # Nobody asked it to end.
@@ -145,7 +153,7 @@ class WorkerRun:
         """A worker died in the middle: its running clause is INCONCLUSIVE."""
         worker.end()
         how = self._why_it_ended or worker.how_it_ended()
-        if not self.ledger.targets:
+        if not self.ledger.targets or (self._hung_now and not self._told):
             self._never_collected(plan, how)
         elif self.ledger.running is not None:
             target, clause = self.ledger.running
@@ -161,19 +169,27 @@ class WorkerRun:
             log = self.directory / "worker.log"
             raise WorkerError(f"the clauses could not be collected, the worker {how}; see {log}")
         (target,) = plan.targets
-        self._tell(target.expected(plan.profile))
         log_of_run = (
             f"{self.directory.name}/worker.log"  # where the run is kept is nobody's business who reads its certificate
         )
-        why = f"the process of the backend {how} before its clauses were collected, see {log_of_run}"
+        module, colon, _ = target.spec.partition(":")
+        during = f" (the import of {module} did not end)" if self._hung_now and colon else ""
+        why = f"the process of the backend {how} before its clauses were collected{during}, see {log_of_run}"
+        if target.name in self.ledger.targets:  # an earlier worker got further
+            self._close(target.name, f"not executed: {why}")
+            return
+        self._tell(target.expected(plan.profile))
         self._give_up(target.name, why)
 
     def _give_up(self, target: str, why: str) -> None:
         """This target cannot be used even once: every further worker would end like this one."""
         self._tell(TargetSmoked(target, Smoke(Trouble.BACKEND, f"{why[0].upper()}{why[1:]}.")))
+        self._close(target, f"not tried: {why}")
+
+    def _close(self, target: str, reason: str) -> None:
         for name, clause in self.ledger.open():
             if name == target:
-                self._inconclusive(target, clause, f"not tried: {why}")
+                self._inconclusive(target, clause, reason)
 
     def _inconclusive(self, target: str, clause: str, reason: str) -> None:
         concern = self.ledger.planned()[target, clause]

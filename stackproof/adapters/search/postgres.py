@@ -12,6 +12,7 @@ from stackproof.adapters.postgres_schema import Migration
 from stackproof.adapters.postgres_tls import VERIFIED, PostgresTls, postgres_options
 from stackproof.adapters.settings import Settings
 from stackproof.interfaces import (
+    PHRASE_PLACES,
     BackendError,
     ClosedError,
     DeletableIndex,
@@ -32,10 +33,11 @@ from .checks import raise_if_any, too_large, utf8_length, words_to_match
 MAX_KEY_BYTES = 1024
 """Largest tenant, id and kind: tenant and id together must fit a B-tree entry, which takes 2,704 bytes."""
 
-MAX_POSITIONS = 32
+MAX_POSITIONS = PHRASE_PLACES
 """How many places of one word in a document are kept. PostgreSQL keeps up to 255; ts_rank compares each with each."""
 
 _LAST_POSITION = 16_383
+"""The last one that PostgreSQL has: every word behind it is there, and none at the place before, so that none follows another."""
 _MAX_VECTOR_BYTES = (1 << 20) - 1
 
 _RANKED_WORDS = 32
@@ -125,7 +127,7 @@ class PostgresSearchIndex(SearchIndex, DeletableIndex, MatchingIndex):
     first 32 places of a word in a document and the first 32 words of a query are ranked; all words must match.
 
     **Phrases** are found where each of their words has its place among the first 32 ones of that word in the document, and
-    among the first 16,383 words.
+    among the first 16,381 words of title and text together.
     """
 
     capabilities: ClassVar[SearchCapabilities] = SearchCapabilities(delete=True, matching=True, remote=True)
@@ -302,7 +304,7 @@ def _vector_of(document: Document) -> str | None:
             place += 1
             places = positions.setdefault(word, [])
             if len(places) < MAX_POSITIONS:
-                places.append(f"{min(place, _LAST_POSITION)}{weight}")
+                places.append(f"{place if place < _LAST_POSITION - 1 else _LAST_POSITION}{weight}")
         place += bool(place)  # the last word of the title and the first one of the text are no phrase
     # A lexeme takes its bytes, up to one to align, two for the number of positions and two for each.
     size = sum(utf8_length(word) + 3 + 2 * len(places) for word, places in positions.items())
