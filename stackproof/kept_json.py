@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 
 class NotJSONError(ValueError):
     """A text that is no complete JSON, as that of a file which was cut off."""
+
+
+def text_of(path: Path) -> str:
+    """What a kept file holds; ValueError where that is no text, OSError where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError("it is not UTF-8") from error
 
 
 def read(text: str, *, numbers_only: bool = True) -> Any:

@@ -25,6 +25,8 @@ from stackproof.verification.fidelity import fidelity
         ("dynamodb", "", "native", "native"),  # told by its address
         ("redis", "valkey", "native", "compatible-engine"),
         ("elasticache", "valkey", "native", "native"),
+        ("elasticache", "elasticache-serverless", "native", "native"),
+        ("redis", "elasticache-serverless", "native", "compatible-engine"),
         ("elasticache", "dragonfly", "native", "compatible-engine"),
         ("kafka", "msk", "native", "native"),
         ("msk", "kafka", "native", "compatible-engine"),

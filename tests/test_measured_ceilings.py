@@ -173,6 +173,17 @@ def test_every_backend_and_the_worst_fidelity_are_told() -> None:
     assert ceiling_of(with_backend(fidelity="compatible-engine")).valid
 
 
+def test_what_served_each_backend_comes_along_where_the_run_tells() -> None:
+    backends = (replace(BACKENDS[0], server="redis-cluster"), replace(BACKENDS[1], server="old"))
+    servers = (
+        {"name": "redis-cluster", "fidelity": "native", "technology": "valkey"},
+        {"name": "old", "fidelity": "native"},
+    )
+    found = ceiling_of(searched(backends=backends, servers=servers))
+    assert found.engines == ((BACKENDS[0].target, "valkey"),)
+    assert (found.engine(BACKENDS[0].target), found.engine(BACKENDS[1].target)) == ("valkey", "")
+
+
 def test_the_warnings_of_the_run_come_along() -> None:
     warning = "The generator was not checked: these figures are not to be published."
     assert ceiling_of(searched(warnings=(warning,))).warnings == (warning,)

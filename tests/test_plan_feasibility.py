@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 from plan_samples import BOOK, KNOWN, MEASURED, NOTHING, STAND_IN, answer, asked, candidate, known, one
-from planning_samples import decisions
+from planning_samples import ceiling, decisions
 
 from stackproof.adapters.registry import BUILT_IN
 from stackproof.interfaces import ConfigurationError
@@ -17,6 +17,7 @@ from stackproof.planning.cost import MODELS, Choice
 from stackproof.planning.demand import Demand, Workload
 from stackproof.planning.feasibility import Mark, Status, Where, every_choice, judged, provider_of
 from stackproof.planning.measured import Known
+from stackproof.planning.recommendation import Advisor
 
 
 def test_every_backend_and_every_way_of_having_it_is_a_candidate() -> None:
@@ -123,6 +124,54 @@ def test_an_engine_that_stands_in_says_nothing_about_a_service() -> None:
     assert (
         candidate(answer(1_000_000, measured=known(itself)), "cache=upstash (pay-as-you-go)").status is Status.REJECTED
     )
+
+
+@pytest.mark.parametrize(
+    ("engine", "nodes", "serverless"),
+    [("redis", True, False), ("valkey", True, False), ("elasticache-serverless", False, True), ("", True, True)],
+)
+def test_a_redis_of_ones_own_says_nothing_about_the_serverless_service(
+    engine: str, nodes: bool, serverless: bool
+) -> None:
+    """It is native to ElastiCache, whose nodes run Redis or Valkey, and it is not the service around them."""
+    engines = (("cache=elasticache", engine),) if engine else ()
+    run = one("cache", "elasticache", "cache-hot", 100_000, None, origin="external", engines=engines)
+    for hosting, counts in (("nodes", nodes), ("serverless-valkey", serverless), ("serverless-redis", serverless)):
+        found = candidate(answer(1_000_000, measured=known(run)), f"cache=elasticache ({hosting})")
+        assert found.ceilings == ((run,) if counts else ()), hosting
+    at_service = candidate(answer(1_000_000, measured=known(run)), "cache=elasticache (serverless-valkey)")
+    assert at_service.status is Status.FEASIBLE
+    assumed = f"that the service itself was measured is assumed: run {run.run} of cache=elasticache did not record what served it"
+    assert (assumed in at_service.reasons) == (not engine)
+    assert at_service.reasons[0].startswith("measured: " if serverless else "within its documented quotas: ")
+
+
+def test_whole_decisions_on_a_redis_of_ones_own_say_nothing_about_the_serverless_service() -> None:
+    names = ("cache=elasticache", "events=redis", "interactions=postgres", "logs=console")
+    slow = ceiling(
+        1,
+        2,
+        limiter="server",
+        scenario="decision",
+        backends=names,
+        origin="external",
+        engines=(("cache=elasticache", "valkey"),),
+    )
+    parts = [
+        candidate(answer(1_000_000), name)
+        for name in (
+            "interactions=postgres (self-hosted)",
+            "events=redis (self-hosted)",
+            "cache=elasticache (serverless-valkey)",
+            "logs=console (collected)",
+        )
+    ]
+    advisor = Advisor(asked(), known(slow), BOOK)
+    demand = answer(1_000_000).demand
+    assert advisor.seen_together(parts, demand) is None
+    untold = Advisor(asked(), known(replace(slow, engines=())), BOOK).seen_together(parts, demand)
+    assert untold is not None
+    assert untold.carried is False
 
 
 @pytest.mark.parametrize(("concern", "backend"), MODELS)

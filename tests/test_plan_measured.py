@@ -118,3 +118,12 @@ def test_a_pipe_in_the_place_of_a_record_is_told_and_not_waited_for(tmp_path: Pa
     os.mkfifo(tmp_path / "odd" / "run.json")
     found = known_ceilings(tmp_path)
     assert [(one.name, "is no file" in one.reason) for one in found.unreadable] == [("odd", True)]
+
+
+def test_what_served_a_backend_is_in_the_file_where_it_is_known() -> None:
+    served = ceiling(1, 2, engines=(("interactions=postgres", "postgres"),))
+    text = to_json([served, ceiling(3, 4)])
+    assert from_json(text, "x.json") == (served, ceiling(3, 4))
+    assert text.count("engines") == 1, "a file that is older than it is written as it was"
+    kept = (FOLDER / "measured" / "reference.json").read_text(encoding="utf-8")
+    assert to_json(from_json(kept, "reference.json")) == kept

@@ -380,6 +380,22 @@ class TestBrands:
     def test_of_redis(self, lines: tuple[str, ...], brand: str) -> None:
         assert redis_settings.brand_of(lines)[1] == brand
 
+    @pytest.mark.parametrize(
+        ("host", "brand"),
+        [
+            ("shop-abc123.serverless.use1.cache.amazonaws.com", "elasticache-serverless"),
+            ("shop-abc123.SERVERLESS.cnn1.cache.amazonaws.com.cn", "elasticache-serverless"),
+            ("clustercfg.shop.abc123.use1.cache.amazonaws.com", "valkey"),
+            ("x.serverless.use1.cache.amazonaws.com.example", "valkey"),
+            ("127.0.0.1", "valkey"),
+        ],
+    )
+    def test_of_elasticache(self, host: str, brand: str) -> None:
+        """Serverless is told by its address: it says that it is the engine with which it is compatible."""
+        lines = ("redis_version", "valkey_version")
+        assert redis_settings.brand_of(lines, [host]) == ("valkey_version", brand)
+        assert redis_settings.brand_of((), [host]) == ("", "")
+
     def test_of_kafka(self) -> None:
         msk = "b-1.shop.abc123.c2.kafka.eu-west-1.amazonaws.com"
         serverless = "boot-abc123.c1.kafka-serverless.us-east-1.amazonaws.com"

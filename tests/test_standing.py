@@ -148,7 +148,7 @@ def test_what_cannot_start_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_
     assert "nothing of that needs a server" in typed("servers", "up", "memory", code=2)
     assert "'moon' is not a known stack" in typed("servers", "up", "moon", code=2)
     assert "'external' is not one of" in typed("servers", "up", "development", "--origin", "external", code=2)
-    assert "no servers stand that are named moon" in typed("servers", "down", "moon", code=2)
+    assert "no servers stand that are named 'moon'" in typed("servers", "down", "moon", code=2)
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing.sock")
     assert "no Docker daemon that answers" in typed("servers", "up", "development", "--origin", "container", code=4)
 

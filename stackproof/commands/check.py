@@ -27,7 +27,10 @@ def check(name: str, json_file: str | None) -> int:
     from stackproof.verification.soundness import Kind
 
     path = _certificate_of(name)
-    text = path.read_bytes().decode("utf-8", "replace")  # what is no UTF-8 cannot fit its seal
+    try:
+        text = path.read_bytes().decode("utf-8", "replace")  # what is no UTF-8 cannot fit its seal
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
     findings, level = findings_of(text)
     unsound = any(finding.kind.unusable for finding in findings)
     if json_file is not None:

@@ -139,6 +139,7 @@ def _read(run: str) -> Run:
 
 def _evidence(directory: Path) -> str | None:
     """What a run kept beside its record: machine and settings."""
+    from stackproof.kept_json import text_of
     from stackproof.measurement.comparable import Unusable
     from stackproof.measurement.comparison import Outcome
     from stackproof.measurement.evidence import FILE
@@ -147,21 +148,22 @@ def _evidence(directory: Path) -> str | None:
     if not path.exists():
         return None
     try:
-        return path.read_text(encoding="utf-8")
+        return text_of(path)
     except (ValueError, OSError) as error:
-        raise Unusable(Outcome.INVALID, f"{path} cannot be read: {error}.") from error
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise Unusable(Outcome.INVALID, f"{path} cannot be read: {why}.") from error
 
 
 def _text(path: Path) -> str:
     """A record, if it has the shape of one."""
-    from stackproof.kept_json import read
+    from stackproof.kept_json import read, text_of
     from stackproof.measurement.comparable import Unusable
     from stackproof.measurement.comparison import Outcome
     from stackproof.reports.json_page import FORMS
     from stackproof.verification.shape import misshapen
 
     try:
-        text = path.read_text(encoding="utf-8")
+        text = text_of(path)
         data = read(text) if text.strip() else None
     except (ValueError, OSError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

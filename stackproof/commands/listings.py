@@ -10,7 +10,7 @@ import click
 
 from stackproof.adapters.registry import CONCERNS
 
-from .options import concern_option, json_option, print_table, write_result
+from .options import Directory, concern_option, json_option, print_table, write_result
 
 
 @click.command()
@@ -106,7 +106,7 @@ def _in_full(row: dict[str, Any]) -> str:
 @click.option(
     "--runs",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=Directory(file_okay=False, path_type=Path),
     help="Where your runs are kept.  [default: .stackproof/runs]",
 )
 @json_option
@@ -129,6 +129,8 @@ def stacks(
         raise ConfigurationError("--stack: two of the stacks have the same name; give each another one")
     named = [stack for stack in ours if stack in given]
     planned = [*(named or ours), *(stack for stack in given if stack not in ours)]
+    if runs is not None and not runs.is_dir():
+        raise ConfigurationError(f"--runs {runs} is no directory")
     evidence = stack_evidence.Evidence.of(runs if runs is not None else RUNS)
     costs = {}
     if decisions_per_day is not None:

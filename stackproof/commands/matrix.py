@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from stackproof.verification.matrix import Job, Places
 
 
+def _an_environment(_context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
+    """An empty text comes from a variable that is not set, and tox has no such environment."""
+    if name == "":
+        raise ConfigurationError("--tox is empty; give the name of an environment")
+    return name
+
+
 @click.command()
 @click.argument("files", nargs=-1, metavar="[FILE]...")
 @click.option("--changed", multiple=True, metavar="FILE", help="A file that changed. May be repeated.")
@@ -53,7 +60,12 @@ if TYPE_CHECKING:
     help="Verify on this image of a container instead of the usual one. May be repeated, for several versions.",
 )
 @click.option("--github", is_flag=True, help="Print outputs for GitHub Actions: matrix={...} and jobs=N.")
-@click.option("--tox", metavar="ENV", help="Print a line a job: the command that runs it in this tox environment.")
+@click.option(
+    "--tox",
+    callback=_an_environment,
+    metavar="ENV",
+    help="Print a line a job: the command that runs it in this tox environment.",
+)
 @json_option
 def matrix(
     files: tuple[str, ...],

@@ -51,9 +51,18 @@ out_option = click.option(
     metavar="DIR",
     help="Where the run is kept (.stackproof/runs/<id>).",
 )
-json_option = click.option(
-    "--json", "json_file", metavar="FILE", help="Write the result as JSON; - for standard output."
-)
+
+
+def _writable(_context: click.Context, _option: click.Parameter, file: str | None) -> str | None:
+    check_targets(file)
+    return file
+
+
+_JSON_HELP = "Write the result as JSON; - for standard output."
+json_option = click.option("--json", "json_file", metavar="FILE", callback=_writable, help=_JSON_HELP)
+"""Refused before anything is done where it cannot be written: what was started, or measured, must not end without its result."""
+json_option_checked_later = click.option("--json", "json_file", metavar="FILE", help=_JSON_HELP)
+"""For a command that has something to do before anything is refused."""
 concern_option = click.option("--concern", type=click.Choice(CONCERNS), help="Only this concern.")
 
 

@@ -11,6 +11,7 @@ import click
 
 from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
+from stackproof.kept_json import text_of
 from stackproof.reports.pages import require_charts
 
 from .options import Directory, check_targets, json_option, write_result
@@ -150,7 +151,7 @@ def _export(directory: Path, table: str, wanted: dict[str, str]) -> list[dict[st
     record = directory / "run.json"
     if not record.is_file():
         raise ConfigurationError(f"{directory} holds no run.json: only a measurement has tables")
-    measurement = _read(record, lambda path: from_json(path.read_text(encoding="utf-8")))
+    measurement = _read(record, lambda path: from_json(text_of(path)))
     rows = TABLES[table](measurement)
     # All of them first: a package that is missing is told before anything is written.
     contents = {form: FORMATS[form](rows) for form in wanted}
@@ -168,8 +169,10 @@ def _read(record: Path, reader: Callable[[Path], T]) -> T:
 
     try:
         return reader(record)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         why = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        if isinstance(error, OSError):
+            why = error.strerror or why
         raise DamagedRecordError(f"{record} cannot be read: {why}") from error
 
 
@@ -177,7 +180,7 @@ def _certificate(record: Path) -> str:
     from stackproof.reports import certificate_page
     from stackproof.verification.certificate import from_json
 
-    return certificate_page.render(from_json(record.read_text(encoding="utf-8")))
+    return certificate_page.render(from_json(text_of(record)))
 
 
 def _measurement(record: Path) -> str:
@@ -186,7 +189,7 @@ def _measurement(record: Path) -> str:
     from stackproof.measurement.record import from_json
     from stackproof.reports import measurement
 
-    return measurement.render(from_json(record.read_text(encoding="utf-8")), kept_evidence(record.parent))
+    return measurement.render(from_json(text_of(record)), kept_evidence(record.parent))
 
 
 def _audit(record: Path) -> str:
@@ -194,7 +197,7 @@ def _audit(record: Path) -> str:
     from stackproof.planning.audit_record import from_json
     from stackproof.reports import audit_page
 
-    return audit_page.render(from_json(record.read_text(encoding="utf-8")))
+    return audit_page.render(from_json(text_of(record)))
 
 
 def _plan(record: Path) -> str:
@@ -202,4 +205,4 @@ def _plan(record: Path) -> str:
     from stackproof.planning.plan_record import from_json
     from stackproof.reports import plan_page
 
-    return plan_page.render(from_json(record.read_text(encoding="utf-8")))
+    return plan_page.render(from_json(text_of(record)))

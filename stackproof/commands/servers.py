@@ -81,7 +81,7 @@ def down(run: str | None, json_file: str | None) -> None:
 
     chosen = [each for each in standing_runs() if run in (None, each.run, each.stack)]
     if run is not None and not chosen:
-        raise ConfigurationError(f"no servers stand that are named {run}; `stackproof servers status` lists them")
+        raise ConfigurationError(f"no servers stand that are named {run!r}; `stackproof servers status` lists them")
     ended, troubles = [], []
     for each in chosen:
         try:

@@ -19,7 +19,7 @@ from stackproof.targets import Target, parse_targets
 from .options import (
     backend_option,
     check_targets,
-    json_option,
+    json_option_checked_later,
     origin_option,
     out_option,
     result_console,
@@ -91,7 +91,7 @@ class Results:
     metavar="CERTIFICATE",
     help="Verify nothing: say whether this certificate (a file or a run) is sound and still holds.",
 )
-@json_option
+@json_option_checked_later
 def verify(
     stack: str | None,
     backends: tuple[str, ...],

@@ -69,6 +69,12 @@ class MeasuredCeiling:
     """Why it must not be used."""
     p99_at: tuple[tuple[float, float], ...] = ()
     """Rates that held, in order, each with the largest p99 (ms) that was seen there."""
+    engines: tuple[tuple[str, str], ...] = ()
+    """Backend -> what its server said that it is, as certificates have it: redis, valkey. Older records do not tell."""
+
+    def engine(self, target: str) -> str:
+        """What served a backend; empty where that is not known."""
+        return dict(self.engines).get(target, "")
 
     @property
     def valid(self) -> bool:
@@ -202,6 +208,7 @@ def ceiling_of(run: Measurement) -> MeasuredCeiling:
         warnings=run.warnings,
         refused=tuple(dict.fromkeys([*_about_the_run(run), *doubts])),
         p99_at=_latencies(run, low),
+        engines=_engines(run),
     )
 
 
@@ -357,6 +364,12 @@ def _fidelity(run: Measurement) -> str:
         seen.append(EMULATOR)
     unknown = [fidelity for fidelity in seen if fidelity not in FIDELITIES]
     return unknown[0] if unknown else max(seen, key=FIDELITIES.index, default="")
+
+
+def _engines(run: Measurement) -> tuple[tuple[str, str], ...]:
+    told = {str(server.get("name", "")): str(server.get("technology", "")) for server in run.servers}
+    found = sorted((backend.target, told.get(backend.server, "")) for backend in run.backends)
+    return tuple((target, engine) for target, engine in found if engine)
 
 
 def _promises(run: Measurement) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from .capacity import Use, asks_nothing, larger_than_measured, use_of
 from .ceilings import MeasuredCeiling
 from .cost import MODELS, Choice, as_had, cost_of
 from .demand import Demand
+from .engines import served_right, taken_for_the_service
 from .headroom import taken
 from .measured import Known
 from .origins import EXTERNAL, origin_for, typed
@@ -266,6 +267,7 @@ def _judged(choice: Choice, demand: Demand, asked: Asked, known: Known, book: Pr
     if by_request:
         # An engine of the same protocol on somebody's machine says nothing about the service.
         known = known.of_services()
+    known = known.those(lambda one: served_right(one, choice.concern, choice.backend, choice.hosting))
     use = use_of(choice.concern, choice.backend, demand, known, asked.p99_ms)
     sizing = replace(_sizing(choice, demand, asked, use), headroom=asked.headroom)
     cost = cost_of(replace(choice, sizing=sizing), demand, book)
@@ -282,7 +284,9 @@ def _judged(choice: Choice, demand: Demand, asked: Asked, known: Known, book: Pr
         return replace(start, status=Status.FEASIBLE, because=(Reason("nothing is asked of it"),))
     if by_request and use.most is None:
         return _by_quota(start, use, asked)
-    return _by_ceiling(start, use, asked, larger_than_measured(choice.concern, demand, use.ceilings))
+    found = _by_ceiling(start, use, asked, larger_than_measured(choice.concern, demand, use.ceilings))
+    assumed = taken_for_the_service(use.ceilings, choice.concern, choice.backend, choice.hosting)
+    return replace(found, because=(*found.because, *(Reason(text, Rests.RUNS) for text in assumed)))
 
 
 def _against(candidate: Candidate, demand: Demand, asked: Asked) -> tuple[Reason, ...]:

@@ -52,9 +52,15 @@ class Known:
     def of_services(self) -> Known:
         """Only what was measured against what is really there: all that says anything about a service billed by request.
 
-        A server of one's own that speaks the protocol of the service is external, too, but not native to it.
+        A server of one's own that speaks the protocol of the service is external, too, but not native to it; one that is
+        native, and not the service, is told by its engine (`engines.served_right`).
         """
         return Known(tuple(one for one in self.own if one.origin == EXTERNAL and one.fidelity == NATIVE))
+
+    def those(self, fits: Callable[[MeasuredCeiling], bool]) -> Known:
+        """Only those that fit."""
+        own, ours = (tuple(one for one in runs if fits(one)) for runs in (self.own, self.shipped))
+        return replace(self, own=own, shipped=ours)
 
     def about(
         self, backends: tuple[str, ...], scenario: str, fits: Callable[[MeasuredCeiling], bool] = lambda _: True
@@ -110,6 +116,8 @@ def to_json(ceilings: Iterable[MeasuredCeiling]) -> str:
             raise ValueError(f"run {ceiling.run} must not be used: {ceiling.refused[0]}")
         row = asdict(ceiling)
         row.pop("refused")
+        if not row["engines"]:
+            del row["engines"]  # as in records that are older than it
         rows.append(row)
     return json.dumps({"schema": SCHEMA, "ceilings": rows}, indent=1) + "\n"
 
@@ -128,6 +136,7 @@ def _ceiling(row: Mapping[str, Any]) -> MeasuredCeiling:
     for name in ("backends", "promises", "warnings"):
         values[name] = tuple(values[name])
     values["machine"] = tuple((name, value) for name, value in row["machine"])
+    values["engines"] = tuple((target, engine) for target, engine in row.get("engines", ()))
     values["p99_at"] = tuple((float(rate), float(p99)) for rate, p99 in row["p99_at"])
     return MeasuredCeiling(**values)
 

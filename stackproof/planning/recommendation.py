@@ -21,6 +21,7 @@ from .amount import Amount
 from .capacity import DECISION_CONCERNS, Together, asks_nothing, together
 from .cost import SHARED, Choice, StackCost, cost_of, cost_of_stack
 from .demand import Demand
+from .engines import served_right
 from .feasibility import SEVERAL, Asked, Candidate, Mark, candidates
 from .measured import Known
 from .price_book import PriceBook
@@ -190,6 +191,9 @@ class Advisor:
         known = self.known
         if any(part.by_request for part in used):
             known = known.of_services()
+        known = known.those(
+            lambda one: all(served_right(one, part.concern, part.backend, part.hosting) for part in used)
+        )
         # Where a part is as many machines as are needed, what one of them failed at says nothing against all.
         grows = any(part.backend in SEVERAL and not part.by_request for part in used)
         return together(names, demand, known, self.asked.headroom, self.asked.p99_ms, grows=grows)

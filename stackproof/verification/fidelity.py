@@ -6,8 +6,12 @@ from collections.abc import Mapping
 
 NATIVE, COMPATIBLE, EMULATOR = "native", "compatible-engine", "emulator"
 
-_ALSO: Mapping[str, tuple[str, ...]] = {"elasticache": ("redis", "valkey"), "kafka": ("msk",)}
-"""Technology -> what it is under another name: ElastiCache runs Redis or Valkey, and says which; Amazon MSK runs Apache Kafka.
+_ALSO: Mapping[str, tuple[str, ...]] = {
+    "elasticache": ("redis", "valkey", "elasticache-serverless"),
+    "kafka": ("msk",),
+}
+"""Technology -> what it is under another name: ElastiCache runs Redis or Valkey, and says which, or is serverless, which its
+address tells; Amazon MSK runs Apache Kafka.
 Not the other way round: brokers of one's own are not MSK."""
 
 

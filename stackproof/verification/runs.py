@@ -17,6 +17,8 @@ from stackproof.kept_json import read
 
 RUNS = Path(".stackproof") / "runs"
 RECORD = "run.json"
+RECORDS = frozenset({RECORD, "certificate.json", "audit.json", "plan.json", "tax.json", "yardsticks.json"})
+"""What the records of all kinds of runs are called."""
 LOCK = "run.lock"
 """Made when a run begins, with its id in it."""
 
@@ -177,10 +179,17 @@ def keep_bytes(path: Path, content: bytes) -> None:
 
 
 def find_run(run: str) -> Path:
-    """The directory of a run, from its path or its id; `ConfigurationError` where there is none."""
+    """The directory of a run, from its path, its id or a file in it; `ConfigurationError` where there is none.
+
+    A file that belongs to no run does not stand for whatever else lies beside it.
+    """
+    if not run:
+        raise ConfigurationError("the name of the run is empty; give its id or its directory, . for the current one")
     for path in (Path(run), RUNS / run):
         if path.is_dir():
             return path
         if path.is_file():
+            if path.name not in RECORDS and not (path.parent / LOCK).exists():
+                raise ConfigurationError(f"{path} is no record of a run; name the run by its id or its directory")
             return path.parent
     raise ConfigurationError(f"there is no run {run!r}; runs are kept in {RUNS}")

@@ -27,8 +27,8 @@ class Told:
     """What a server answered."""
 
     technology: str
-    """What it says that it is: postgres, redis, valkey, dragonfly, upstash, kafka, redpanda, msk, cassandra, scylla, keyspaces,
-    opensearch; empty where its answer does not say."""
+    """What it says that it is: postgres, redis, valkey, elasticache-serverless, dragonfly, upstash, kafka, redpanda, msk,
+    cassandra, scylla, keyspaces, opensearch; empty where its answer does not say."""
     asked: str
     """Whom the question reached, where there are several: ``each of 3 masters``."""
     values: Mapping[str, str]

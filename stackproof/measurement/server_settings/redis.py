@@ -5,6 +5,7 @@ Meanings follow "Redis persistence" and "Redis replication" of Redis' manual, an
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -49,6 +50,9 @@ _BRANDS = {
     "redis_version": "redis",
 }
 """Line of INFO -> what it is. The others also tell a version of Redis, the one that they behave like."""
+ELASTICACHE_SERVERLESS = "elasticache-serverless"
+_OF_SERVERLESS = re.compile(r"\.serverless\.[a-z0-9-]+\.cache\.amazonaws\.com(\.cn)?$")
+"""How ElastiCache names a cache that is serverless; a node of it is a Redis or a Valkey, and says which."""
 _REFUSED = "CONFIG is refused, as managed services do"
 
 
@@ -64,7 +68,7 @@ def ask(settings: Settings, targets: Sequence[Target], _namespace: str | None) -
             told = [_configured(pool) for pool in pools]
     except redis.RedisError as error:
         raise UnavailableError(f"Redis did not tell ({type(error).__name__})") from error
-    line, brand = brand_of(infos[0])
+    line, brand = brand_of(infos[0], [host for host, _ in address.nodes])
     values = {
         name: together([answers[name] for answers in told]) for name in _CONFIGURED if all(name in a for a in told)
     }
@@ -75,9 +79,14 @@ def ask(settings: Settings, targets: Sequence[Target], _namespace: str | None) -
     return Told(brand, each_of(len(infos), "master") if address.cluster else "", values, refused)
 
 
-def brand_of(info: Container[str]) -> tuple[str, str]:
-    """The line of INFO that tells the release, and what it is a release of; empty where there is none."""
-    return next(((line, brand) for line, brand in _BRANDS.items() if line in info), ("", ""))
+def brand_of(info: Container[str], hosts: Sequence[str] = ()) -> tuple[str, str]:
+    """The line of INFO that tells the release, and what it is a release of; empty where there is none.
+
+    ElastiCache Serverless passes for the engine that it is compatible with, and is told by its address.
+    """
+    line, brand = next(((line, brand) for line, brand in _BRANDS.items() if line in info), ("", ""))
+    serverless = hosts and all(_OF_SERVERLESS.search(host.lower()) for host in hosts)
+    return line, ELASTICACHE_SERVERLESS if brand and serverless else brand
 
 
 def client(settings: Settings, targets: Sequence[Target]) -> tuple[Setting, ...]:
