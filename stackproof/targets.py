@@ -123,6 +123,11 @@ def parse_target(text: str) -> Target:
     """A target from ``CONCERN=SPEC``. An unknown concern or name is a `ConfigurationError`; a factory is not imported yet."""
     concern, equals, spec = text.partition("=")
     concern, spec = concern.strip().lower(), spec.strip()
+    if "://" in text:  # not repeated: there may be a password in it
+        raise ConfigurationError(
+            "--backend takes the name of a backend, as in cache=redis, and no address: that belongs into a variable, "
+            "such as REDIS_URL (docs/reference/variables.md)"
+        )
     if not equals or not spec:
         raise ConfigurationError(
             f"--backend {text!r} must look like CONCERN=SPEC, for example cache=redis or cache=mypkg.cache:make"

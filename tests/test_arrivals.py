@@ -338,7 +338,8 @@ class TestJudgement:
         assert "Send lag p99" in " ".join(judged(recorder).warnings)
 
     @pytest.mark.parametrize(
-        "text", ["", "p99", "p99=", "99=20ms", "p0=1ms", "p100=1ms", "p99=20", "p99=-1ms", "p99=xms"]
+        "text",
+        ["", "p99", "p99=", "99=20ms", "p0=1ms", "p100=1ms", "p99=20", "p99=-1ms", "p99=xms", "p99=20mms", "p99=1ss"],
     )
     def test_a_promise_that_cannot_be_read_is_refused(self, text: str) -> None:
         with pytest.raises(ConfigurationError, match="p99=20ms"):

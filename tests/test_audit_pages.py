@@ -108,9 +108,9 @@ def test_each_claim_has_a_verdict_on_the_page_and_in_the_terminal() -> None:
 
 
 def test_a_cost_of_nothing_shows_what_is_added_at_each_volume() -> None:
-    assert "$0.00 to $417.53 (cost)" in shown(HONEST)
+    assert "$0.00 to $417.55 (cost)" in shown(HONEST)
     text = Page(render(HONEST)).text
-    assert "$39.76" in text
+    assert "$39.77" in text
     assert "at least $109.94" in text
     assert "whether one PostgreSQL carries" in text
 

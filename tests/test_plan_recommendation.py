@@ -75,8 +75,8 @@ def test_a_million_a_day_by_hand() -> None:
     p = prices()
     month = 30_416_667  # 1,000,000 x 730 / 24, rounded up
     instance = 730 * p["rds-postgres-db-t3-large"]
-    # 365 days x 1,000,000 x 1,000 bytes + 0.6 GB of summaries, and 0.1 GB of documents on the same volume
-    storage = (Decimal(365) + Decimal("0.6") + Decimal("0.1")) * p["rds-storage"]
+    # 365 days x 1,000,000 x 1,000 bytes + 0.6 GB of summaries, and 100,000 documents x 2,500 bytes on the same volume
+    storage = (Decimal(365) + Decimal("0.6") + Decimal("0.25")) * p["rds-storage"]
     shard = 730 * (p["kinesis-shard"] + p["kinesis-extended-retention"])  # 57.9 records/s: one shard; kept 7 days
     puts = month * p["kinesis-put"]
     seconds = 730 * 3600
@@ -175,7 +175,7 @@ def test_a_server_that_two_concerns_share_is_one_unknown() -> None:
 
 
 def test_two_concerns_are_not_put_on_a_server_that_cannot_store_both() -> None:
-    # 36.5 TB of interactions and 37.5 TB of documents: each alone is below 64 TiB (70.4 TB)
+    # 36.5 TB of interactions and 56.5 TB of documents (4,600 + 1.5 x 248,000 bytes each): each alone is below 64 TiB (70.4 TB)
     measured = known(*MEASURED, one("search", "postgres", "search-term", 300, 330, records=150_000_000))
     sizes = {"retention_days": 3_650, "records": 150_000_000, "document_bytes": 250_000, "searches_per_day": 10}
     found = answer(10_000_000, measured=measured, **sizes)

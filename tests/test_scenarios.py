@@ -342,6 +342,10 @@ class TestArrivals:
             schedule_of(f"replay:{path}", 1.0, 0)
         assert "\n" not in str(caught.value)
 
+    def test_what_is_no_plain_file_is_no_trace(self) -> None:
+        with pytest.raises(ConfigurationError, match="is no plain file"):
+            schedule_of("replay:/dev/zero", 1.0, 0)
+
     @pytest.mark.parametrize(
         "arrivals",
         [

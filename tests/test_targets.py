@@ -61,6 +61,13 @@ def test_what_is_no_target_says_what_would_be(text: str, sentence: str) -> None:
     assert sentence in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["cache=redis://:hunter2@h/0", "redis://:hunter2@h:6379"])
+def test_an_address_is_no_target_and_its_password_is_not_repeated(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="REDIS_URL") as caught:
+        parse_target(text)
+    assert "hunter2" not in str(caught.value)
+
+
 def test_every_stack_names_a_backend_for_each_concern() -> None:
     for stack in STACKS:
         assert [target.concern for target in find_stack(stack.name.upper()).targets()] == list(CONCERNS)

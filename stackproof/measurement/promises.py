@@ -11,6 +11,8 @@ from stackproof.scenarios.recorder import Recorder
 
 from .figures import unanswered_percentile
 
+_UNITS = (("ms", 1.0), ("s", 1000.0))
+
 
 @dataclass(frozen=True, slots=True)
 class Promise:
@@ -23,9 +25,9 @@ class Promise:
     def parse(cls, text: str) -> Promise:
         """From ``p99=20ms`` or ``p99.9=0.5s``; a `ConfigurationError` for anything else."""
         name, equals, value = text.strip().lower().partition("=")
-        factor = 1.0 if value.endswith("ms") else 1000.0 if value.endswith("s") else math.nan
+        unit, factor = next((each for each in _UNITS if value.endswith(each[0])), ("", math.nan))
         try:
-            percentile, limit = float(name.removeprefix("p")), float(value.rstrip("ms")) * factor
+            percentile, limit = float(name.removeprefix("p")), float(value.removesuffix(unit)) * factor
         except ValueError:
             percentile, limit = 50.0, math.nan
         if not (equals and name.startswith("p") and 0 < percentile < 100 and 0 < limit < math.inf):

@@ -191,6 +191,10 @@ class Flow:
     def bytes_per_month(self) -> int:
         return self.per_month * self.bytes_each
 
+    def kept(self, days: int) -> int:
+        """How many there are when each is kept so many days."""
+        return math.ceil(self.mean * DAY * days)
+
     @property
     def peak_bytes(self) -> Fraction:
         """Per second."""
@@ -257,4 +261,4 @@ def _flow(a_day: Fraction, peak_factor: Decimal | int, bytes_each: int) -> Flow:
 
 
 def _kept(flow: Flow, days: int) -> int:
-    return math.ceil(flow.mean * DAY * days) * flow.bytes_each
+    return flow.kept(days) * flow.bytes_each

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import stat
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ def read_trace(path: Path) -> Trace:
         status = path.stat()
     except OSError as error:
         raise ConfigurationError(f"the trace {path} cannot be read: {error.strerror}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise ConfigurationError(f"the trace {path} is no plain file: it is read more than once, by each worker")
     if status.st_size > MOST_BYTES:
         raise ConfigurationError(f"the trace {path} has {status.st_size:,} bytes; the limit is {MOST_BYTES:,}")
     return _read(path.absolute(), status.st_mtime_ns, status.st_size)

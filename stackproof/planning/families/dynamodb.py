@@ -14,6 +14,9 @@ from fractions import Fraction
 from stackproof.planning.bill import Biller, chunks, count, gigabytes, in_gb, rate, times
 from stackproof.planning.demand import HOURS_A_MONTH, KB, Demand
 
+ITEM_BYTES = 100
+"""What each item is billed as besides its own bytes, where it is stored
+(docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html)."""
 SUMMARIES = 4
 """Items that a contact changes besides its own: a summary for each type of period."""
 TRANSACTION = 2
@@ -106,14 +109,15 @@ def _peaks(demand: Demand, units: _Units) -> tuple[Fraction, Fraction]:
 
 
 def _storage(bill: Biller) -> None:
-    demand = bill.demand
+    demand, w = bill.demand, bill.demand.workload
+    items = demand.interactions.kept(w.retention_days) + w.customers * w.summaries_per_customer
     bill.line(
         "storage",
-        gigabytes(demand.interaction_bytes + demand.summary_bytes),
+        gigabytes(demand.interaction_bytes + demand.summary_bytes + ITEM_BYTES * items),
         "GB-month",
         "dynamodb-storage",
-        f"{in_gb(demand.interaction_bytes)} of interactions kept {demand.workload.retention_days} days + "
-        f"{in_gb(demand.summary_bytes)} of summaries",
+        f"{in_gb(demand.interaction_bytes)} of interactions kept {w.retention_days} days + "
+        f"{in_gb(demand.summary_bytes)} of summaries + {ITEM_BYTES} bytes for each of {count(items)} items",
     )
     bill.note("transactions that others were faster than are written again, and billed again: not counted")
 
