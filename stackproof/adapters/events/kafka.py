@@ -29,7 +29,7 @@ from stackproof.interfaces import (
 from .common import check_topic, logger, to_json
 from .kafka_client import LARGEST_RECORD, KafkaClient
 from .kafka_names import group_name, prefix_of, topic_name
-from .kafka_positions import GroupPositions, OwnPositions, Positions
+from .kafka_positions import TAKEOVER_SECONDS, GroupPositions, OwnPositions, Positions
 from .kafka_settings import KafkaConnection, kafka_connection
 from .kafka_subscription import KafkaSubscription
 from .kafka_topics import KafkaTopics
@@ -84,6 +84,7 @@ class KafkaEventPublisher(EventPublisher, ReplayableEvents, DeferredPublisher):
         delivery_seconds=1.0,
         groups=True,
         durable=True,
+        takeover_seconds=TAKEOVER_SECONDS,
         replay=True,
         shared=True,
         remote=True,
