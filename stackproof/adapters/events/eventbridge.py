@@ -62,7 +62,8 @@ class EventBridgePublisher(EventPublisher):
     **At least once.** What PutEvents accepted is kept by EventBridge (it tries a target for up to 24 hours) and then by the
     queue (``retention_seconds``, 4 days). A message is deleted after its handler returned; one whose handler raised comes again
     at once, then after seconds, at last every half a minute, until it is too old. While a handler runs, the queue is asked
-    every quarter of ``visibility_seconds`` to keep its message, and the others of its batch, from others. SQS itself may
+    every quarter of ``visibility_seconds`` to keep its message, and the others of its batch, from others; what a member held that
+    was killed comes again after ``visibility_seconds`` at the latest. SQS itself may
     deliver a message twice. There is **no order**: neither EventBridge nor a standard queue has one.
 
     **Publishing.** Events that several threads publish at the same time go in one call, at most 10 and less than 1 MB

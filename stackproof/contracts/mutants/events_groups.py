@@ -131,21 +131,23 @@ class HandlesLateWhatItFetched(PartitionedBus):
     """What was fetched from a part that is given away is still handled, when its next owner has gone on already."""
 
     class member_class(PartitionMember):  # noqa: N801
-        fetched: tuple[bytes, ...] = ()
+        fetched: tuple[tuple[int, int], ...] = ()
 
         def give_away(self, partition: int) -> None:
-            place, events = self.group.done[partition], self._journal.topics[self.topic][partition]
-            if place < len(events) and not self._closed:
-                self.fetched += (events[place],)
+            if not self._closed:
+                place = self.group.done[partition]
+                self.fetched += ((partition, place),)
                 self.stand(partition, place + 1)
             super().give_away(partition)
 
         def next_event(self) -> tuple[int, int, bytes] | None:
-            due = super().next_event()
-            return (LATE, LATE, self.fetched[0]) if due is None and self.fetched else due
+            for partition, place in self.fetched:
+                if self.group.done[partition] > place + 1:
+                    return LATE, place, self._journal.topics[self.topic][partition][place]
+            return super().next_event()
 
         def handle(self, partition: int, place: int, envelope: bytes) -> None:
             if partition != LATE:
                 super().handle(partition, place, envelope)
             elif call_handler(self._handler, from_json(envelope), self.topic):
-                self.fetched = self.fetched[1:]
+                self.fetched = tuple(each for each in self.fetched if each[1] != place)
