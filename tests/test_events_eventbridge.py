@@ -208,3 +208,9 @@ def test_an_idle_subscription_closes_at_once(make: Make) -> None:
     began = time.monotonic()
     subscription.close()
     assert time.monotonic() - began < 1.5
+
+
+def test_how_soon_others_take_over_is_declared_as_configured() -> None:
+    with EventBridgePublisher.from_settings(settings(EVENTBRIDGE_VISIBILITY_SECONDS="7"), "n") as bus:
+        assert bus.capabilities.takeover_seconds == 12.0
+    assert EventBridgePublisher.capabilities.takeover_seconds == 35.0

@@ -384,6 +384,27 @@ def test_members_come_and_go_while_an_event_fails(namespace: str) -> None:
         assert numbers == sorted(numbers), key
 
 
+def test_a_partition_that_comes_back_with_its_failed_event_goes_on(namespace: str) -> None:
+    """The driver remembers that it was paused, even though it was somebody else's meanwhile."""
+    works = threading.Event()
+
+    def during(_: Event) -> None:
+        if not works.is_set():
+            raise ValueError("this handler fails on purpose")
+
+    with made(namespace) as bus, made(namespace) as other:
+        staying, visiting = Listener(during), Listener(during)
+        bus.subscribe("orders", staying, group="workers")
+        for number in range(12):
+            bus.publish("orders", numbered(number, key=f"k{number}"))
+        eventually(lambda: len(staying.called_with) == 3, "each partition has an event that fails", 10.0)
+        visitor = other.subscribe("orders", visiting, group="workers")
+        eventually(lambda: visiting.calls, "a partition went to the other member", 10.0)
+        visitor.close()
+        works.set()
+        staying.await_numbers(range(12), "all events, now that the handler works", 10.0)
+
+
 def test_new_partitions_are_noticed(
     bus: KafkaEventPublisher, admin: AdminClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

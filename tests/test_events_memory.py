@@ -101,6 +101,13 @@ def test_only_groups_can_keep_their_place() -> None:
         EventCapabilities(durable=True)
 
 
+def test_only_members_of_a_group_take_over_what_comes_at_least_once() -> None:
+    for declared in ({"groups": True}, {"delivery": Delivery.AT_LEAST_ONCE}):
+        with pytest.raises(ConfigurationError, match="declare both, too"):
+            EventCapabilities(takeover_seconds=1.0, **declared)  # type: ignore[arg-type]
+    assert EventCapabilities(takeover_seconds=1.0, groups=True, delivery=Delivery.AT_LEAST_ONCE).takeover_seconds == 1.0
+
+
 def test_a_dropped_log_has_nothing_to_replay(tmp_path: Path) -> None:
     seen: SimpleQueue[object] = SimpleQueue()
     with MemoryEventLog(namespace=f"log-{tmp_path.name}") as log:

@@ -48,6 +48,57 @@ def test_what_outlives_a_process_is_looked_for_after_sigterm(pytester: pytest.Py
         assert row["evidence"]["acknowledged writes that another process saw"] >= 20, row
 
 
+PARTITIONED = """
+    import stackproof.contracts as contracts
+    from stackproof.contracts.mutants.processes_groups import PartitionedBus
+
+    class TestBus(contracts.EventContract):
+        def make_backend(self, namespace):
+            return PartitionedBus(namespace=namespace)
+"""
+
+
+def test_a_group_whose_members_are_killed_and_come_and_go_passes_without_a_defect(pytester: pytest.Pytester) -> None:
+    rows = rows_of(pytester, PARTITIONED, "EVENT-41", "EVENT-42")
+    assert {row["clause"]: row["verdict"] for row in rows} == {"EVENT-41": "PASS", "EVENT-42": "PASS"}, rows
+    evidence = {row["clause"]: row["evidence"] for row in rows}
+    assert evidence["EVENT-41"]["handler calls that were killed"] == 2, "one of each group"
+    assert evidence["EVENT-42"]["changes while handlers failed"] >= 3
+
+
+NO_TAKEOVER = """
+    from dataclasses import replace
+    import stackproof.contracts as contracts
+    from stackproof.adapters.events.memory import MemoryEventPublisher
+    from stackproof.contracts.mutants.processes_doubles import FileBus
+
+    class TestOfItsProcess(contracts.EventContract):
+        def make_backend(self, namespace):
+            return MemoryEventPublisher(namespace=namespace)
+
+    class TestWithoutGroups(contracts.EventContract):
+        def make_backend(self, namespace):
+            return FileBus(namespace=namespace)
+
+    class Boaster(MemoryEventPublisher):
+        capabilities = replace(MemoryEventPublisher.capabilities, takeover_seconds=0.1)
+
+    class TestBoaster(contracts.EventContract):
+        def make_backend(self, namespace):
+            return Boaster(namespace=namespace)
+"""
+
+
+def test_who_cannot_take_over_says_so(pytester: pytest.Pytester) -> None:
+    rows = rows_of(pytester, NO_TAKEOVER, "EVENT-41")
+    verdicts = {row["target"].rpartition("::")[2]: row["verdict"] for row in rows}
+    assert verdicts == {
+        "TestOfItsProcess": "NOT_SUPPORTED",
+        "TestWithoutGroups": "NOT_SUPPORTED",
+        "TestBoaster": "FAIL",
+    }
+
+
 LOGS = """
     import logging, logging.handlers, queue
     from stackproof.contracts.logs import LogContract

@@ -28,7 +28,18 @@ from stackproof.servers.ports import LOOPBACK, free_port
 PROJECT = Path(__file__).parent.parent / "examples" / "third_party_servers"
 NOT_DECLARED = {
     "interactions": {"STORE-01", "STORE-24", "STORE-28", "STORE-29", "STORE-30"},
-    "events": {"EVENT-02", "EVENT-06", "EVENT-21", "EVENT-31", "EVENT-32", "EVENT-35", "EVENT-36", "LIFE-16"},
+    "events": {
+        "EVENT-02",
+        "EVENT-06",
+        "EVENT-21",
+        "EVENT-31",
+        "EVENT-32",
+        "EVENT-35",
+        "EVENT-36",
+        "EVENT-41",
+        "EVENT-42",
+        "LIFE-16",
+    },
 }
 NO_SERVER = {"LIFE-08", "LIFE-09", "LIFE-10", "LIFE-11", "LIFE-16"}
 sys.path.append(str(PROJECT))

@@ -20,6 +20,9 @@ from typing import NoReturn
 
 import pytest
 
+GRIP_SECONDS = 5.0
+"""How long the pipes of a child that was killed are read: it is gone at once, but a child of its own may hold them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
@@ -53,31 +56,58 @@ class Child:
         os.close(answers[1])
         os.close(errors[1])
         self._pipes = {answers[0]: bytearray(), errors[0]: bytearray()}
+        self._open = set(self._pipes)
+        self._ended: Ended | None = None
+
+    @property
+    def said(self) -> str:
+        """What it said until now, as far as somebody listened."""
+        return self._texts()[0]
+
+    def says(self, text: str, within: float) -> bool:
+        """Whether the child says this, listening for so long at most, or until its end."""
+        return self._read(time.monotonic() + within, lambda: text in self.said) and text in self.said
+
+    def kill(self) -> Ended:
+        """End it by SIGKILL, whatever it is doing: nothing of it can see that coming. Where it has ended, nothing happens."""
+        if self._ended is None:
+            os.kill(self._id, signal.SIGKILL)
+        return self.end(GRIP_SECONDS)
 
     def end(self, within: float) -> Ended:
         """Wait for the end, and end it where it does not come."""
+        if self._ended is not None:
+            return self._ended
         in_time = self._read(time.monotonic() + within)
         if not in_time:
             os.kill(self._id, signal.SIGKILL)
         _, status = os.waitpid(self._id, 0)
-        said, complaints = (bytes(text).decode("utf-8", "replace") for text in self._pipes.values())
-        return Ended(said, complaints, in_time, os.waitstatus_to_exitcode(status))
+        for pipe in self._open:
+            os.close(pipe)
+        self._open.clear()
+        self._ended = Ended(*self._texts(), in_time, os.waitstatus_to_exitcode(status))
+        return self._ended
 
-    def _read(self, deadline: float) -> bool:
-        """Read both pipes until the child has let go of them; false where the time is up before."""
+    def _texts(self) -> tuple[str, str]:
+        said, complaints = (bytes(text).decode("utf-8", "replace") for text in self._pipes.values())
+        return said, complaints
+
+    def _read(self, deadline: float, enough: Callable[[], bool] = lambda: False) -> bool:
+        """Read both pipes until the child has let go of them, or there is enough; false where the time is up before."""
         with selectors.DefaultSelector() as selector:
-            for pipe in self._pipes:
+            for pipe in self._open:
                 selector.register(pipe, selectors.EVENT_READ)
-            while selector.get_map() and time.monotonic() < deadline:
+            while self._open and not enough():
+                if time.monotonic() >= deadline:
+                    return False
                 for key, _ in selector.select(max(0.0, deadline - time.monotonic())):
                     piece = os.read(key.fd, 65536)
                     self._pipes[key.fd] += piece
                     if not piece:
                         selector.unregister(key.fd)
-            ended = not selector.get_map()
-        for pipe in self._pipes:
-            os.close(pipe)
-        return ended
+                        self._open.discard(key.fd)
+                        os.close(key.fd)
+        return True
 
 
 _mouth = -1

@@ -12,7 +12,7 @@ from stackproof.interfaces import Event
 
 from .callers import Callers
 from .clauses import clause
-from .events_log import EventLogContract
+from .events_groups import EventGroupContract
 from .evidence import Evidence
 from .histories import Operation, Recorder, check_queue
 from .judged_history import DECIDED, ENOUGH, OVERLAPPING, must_be_valid
@@ -28,7 +28,7 @@ STAYING = (1, 2)
 """The subscriptions that stay; the second one is slow, so that events wait for it."""
 
 
-class EventHistoryContract(EventLogContract):
+class EventHistoryContract(EventGroupContract):
     """The clause about concurrent publishers and changing subscriptions."""
 
     @clause(

@@ -94,6 +94,9 @@ class EventCapabilities(_Checked):
     durable: bool = False
     """A group keeps its place while it has no member: what is published meanwhile is delivered when a member comes back.
     Needs ``groups``."""
+    takeover_seconds: float = 0.0
+    """Upper bound of the time from the death of a member of a group, killed with its process, until another member is called
+    with what the dead one had not finished, on an idle system. 0: nobody gets it. Needs ``groups`` and delivery at least once."""
     replay: bool = False
     """Events are kept, and a subscription can begin with those that were published before it."""
     shared: bool = True
@@ -110,6 +113,11 @@ class EventCapabilities(_Checked):
         if self.durable and not self.groups:
             raise ConfigurationError(
                 "EventCapabilities(durable=True): it is groups that keep their place; declare them too"
+            )
+        if self.takeover_seconds and not (self.groups and self.delivery is Delivery.AT_LEAST_ONCE):
+            raise ConfigurationError(
+                f"EventCapabilities(takeover_seconds={self.takeover_seconds:g}): it is members of a group that take over, and"
+                " what is delivered at least once; declare both, too"
             )
 
 

@@ -67,6 +67,14 @@ class EventPublisher(Backend):
         place while it has no member: a member that comes back first gets what was published meanwhile, and what the last one
         had not acknowledged. A group is there from its first subscription to the topic on. Without it, a group ends with
         its last member.
+
+        Members of a group come and go while events flow, and nothing is lost to the group by that, not even what one of them
+        had failed on. With order PER_KEY they keep it together: an event is handled when the earlier ones with its key are done,
+        by whichever member.
+
+        With ``capabilities.takeover_seconds`` not even the death of a process loses anything: what its member of a group had
+        not finished goes within that time to another one, whether it was there before or comes afterwards (then from its
+        `subscribe` on; without ``durable`` one must be there). What it had finished just before may come again.
         """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Self
 
@@ -48,7 +49,9 @@ RULE_SECONDS = 10.0
 """How long `subscribe` waits until its rule is in force."""
 PROBE_SECONDS = 0.5
 """How often it is tried whether it is."""
+DELIVERY_SECONDS = 5.0
 VISIBILITY_SECONDS = 30
+"""So long what a member received is kept from others; a living one asks for more time before."""
 RETENTION_SECONDS = 4 * 24 * 3600
 _PASSING = THROTTLED | {"InternalFailure", "InternalException", "ServiceUnavailable", "InternalError"}
 
@@ -59,7 +62,8 @@ class EventBridgePublisher(EventPublisher):
     **At least once.** What PutEvents accepted is kept by EventBridge (it tries a target for up to 24 hours) and then by the
     queue (``retention_seconds``, 4 days). A message is deleted after its handler returned; one whose handler raised comes again
     at once, then after seconds, at last every half a minute, until it is too old. While a handler runs, the queue is asked
-    every quarter of ``visibility_seconds`` to keep its message, and the others of its batch, from others. SQS itself may
+    every quarter of ``visibility_seconds`` to keep its message, and the others of its batch, from others; what a member held that
+    was killed comes again after ``visibility_seconds`` at the latest. SQS itself may
     deliver a message twice. There is **no order**: neither EventBridge nor a standard queue has one.
 
     **Publishing.** Events that several threads publish at the same time go in one call, at most 10 and less than 1 MB
@@ -84,9 +88,10 @@ class EventBridgePublisher(EventPublisher):
     capabilities = EventCapabilities(
         delivery=Delivery.AT_LEAST_ONCE,
         order=Order.NONE,
-        delivery_seconds=5.0,
+        delivery_seconds=DELIVERY_SECONDS,
         groups=True,
         durable=True,
+        takeover_seconds=VISIBILITY_SECONDS + DELIVERY_SECONDS,
         shared=True,
         remote=True,
         throttles=True,
@@ -109,6 +114,9 @@ class EventBridgePublisher(EventPublisher):
         self._sqs = sqs
         self._rules = Rules(events, sqs, bus, namespace, visibility_seconds, retention_seconds)
         self._visibility = visibility_seconds
+        self.capabilities = replace(  # type: ignore[misc] # of an instance, as it was configured
+            self.capabilities, takeover_seconds=visibility_seconds + DELIVERY_SECONDS
+        )
         self._source = source_of(namespace)
         self._bus_is_there = False
         self._outbox: Outbox[BridgeEntry] = Outbox(

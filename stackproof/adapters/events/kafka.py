@@ -29,7 +29,7 @@ from stackproof.interfaces import (
 from .common import check_topic, logger, to_json
 from .kafka_client import LARGEST_RECORD, KafkaClient
 from .kafka_names import group_name, prefix_of, topic_name
-from .kafka_positions import GroupPositions, OwnPositions, Positions
+from .kafka_positions import TAKEOVER_SECONDS, GroupPositions, OwnPositions, Positions
 from .kafka_settings import KafkaConnection, kafka_connection
 from .kafka_subscription import KafkaSubscription
 from .kafka_topics import KafkaTopics
@@ -69,8 +69,9 @@ class KafkaEventPublisher(EventPublisher, ReplayableEvents, DeferredPublisher):
 
     **Groups** rebalance cooperatively: who stays keeps working. A slow handler keeps its partition for up to a day. `subscribe`
     returns when the group has formed, which brokers delay by three seconds for the first member unless
-    ``group.initial.rebalance.delay.ms`` is less. Brokers forget a group that had no member for a week
-    (``offsets.retention.minutes``). A subscription without a group joins none: it begins at the end of each partition.
+    ``group.initial.rebalance.delay.ms`` is less. A member that dies with its process is missed after ten
+    seconds. Brokers forget a group that had no member for a week (``offsets.retention.minutes``).
+    A subscription without a group joins none: it begins at the end of each partition.
 
     **Cost.** Each subscription has a consumer of its own, with a few threads and connections, and asks the brokers five times
     a second. `disconnect` waits at most ``operation_timeout`` for handlers that run. A forked child makes connections of its own;
@@ -84,6 +85,7 @@ class KafkaEventPublisher(EventPublisher, ReplayableEvents, DeferredPublisher):
         delivery_seconds=1.0,
         groups=True,
         durable=True,
+        takeover_seconds=TAKEOVER_SECONDS,
         replay=True,
         shared=True,
         remote=True,

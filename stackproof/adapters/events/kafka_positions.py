@@ -27,6 +27,11 @@ _COORDINATOR_MOVES = (
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.NOT_COORDINATOR,
 )
+SESSION_SECONDS = 10.0
+"""A member that is not heard of for so long is dead, and its partitions go to others."""
+TAKEOVER_SECONDS = SESSION_SECONDS + 3.0
+"""How long it takes until another member gets what a dead one held: the others learn of its death by a heartbeat, agree anew,
+and ask where the group stands."""
 JOIN_SECONDS = 15.0
 """How long a group may need to form: brokers wait three seconds for further members, unless they are configured otherwise."""
 COMMON = {
@@ -116,7 +121,7 @@ class GroupPositions(Positions):
             **COMMON,
             "group.id": self._group,
             "partition.assignment.strategy": "cooperative-sticky",
-            "session.timeout.ms": 10_000,
+            "session.timeout.ms": int(SESSION_SECONDS * 1000),
             "heartbeat.interval.ms": 500,  # it is with a heartbeat that members learn of one who comes or goes
             "max.poll.interval.ms": 86_400_000,  # a slow handler keeps its partitions: its event must not come again beside it
             "topic.metadata.refresh.interval.ms": 5000,

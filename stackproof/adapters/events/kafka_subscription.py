@@ -242,9 +242,15 @@ class KafkaSubscription(Subscription):
             self._free.set()
 
     def _forget_held(self, numbers: Iterable[int]) -> None:
-        """The next owner of these partitions gets the events again that are held here."""
+        """The next owner of these partitions gets the events again that are held here.
+
+        That may be this member once more. The driver remembers what was paused, also of what it had to give away: so it is told.
+        """
         for number in numbers:
-            self._held.pop(number, None)
+            if (
+                self._held.pop(number, None) is not None and self._consumer is not None
+            ):  # there is none when it says good-bye
+                self._consumer.resume([TopicPartition(self._name, number)])
             self._early = [message for message in self._early if message.partition() != number]
 
     # Whether the brokers can be reached

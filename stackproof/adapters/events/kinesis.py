@@ -22,7 +22,7 @@ from stackproof.interfaces import (
 
 from .common import check_topic, to_json
 from .kinesis_checkpoints import DynamoCheckpoints, group_id
-from .kinesis_members import Member
+from .kinesis_members import TAKEOVER_SECONDS, Member
 from .kinesis_stream import MOST_BYTES, MOST_ENTRIES, Stream, StreamEntry, entry_of, stream_name
 from .kinesis_subscription import KinesisSubscription, Source, from_marks, from_the_start
 from .kinesis_tail import Tail
@@ -74,6 +74,7 @@ class KinesisPublisher(EventPublisher, ReplayableEvents):
         delivery_seconds=3.0,
         groups=True,
         durable=True,
+        takeover_seconds=TAKEOVER_SECONDS,
         replay=True,
         shared=True,
         remote=True,

@@ -25,6 +25,9 @@ HASTY_SECONDS = 0.1
 """The same until it has got its part."""
 RENEW_SECONDS = 3.0
 """How often a lease is renewed of which nothing was handled."""
+TAKEOVER_SECONDS = LEASE_SECONDS + 5.0
+"""How long it takes until another member gets what a dead one held: its leases stand still for their time, which is seen a beat
+late, are taken with the next beat, and the shard is read on."""
 SETTLING_SECONDS = 5.0
 """How long `subscribe` waits for its part."""
 

@@ -13,6 +13,7 @@ from stackproof.interfaces import Delivery, Event, Handler, Subscription
 from . import (
     events_content,
     events_faults,
+    events_groups,
     events_histories,
     events_lifecycle,
     events_log,
@@ -26,6 +27,7 @@ from .events_bases import Lazy, WithMembers
 __all__ = [
     "events_content",
     "events_faults",
+    "events_groups",
     "events_histories",
     "events_lifecycle",
     "events_log",

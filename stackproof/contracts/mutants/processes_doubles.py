@@ -5,6 +5,7 @@ They let the self-test run the clause about SIGTERM without any server. A double
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pickle
 import tempfile
@@ -39,13 +40,17 @@ from stackproof.interfaces import (
 )
 
 
-class _File:
+class SharedFile:
     """The writes of one namespace, one hexadecimal line each. It has no name, and goes with its last user."""
 
     def __init__(self) -> None:
         with tempfile.TemporaryFile("ab") as file:
             self._descriptor = os.dup(file.fileno())
         weakref.finalize(self, os.close, self._descriptor)
+
+    def locked(self, how: int) -> None:
+        """Lock the file against other processes, or let go of it."""
+        fcntl.lockf(self._descriptor, how)
 
     def append(self, write: tuple[Any, ...]) -> None:
         os.write(self._descriptor, pickle.dumps(write).hex().encode() + b"\n")
@@ -57,7 +62,7 @@ class _File:
         return writes, offset + len(found)
 
 
-_files = Spaces(_File)
+_files = Spaces(SharedFile)
 
 
 class OnFile:
