@@ -20,6 +20,7 @@ class AcknowledgesBeforeItHandles(PartitionedBus):
 
     class member_class(PartitionMember):  # noqa: N801 - a value of the bus
         def handle(self, partition: int, place: int, envelope: bytes) -> None:
+            self._not_before.pop(partition, None)
             self.stand(partition, place + 1)
             super().handle(partition, place, envelope)
             if partition in self._not_before:
