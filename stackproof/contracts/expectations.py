@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from stackproof.interfaces import MISSING
 
 from .secrets import scrubbed
+from .timelimit import waiting
 
 _T = TypeVar("_T")
 
@@ -182,14 +183,15 @@ def eventually(condition: Callable[[], _T], what: str, within: float = 2.0, why:
     __tracebackhide__ = True
     deadline = time.monotonic() + within
     pause = 0.001
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise ContractViolation(what, f"within {within:g} s", f"still {shown(value)}", why)
-        time.sleep(pause)
-        pause = min(pause * 1.5, 0.05)
+    with waiting(within):
+        while True:
+            value = condition()
+            if value:
+                return value
+            if time.monotonic() > deadline:
+                raise ContractViolation(what, f"within {within:g} s", f"still {shown(value)}", why)
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.05)
 
 
 def _same(actual: object, expected: object) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from stackproof.interfaces import Event, JsonValue
 
 from .expectations import ContractViolation, shown
+from .timelimit import waiting
 
 LONGEST_WAIT_SECONDS = 40.0
 """How long a clause waits for a number of events, as long as new ones keep coming."""
@@ -85,9 +86,13 @@ class Listener:
         `LONGEST_WAIT_SECONDS` in all.
         """
         __tracebackhide__ = True
-        missing = set(numbers)
+        longest = max(LONGEST_WAIT_SECONDS, within)
+        with waiting(longest):
+            self._await_numbers(set(numbers), what, within, time.monotonic() + longest)
+
+    def _await_numbers(self, missing: set[int], what: str, within: float, latest: float) -> None:
+        __tracebackhide__ = True
         wanted = len(missing)
-        latest = time.monotonic() + max(LONGEST_WAIT_SECONDS, within)
         deadline = time.monotonic() + within
         while True:
             if here := missing & set(self.numbers):
