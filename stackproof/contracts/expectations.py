@@ -140,7 +140,8 @@ class expect(Generic[_T]):  # noqa: N801 - reads as a verb
 
     def is_one_of(self, *values: object, why: str = "") -> None:
         __tracebackhide__ = True
-        self._must(any(_same(self.actual, v) for v in values), "one of " + ", ".join(map(shown, values)), why)
+        expected = "one of " + ", ".join(map(shown, values)) if values else "nothing: no value is possible"
+        self._must(any(_same(self.actual, v) for v in values), expected, why)
 
     def has_type(self, kind: type[Any], why: str = "") -> None:
         __tracebackhide__ = True

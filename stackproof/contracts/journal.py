@@ -11,6 +11,7 @@ from typing import Any
 
 from .expectations import shown
 from .listeners import Listener
+from .refusals import RaisedCall, raised_call
 
 _KEPT = 200
 _NOTABLE = 4
@@ -51,6 +52,8 @@ class Journal:
         self._notable: deque[_Entry] = deque(maxlen=_NOTABLE)
         self._handlers = 0
         self._raised: list[BaseException] = []
+        self._calls: list[RaisedCall] = []
+        """Of each of those, the call that raised it."""
         self._not_made: list[BaseException] = []
         self._lock = threading.Lock()
 
@@ -93,10 +96,17 @@ class Journal:
             number = self._handlers
         listener.tell(self, f"handler {number}")
 
-    def raised(self, error: BaseException) -> None:
+    def raised(self, error: BaseException, call: RaisedCall) -> None:
         with self._lock:
             self._raised.append(error)
-            del self._raised[:-_KEPT]
+            self._calls.append(call)
+            del self._raised[:-_KEPT], self._calls[:-_KEPT]
+
+    def call_of(self, error: BaseException) -> RaisedCall | None:
+        """The call on a backend that raised this."""
+        with self._lock:
+            calls = list(zip(self._raised, self._calls, strict=True))
+        return next((call for known, call in reversed(calls) if _descends(error, [known])), None)
 
     def not_made(self, error: BaseException) -> None:
         """Making an instance raised this: the backend's constructor, or the factory around it."""
@@ -154,8 +164,9 @@ def _descends(error: BaseException, known: list[BaseException]) -> bool:
 class Journalled:
     """A backend whose calls are written down. It looks like the backend also to ``isinstance``."""
 
-    def __init__(self, backend: Any, journal: Journal, name: str) -> None:
-        self.__dict__.update(_backend=backend, _journal=journal, _name=name)
+    def __init__(self, backend: Any, journal: Journal, name: str, *, quiet: bool = False) -> None:
+        """``quiet``: only calls that raise are written down."""
+        self.__dict__.update(_backend=backend, _journal=journal, _name=name, _quiet=quiet)
 
     @property  # type: ignore[misc]
     def __class__(self) -> type[Any]:
@@ -165,7 +176,8 @@ class Journalled:
         value = getattr(self.__dict__["_backend"], attribute)
         if attribute.startswith("_") or not callable(value):
             return value
-        return _recording(value, f"{self.__dict__['_name']}.{attribute}", self.__dict__["_journal"])
+        own = self.__dict__
+        return _recording(value, f"{own['_name']}.{attribute}", own["_journal"], own["_quiet"])
 
     def __setattr__(self, attribute: str, value: Any) -> None:
         setattr(self.__dict__["_backend"], attribute, value)
@@ -181,12 +193,19 @@ class Journalled:
         return repr(self.__dict__["_backend"])
 
 
+def quiet(backend: Any) -> Any:
+    """The same backend, of which only calls that raise are written down: the others are no part of the story."""
+    if type(backend) is not Journalled:
+        return backend
+    return Journalled(backend.__dict__["_backend"], backend.__dict__["_journal"], backend.__dict__["_name"], quiet=True)
+
+
 def unwrapped(backend: Any) -> Any:
     """The backend itself, without its journal."""
     return backend.__dict__["_backend"] if type(backend) is Journalled else backend
 
 
-def _recording(method: Callable[..., Any], name: str, journal: Journal) -> Callable[..., Any]:
+def _recording(method: Callable[..., Any], name: str, journal: Journal, quiet: bool) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
         began = time.monotonic()
@@ -196,10 +215,11 @@ def _recording(method: Callable[..., Any], name: str, journal: Journal) -> Calla
         try:
             result = method(*args, **kwargs)
         except BaseException as error:
-            journal.raised(error)
+            journal.raised(error, raised_call(method, name, args, kwargs))
             journal.write(f"{name}({_arguments(args, kwargs)}) raised {type(error).__name__}: {error}", began)
             raise
-        journal.write(f"{name}({_arguments(args, kwargs)}) -> {shown(result)}", began)
+        if not quiet:
+            journal.write(f"{name}({_arguments(args, kwargs)}) -> {shown(result)}", began)
         return result
 
     return call
