@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from .expectations import ContractViolation
+from .timelimit import waiting
 
 _STEP = 30.0
 """Upper bound, in seconds, of waiting for all threads to be ready: starting a thread is not the backend's business."""
@@ -40,8 +41,9 @@ class Callers:
             for run in runs:
                 threading.Thread(target=run, args=(gate,), daemon=True, name="stackproof-caller").start()
             deadline = time.monotonic() + within
-            for run in runs:
-                run.ended.wait(max(0.0, deadline - time.monotonic()))
+            with waiting(within):
+                for run in runs:
+                    run.ended.wait(max(0.0, deadline - time.monotonic()))
         hung = sum(not run.ended.is_set() for run in runs)
         if hung:
             raise ContractViolation(

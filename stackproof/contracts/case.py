@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from typing import Any
 
 from .callers import Callers
 from .clauses import Clause
@@ -24,6 +25,10 @@ class Case:
     journal: Journal = field(default_factory=Journal)
     callers: Callers = field(default_factory=Callers)
     instances: Instances = field(default_factory=Instances)
+    declared: Any = None
+    """The capabilities that hold for the backend."""
+    own: Any = None
+    """Those that its own class declares, where the test class declares others."""
     absent: bool = False
     """Whether the proof of absence ran instead of the clause."""
     absence_visible: bool = True

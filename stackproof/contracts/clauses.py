@@ -56,7 +56,8 @@ class Clause:
     """"core" clauses always run, "full" ones only with ``--profile full``."""
     since: str
     seconds: float
-    """After this long the clause is INCONCLUSIVE."""
+    """After this long the clause is INCONCLUSIVE. What it waits for the backend, in bounded time, does not count: how long
+    that is, the backend declares."""
     provisional: bool = False
 
 

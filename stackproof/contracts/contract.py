@@ -66,7 +66,9 @@ class Contract(Generic[B]):
     concern: ClassVar[str] = ""
     interface: ClassVar[type[Any]] = object
     capabilities: Any = None
-    """What the backend declares; where it is None, the ``capabilities`` of the backend's own class, or the defaults."""
+    """What the backend declares; where it is None, the ``capabilities`` of the backend's own class, or the defaults.
+
+    It replaces what the backend's own class declares as a whole, also what it does not name."""
     only_clauses: ClassVar[frozenset[str] | None] = None
     """Plan just these ids (the self-test and ``--clause`` use it); None: all."""
 
@@ -145,8 +147,11 @@ class Contract(Generic[B]):
         """The backend under test, under a name of its own."""
         with _fit_for_pytest():
             backend = case.instances.open(self, namespace, case.journal)
+        case.declared = self.declared(backend)
         if type(self).capabilities is None:
-            self.capabilities = self.declared(backend)
+            self.capabilities = case.declared
+        else:
+            case.own = getattr(backend, "capabilities", None)
         return backend
 
     @pytest.fixture

@@ -22,6 +22,7 @@ from .faults_of_events import EventFaultContract
 from .instances import JOINS
 from .lifecycle_processes import Found
 from .listeners import Listener, numbered
+from .timelimit import pause
 
 PAYLOADS: dict[str, Any] = {
     "empty": {},
@@ -61,7 +62,7 @@ class EventContentContract(EventFaultContract):
     def let_settle(self, began: float) -> None:
         """Wait for what must not come: thrice as long as what was to come took since ``began``, within the promised time."""
         took = time.monotonic() - began
-        time.sleep(min(float(self.capabilities.delivery_seconds), max(0.15, 3 * took)))
+        pause(min(float(self.capabilities.delivery_seconds), max(0.15, 3 * took)))
 
     def exercise(self, backend: Any) -> None:
         topic, event, listener = f"exercise-{uuid.uuid4().hex}", numbered(1), Listener()

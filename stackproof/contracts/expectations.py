@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from stackproof.interfaces import MISSING
 
 from .secrets import scrubbed
+from .timelimit import waiting
 
 _T = TypeVar("_T")
 
@@ -139,7 +140,8 @@ class expect(Generic[_T]):  # noqa: N801 - reads as a verb
 
     def is_one_of(self, *values: object, why: str = "") -> None:
         __tracebackhide__ = True
-        self._must(any(_same(self.actual, v) for v in values), "one of " + ", ".join(map(shown, values)), why)
+        expected = "one of " + ", ".join(map(shown, values)) if values else "nothing: no value is possible"
+        self._must(any(_same(self.actual, v) for v in values), expected, why)
 
     def has_type(self, kind: type[Any], why: str = "") -> None:
         __tracebackhide__ = True
@@ -182,14 +184,15 @@ def eventually(condition: Callable[[], _T], what: str, within: float = 2.0, why:
     __tracebackhide__ = True
     deadline = time.monotonic() + within
     pause = 0.001
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise ContractViolation(what, f"within {within:g} s", f"still {shown(value)}", why)
-        time.sleep(pause)
-        pause = min(pause * 1.5, 0.05)
+    with waiting(within):
+        while True:
+            value = condition()
+            if value:
+                return value
+            if time.monotonic() > deadline:
+                raise ContractViolation(what, f"within {within:g} s", f"still {shown(value)}", why)
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.05)
 
 
 def _same(actual: object, expected: object) -> bool:

@@ -5,7 +5,6 @@ For events, see `faults_of_events`.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -31,6 +30,7 @@ from .faults_of_data import TENANT, InteractionFaultContract, SearchFaultContrac
 from .faulty import Fault, Faulty
 from .interaction_samples import about, alltime, contact, expect_summaries, walk
 from .lifecycle import BOUNDED
+from .timelimit import pause
 
 BATCH = 60
 """Larger than the batches of most services (DynamoDB takes 25): the backend sends several of its own."""
@@ -208,7 +208,7 @@ class SearchBatchContract(SearchFaultContract):
             evidence.saw("absence probes")
 
     def _found(self, index: Any, word: str) -> set[str]:
-        time.sleep(self.declared(index).visible_within)  # the declared promise: nothing may be required sooner
+        pause(self.declared(index).visible_within)  # the declared promise: nothing may be required sooner
         return {hit.id for hit in index.search(SearchQuery(tenant=TENANT, text=word, limit=MAX_HITS))}
 
 

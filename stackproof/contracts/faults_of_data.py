@@ -27,6 +27,7 @@ from .faulty import LATE_SECONDS, LONGEST_TIMEOUT, RECOVERY_SECONDS, Fault, Faul
 from .interaction_samples import about, alltime, contact, expect_summaries, walk
 from .lifecycle import BOUNDED
 from .throttling import ThrottlingContract
+from .timelimit import pause
 
 CONTACTS = 24
 TENANT = "tenant"
@@ -114,7 +115,7 @@ class SearchFaultContract(ThrottlingContract[SearchIndex]):
         def found() -> list[str]:
             return sorted(hit.id for hit in hurt.backend.search(query))
 
-        time.sleep(self.declared(backend).visible_within)  # the declared promise: nothing may be required sooner
+        pause(self.declared(backend).visible_within)  # the declared promise: nothing may be required sooner
         faults = [Fault.ANSWER_CUT, Fault.REFUSED, Fault.BLACK_HOLE, Fault.ANSWERS_LOST]
         faults += [Fault.THROTTLED] if self.declared(backend).throttles else []
         for fault in faults:

@@ -20,6 +20,7 @@ from .faulty import RECOVERY_SECONDS, Fault, Faulty
 from .lifecycle import BOUNDED
 from .listeners import Listener, numbered
 from .throttling import ThrottlingContract
+from .timelimit import waiting
 
 TOPIC = "marked"
 PARTS = 48
@@ -172,8 +173,9 @@ def _publish(bus: Any, numbers: Iterable[int], ends: dict[int, BackendError | No
 def _wait_for(condition: Callable[[], object], seconds: float) -> None:
     """Until it is true, or the time is over: what follows judges."""
     deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    with waiting(seconds):
+        while not condition() and time.monotonic() < deadline:
+            time.sleep(0.01)
 
 
 def _expect_honest(ends: dict[int, BackendError | None], listener: Listener) -> None:

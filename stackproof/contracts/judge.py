@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from stackproof.interfaces import BackendError, RejectedError
+
 from .case import Case
 from .clauses import ABSENCE_EVIDENCE
 from .expectations import ContractViolation
+from .refusals import told_limits
 from .timelimit import OutOfTime
 from .verdicts import ClauseResult, Failure, Verdict
 
@@ -60,12 +63,20 @@ def _raised(case: Case, error: BaseException) -> tuple[Verdict, str, Failure | N
         failure = Failure(headline, case.journal.lines(), error.expected, error.seen)
         return Verdict.FAIL, str(error), failure  # why the rule matters stands beside it
     if case.journal.came_from_backend(error):
-        named = f"{type(error).__name__}: {error}"
-        failure = Failure(f"raised {named}", case.journal.lines(), "no error", named)
-        return Verdict.FAIL, f"{failure.headline}: expected no error", failure
+        return _raised_by_backend(case, error)
     if case.journal.came_from_making(error):
         return Verdict.INCONCLUSIVE, f"making the backend raised {type(error).__name__}: {error}", None
+    if isinstance(error, BackendError):  # who else raises these; by a way past the journal
+        return _raised_by_backend(case, error)
     return Verdict.INCONCLUSIVE, f"the clause itself crashed: {type(error).__name__}: {error} ({_place(error)})", None
+
+
+def _raised_by_backend(case: Case, error: BaseException) -> tuple[Verdict, str, Failure]:
+    named, call = f"{type(error).__name__}: {error}", case.journal.call_of(error)
+    limits = told_limits(call, case.declared, case.own) if isinstance(error, RejectedError) else ""
+    headline = f"{call.name} raised {named}" if call is not None else f"raised {named}"
+    failure = Failure(headline, case.journal.lines(), "no error", f"{named} ({limits})" if limits else named)
+    return Verdict.FAIL, f"{headline}: expected no error" + (f"; {limits}" if limits else ""), failure
 
 
 def _place(error: BaseException) -> str:

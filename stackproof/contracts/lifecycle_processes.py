@@ -16,6 +16,7 @@ from .expectations import ContractViolation, expect, shown
 from .journal import unwrapped
 from .lifecycle_memory import MemoryClauses
 from .sigterm import CALLERS, ENOUGH, Report, work_until_sigterm
+from .timelimit import waiting
 
 P = TypeVar("P", bound=Backend)
 
@@ -146,10 +147,11 @@ class ProcessClauses(MemoryClauses[P]):
         missing = set(numbers)
         wanted = len(missing)
         deadline = time.monotonic() + promised + MARGIN_SECONDS
-        while missing and time.monotonic() < deadline:
-            missing -= found(missing)
-            if missing:
-                time.sleep(0.02)
+        with waiting(promised + MARGIN_SECONDS):
+            while missing and time.monotonic() < deadline:
+                missing -= found(missing)
+                if missing:
+                    time.sleep(0.02)
         if missing:
             what = "acknowledged writes of a program that disconnected at SIGTERM, as another process sees them"
             raise ContractViolation(what, f"all {wanted}", f"{len(missing)} are gone: {shown(sorted(missing))}")

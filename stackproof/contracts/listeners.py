@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Protocol
 
 from stackproof.interfaces import Event, JsonValue
 
 from .expectations import ContractViolation, shown
+from .timelimit import waiting
 
 LONGEST_WAIT_SECONDS = 40.0
 """How long a clause waits for a number of events, as long as new ones keep coming."""
@@ -26,6 +28,12 @@ def numbered(number: int, key: str = "", padding: str = "") -> Event:
     return Event(type="test.happened.v1", payload=payload, key=key)
 
 
+class Journal(Protocol):
+    """Where a handler's calls are written down."""
+
+    def handled(self, handler: str, event: str, error: str, began: float) -> None: ...
+
+
 class Listener:
     """A handler. ``during`` runs inside each call; what it raises is what the handler raises."""
 
@@ -34,10 +42,22 @@ class Listener:
         self._lock = threading.Lock()
         self._calls: list[Event] = []
         self._handled: list[Event] = []
+        self._raised: list[tuple[Event, str]] = []
+        self._journal: Journal | None = None
+        self._name = "handler"
         self.running = 0
         self.most_running = 0
 
+    def __repr__(self) -> str:
+        return self._name
+
+    def tell(self, journal: Journal, name: str) -> None:
+        """From now on its calls are written down under this name; the first one stays."""
+        if self._journal is None:
+            self._journal, self._name = journal, name
+
     def __call__(self, event: Event) -> None:
+        began, error = time.monotonic(), ""
         with self._lock:
             self._calls.append(event)
             self.running += 1
@@ -47,7 +67,14 @@ class Listener:
                 self._during(event)
             with self._lock:
                 self._handled.append(event)
+        except BaseException as raised:
+            error = f"{type(raised).__name__}: {raised}"
+            with self._lock:
+                self._raised.append((event, type(raised).__name__))
+            raise
         finally:
+            if self._journal is not None:
+                self._journal.handled(self._name, _named(event), error, began)
             with self._lock:
                 self.running -= 1
 
@@ -74,6 +101,12 @@ class Listener:
         return [event.payload.get("n") for event in self.handled]
 
     @property
+    def raised(self) -> list[tuple[Event, str]]:
+        """The event of every call that raised, and the name of what it raised, in order of their end."""
+        with self._lock:
+            return list(self._raised)
+
+    @property
     def called_with(self) -> set[object]:
         """The numbers of all calls, handled or not. A set: at-least-once delivery may repeat an event."""
         return {event.payload.get("n") for event in self.calls}
@@ -85,9 +118,13 @@ class Listener:
         `LONGEST_WAIT_SECONDS` in all.
         """
         __tracebackhide__ = True
-        missing = set(numbers)
+        longest = max(LONGEST_WAIT_SECONDS, within)
+        with waiting(longest):
+            self._await_numbers(set(numbers), what, within, time.monotonic() + longest)
+
+    def _await_numbers(self, missing: set[int], what: str, within: float, latest: float) -> None:
+        __tracebackhide__ = True
         wanted = len(missing)
-        latest = time.monotonic() + max(LONGEST_WAIT_SECONDS, within)
         deadline = time.monotonic() + within
         while True:
             if here := missing & set(self.numbers):
@@ -97,8 +134,59 @@ class Listener:
                 return
             if time.monotonic() > deadline:
                 seen = f"{wanted - len(missing)} of them; missing: {shown(sorted(missing))}"
+                seen += told_of([self], missing, _number_of)
                 raise ContractViolation(what, f"{wanted} events, the next one within {within:g} s", seen)
             time.sleep(0.002)
+
+
+def _number_of(event: Event) -> Hashable:
+    number = event.payload.get("n")
+    return number if isinstance(number, int) else event.event_id
+
+
+def _named(event: Event) -> str:
+    """An event in a few words: by its number, unless it has a telling id or no number."""
+    number = event.payload.get("n")
+    telling = len(event.event_id) <= TELLING or not isinstance(number, int)
+    return f"event {shown(event.event_id)}" if telling else f"number {number}"
+
+
+TELLING = 16
+"""An id of so many characters was made by a clause; one that is longer, by chance."""
+_TOLD = 4
+"""Of so many events it is told one by one what became of them."""
+
+
+def told_of(listeners: Sequence[Listener], missing: Iterable[Hashable], name: Callable[[Event], Hashable]) -> str:
+    """What is known of events that no handler has done: whether they were delivered at all, and what was raised before.
+
+    It begins with a semicolon, and is empty where no handler ever raised or was called with one of them.
+    """
+    called = [name(event) for listener in listeners for event in listener.calls]
+    raised = [(name(event), error) for listener in listeners for event, error in listener.raised]
+    missing = sorted(missing, key=str)
+    delivered = [each for each in missing if each in called]
+    told = [
+        _told(each, called.count(each), [error for of, error in raised if of == each]) for each in delivered[:_TOLD]
+    ]
+    if len(delivered) > _TOLD:
+        told.append(f"{len(delivered) - _TOLD} more were delivered, and not handled")
+    never = len(missing) - len(delivered)
+    if never and delivered:
+        told.append(f"{never} never {'was' if never == 1 else 'were'} delivered")
+    elif never and raised:
+        what = ", ".join(f"{error} at {shown(of)}" for of, error in raised[-_TOLD:])
+        told.append(f"none of these was delivered; before, the handler had raised on purpose: {what}")
+    return "".join(f"; {each}" for each in told)
+
+
+def _told(event: Hashable, times: int, errors: Sequence[str]) -> str:
+    often = {1: "once", 2: "twice"}.get(times, f"{times} times")
+    if len(errors) < times:
+        return f"{shown(event)} was delivered {often}, and its handler has not returned"
+    each = "" if times == 1 else " each time"
+    kinds = ", ".join(dict.fromkeys(errors))
+    return f"{shown(event)} was delivered {often}, its handler raised {kinds} on purpose{each}, and it was not delivered again"
 
 
 class Failing:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 
 from .evidence import Evidence
 from .expectations import ContractViolation
+from .timelimit import waiting
 
 _RUN = secrets.token_hex(3)
 _TOKEN = re.compile(rf"tk{_RUN}n\d+e")
@@ -230,14 +231,15 @@ class Delivery:
         wanted = self.sent if wanted is None else wanted
         self.handler.flush()
         deadline = time.monotonic() + self.patience
-        while True:
-            by_token: defaultdict[str, list[Line]] = defaultdict(list)
-            for line in self.lines():
-                for word in set(_TOKEN.findall(line.raw)):
-                    by_token[word].append(line)
-            if wanted.keys() <= by_token.keys() or time.monotonic() > deadline:
-                return by_token
-            time.sleep(0.02)
+        with waiting(self.patience):
+            while True:
+                by_token: defaultdict[str, list[Line]] = defaultdict(list)
+                for line in self.lines():
+                    for word in set(_TOKEN.findall(line.raw)):
+                        by_token[word].append(line)
+                if wanted.keys() <= by_token.keys() or time.monotonic() > deadline:
+                    return by_token
+                time.sleep(0.02)
 
     def expect_all(self) -> dict[str, Line]:
         """Everything sent has arrived, each record once and as one well-formed line; the line of each token."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from typing import Any, ClassVar
@@ -17,6 +16,7 @@ from .expectations import expect
 from .faults_of_batches import SearchBatchContract
 from .hostile import HOSTILE_TEXTS, UNENCODABLE, WITH_NUL
 from .lifecycle_processes import Found
+from .timelimit import pause
 
 TENANT = "tenant"
 KEPT_ID_BYTES = 512
@@ -131,7 +131,7 @@ class SearchTextContract(SearchBatchContract):
     def let_become_visible(self, index: SearchIndex) -> None:
         delay = self.declared(index).visible_within
         if delay > 0:
-            time.sleep(delay)  # the declared promise itself: nothing may be required sooner
+            pause(delay)  # the declared promise itself: nothing may be required sooner
 
     @clause(
         "SEARCH-01",

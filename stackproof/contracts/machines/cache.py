@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -50,7 +50,7 @@ class CacheMachine(Machine):
         self.waiting = False
         self.keys = key_pool(declared.max_key_bytes, self.stage.examples)
         for key in self.keys:
-            self.plain().delete(key)
+            self.aside().delete(key)
 
     def key(self, number: int) -> str:
         return self.keys[number % len(self.keys)]
@@ -90,9 +90,7 @@ class CacheMachine(Machine):
             expect(answer, f"get_or_fetch of {shown(key)}").equals(value)
             self.model.wrote(key, value, ttl, span)
         else:
-            expect(answer, f"get_or_fetch of {shown(key)} without a fetch").is_one_of(
-                *(a for a in allowed if a is not MISSING)
-            )
+            self._not_fetched(key, answer, allowed)
         self._read(on + 1, key)
 
     @step(on=_handles, number=_numbers)
@@ -104,7 +102,11 @@ class CacheMachine(Machine):
             if not source.calls:
                 raise
         else:
-            expect(answer, f"get_or_fetch of {shown(key)}").is_one_of(*self.model.answers(key, span))
+            if source.calls:
+                raise ContractViolation(
+                    f"get_or_fetch of {shown(key)} whose fetch failed", "the error of the fetch", shown(answer)
+                )
+            self._not_fetched(key, answer, self.model.answers(key, span))
         self._read(on, key)
 
     # Borders
@@ -179,6 +181,14 @@ class CacheMachine(Machine):
             self._both(self.key(numbers[0]), second, kinds, present)
 
     # How it is done
+
+    def _not_fetched(self, key: str, answer: object, allowed: Sequence[object]) -> None:
+        __tracebackhide__ = True
+        present = [each for each in allowed if each is not MISSING]
+        what = f"get_or_fetch of {shown(key)} without a fetch"
+        if not present:
+            raise ContractViolation(what, "a fetch: the key has no entry", f"no fetch, and the answer {shown(answer)}")
+        expect(answer, what).is_one_of(*present)
 
     def _both(self, first: str, second: str, kinds: tuple[str, str], present: bool) -> None:
         for key in {first, second}:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stackproof.contracts.expectations import ContractViolation, expect, shown
-from stackproof.contracts.listeners import Listener
+from stackproof.contracts.listeners import Listener, told_of
+from stackproof.contracts.timelimit import waiting
 from stackproof.interfaces import Delivery, Event, EventCapabilities, Order
 
 MANY = 8
@@ -71,11 +72,11 @@ class TopicLog:
         __tracebackhide__ = True
         wanted = self._wanted(members, declared)
         deadline = time.monotonic() + patience
-        while missing := wanted - {event.event_id for watch in members for event in watch.listener.handled}:
-            if time.monotonic() > deadline:
-                what = f"the events of topic {shown(members[0].topic)} at a subscription"
-                raise ContractViolation(what, f"all {len(wanted)} of them", f"{shown(sorted(missing))} did not arrive")
-            time.sleep(0.0005)
+        with waiting(patience):
+            while missing := wanted - {event.event_id for watch in members for event in watch.listener.handled}:
+                if time.monotonic() > deadline:
+                    raise _not_handled(members, wanted, missing)
+                time.sleep(0.0005)
         if declared.delivery is Delivery.AT_MOST_ONCE:
             handled = [event.event_id for watch in members for event in watch.listener.handled]
             twice = (
@@ -147,3 +148,14 @@ class TopicLog:
         begin = min(watch.settled for watch in members)
         again = declared.delivery is Delivery.AT_LEAST_ONCE
         return {entry.event.event_id for entry in self.entries[begin:] if again or not entry.failing}
+
+
+def _not_handled(members: Sequence[Watch], wanted: set[str], missing: set[str]) -> ContractViolation:
+    """What became of events that must have been handled: some may have been delivered, and have failed on purpose."""
+    listeners = [watch.listener for watch in members]
+    called = {event.event_id for listener in listeners for event in listener.calls}
+    seen = f"{shown(sorted(missing - called))} did not arrive" if missing - called else "not handled"
+    seen += told_of(listeners, missing & called, lambda event: event.event_id)
+    return ContractViolation(
+        f"the events of topic {shown(members[0].topic)} at a subscription", f"all {len(wanted)} of them handled", seen
+    )

@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from hypothesis.strategies import SearchStrategy
 
 from stackproof.contracts.expectations import ContractViolation
-from stackproof.contracts.journal import unwrapped
+from stackproof.contracts.journal import quiet, unwrapped
 
 from .stage import Over, Stage, Taken
 
@@ -142,6 +142,10 @@ class Machine(RuleBasedStateMachine):
     def plain(self, number: int = 0) -> Any:
         """The same without its journal, for what is no part of the story."""
         return unwrapped(self.handle(number))
+
+    def aside(self, number: int = 0) -> Any:
+        """The same for a call that is no part of the story unless it raises."""
+        return quiet(self.handle(number))
 
     @classmethod
     def steps(cls) -> Iterator[Step]:

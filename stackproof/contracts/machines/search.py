@@ -9,6 +9,7 @@ from functools import partial
 from hypothesis import strategies as st
 
 from stackproof.contracts.expectations import ContractViolation, expect, shown
+from stackproof.contracts.timelimit import pause
 from stackproof.interfaces import Document, Hit, RejectedError, SearchCapabilities, SearchQuery, words_of
 
 from .machine import Machine, bounded, step
@@ -169,7 +170,7 @@ class SearchMachine(Machine):
         self.visible_from = time.monotonic() + self.stage.declared.visible_within
 
     def _await(self) -> None:
-        time.sleep(max(0.0, self.visible_from - time.monotonic()))
+        pause(max(0.0, self.visible_from - time.monotonic()))
 
     def _hits(self, on: int, query: SearchQuery) -> list[Hit]:
         self._await()
