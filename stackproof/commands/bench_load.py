@@ -209,7 +209,7 @@ def offer(run: Run, console: Console) -> Measurement:
     kept = log.begin()
     with ExitStack() as stack:
         stub = stack.enter_context(StubServer()) if load.on_stub else None
-        view = stack.enter_context(LoadView(console, load.repeat - len(kept)))
+        view = stack.enter_context(LoadView(console, load.repeat, len(kept)))
         session = stack.enter_context(run.session(stub, view))
 
         def connect() -> None:
@@ -217,7 +217,11 @@ def offer(run: Run, console: Console) -> Measurement:
             view({"phase": "asking the servers for their settings"})
             run.gather_evidence(session)
 
-        done = windows(connect, session.offer, log.keep, load, len(kept), stub, alone_in(session, load))
+        def keep(window: WindowRecord, check: Mapping[str, Any]) -> None:
+            log.keep(window, check)
+            view.ended(window)
+
+        done = windows(connect, session.offer, keep, load, len(kept), stub, alone_in(session, load))
     result = measurement_of(
         load.workload,
         done.calibration,
