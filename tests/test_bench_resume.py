@@ -57,7 +57,8 @@ def begun(directory: Path, options: str, *, command: bool = True) -> Path:
         (directory / JOURNAL).write_text(head + "\n", encoding="utf-8")
     if one.sweep:
         more |= {"sweep": list(levels_of(one.sweep))}
-    WindowLog(directory, load.identity() | more, load.command() if command else "").begin()
+    planned = load.planned(levels_of(one.sweep) if one.sweep else ())
+    WindowLog(directory, load.identity() | more, load.command() if command else "", planned).begin()
     return directory
 
 
@@ -93,6 +94,12 @@ def test_the_same_options_go_on(tmp_path: Path, before: str, now: str) -> None:
         (FIXED, FIXED.replace("--slo p99=20ms", ""), "was begun with --slo p99=20ms (now none); go on"),
         (FIXED, FIXED.replace("50", "60"), "was begun with --rate 50 (now 60); go on"),
         (FIXED, FIXED.replace("--rate 50", ""), "was begun with --rate 50 (now 100); go on"),
+        (FIXED, FIXED.replace("--repeat 6", "--repeat 5"), "was begun with --repeat 6 (now 5); go on"),
+        (
+            "--stack memory --sweep 1,2 --repeat 3",
+            "--stack memory --sweep 1,2",
+            "was begun with --repeat 3 (now 1); go on",
+        ),
         (FIXED, f"{FIXED} --backend cache=local", "was begun with no --backend (now cache=local); go on"),
         (FIXED, f"{FIXED} --scenario cache-hot", "was begun with --scenario decision (now cache-hot); go on"),
         (FIXED, f"{FIXED} --seed 99 --workers 2", "was begun with --workers 1 (now 2), --seed 7 (now 99); go on"),

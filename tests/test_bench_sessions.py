@@ -128,6 +128,31 @@ def test_where_nobody_looks_each_window_that_ended_is_a_line(
     assert numbers(Faked()) == list(range(3, windows + 1))
 
 
+@pytest.mark.parametrize(("kind", "first", "then"), [({}, 3, 5), ({"sweep": "1,2"}, 6, 10)])
+def test_a_run_that_was_gone_on_with_for_longer_says_so(
+    measure: Measure, tmp_path: Path, kind: dict[str, Any], first: int, then: int
+) -> None:
+    run = run_in(tmp_path / "run", **kind)
+    measure(run, Faked(interrupted_at=2), TRUSTED)
+    result = measure(run_in(tmp_path / "run", **kind, repeat=5), Faked(), TRUSTED)
+    assert (result.complete, result.load["repeat"], len(result.windows)) == (True, 5, then)
+    told = f"{then} windows were asked for when the run was gone on with, and {first} when it was begun"
+    assert any(sentence.startswith(told) for sentence in result.warnings)
+
+
+def test_a_run_that_was_gone_on_with_as_it_was_says_nothing_of_that(measure: Measure, tmp_path: Path) -> None:
+    measure(run_in(tmp_path / "run"), Faked(interrupted_at=2), TRUSTED)
+    result = measure(run_in(tmp_path / "run"), Faked(), TRUSTED)
+    assert not any("were asked for" in sentence for sentence in result.warnings)
+
+
+def test_no_window_that_is_there_is_dropped_for_a_smaller_number(measure: Measure, tmp_path: Path) -> None:
+    measure(run_in(tmp_path / "run", repeat=1), Faked(interrupted_at=0), TRUSTED)
+    measure(run_in(tmp_path / "run", repeat=6), Faked(interrupted_at=4), TRUSTED)
+    with pytest.raises(ConfigurationError, match="holds 4 windows, and 3 are asked for"):
+        measure(run_in(tmp_path / "run", repeat=3), Faked(), TRUSTED)
+
+
 def test_in_a_terminal_no_window_is_a_line() -> None:
     view = LoadView(Console(file=io.StringIO(), force_terminal=True), 1)
     shown = io.StringIO()

@@ -108,6 +108,10 @@ class Load:
             "build": suite_digest(),
         }
 
+    def planned(self, levels: Sequence[int] = ()) -> int:
+        """How many windows were asked for, of each concurrency of a sweep; 0 for a search, which finds that out."""
+        return 0 if self.search else self.repeat * max(1, len(levels))
+
     def going_on(self, directory: Path) -> str:
         """What goes on with this run, kept in this directory, where it was cut short."""
         return f"{self.command()} --resume {shlex.quote(str(directory))}"
@@ -205,7 +209,7 @@ def offer(run: Run, console: Console) -> Measurement:
     """Offer the load; afterwards nothing of the run is left on the servers. Its evidence is kept before the first window."""
     load = run.load
     say_waiting(load, run.backends, console)
-    log = WindowLog(run.directory, run.identity, load.command())
+    log = WindowLog(run.directory, run.identity, load.command(), load.planned())
     kept = log.begin()
     with ExitStack() as stack:
         stub = stack.enter_context(StubServer()) if load.on_stub else None

@@ -45,7 +45,7 @@ def sweep(run: Run, levels: Sequence[int], console: Console) -> Measurement:
     """Offer each concurrency ``repeat`` times; afterwards nothing of the run is left on the servers."""
     load = run.load
     say_waiting(load, run.backends, console)
-    log = WindowLog(run.directory, run.identity | {"sweep": list(levels)}, load.command())
+    log = WindowLog(run.directory, run.identity | {"sweep": list(levels)}, load.command(), load.planned(levels))
     kept = log.begin()
     with ExitStack() as stack:
         stub = stack.enter_context(StubServer()) if load.on_stub else None
