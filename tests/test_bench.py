@@ -538,7 +538,10 @@ class TestCommand:
             assert wait_for(lambda: log.is_file() and log.read_bytes().count(b"\n") >= 3, within=60.0)
         finally:
             process.kill()
-            process.communicate(timeout=30)
+            told = "".join(filter(None, process.communicate(timeout=30)))
+        again = json.loads(log.read_text(encoding="utf-8").splitlines()[0])["command"]
+        assert f"run: run\nwhere it is cut short, go on with it: {again} --resume run\n" in told
+        assert "\nwindow 1 of 3   achieved " in told
         with log.open("a", encoding="utf-8") as file:
             file.write('{"role": "meas')  # torn
         first = log.read_text(encoding="utf-8").splitlines()[2]  # after the head and the self-check

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
 import signal
@@ -10,17 +11,22 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
+from rich.console import Console
 
 from stackproof.commands import bench_run
 from stackproof.commands.bench import Asked, bench
+from stackproof.commands.bench_load import Run
 from stackproof.commands.bench_resume import to_go_on_with
 from stackproof.commands.bench_run import load_of
 from stackproof.commands.bench_sweep import levels_of
+from stackproof.commands.report import report
 from stackproof.commands.search_options import asked_for
 from stackproof.commands.series import Wanted, find_for, task_of
 from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
 from stackproof.measurement.ceiling import BUDGET, JOURNAL, SCHEMA, find_ceiling, load_journal
+from stackproof.measurement.environment import read_environment
 from stackproof.measurement.promises import Promise
 from stackproof.measurement.window_log import WINDOWS, WindowLog
 
@@ -51,7 +57,8 @@ def begun(directory: Path, options: str, *, command: bool = True) -> Path:
         (directory / JOURNAL).write_text(head + "\n", encoding="utf-8")
     if one.sweep:
         more |= {"sweep": list(levels_of(one.sweep))}
-    WindowLog(directory, load.identity() | more, load.command() if command else "").begin()
+    planned = load.planned(levels_of(one.sweep) if one.sweep else ())
+    WindowLog(directory, load.identity() | more, load.command() if command else "", planned).begin()
     return directory
 
 
@@ -87,6 +94,12 @@ def test_the_same_options_go_on(tmp_path: Path, before: str, now: str) -> None:
         (FIXED, FIXED.replace("--slo p99=20ms", ""), "was begun with --slo p99=20ms (now none); go on"),
         (FIXED, FIXED.replace("50", "60"), "was begun with --rate 50 (now 60); go on"),
         (FIXED, FIXED.replace("--rate 50", ""), "was begun with --rate 50 (now 100); go on"),
+        (FIXED, FIXED.replace("--repeat 6", "--repeat 5"), "was begun with --repeat 6 (now 5); go on"),
+        (
+            "--stack memory --sweep 1,2 --repeat 3",
+            "--stack memory --sweep 1,2",
+            "was begun with --repeat 3 (now 1); go on",
+        ),
         (FIXED, f"{FIXED} --backend cache=local", "was begun with no --backend (now cache=local); go on"),
         (FIXED, f"{FIXED} --scenario cache-hot", "was begun with --scenario decision (now cache-hot); go on"),
         (FIXED, f"{FIXED} --seed 99 --workers 2", "was begun with --workers 1 (now 2), --seed 7 (now 99); go on"),
@@ -140,6 +153,38 @@ def test_a_run_that_was_killed_before_its_first_line_begins_anew(tmp_path: Path)
     load = load_of(asked(FIXED))
     assert WindowLog(directory, load.identity(), load.command()).begin() == ()
     assert len((directory / WINDOWS).read_text(encoding="utf-8").splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", [[], ["--jsonl", "-"]], ids=["page", "table"])
+@pytest.mark.parametrize("options", [FIXED, SEARCH])
+def test_a_report_on_a_run_without_a_record_names_what_goes_on_with_it(
+    tmp_path: Path, options: str, words: list[str]
+) -> None:
+    directory = begun(tmp_path / "a run", options)
+    refused = CliRunner().invoke(report, [str(directory), *words], standalone_mode=False).exception
+    assert isinstance(refused, ConfigurationError)
+    assert str(refused).endswith(
+        f"that run goes on, or was cut short; then go on with it: {load_of(asked(options)).command()} --resume '{directory}'"
+    )
+
+
+def test_a_report_on_pairs_without_a_record_names_no_command_that_is_refused(tmp_path: Path) -> None:
+    directory = begun(tmp_path / "run", f"{FIXED} --against cache=local")
+    refused = CliRunner().invoke(report, [str(directory)], standalone_mode=False).exception
+    assert "pairs are not gone on with, then begin a new run: stackproof bench " in str(refused)
+    assert "--resume" not in str(refused)
+
+
+def test_where_nobody_looks_a_run_begins_with_what_goes_on_with_it(tmp_path: Path) -> None:
+    load = load_of(asked(FIXED))
+    run = Run(load, (), {}, (), "id", tmp_path / "a run", read_environment())
+    console = Console(file=io.StringIO(), width=40)
+    bench_run._say_begun(run, console)
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().splitlines() == [
+        f"run: {tmp_path}/a run",
+        f"where it is cut short, go on with it: {load.command()} --resume '{tmp_path}/a run'",
+    ]
 
 
 def test_nothing_is_started_or_verified_for_a_refusal(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,7 @@ from stackproof.measurement.judgement import measurement_of, window_of
 from stackproof.measurement.record import Measurement, from_json, to_json
 from stackproof.measurement.record_names import MEASURED
 from stackproof.measurement.window_log import WINDOWS, WindowLog
+from stackproof.reports.measurement_terminal import LoadView
 from stackproof.reports.text import told
 from stackproof.scenarios.orders import BACKENDS, NULL, Offered, Order, Setup
 from stackproof.scenarios.session import GeneratorError, Session
@@ -75,14 +77,16 @@ class Faked:
         return simulated_window(order, callers=2, service=0.002)
 
 
-Measure = Callable[[Run, Faked, Mapping[str, Any]], Measurement]
+Measure = Callable[..., Measurement]
 
 
 @pytest.fixture
 def measure(monkeypatch: pytest.MonkeyPatch) -> Measure:
     """Measures over a session whose self-check shows what is given."""
 
-    def measuring(run: Run, session: Faked, check: Mapping[str, Any]) -> Measurement:
+    def measuring(run: Run, session: Faked, check: Mapping[str, Any], console: Console | None = None) -> Measurement:
+        console = console or Console(file=io.StringIO())
+
         @contextmanager
         def of_run(*_: object) -> Iterator[Faked]:
             yield session
@@ -91,7 +95,6 @@ def measure(monkeypatch: pytest.MonkeyPatch) -> Measure:
         monkeypatch.setattr(Run, "gather_evidence", lambda *_: None)
         for module in (bench_load, bench_sweep, bench_search):
             monkeypatch.setattr(module, "self_check", lambda *_: check)
-        console = Console(file=io.StringIO())
         if run.load.search:
             return bench_search.search(run, SEARCH, console)
         return bench_sweep.sweep(run, LEVELS, console) if run.load.sweep else bench_load.offer(run, console)
@@ -104,6 +107,58 @@ KINDS = [
     pytest.param({"sweep": "1,2"}, 2, id="sweep"),
     pytest.param({"search": ("--find-max",)}, 3, id="search"),
 ]
+
+
+@pytest.mark.parametrize(("kind", "windows", "more"), [({}, 3, ""), ({"sweep": "1,2"}, 6, "   [12] in flight")])
+def test_where_nobody_looks_each_window_that_ended_is_a_line(
+    measure: Measure, tmp_path: Path, kind: dict[str, Any], windows: int, more: str
+) -> None:
+    run = run_in(tmp_path / "run", **kind)
+    form = rf"window \d of {windows}{more}   achieved [\d.]+ of [\d.]+ a second   p99 \S+( ms)?   ok \d+   .*failed \d+"
+
+    def numbers(session: Faked) -> list[int]:
+        console = Console(file=io.StringIO(), width=40)
+        measure(run, session, TRUSTED, console)
+        assert isinstance(console.file, io.StringIO)
+        lines = console.file.getvalue().splitlines()
+        assert [line for line in lines if not re.fullmatch(form, line)] == []
+        return [int(line.removeprefix("window ")[0]) for line in lines]
+
+    assert numbers(Faked(interrupted_at=2)) == [1, 2]
+    assert numbers(Faked()) == list(range(3, windows + 1))
+
+
+@pytest.mark.parametrize(("kind", "first", "then"), [({}, 3, 5), ({"sweep": "1,2"}, 6, 10)])
+def test_a_run_that_was_gone_on_with_for_longer_says_so(
+    measure: Measure, tmp_path: Path, kind: dict[str, Any], first: int, then: int
+) -> None:
+    run = run_in(tmp_path / "run", **kind)
+    measure(run, Faked(interrupted_at=2), TRUSTED)
+    result = measure(run_in(tmp_path / "run", **kind, repeat=5), Faked(), TRUSTED)
+    assert (result.complete, result.load["repeat"], len(result.windows)) == (True, 5, then)
+    told = f"{then} windows were asked for when the run was gone on with, and {first} when it was begun"
+    assert any(sentence.startswith(told) for sentence in result.warnings)
+
+
+def test_a_run_that_was_gone_on_with_as_it_was_says_nothing_of_that(measure: Measure, tmp_path: Path) -> None:
+    measure(run_in(tmp_path / "run"), Faked(interrupted_at=2), TRUSTED)
+    result = measure(run_in(tmp_path / "run"), Faked(), TRUSTED)
+    assert not any("were asked for" in sentence for sentence in result.warnings)
+
+
+def test_no_window_that_is_there_is_dropped_for_a_smaller_number(measure: Measure, tmp_path: Path) -> None:
+    measure(run_in(tmp_path / "run", repeat=1), Faked(interrupted_at=0), TRUSTED)
+    measure(run_in(tmp_path / "run", repeat=6), Faked(interrupted_at=4), TRUSTED)
+    with pytest.raises(ConfigurationError, match="holds 4 windows, and 3 are asked for"):
+        measure(run_in(tmp_path / "run", repeat=3), Faked(), TRUSTED)
+
+
+def test_in_a_terminal_no_window_is_a_line() -> None:
+    view = LoadView(Console(file=io.StringIO(), force_terminal=True), 1)
+    shown = io.StringIO()
+    view._console.file = shown
+    view.ended(window_of(MEASURED, offered(recorded(10)), TRUSTED))
+    assert shown.getvalue() == ""
 
 
 class TestSelfCheck:

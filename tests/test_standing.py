@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shlex
@@ -26,7 +27,7 @@ from stackproof.servers.containers.engine import opened
 from stackproof.servers.containers.labels import started
 from stackproof.servers.containers.sweep import sweep_containers
 from stackproof.servers.resp import RespConnection
-from stackproof.servers.runs import sweep
+from stackproof.servers.runs import RunDirectory, sweep
 from stackproof.servers.standing import Standing, stand_down, standing_runs
 
 
@@ -73,6 +74,7 @@ def test_a_stack_stands_until_it_is_ended() -> None:
     assert run["stack"] == "development"
     assert [each["name"] for each in run["servers"]] == ["postgres", "redis"]  # type: ignore[attr-defined]
     assert "variables" not in run
+    assert (run["folder"], given["STACKPROOF_SERVERS"]) == (os.getcwd(), run["run"])
     result = CliRunner().invoke(servers, ["down", "development"])
     assert result.exit_code == 0
     assert f"Ended: {run['run']} (development)." in result.output
@@ -81,8 +83,9 @@ def test_a_stack_stands_until_it_is_ended() -> None:
         psycopg.connect(given["DATABASE_URL"])
 
 
-def _stands(run: str, pid: int, since: float) -> Standing:
-    return Standing(run=run, stack="development", origin="embedded", pid=pid, started="then", since=since)
+def _stands(run: str, pid: int, since: float, folder: str | None = None) -> Standing:
+    where = os.getcwd() if folder is None else folder
+    return Standing(run=run, stack="development", origin="embedded", pid=pid, started="then", since=since, folder=where)
 
 
 def test_servers_that_do_not_end_leave_no_later_ones_standing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,6 +108,103 @@ def test_servers_that_do_not_end_leave_no_later_ones_standing(monkeypatch: pytes
     )
     told = json.loads(CliRunner().invoke(servers, ["down", "--json", "-"], standalone_mode=False).stdout)
     assert [row["run"] for row in told["runs"]] == ["good", "last"]
+
+
+@pytest.fixture
+def clones(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]]:
+    """Servers stand of two clones, of a folder that is neither, and of before folders were kept; the runs that are ended."""
+    for folder in ("mine/.git", "mine/package/docs", "theirs/.git", "loose/inside"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "mine" / "package" / "pyproject.toml").touch()
+    monkeypatch.chdir(tmp_path / "mine")
+    monkeypatch.delenv("STACKPROOF_SERVERS", raising=False)
+    folders = {"mine": "mine", "nested": "mine/package/docs", "theirs": "theirs", "loose": "loose"}
+    stand = [_stands(run, 1, 1.0, str(tmp_path / folder)) for run, folder in folders.items()]
+    stand.append(_stands("old", 1, 2.0, ""))
+    ended: list[str] = []
+    monkeypatch.setattr(standing_module, "standing_runs", lambda: stand)
+    monkeypatch.setattr(standing_module, "stand_down", lambda each: ended.append(each.run))
+    yield ended
+    monkeypatch.undo()  # before the fixture `private` asks what stands
+
+
+@pytest.mark.parametrize(
+    ("folder", "shell", "words", "ended"),
+    [
+        ("mine", "", [], ["mine", "nested"]),
+        ("mine", "", ["development"], ["mine", "nested"]),
+        ("mine/package", "gone theirs", [], ["mine", "nested", "theirs"]),
+        ("loose", "", [], ["loose"]),
+        ("loose/inside", "", [], []),
+        ("mine", "", ["theirs"], ["theirs"]),
+        ("mine", "", ["--all"], ["mine", "nested", "theirs", "loose", "old"]),
+        ("mine", "", ["--all", "development"], ["mine", "nested", "theirs", "loose", "old"]),
+    ],
+)
+def test_only_what_was_started_here_is_ended(
+    clones: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    folder: str,
+    shell: str,
+    words: list[str],
+    ended: list[str],
+) -> None:
+    monkeypatch.chdir(tmp_path / folder)
+    monkeypatch.setenv("STACKPROOF_SERVERS", shell)
+    result = CliRunner().invoke(servers, ["down", *words])
+    assert (result.exit_code, clones) == (0, ended)
+
+
+def test_what_is_left_standing_is_told_with_the_command_that_ends_it(
+    clones: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told = CliRunner().invoke(servers, ["down"])
+    assert told.stdout.splitlines() == [
+        "Ended: mine (development), nested (development).",
+        f"Left standing: theirs (development) of {tmp_path}/theirs, loose (development) of {tmp_path}/loose, "
+        "old (development) of a folder that is not known. To end them, too: stackproof servers down --all",
+    ]
+    told = CliRunner().invoke(servers, ["down", "--json", "-"])
+    assert json.loads(told.stdout)["left"] == ["theirs", "loose", "old"]
+    assert "To end them, too" in told.stderr
+    del clones[:]
+    monkeypatch.chdir(tmp_path / "loose" / "inside")
+    told = CliRunner().invoke(servers, ["down"])
+    assert told.stdout.startswith("No servers stand that were started in this project or shell.\nLeft standing: mine ")
+    refused = CliRunner().invoke(servers, ["down", "development"], standalone_mode=False)
+    assert "no servers named development were started in this project or shell" in str(refused.exception)
+    assert str(refused.exception).endswith("stackproof servers down --all development")
+    assert clones == []
+
+
+@pytest.mark.usefixtures("clones")
+def test_one_run_that_is_left_is_ended_by_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    stand = [_stands("mine", 1, 1.0), _stands("theirs", 1, 2.0, str(tmp_path / "theirs"))]
+    monkeypatch.setattr(standing_module, "standing_runs", lambda: stand)
+    told = CliRunner().invoke(servers, ["down"])
+    assert told.stdout.endswith("To end it, too: stackproof servers down theirs\n")
+
+
+@pytest.mark.usefixtures("clones")
+def test_all_that_stands_is_listed_with_its_folder(tmp_path: Path) -> None:
+    assert [row["folder"] for row in listed()] == [
+        *(str(tmp_path / folder) for folder in ("mine", "mine/package/docs", "theirs", "loose")),
+        "",
+    ]
+
+
+def test_a_record_of_before_folders_were_kept_is_read_and_one_of_later_too(tmp_path: Path) -> None:
+    now = _stands("kept", os.getpid(), 1.0, "")
+    record = {**dataclasses.asdict(now), "started": started(os.getpid()), "of_later": True}
+    del record["folder"]
+    directory = RunDirectory()
+    kept = directory.path / "standing.json"
+    kept.write_text(json.dumps(record))
+    (read,) = standing_runs()
+    kept.unlink()  # its process is this one, which is not to be ended
+    directory.unlock()
+    assert (read.run, read.folder, read.is_from(str(tmp_path), [])) == ("kept", "", False)
 
 
 def test_a_run_that_ends_while_it_is_listed_is_not_listed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -122,6 +122,38 @@ def test_a_failure_says_what_went_wrong_and_how_to_repeat_it() -> None:
     assert page.text.count(again) == 1
 
 
+@pytest.mark.parametrize(
+    ("alone", "script"),
+    [
+        ("/opt/acme/python3 runs/2027/cache-redis-CACHE-06.py", "python runs/2027/cache-redis-CACHE-06.py"),
+        ("python '/opt/acme/a run/cache-redis-CACHE-06.py'", "python 'a run/cache-redis-CACHE-06.py'"),
+    ],
+)
+def test_the_script_of_a_failure_is_told_without_the_folders_of_the_machine(alone: str, script: str) -> None:
+    certificate = samples.with_all_verdicts()
+    clauses = tuple(
+        replace(record, result=replace(record.result, failure=replace(record.result.failure, alone=alone)))
+        if record.result.failure
+        else record
+        for record in certificate.clauses
+    )
+    page = read(summary.render(replace(certificate, clauses=clauses)))
+    assert f"it needs stackproof, too:\n{script}\n" in page.text
+    assert "Without stackproof" not in page.text
+    assert "/opt/acme" not in page.text
+
+
+def test_a_run_of_another_place_is_named_by_its_last_folder() -> None:
+    certificate = samples.with_all_verdicts()
+    record = next(record for record in certificate.clauses if record.result.failure)
+    assert record.result.failure is not None
+    failure = replace(record.result.failure, again="stackproof replay /opt/acme/stackproof-run:CACHE-06")
+    shown = replace(certificate, clauses=(replace(record, result=replace(record.result, failure=failure)),))
+    page = read(summary.render(shown))
+    assert "\nstackproof replay stackproof-run:CACHE-06\n" in page.text
+    assert "/opt/acme" not in page.text
+
+
 def test_what_was_not_decided_is_told_with_its_reason_and_is_no_pass() -> None:
     page = read(summary.render(samples.with_all_verdicts()))
     told = page.text.partition("Not decided, which is not a pass")[2]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -110,6 +111,53 @@ def test_verify_finds_the_backend_by_name(binaries: Path, project: Path) -> None
     assert "acme" in run(binaries / "stackproof", "backends", cwd=project)
 
 
+def _installs(template: str) -> list[str]:
+    """The lines of a CI's file that install something."""
+    text = (REPOSITORY / "examples" / "ci" / template).read_text(encoding="utf-8")
+    return re.findall(r"^ *- (?:run: )?(pip install .*)$", text, re.MULTILINE)
+
+
+INSTALLS = [*_installs("stackproof.yml"), *_installs("gitlab-ci.yml")]
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of an environment that holds nothing, and gets nothing."""
+    place = tmp_path_factory.mktemp("empty")
+    run(sys.executable, "-m", "venv", "env", cwd=place)
+    return place / "env" / "bin"
+
+
+@pytest.mark.parametrize("line", INSTALLS)
+def test_the_lines_of_the_ci_files_install_with_one_variable_set(
+    binaries: Path, empty: Path, tmp_path: Path, line: str
+) -> None:
+    project = shutil.copytree(PROJECT, tmp_path / "project", ignore=shutil.ignore_patterns("__pycache__", ".tox"))
+    (wheel,) = (binaries.parent.parent / "dist").glob("stackproof-*.whl")
+    environment = {
+        "PATH": f"{empty}{os.pathsep}{os.environ['PATH']}",
+        "PIP_CONSTRAINT": str(REPOSITORY / "constraints.txt"),
+        "STACKPROOF": str(wheel),
+    }
+    dry = line.replace("pip install", "pip install --dry-run")  # everything is looked for, and nothing installed
+    (told,) = (
+        each
+        for each in run("sh", "-ec", dry, cwd=project, environment=environment).splitlines()
+        if each.startswith("Would install")
+    )
+    assert {"acme-cache-1.0.0", "-".join(wheel.name.split("-")[:2])} <= set(told.split())
+    assert ("jinja2" in told.lower()) == ("[report]" in line)
+    assert (" tox-" in told) == (" tox" in line)
+
+
+def test_a_ci_file_without_its_variable_says_so() -> None:
+    assert len(INSTALLS) == 3
+    for line in INSTALLS:
+        told = subprocess.run(["sh", "-ec", line], env={"STACKPROOF": ""}, capture_output=True, text=True, check=False)
+        assert told.returncode != 0
+        assert "STACKPROOF: set it " in told.stderr
+
+
 def test_what_changed_drives_tox(binaries: Path, tmp_path: Path) -> None:
     """`stackproof matrix --tox` names the command of each job; tox runs it, and its end is that of the verification."""
     project = shutil.copytree(PROJECT, tmp_path / "project", ignore=shutil.ignore_patterns("__pycache__", ".tox"))
@@ -119,11 +167,11 @@ def test_what_changed_drives_tox(binaries: Path, tmp_path: Path) -> None:
     (line,) = run(binaries / "stackproof", *changed, cwd=project).splitlines()
     tox, *arguments = shlex.split(line)
     assert (tox, arguments[:2]) == ("tox", ["run", "-e"])
-    # The wheels that were built for the other tests: nothing of this project is on any index.
-    environment = {
-        "PIP_FIND_LINKS": str(binaries.parent.parent / "dist"),
-        "PIP_CONSTRAINT": str(REPOSITORY / "constraints.txt"),
-    }
+    # A wheel in the repository, as docs/ci.md has it: nothing of this project is on any index.
+    (wheel,) = (binaries.parent.parent / "dist").glob("stackproof-*.whl")
+    (project / "wheels").mkdir()
+    shutil.copy(wheel, project / "wheels")
+    environment = {"STACKPROOF": f"wheels/{wheel.name}", "PIP_CONSTRAINT": str(REPOSITORY / "constraints.txt")}
 
     def ends(code: int, *more: str) -> None:
         run(binaries / tox, *arguments, *more, cwd=project, code=code, environment=environment)

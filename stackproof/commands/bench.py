@@ -130,7 +130,11 @@ class Asked:
 @click.option("--slo", "promises", multiple=True, metavar="p99=20ms", help="A promise to judge. May be repeated.")
 @click.option("--seed", type=click.IntRange(0), help="Of decisions and arrivals.  [default: the scenario's own]")
 @out_option
-@click.option("--resume", metavar="RUN", help="Go on with a run that was cut short; the other options as they were.")
+@click.option(
+    "--resume",
+    metavar="RUN",
+    help="Go on with a run that was cut short; the other options as they were, or more --repeat.",
+)
 @json_option
 def bench(find_max: bool, short: bool, max_steps: int | None, max_minutes: float | None, **typed: Any) -> int:  # noqa: ARG001
     """Measure a stack under load: operations arrive at a fixed rate, whether or not it keeps up.

@@ -108,6 +108,10 @@ class Load:
             "build": suite_digest(),
         }
 
+    def planned(self, levels: Sequence[int] = ()) -> int:
+        """How many windows were asked for, of each concurrency of a sweep; 0 for a search, which finds that out."""
+        return 0 if self.search else self.repeat * max(1, len(levels))
+
     def going_on(self, directory: Path) -> str:
         """What goes on with this run, kept in this directory, where it was cut short."""
         return f"{self.command()} --resume {shlex.quote(str(directory))}"
@@ -205,11 +209,11 @@ def offer(run: Run, console: Console) -> Measurement:
     """Offer the load; afterwards nothing of the run is left on the servers. Its evidence is kept before the first window."""
     load = run.load
     say_waiting(load, run.backends, console)
-    log = WindowLog(run.directory, run.identity, load.command())
+    log = WindowLog(run.directory, run.identity, load.command(), load.planned())
     kept = log.begin()
     with ExitStack() as stack:
         stub = stack.enter_context(StubServer()) if load.on_stub else None
-        view = stack.enter_context(LoadView(console, load.repeat - len(kept)))
+        view = stack.enter_context(LoadView(console, load.repeat, len(kept)))
         session = stack.enter_context(run.session(stub, view))
 
         def connect() -> None:
@@ -217,7 +221,11 @@ def offer(run: Run, console: Console) -> Measurement:
             view({"phase": "asking the servers for their settings"})
             run.gather_evidence(session)
 
-        done = windows(connect, session.offer, log.keep, load, len(kept), stub, alone_in(session, load))
+        def keep(window: WindowRecord, check: Mapping[str, Any]) -> None:
+            log.keep(window, check)
+            view.ended(window)
+
+        done = windows(connect, session.offer, keep, load, len(kept), stub, alone_in(session, load))
     result = measurement_of(
         load.workload,
         done.calibration,

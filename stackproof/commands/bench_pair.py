@@ -26,6 +26,7 @@ from stackproof.scenarios.stub import StubServer
 from .bench_load import Load, Run, facts_of, self_check
 
 Offer = Callable[[Order], Offered]
+_SIDES = ("--backend", "--against")
 
 
 def offer_pairs(one: Run, two: Run, console: Console) -> tuple[Measurement, Measurement]:
@@ -42,7 +43,7 @@ def offer_pairs(one: Run, two: Run, console: Console) -> tuple[Measurement, Meas
         for run, session in zip(runs, sessions, strict=True):
             session.connect()
             run.gather_evidence(session)
-        done = interleaved([session.offer for session in sessions], logs, load, checks)
+        done = interleaved([session.offer for session in sessions], logs, load, checks, view.ended)
     first, second = (
         log.told_by(
             done.judged(
@@ -80,7 +81,11 @@ class Interleaved:
 
 
 def interleaved(
-    offers: Sequence[Offer], logs: Sequence[WindowLog], load: Load, checks: Sequence[Mapping[str, Any]]
+    offers: Sequence[Offer],
+    logs: Sequence[WindowLog],
+    load: Load,
+    checks: Sequence[Mapping[str, Any]],
+    ended: Callable[[WindowRecord, str], None] = lambda _window, _side: None,
 ) -> Interleaved:
     """Each pair of windows, whichever side comes first in it; an interruption ends the list with the pairs that are whole."""
     draw = random.Random(load.order.seed)  # noqa: S311 - an order, no secret
@@ -96,4 +101,5 @@ def interleaved(
         for side, window in pair.items():
             done[side].append(window)
             logs[side].keep(window, checks[side])
+            ended(window, _SIDES[side])
     return Interleaved(done, interrupted=False)

@@ -67,6 +67,10 @@ def to_go_on_with(asked: Asked, load: Load, settings: SearchSettings | None, lev
     if kept.get("build") != now["build"]:
         raise of_another_build(directory)
     found = list(dict.fromkeys(_differing(directory, kept, now, settings, levels)))
+    if not found and int(head.get("planned", 0)) > load.planned(levels):
+        found = [
+            "--repeat"
+        ]  # more windows of the same may be asked for, which the record says; what is there is not dropped
     if found:
         raise ConfigurationError(
             _refusal(directory, found, str(head.get("command", "")), load.command(), _left_out(asked))

@@ -61,6 +61,8 @@ def run(asked: Asked) -> Exit:
             run_id = new_run_id() if kept is None else id_of(kept)
             directory = open_run(asked.out, run_id) if kept is None else kept
             one = Run(load, tuple(targets), proofs, tuple(servers), run_id, directory, environment)
+            if not console.is_terminal:
+                _say_begun(one, console)
             results = _measured(one, _other(one, others, asked) if others else None, levels, wanted, console)
     troubles = [*not_kept, *_shown(results, asked, console)]
     if troubles:
@@ -68,6 +70,15 @@ def run(asked: Asked) -> Exit:
     if isinstance(proofs, Refusal):
         return proofs.code
     return max((_exit_code(result) for _, result in results), key=_GRAVITY.index)
+
+
+def _say_begun(one: Run, console: Console) -> None:
+    """Where nobody looks, who finds the log of a run that was killed finds there how to go on with it."""
+    load, lines = one.load, [f"run: {one.directory}"]
+    if not load.against:  # pairs are not gone on with
+        lines.append(f"where it is cut short, go on with it: {load.going_on(one.directory)}")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _measured(

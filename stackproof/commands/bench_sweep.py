@@ -45,16 +45,21 @@ def sweep(run: Run, levels: Sequence[int], console: Console) -> Measurement:
     """Offer each concurrency ``repeat`` times; afterwards nothing of the run is left on the servers."""
     load = run.load
     say_waiting(load, run.backends, console)
-    log = WindowLog(run.directory, run.identity | {"sweep": list(levels)}, load.command())
+    log = WindowLog(run.directory, run.identity | {"sweep": list(levels)}, load.command(), load.planned(levels))
     kept = log.begin()
     with ExitStack() as stack:
         stub = stack.enter_context(StubServer()) if load.on_stub else None
-        view = stack.enter_context(LoadView(console, max(0, len(levels) * load.repeat - len(kept))))
+        view = stack.enter_context(LoadView(console, len(levels) * load.repeat, len(kept)))
         session = stack.enter_context(run.session(stub, view))
         check = self_check(session.offer, load.order, stub, alone_in(session, load))
         session.connect()
         run.gather_evidence(session)
-        swept = offered(session.offer, load, levels, kept, lambda window: log.keep(window, check))
+
+        def keep(window: WindowRecord) -> None:
+            log.keep(window, check)
+            view.ended(window)
+
+        swept = offered(session.offer, load, levels, kept, keep)
         if swept.interrupted and not swept.windows:
             raise KeyboardInterrupt
     best = shown_of(swept.windows, plan(levels, 1, load.order.seed)[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
@@ -133,7 +134,7 @@ def _pages(directory: Path, *, quiet: bool) -> Iterable[dict[str, str]]:
     }
     kept = [name for name in writers if (directory / name).is_file()]
     if not kept:
-        raise ConfigurationError(f"{directory} holds none of {', '.join(writers)}: that run kept no record")
+        raise _without_record(directory, list(writers))
     for name in kept:
         page, render = writers[name]
         keep(directory / page, _read(directory / name, render))
@@ -141,15 +142,33 @@ def _pages(directory: Path, *, quiet: bool) -> Iterable[dict[str, str]]:
         yield {"record": str(directory / name), "page": str(directory / page)}
 
 
+def _without_record(directory: Path, records: Iterable[str]) -> ConfigurationError:
+    """Why there is no record, and of a measurement that has none yet, what goes on with it."""
+    from stackproof.measurement.window_log import head_of
+
+    if (head := head_of(directory)) is None:
+        return ConfigurationError(f"{directory} holds none of {', '.join(records)}: that run kept no record")
+    command, name = str(head.get("command", "")), shlex.quote(str(directory))
+    what = f"{directory} has no record yet: that run goes on, or was cut short"
+    if not command:
+        return ConfigurationError(f"{what}; then go on with it by its command and --resume {name}")
+    if "--against" in shlex.split(command):
+        return ConfigurationError(f"{what}; pairs are not gone on with, then begin a new run: {command}")
+    return ConfigurationError(f"{what}; then go on with it: {command} --resume {name}")
+
+
 def _export(directory: Path, table: str, wanted: dict[str, str]) -> list[dict[str, str]]:
     """Each wanted file, from the record of a measurement."""
     from stackproof.measurement.record import from_json
     from stackproof.measurement.tables import TABLES
+    from stackproof.measurement.window_log import WINDOWS
     from stackproof.reports.export import FORMATS
     from stackproof.verification.runs import keep_bytes
 
     record = directory / "run.json"
     if not record.is_file():
+        if (directory / WINDOWS).exists():
+            raise _without_record(directory, ["run.json"])
         raise ConfigurationError(f"{directory} holds no run.json: only a measurement has tables")
     measurement = _read(record, lambda path: from_json(text_of(path)))
     rows = TABLES[table](measurement)

@@ -349,6 +349,9 @@ class _Measuring:
         """One search, its record, and what to say of it."""
         find = find_for(seconds / 60)
         run = replace(run, load=replace(run.load, search=find.words()))
+        if not self._console.is_terminal:  # for who finds the log of a series that was killed
+            again = f"  where it is cut short, go on with it: {run.load.going_on(run.directory)}"
+            self._console.print(again, markup=False, highlight=False, soft_wrap=True)
         began = time.monotonic()
         result = shared.search(workload, run, find, self._tasks[number].title)
         self._took.append(time.monotonic() - began)

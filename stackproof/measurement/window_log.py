@@ -68,12 +68,14 @@ def _other_source(path: Path, kept: Mapping[str, str], now: Mapping[str, str]) -
 class WindowLog:
     """Appends to, and reads, the windows in one run directory."""
 
-    def __init__(self, directory: Path, identity: Mapping[str, Any], command: str = "") -> None:
-        """``command`` is what repeats the run, for whoever would go on with it by another one."""
+    def __init__(self, directory: Path, identity: Mapping[str, Any], command: str = "", planned: int = 0) -> None:
+        """``command`` is what repeats the run, for whoever would go on with it by another one. ``planned``: how many windows were
+        asked for; 0 where a search finds that out."""
         self._directory = directory
         self._path = directory / WINDOWS
         self._identity = json.loads(json.dumps(identity))
         self._command = command
+        self._planned = self._first_planned = planned
         self._noted: Mapping[str, Any] | None = None
         self.checks: tuple[Mapping[str, Any], ...] = ()
         """What the self-checks of the sessions before this one showed, of which there are windows. Known when it has begun."""
@@ -84,8 +86,11 @@ class WindowLog:
         head = head_of(self._directory)
         if head is None:
             self._path.unlink(missing_ok=True)
-            self._append({"schema": SCHEMA, "identity": self._identity, "command": self._command})
+            self._append(
+                {"schema": SCHEMA, "identity": self._identity, "command": self._command, "planned": self._planned}
+            )
             return ()
+        self._first_planned = int(head.get("planned", self._planned))
         data = self._path.read_bytes()
         whole = data[: data.rfind(b"\n") + 1]
         if whole != data:
@@ -96,7 +101,12 @@ class WindowLog:
         self.checks = tuple(
             calibration_from(row[_CHECK]) for row, after in pairwise(rest) if _CHECK in row and _CHECK not in after
         )
-        return tuple(window_from(row) for row in rest if _CHECK not in row)
+        windows = tuple(window_from(row) for row in rest if _CHECK not in row)
+        if self._planned and len(windows) > self._planned:
+            raise ConfigurationError(
+                f"{self._path} holds {len(windows)} windows, and {self._planned} are asked for; go on with a larger --repeat"
+            )
+        return windows
 
     def keep(self, window: WindowRecord, check: Mapping[str, Any]) -> None:
         """On disk when it returns; so is the self-check of its session (`judgement.calibration_of`).
@@ -112,11 +122,16 @@ class WindowLog:
             self._trouble = f"{self._path.name} cannot be written: {error.strerror or error}"
 
     def told_by(self, result: Measurement) -> Measurement:
-        """The record, which says where windows were not kept while the run went on."""
-        if not self._trouble:
-            return result
-        told = f"{self._trouble}; had the run been cut short, its later windows would have been lost."
-        return replace(result, warnings=(*result.warnings, told))
+        """The record, which says where windows were not kept while the run went on, and where more were asked for later."""
+        told = []
+        if self._planned > self._first_planned:
+            told.append(
+                f"{self._planned} windows were asked for when the run was gone on with, and {self._first_planned} when it was "
+                "begun: whoever has seen the first ones can choose when to stop."
+            )
+        if self._trouble:
+            told.append(f"{self._trouble}; had the run been cut short, its later windows would have been lost.")
+        return replace(result, warnings=(*result.warnings, *told)) if told else result
 
     def _keep(self, window: WindowRecord, check: Mapping[str, Any]) -> None:
         if self._noted is not check:

@@ -302,6 +302,16 @@ GROUPS = (
         ),
     ),
     Group(
+        "Servers that stay",
+        (
+            Variable(
+                "STACKPROOF_SERVERS",
+                "none",
+                "written by `stackproof servers up`: the runs of this shell, which its `servers down` ends",
+            ),
+        ),
+    ),
+    Group(
         "A locustfile of your own",
         (Variable("STACKPROOF_RECORD", "none", "the file that the record of an `ArrivalUser` is written to"),),
     ),

@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from stackproof.measurement.figures import Figures
-from stackproof.measurement.record import Measurement
+from stackproof.measurement.record import Measurement, WindowRecord
 from stackproof.measurement.spread import Spread, spread_of
 from stackproof.measurement.sweep import SweepRecord
-from stackproof.scenarios.orders import BACKENDS
+from stackproof.scenarios.orders import BACKENDS, CLOSED
 from stackproof.scenarios.recorder import OUTCOMES
 
 from .ceiling_terminal import print_ceiling
@@ -40,11 +40,14 @@ NOT_KEPT = "not recorded"
 
 
 class LoadView(Moving):
-    """One line that follows the run (p99 is that of the last second), where somebody is looking; nothing otherwise."""
+    """One line that follows the run (p99 is that of the last second), where somebody is looking; else one for each window that
+    ended."""
 
-    def __init__(self, console: Console, windows: int = 1) -> None:
+    def __init__(self, console: Console, windows: int = 1, before: int = 0) -> None:
+        """``before``: of these windows, those that are there from an earlier session."""
+        self._console = console
         self._windows = windows
-        self._window = 0
+        self._window = self._ended = before
         self._state: Mapping[str, Any] = {"phase": "starting"}
         super().__init__(console)
 
@@ -53,6 +56,23 @@ class LoadView(Moving):
         if state.get("left", 0.0) > self._state.get("left", 0.0) and state["target"] == BACKENDS:
             self._window += 1
         self._state = state
+
+    def ended(self, window: WindowRecord, of: str = "") -> None:
+        """Take note of a window that ended, ``of`` one side where two are measured in turns."""
+        self._ended += 1
+        if self._console.is_terminal:
+            return
+        order, counts = window.order, window.counts
+        callers = f"   {order['in_flight']} in flight" if order["arrivals"] == CLOSED else ""
+        bad = f"   not to be used: {one_line(window.invalid[0])}" if window.invalid else ""
+        self._console.print(
+            f"window {self._ended} of {self._windows}{of and f' ({of})'}{callers}   "
+            f"achieved {window.rates['achieved']:.1f} of {window.rates['offered']:.1f} a second   "
+            f"p99 {milliseconds(window.latency['intended'].p99)}   {_outcomes(counts)}{bad}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
 
     def picture(self) -> Text:
         state = self._state

@@ -8,7 +8,9 @@ step's summary that is larger than a mebibyte is thrown away whole.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
+from pathlib import PurePath
 
 from stackproof.contracts.explain import explain
 from stackproof.contracts.verdicts import Verdict
@@ -128,9 +130,34 @@ def _explained(record: ClauseRecord) -> Iterator[str]:
     yield from ("<details><summary>What was done, expected and seen</summary>", "", block("\n".join(said)), "")
     yield from ("</details>", "")
     if failure is not None and failure.again:
-        yield from ("To repeat it:", "", block(failure.again), "")
-    if failure is not None and failure.alone:
-        yield from (f"Without stackproof: {escaped(failure.alone)}", "")
+        yield from ("To repeat it:", "", block(_again(failure.again)), "")
+    script = _script(failure.alone) if failure is not None else ""
+    if script:
+        yield from ("The same by the script that the run keeps; it needs stackproof, too:", "", block(script), "")
+
+
+def _script(alone: str) -> str:
+    """The command of a script for whoever reads this elsewhere, and without the folders of the machine that ran it."""
+    words = _words(alone)
+    if len(words) != 2:
+        return ""  # no form that a run ever wrote
+    path = PurePath(words[1])
+    return f"python {shlex.quote(str(PurePath(*path.parts[-2:]) if path.is_absolute() else path))}"
+
+
+def _again(again: str) -> str:
+    """The command that repeats a failure, which names a run elsewhere than in the usual place by its last folder only."""
+    words = _words(again)
+    if words[:2] == ["stackproof", "replay"] and len(words) == 3 and words[2].startswith("/"):
+        return f"stackproof replay {shlex.quote(PurePath(words[2]).name)}"
+    return again
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError:  # a quotation without an end, which no command of ours has
+        return []
 
 
 def _head(record: ClauseRecord) -> str:
@@ -151,7 +178,7 @@ def _undecided(certificate: Certificate) -> Iterator[str]:
         ids = escaped(", ".join(record.result.clause for record in these))
         why = escaped(reason or "No reason was given.")
         yield f"- {SYMBOL[verdict]} **{escaped(str(verdict))}** {escaped(target)}: {ids}. {why}"
-        again = next((record.result.failure.again for record in these if record.result.failure), "")
+        again = next((_again(record.result.failure.again) for record in these if record.result.failure), "")
         if again:
             yield f"  <br>To repeat it: <code>{escaped(again)}</code>"
     yield ""

@@ -14,7 +14,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from .containers.labels import started
@@ -24,6 +25,8 @@ from .sets import servers_for
 
 FILE = "standing.json"
 END_SECONDS = 120.0
+OF_SHELL = "STACKPROOF_SERVERS"
+"""Variable of a shell that took over what `servers up` prints: the runs that it started, with blanks between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,27 @@ class Standing:
     servers: tuple[Mapping[str, str], ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     """They contain passwords."""
+    folder: str = ""
+    """Where it was asked for; empty in a record of before this was kept."""
+
+    def is_from(self, folder: str, runs: Sequence[str]) -> bool:
+        """Whether it was asked for in the project of this folder, or is one of these runs."""
+        return self.run in runs or (
+            bool(self.folder and folder) and _project(Path(self.folder)) == _project(Path(folder))
+        )
+
+
+def current_folder() -> str:
+    """The working directory; empty where it is gone, which is the folder of nothing."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return ""
+
+
+def runs_of_shell(environ: Mapping[str, str]) -> list[str]:
+    """The runs that this shell started, as far as it took over what was printed."""
+    return environ.get(OF_SHELL, "").split()
 
 
 def stand_up(stack: str, names: Sequence[str], origin: str) -> Standing:
@@ -95,7 +119,18 @@ def stand_down(standing: Standing) -> None:
 
 
 def _standing(told: Mapping[str, Any]) -> Standing:
-    return Standing(**{**told, "servers": tuple(told["servers"])})
+    """A record, also one of before or after this release: what it does not know of is left out."""
+    known = {name: told[name] for name in (each.name for each in fields(Standing)) if name in told}
+    return Standing(**{**known, "servers": tuple(told["servers"])})
+
+
+def _project(folder: Path) -> Path:
+    """The nearest folder from here upwards that is a clone, or else a package; the folder itself where there is none."""
+    for mark in (".git", "pyproject.toml"):
+        for each in (folder, *folder.parents):
+            if (each / mark).exists():
+                return each
+    return folder
 
 
 def _hold(stack: str, origin: str, names: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -111,6 +146,7 @@ def _hold(stack: str, origin: str, names: Sequence[str]) -> Iterator[dict[str, A
             since=time.time(),
             servers=tuple(described(server) for server in servers.servers),
             variables=servers.variables(),
+            folder=current_folder(),  # the holder was started where `servers up` was typed
         )
         path = servers.run.path / FILE
         path.touch(mode=0o600)
