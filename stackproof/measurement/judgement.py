@@ -14,7 +14,7 @@ from stackproof.scenarios.scenario import Scenario
 
 from .check_words import KINDS, against
 from .figures import counted, figures_of, milliseconds
-from .promises import Promise, judged
+from .promises import Promise, judged_over
 from .record import Facts, Measurement, StepFigures, WindowRecord
 from .record_names import LIMITERS, MEASURED, UNKNOWN
 from .spread import restless, spread_of
@@ -51,7 +51,8 @@ def measurement_of(
     """
     known = (*earlier, calibration)
     measured = [window for window in windows if window.role == MEASURED]
-    recorder, checks = merged(measured), Checked()
+    each, checks = [merged([window]) for window in measured], Checked()
+    recorder = _together(each)
     for window in measured:
         checks.add(window.checks)
     limiter, reason = _worst(measured)
@@ -88,7 +89,7 @@ def measurement_of(
         ),
         checks=checks.data,
         locust={name: sum(window.locust[name] for window in measured) for name in ("requests", "failures")},
-        slo=tuple(judged(promise, recorder) for promise in promises),
+        slo=tuple(judged_over(promise, each) for promise in promises),
         curve={
             name: [(percentile, milliseconds(seconds)) for percentile, seconds in histogram.curve()]
             for name, histogram in (("intended", recorder.intended), ("real", recorder.real))
@@ -98,6 +99,13 @@ def measurement_of(
         removed=not left_behind,
         left_behind=tuple(left_behind),
     )
+
+
+def _together(parts: Sequence[Recorder]) -> Recorder:
+    whole = Recorder()
+    for part in parts:
+        whole.merge(part)
+    return whole
 
 
 def merged(windows: Sequence[WindowRecord]) -> Recorder:

@@ -23,7 +23,16 @@ from .components import Badge, number
 from .dates import for_people
 from .evidence import evidence_section
 from .measurement_charts import Curve, percentile_curve, seconds_chart, throughput_over_callers
-from .measurement_terminal import NOT_KEPT, cells, load_in_words, milliseconds, spread_cells, stub_in_words, title
+from .measurement_terminal import (
+    NOT_KEPT,
+    cells,
+    load_in_words,
+    milliseconds,
+    promise_in_words,
+    spread_cells,
+    stub_in_words,
+    title,
+)
 from .pages import render_page
 from .standing import MARK, TONE, Shown, standing_of
 from .text import one_line
@@ -177,10 +186,8 @@ def _promises(result: Measurement) -> list[tuple[object, ...]]:
     tones = {"held": "PASS", "missed": "FAIL", "unknown": "INCONCLUSIVE"}
     rows: list[tuple[object, ...]] = []
     for promise in result.slo:
-        never = promise.seen_ms is None and promise.verdict == "missed"
-        seen = "never reached" if never else milliseconds(promise.seen_ms)
-        name = f"p{promise.percentile:g} within {promise.limit_ms:g} ms"
-        rows.append((name, Badge(tones[promise.verdict], promise.verdict), seen))
+        word, seen = promise_in_words(promise)
+        rows.append((promise.name, Badge(tones[promise.verdict], word), seen))
     return rows
 
 

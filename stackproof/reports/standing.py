@@ -61,7 +61,7 @@ def standing_of(result: Measurement) -> Shown:
     if "missed" in kept:
         return Shown(Standing.BROKEN, "MISSED", "The load was offered as planned, and a promise was not kept.")
     if "unknown" in kept:
-        meaning = "The load was offered as planned, but whether a promise was kept is not known."
+        meaning = "The load was offered as planned, but whether a promise was kept cannot be told."
         return Shown(Standing.UNKNOWN, "NOT KNOWN", meaning)
     return Shown(
         Standing.HOLDS, "VALID", "The load was offered as planned, and every answer that was checked was right."
