@@ -18,7 +18,7 @@ from stackproof.exits import Exit
 from stackproof.measurement.judgement import measurement_of, window_of
 from stackproof.measurement.promises import Promise, PromiseResult, judged_over
 from stackproof.measurement.record import MEASURED, Measurement, from_json, to_json
-from stackproof.reports.measurement import render
+from stackproof.reports.measurement import _figures, render
 from stackproof.reports.measurement_terminal import _print_figures, promise_in_words
 from stackproof.reports.standing import standing_of
 from stackproof.scenarios.catalogue import DECISION
@@ -96,3 +96,8 @@ def test_one_window_is_told_as_it_was() -> None:
     assert promise_in_words(judged_over(PROMISE, [recorded(600, dropped=300)])) == ("missed", "never reached")
     assert promise_in_words(PromiseResult(99.0, 20.0, None, "unknown")) == ("cannot be told", "too few operations")
     assert promise_in_words(judged_over(PROMISE, windows(0.003, 0.004)))[0] == "held in each of 2 windows"
+
+
+def test_the_figure_that_a_page_is_read_for_counts_what_was_never_answered() -> None:
+    figures = dict(row[:2] for row in _figures(run_of([recorded(900, dropped=100)])))
+    assert figures["p99 from the intended start"] == "never"

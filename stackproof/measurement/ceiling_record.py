@@ -17,7 +17,8 @@ UNCONFIRMED = "No rate was confirmed in fresh windows: there are no figures of o
 
 @dataclass(frozen=True, slots=True)
 class StepRow:
-    """One step of the search; rates are per second, latencies in milliseconds from the intended start."""
+    """One step of the search; rates are per second, latencies in milliseconds from the intended start, every offered operation
+    counted."""
 
     number: int
     role: str
@@ -34,6 +35,9 @@ class StepRow:
     verdict: str
     cause: str
     sentence: str
+    answered_p50_ms: float | None = None
+    """Of the answered operations alone; None also in a record of an earlier release."""
+    answered_p99_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class CeilingRecord:
     achieved: tuple[float, float] | None
     """Least and largest achieved rate of the confirming windows."""
     p99_ms: tuple[float, float] | None
-    """Least and largest p99 of the confirming windows."""
+    """Least and largest p99 of the confirming windows, every offered operation counted."""
     invalid: tuple[str, ...]
     notes: tuple[str, ...]
     steps: tuple[StepRow, ...]
@@ -110,4 +114,6 @@ def row_of(entry: Entry) -> StepRow:
         verdict=str(entry.verdict),
         cause=entry.cause,
         sentence=entry.sentence,
+        answered_p50_ms=seen.answered_p50_ms,
+        answered_p99_ms=seen.answered_p99_ms,
     )

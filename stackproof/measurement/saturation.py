@@ -264,7 +264,9 @@ def _interval(found: Evidence) -> Interval | None:
         return None
     achieved = [seen.achieved for seen in windows]
     p99 = [seen.p99_ms for seen in windows if seen.p99_ms is not None]
-    return Interval(len(windows), (min(achieved), max(achieved)), (min(p99), max(p99)) if p99 else None)
+    # Where one of them never reached it, the others would tell a range in which it is not.
+    whole = (min(p99), max(p99)) if len(p99) == len(windows) else None
+    return Interval(len(windows), (min(achieved), max(achieved)), whole)
 
 
 # -- how long it still takes ----------------------------------------------------------------------------------------

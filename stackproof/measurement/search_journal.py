@@ -150,7 +150,11 @@ class Seen:
     promised: tuple[PromiseResult, ...] = ()
     """Latency from the intended start, every offered operation counted."""
     p50_ms: float | None = None
+    """From the intended start, every offered operation counted, as promises are judged; None also where it was never reached."""
     p99_ms: float | None = None
+    answered_p50_ms: float | None = None
+    """The same of the answered operations alone, which flatters where others were dropped or failed."""
+    answered_p99_ms: float | None = None
     service_p50_ms: float | None = None
     """From the real start."""
     service_p99_ms: float | None = None
@@ -230,6 +234,7 @@ class Interval:
     windows: int
     achieved: tuple[float, float]
     p99_ms: tuple[float, float] | None
+    """Every offered operation counted; None also where a window never reached it."""
 
 
 @dataclass(frozen=True, slots=True)

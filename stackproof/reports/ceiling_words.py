@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from stackproof.measurement.ceiling_record import UNCONFIRMED, CeilingRecord
+from stackproof.measurement.ceiling_record import UNCONFIRMED, CeilingRecord, StepRow
 from stackproof.measurement.record import Measurement
 from stackproof.measurement.search_journal import EVIDENCE_ROLES
 from stackproof.measurement.search_words import a_rate, a_time, milliseconds
@@ -140,7 +140,7 @@ def facts(ceiling: CeilingRecord) -> list[tuple[str, str]]:
         ("What has to hold", ", ".join(ceiling.promises) or "not known: it follows from the base service time"),
         ("Limiter", ceiling.limiter),
         (windows_of_figures(ceiling), _confirming(ceiling)),
-        ("Their p99", span(ceiling.p99_ms)),
+        ("Their p99, every operation counted", span(ceiling.p99_ms)),
         ("Base service time, p50", milliseconds(ceiling.service_p50_ms) if ceiling.service_p50_ms else unknown),
         ("Generator's own ceiling", a_rate(ceiling.generator_rate) if ceiling.generator_rate else unknown),
         ("Recovery after an overload", _recovery(ceiling)),
@@ -159,6 +159,15 @@ def _recovery(ceiling: CeilingRecord) -> str:
     if ceiling.recovery_seconds is None:
         return "not measured"
     return "at once" if ceiling.recovery_seconds < SECOND else a_time(ceiling.recovery_seconds)
+
+
+def tail(row: StepRow) -> str:
+    """The p99 of a window, every offered operation counted, which is what its verdict rests on; a dash: too few operations."""
+    from stackproof.scenarios.histogram import supported
+
+    if row.p99_ms is not None:
+        return milliseconds(row.p99_ms)
+    return "never" if supported(row.offered, 99.0) else "–"
 
 
 def span(values: tuple[float, float] | None) -> str:

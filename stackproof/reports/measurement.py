@@ -93,7 +93,11 @@ def render(result: Measurement, evidence: Evidence | None = None) -> str:
 
 def _figures(result: Measurement) -> list[tuple[str, object, str]]:
     """The few numbers that the page is read for: of a search its bracket, of a sweep its best, else the rate and its latency."""
-    p99 = ("p99 from the intended start", milliseconds(result.latency["intended"].p99), "of the answered operations")
+    p99 = (
+        "p99 from the intended start",
+        cells(result.latency["counted"], unanswered=True)[2],
+        "every operation counted",
+    )
     if result.ceiling is not None:
         found = result.ceiling
         windows = "confirming window" if has_answer(found) else "fresh window"
@@ -105,7 +109,7 @@ def _figures(result: Measurement) -> list[tuple[str, object, str]]:
                 found.limiter,
                 "why is said below" if found.limiter == "not-converged" else "stops the load there",
             ),
-            (held, span(found.p99_ms), f"in {counted(found.confirming_windows, windows)}"),
+            (held, span(found.p99_ms), f"every operation counted, in {counted(found.confirming_windows, windows)}"),
         ]
     if result.sweep is not None:
         best = next(level for level in result.sweep.levels if level.in_flight == result.sweep.best)
