@@ -15,7 +15,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from bench_samples import FACTS, LOAD, certificate, judged, keep_certificate, recorded
+from bench_samples import FACTS, LOAD, certificate, judged, keep_certificate, recorded, self_check_of
 from bench_samples import offered as sample_of
 from rich.console import Console
 from simulated_load import SimulatedServer, gaussian, searched, simulated_window
@@ -27,7 +27,7 @@ from stackproof.commands.search_options import Find, asked_for
 from stackproof.exits import Exit
 from stackproof.measurement.ceiling import JOURNAL, find_ceiling
 from stackproof.measurement.ceiling_record import record_of
-from stackproof.measurement.judgement import calibration_of, measurement_of, window_of
+from stackproof.measurement.judgement import measurement_of, window_of
 from stackproof.measurement.promises import Promise
 from stackproof.measurement.record import Measurement, WindowRecord, from_json, to_json
 from stackproof.measurement.saturation import conclude
@@ -55,7 +55,7 @@ FIND = Find(60, 15.0, None, None, None)
 def found_in(directory: Path, settings: SearchSettings = SHORT) -> tuple[Search, Measurement]:
     """A search over a simulated server, and its record."""
     windows: list[WindowRecord] = []
-    calibration = calibration_of(sample_of(recorded(200)))
+    calibration = self_check_of()
 
     def keep(step: Step, offered: Offered) -> None:
         windows.append(window_of(str(step.role), offered, calibration))

@@ -10,17 +10,18 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from bench_samples import FACTS, LOAD, offered, recorded, self_check_of
+from bench_samples import FACTS, LOAD, judged, offered, recorded, self_check_of
 from rich.console import Console
 
 from stackproof.commands.bench_run import _exit_code
 from stackproof.exits import Exit
+from stackproof.measurement.comparable import run_of as run_of_record
 from stackproof.measurement.judgement import measurement_of, window_of
 from stackproof.measurement.promises import Promise, PromiseResult, judged_over
 from stackproof.measurement.record import MEASURED, Measurement, from_json, to_json
 from stackproof.reports.measurement import _figures, render
 from stackproof.reports.measurement_terminal import _print_figures, promise_in_words
-from stackproof.reports.standing import standing_of
+from stackproof.reports.standing import Standing, standing_of
 from stackproof.scenarios.catalogue import DECISION
 from stackproof.scenarios.recorder import Recorder
 
@@ -101,3 +102,21 @@ def test_one_window_is_told_as_it_was() -> None:
 def test_the_figure_that_a_page_is_read_for_counts_what_was_never_answered() -> None:
     figures = dict(row[:2] for row in _figures(run_of([recorded(900, dropped=100)])))
     assert figures["p99 from the intended start"] == "never"
+
+
+@pytest.mark.parametrize(("first", "second"), [(True, False), (False, True), (False, False)])
+def test_a_run_of_which_a_part_was_not_checked_is_headed_so_everywhere(first: bool, second: bool) -> None:
+    """As one is that was gone on with: each part vouches for its own windows only."""
+    checked = self_check_of()
+    checks = [checked if each else {**checked, "stub": None} for each in (first, second)]
+    seen = [window_of(MEASURED, offered(recorded(600)), check) for check in checks]
+    facts = replace(FACTS, load={**LOAD, "repeat": 2})
+    result = measurement_of(DECISION, checks[1], seen, facts, [PROMISE], planned=2, earlier=checks[:1])
+    assert not result.invalid
+    shown = standing_of(result)
+    assert (shown.word, shown.standing) == ("UNCHECKED", Standing.UNKNOWN)
+    assert ">UNCHECKED</span>" in render(result)
+    assert not run_of_record(result).checked
+    missed = replace(result, slo=judged(recorded(600), promise="p99=1ms").slo)
+    assert standing_of(missed).word == "MISSED"
+    assert standing_of(missed).meaning.endswith("not to be published.")

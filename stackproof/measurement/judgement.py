@@ -351,7 +351,7 @@ def _warnings(
 
 def _about_send_lag(recorder: Recorder) -> list[str]:
     """Which figures hold much send lag: each percentile beside its own, for a lag at 99 % says nothing about a median."""
-    much, little = [], []
+    much, little = list[tuple[str, str]](), list[tuple[str, str]]()
     for percentile in dict.fromkeys((50.0, _send_lag(recorder)[0])):
         lag, latency = recorder.lag.percentile(percentile), recorder.intended.percentile(percentile)
         if lag is None or latency is None:

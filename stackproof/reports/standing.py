@@ -40,8 +40,21 @@ class Shown:
     """What the word says, in a sentence."""
 
 
+NOT_CHECKED = "Its generator was not checked against a server of known speed: the figures are not to be published."
+
+
 def standing_of(result: Measurement) -> Shown:
-    """First whether the figures may be used, then whether there is an answer, then whether what was promised was kept."""
+    """First whether the figures may be used, then whether there is an answer, then whether what was promised was kept; and
+    beside each of them that nobody checked the generator, which is no plain VALID."""
+    shown = _standing_of(result)
+    if result.checked:
+        return shown
+    if shown.standing is Standing.HOLDS:
+        return Shown(Standing.UNKNOWN, "UNCHECKED", f"The load was offered as planned. {NOT_CHECKED}")
+    return Shown(shown.standing, shown.word, f"{shown.meaning} {NOT_CHECKED}")
+
+
+def _standing_of(result: Measurement) -> Shown:
     if result.level == "INVALID":
         meaning = (
             "These figures must not be used: something other than the backends decided them, or answers were wrong."
