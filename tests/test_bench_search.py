@@ -223,6 +223,25 @@ def test_a_generator_that_is_the_limit_at_every_rate_makes_none_fail() -> None:
     )
 
 
+def test_an_answer_that_is_wider_than_was_asked_for_is_no_plain_valid(whole: tuple[Search, Measurement]) -> None:
+    result = whole[1]
+    assert result.ceiling is not None
+    assert shown(result).startswith("VALID  ")
+    wide = replace(result, ceiling=replace(result.ceiling, fails=1.3 * result.ceiling.holds))
+    assert shown(wide).startswith("WIDE  ")
+    assert ">WIDE</span>" in render(wide)
+    assert exit_code(wide) is Exit.HOLDS
+
+
+def test_what_the_generator_could_not_vouch_for_is_not_said_not_to_hold(whole: tuple[Search, Measurement]) -> None:
+    assert whole[1].ceiling is not None
+    limited = replace(whole[1].ceiling, holds=4_700.0, fails=4_950.0, limiter="client")
+    assert bracket(limited) == "4,700/s and more"
+    assert headline(limited) == (
+        "4,700/s holds, and for 4,950/s the generator could not vouch; the client is the limit, so the server carries at least this."
+    )
+
+
 def test_a_bracket_that_must_not_be_used_is_quoted_nowhere(whole: tuple[Search, Measurement]) -> None:
     search, result = whole
     spoilt = replace(search, ceiling=replace(search.ceiling, invalid=("3 answers were wrong",)))

@@ -6,10 +6,10 @@ All that was seen is in the run's ``journal.jsonl``; this is what pages, compari
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from .search_journal import Entry, Search
+from .search_journal import Entry, Limiter, Search
 
 UNCONFIRMED = "No rate was confirmed in fresh windows: there are no figures of one that holds."
 """Why there are no figures of a search that found no rate which holds for sure."""
@@ -61,6 +61,15 @@ class CeilingRecord:
     invalid: tuple[str, ...]
     notes: tuple[str, ...]
     steps: tuple[StepRow, ...]
+    resolution: float | None = None
+    """How near to each other its ends were to be, as a ratio; None in a record of an earlier release."""
+
+    @property
+    def wide(self) -> bool:
+        """Whether there is an answer whose ends lie farther apart than was asked for, since windows between them disagree."""
+        if not self.holds or self.fails is None or self.resolution is None or self.limiter == Limiter.NOT_CONVERGED:
+            return False
+        return self.fails / self.holds > self.resolution * 1.01  # rates are rounded
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Self:
@@ -76,7 +85,7 @@ def record_of(search: Search) -> CeilingRecord:
     """What is kept of a search."""
     ceiling = search.ceiling
     interval = ceiling.interval
-    return CeilingRecord(
+    record = CeilingRecord(
         holds=ceiling.holds,
         fails=ceiling.fails,
         limiter=str(ceiling.limiter),
@@ -92,6 +101,18 @@ def record_of(search: Search) -> CeilingRecord:
         invalid=ceiling.invalid,
         notes=(*search.notes, *((f"the search could not go on: {search.trouble}",) if search.trouble else ())),
         steps=tuple(map(row_of, search.journal)),
+        resolution=ceiling.resolution,
+    )
+    return replace(record, notes=(*record.notes, _about_width(record))) if record.wide else record
+
+
+def _about_width(record: CeilingRecord) -> str:
+    assert record.fails is not None
+    assert record.resolution is not None
+    width, wanted = 100 * (record.fails / record.holds - 1), 100 * (record.resolution - 1)
+    return (
+        f"the bracket is {width:.0f} % wide, where {wanted:.0f} % were asked for: between its ends windows held and failed by "
+        "turns, or the search had no time to look; a quieter machine, or longer windows (--duration), make it narrower"
     )
 
 

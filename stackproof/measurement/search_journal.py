@@ -112,7 +112,7 @@ SHORT = SearchSettings(
     most_seconds=120.0,
     drain=5.0,
 )
-"""A search that takes about a minute: its bracket is wider (15 % and not 5 %), and nothing is said about overload.
+"""A search that takes about a minute: its bracket is wider (15 % and not 5 %, where windows agree), without an overload.
 
 What holds is judged in the same way, and both ends are confirmed as often. The confirming windows are as long as a judgement of
 their steadiness needs (`search_judgement.LEAST_SECONDS`).
@@ -261,6 +261,8 @@ class Ceiling:
     interval: Interval | None = None
     invalid: tuple[str, ...] = ()
     """Why the figures must not be used, such as wrong answers."""
+    resolution: float | None = None
+    """How near to each other its ends were to be, as a ratio."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def bracket(ceiling: CeilingRecord) -> str:
         if ceiling.limiter == "client":
             return "not known"
         return "none holds" if ceiling.fails is None else f"none holds: {a_rate(ceiling.fails)} fails"
-    if ceiling.fails is None:
+    if ceiling.fails is None or ceiling.limiter == "client":
         return f"{a_rate(ceiling.holds)} and more"
     return f"{a_rate(ceiling.holds)} to {a_rate(ceiling.fails)}"
 
@@ -97,6 +97,8 @@ def headline(ceiling: CeilingRecord) -> str:
         ends = "No rate was shown to hold" if unknown else f"No rate holds, {a_rate(ceiling.fails or 0.0)} fails"
     elif ceiling.fails is None:
         ends = f"{a_rate(ceiling.holds)} holds, and nothing more could be offered"
+    elif ceiling.limiter == "client":
+        ends = f"{a_rate(ceiling.holds)} holds, and for {a_rate(ceiling.fails)} the generator could not vouch"
     else:
         ends = f"{a_rate(ceiling.holds)} holds, {a_rate(ceiling.fails)} does not"
     shown = "" if ceiling.confirmed or not ceiling.holds else " (not confirmed in fresh windows)"

@@ -40,6 +40,7 @@ class Shown:
     """What the word says, in a sentence."""
 
 
+WIDE = "WIDE"
 NOT_CHECKED = "Its generator was not checked against a server of known speed: the figures are not to be published."
 
 
@@ -49,7 +50,7 @@ def standing_of(result: Measurement) -> Shown:
     shown = _standing_of(result)
     if result.checked:
         return shown
-    if shown.standing is Standing.HOLDS:
+    if shown.standing is Standing.HOLDS or shown.word == WIDE:
         return Shown(Standing.UNKNOWN, "UNCHECKED", f"The load was offered as planned. {NOT_CHECKED}")
     return Shown(shown.standing, shown.word, f"{shown.meaning} {NOT_CHECKED}")
 
@@ -76,6 +77,9 @@ def _standing_of(result: Measurement) -> Shown:
     if "unknown" in kept:
         meaning = "The load was offered as planned, but whether a promise was kept cannot be told."
         return Shown(Standing.UNKNOWN, "NOT KNOWN", meaning)
+    if result.ceiling is not None and result.ceiling.wide:
+        meaning = "The load was offered as planned, and the bracket is wider than was asked for: windows disagreed."
+        return Shown(Standing.PARTIAL, WIDE, meaning)
     return Shown(
         Standing.HOLDS, "VALID", "The load was offered as planned, and every answer that was checked was right."
     )
