@@ -238,7 +238,8 @@ def test_what_the_generator_could_not_vouch_for_is_not_said_not_to_hold(whole: t
     limited = replace(whole[1].ceiling, holds=4_700.0, fails=4_950.0, limiter="client")
     assert bracket(limited) == "4,700/s and more"
     assert headline(limited) == (
-        "4,700/s holds, and for 4,950/s the generator could not vouch; the client is the limit, so the server carries at least this."
+        "4,700/s holds, and for 4,950/s the generator could not vouch; the client is the limit, so the server carries at least "
+        "what holds."
     )
 
 

@@ -85,7 +85,7 @@ def headline(ceiling: CeilingRecord) -> str:
         return f"The search has no answer: it saw {', '.join(seen)}." if seen else "The search has no answer."
     limit = {
         "server": "the server is the limit",
-        "client": "the client is the limit, so the server carries at least this",
+        "client": "the client is the limit, so the server carries at least what holds",
         "quota": "a quota is the limit",
         "slo": "latency is the limit: the server keeps up, and is late",
         "error": "errors are the limit",
