@@ -305,7 +305,11 @@ def test_a_short_search_has_bounds_of_its_own() -> None:
     ("server", "code", "words"),
     [
         (SimulatedServer(service=0.05), Exit.BROKEN, "No rate was shown to hold"),
-        (SimulatedServer(capacity=1e6), Exit.HOLDS, "the client is the limit, so the server carries at least this"),
+        (
+            SimulatedServer(capacity=1e6),
+            Exit.HOLDS,
+            "the client is the limit, so the server carries at least what holds",
+        ),
         (SimulatedServer(generator=5.0), Exit.INCONCLUSIVE, "nothing is known about the server"),
         (SimulatedServer(errors_from=3_000), Exit.HOLDS, "errors are the limit"),
         (SimulatedServer(collapses_from=3_000, never_drains=True), Exit.HOLDS, "not confirmed in fresh windows"),

@@ -505,6 +505,9 @@ def test_a_bracket_that_is_wider_than_was_asked_for_says_so(fails: float | None,
     record = record_of(Search(found, tuple(journal), interrupted=False))
     assert record.wide is wide
     assert any("the bracket is 19 % wide, where 15 % were asked for" in note for note in record.notes) is wide
+    long = record_of(Search(replace(found, fails=1_080.0, resolution=1.05), tuple(journal), interrupted=False))
+    assert not long.wide
+    assert any("the bracket is 8 % wide, where 5 % were asked for" in note for note in long.notes)
     in_doubt = record_of(Search(replace(found, limiter=Limiter.NOT_CONVERGED), tuple(journal), interrupted=False))
     assert not in_doubt.wide, "it is no answer at all"
 

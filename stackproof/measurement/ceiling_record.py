@@ -14,6 +14,11 @@ from .search_journal import Entry, Limiter, Search
 UNCONFIRMED = "No rate was confirmed in fresh windows: there are no figures of one that holds."
 """Why there are no figures of a search that found no rate which holds for sure."""
 
+WIDE_FROM = 1.15
+"""Ends farther apart than those of a short search are to be are a wide bracket, whatever was asked for."""
+ROUNDED = 1.01
+"""Rates are rounded to three digits."""
+
 
 @dataclass(frozen=True, slots=True)
 class StepRow:
@@ -66,10 +71,15 @@ class CeilingRecord:
 
     @property
     def wide(self) -> bool:
+        """Whether there is an answer whose ends lie so far apart that whoever quotes it should say so."""
+        return self.wider_than_asked and self.fails is not None and self.fails / self.holds > WIDE_FROM * ROUNDED
+
+    @property
+    def wider_than_asked(self) -> bool:
         """Whether there is an answer whose ends lie farther apart than was asked for, since windows between them disagree."""
         if not self.holds or self.fails is None or self.resolution is None or self.limiter == Limiter.NOT_CONVERGED:
             return False
-        return self.fails / self.holds > self.resolution * 1.01  # rates are rounded
+        return self.fails / self.holds > self.resolution * ROUNDED
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Self:
@@ -103,7 +113,7 @@ def record_of(search: Search) -> CeilingRecord:
         steps=tuple(map(row_of, search.journal)),
         resolution=ceiling.resolution,
     )
-    return replace(record, notes=(*record.notes, _about_width(record))) if record.wide else record
+    return replace(record, notes=(*record.notes, _about_width(record))) if record.wider_than_asked else record
 
 
 def _about_width(record: CeilingRecord) -> str:

@@ -78,7 +78,7 @@ def _standing_of(result: Measurement) -> Shown:
         meaning = "The load was offered as planned, but whether a promise was kept cannot be told."
         return Shown(Standing.UNKNOWN, "NOT KNOWN", meaning)
     if result.ceiling is not None and result.ceiling.wide:
-        meaning = "The load was offered as planned, and the bracket is wider than was asked for: windows disagreed."
+        meaning = "The load was offered as planned, and the bracket is wider than 15 %: windows disagreed."
         return Shown(Standing.PARTIAL, WIDE, meaning)
     return Shown(
         Standing.HOLDS, "VALID", "The load was offered as planned, and every answer that was checked was right."
