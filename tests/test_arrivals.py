@@ -6,16 +6,18 @@ import json
 import math
 import statistics
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bench_samples import CHECKS, GAP, judged, recorded
+from bench_samples import CHECKS, GAP, ORDER, judged, offered, recorded
 from rich.console import Console
 
 from stackproof.interfaces import ConfigurationError
 from stackproof.measurement.figures import unanswered_percentile
+from stackproof.measurement.judgement import window_of
 from stackproof.measurement.promises import Promise
 from stackproof.measurement.record import from_json, to_json
 from stackproof.reports.measurement_terminal import print_measurement
@@ -24,7 +26,7 @@ from stackproof.scenarios.catalogue import DECISION, find_scenario
 from stackproof.scenarios.distributions import Sizes, Zipf
 from stackproof.scenarios.histogram import Histogram, supported
 from stackproof.scenarios.item import text_of
-from stackproof.scenarios.orders import Offering, Order, merged
+from stackproof.scenarios.orders import NULL, Offering, Order, merged
 from stackproof.scenarios.recorder import Recorder
 from stackproof.scenarios.window import Nothing, Window
 
@@ -335,7 +337,31 @@ class TestJudgement:
 
     def test_send_lag_near_the_latency_is_a_warning(self) -> None:
         recorder = recorded(1_000, seconds=0.001)
-        assert "Send lag p99" in " ".join(judged(recorder).warnings)
+        assert "and p99 (0.50 ms) is not far below the latency p99 (1.50 ms)" in " ".join(judged(recorder).warnings)
+
+    def test_send_lag_is_told_beside_the_latency_of_the_same_percentile(self) -> None:
+        def lagging(*, every: int, lag: float, slow: float) -> list[str]:
+            recorder = Recorder()
+            for number in range(1_000):
+                late, took = (lag, slow) if number % every == 0 else (0.00004, 0.0005)
+                recorder.offer(number / 100)
+                recorder.sent(late)
+                recorder.succeed(number / 100, took + late, took)
+            return [note for note in judged(recorder).warnings if note.startswith("Send lag")]
+
+        assert lagging(every=20, lag=0.0009, slow=0.02) == [], "p99 is beyond a median, and far below the latency p99"
+        assert lagging(every=20, lag=0.0009, slow=0.0021) == [
+            "Send lag p99 (0.90 ms) is not far below the latency p99 (3.00 ms): a good part of p99 from the intended start is "
+            "the generator's own, which was not given the processor in time; p50 is not affected."
+        ]
+        [both] = lagging(every=1, lag=0.0009, slow=0.0021)
+        assert "a good part of p50 and p99" in both
+
+    def test_locust_knows_nothing_of_a_step_that_does_nothing(self) -> None:
+        null = replace(ORDER, target=NULL)
+        unknown = {"requests": 0, "failures": 0}
+        assert window_of("calibration", offered(recorded(1_000), order=null, locust=unknown)).valid
+        assert not window_of("ramp", offered(recorded(1_000), locust=unknown)).valid
 
     @pytest.mark.parametrize(
         "text",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from bench_samples import FACTS, LOAD, certificate, judged, keep_certificate, recorded
+from bench_samples import FACTS, LOAD, certificate, judged, keep_certificate, recorded, self_check_of
 from bench_samples import offered as sample_of
 from rich.console import Console
 from simulated_load import SimulatedServer, gaussian, searched, simulated_window
@@ -27,7 +27,7 @@ from stackproof.commands.search_options import Find, asked_for
 from stackproof.exits import Exit
 from stackproof.measurement.ceiling import JOURNAL, find_ceiling
 from stackproof.measurement.ceiling_record import record_of
-from stackproof.measurement.judgement import calibration_of, measurement_of, window_of
+from stackproof.measurement.judgement import measurement_of, window_of
 from stackproof.measurement.promises import Promise
 from stackproof.measurement.record import Measurement, WindowRecord, from_json, to_json
 from stackproof.measurement.saturation import conclude
@@ -55,7 +55,7 @@ FIND = Find(60, 15.0, None, None, None)
 def found_in(directory: Path, settings: SearchSettings = SHORT) -> tuple[Search, Measurement]:
     """A search over a simulated server, and its record."""
     windows: list[WindowRecord] = []
-    calibration = calibration_of(sample_of(recorded(200)))
+    calibration = self_check_of()
 
     def keep(step: Step, offered: Offered) -> None:
         windows.append(window_of(str(step.role), offered, calibration))
@@ -223,6 +223,26 @@ def test_a_generator_that_is_the_limit_at_every_rate_makes_none_fail() -> None:
     )
 
 
+def test_an_answer_that_is_wider_than_was_asked_for_is_no_plain_valid(whole: tuple[Search, Measurement]) -> None:
+    result = whole[1]
+    assert result.ceiling is not None
+    assert shown(result).startswith("VALID  ")
+    wide = replace(result, ceiling=replace(result.ceiling, fails=1.3 * result.ceiling.holds))
+    assert shown(wide).startswith("WIDE  ")
+    assert ">WIDE</span>" in render(wide)
+    assert exit_code(wide) is Exit.HOLDS
+
+
+def test_what_the_generator_could_not_vouch_for_is_not_said_not_to_hold(whole: tuple[Search, Measurement]) -> None:
+    assert whole[1].ceiling is not None
+    limited = replace(whole[1].ceiling, holds=4_700.0, fails=4_950.0, limiter="client")
+    assert bracket(limited) == "4,700/s and more"
+    assert headline(limited) == (
+        "4,700/s holds, and for 4,950/s the generator could not vouch; the client is the limit, so the server carries at least "
+        "what holds."
+    )
+
+
 def test_a_bracket_that_must_not_be_used_is_quoted_nowhere(whole: tuple[Search, Measurement]) -> None:
     search, result = whole
     spoilt = replace(search, ceiling=replace(search.ceiling, invalid=("3 answers were wrong",)))
@@ -285,7 +305,11 @@ def test_a_short_search_has_bounds_of_its_own() -> None:
     ("server", "code", "words"),
     [
         (SimulatedServer(service=0.05), Exit.BROKEN, "No rate was shown to hold"),
-        (SimulatedServer(capacity=1e6), Exit.HOLDS, "the client is the limit, so the server carries at least this"),
+        (
+            SimulatedServer(capacity=1e6),
+            Exit.HOLDS,
+            "the client is the limit, so the server carries at least what holds",
+        ),
         (SimulatedServer(generator=5.0), Exit.INCONCLUSIVE, "nothing is known about the server"),
         (SimulatedServer(errors_from=3_000), Exit.HOLDS, "errors are the limit"),
         (SimulatedServer(collapses_from=3_000, never_drains=True), Exit.HOLDS, "not confirmed in fresh windows"),

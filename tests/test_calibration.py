@@ -42,7 +42,9 @@ from stackproof.interfaces import ConfigurationError
 from stackproof.measurement.calibration import (
     BASE_SECONDS,
     FULL,
+    TOLERANCE,
     CalibrationVerdict,
+    Comparison,
     Form,
     Observed,
     Shown,
@@ -217,6 +219,23 @@ class TestTheJudge:
         assert len(verdict.reasons) == 2
         assert "the schedule was not kept" in verdict.reasons[0]
         assert f"the stub saw {arrivals} requests" in verdict.reasons[1]
+
+
+@pytest.mark.parametrize(
+    ("recovered", "difference", "holds"),
+    [
+        (0.00229, "+1.3%", True),  # of 2 ms injected: 0.25 ms are the client's own, and the stub admits 0.01 ms
+        (0.002255, "+0.0%", True),
+        (0.00237, "+4.9%", True),
+        (0.00238, "+5.3%", False),
+        (0.00214, "-4.9%", True),
+        (0.00213, "-5.3%", False),
+    ],
+)
+def test_the_difference_is_from_what_is_judged(recovered: float, difference: str, holds: bool) -> None:
+    one = Comparison(200.0, "p50", 0.002, own=0.00025, admitted=0.00001, recovered=recovered)
+    assert (f"{one.deviation:+.1%}", one.holds) == (difference, holds)
+    assert (abs(one.deviation) <= TOLERANCE) is holds
 
 
 def test_both_rates_of_the_full_form_are_judged() -> None:

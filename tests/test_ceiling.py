@@ -16,12 +16,14 @@ import pytest
 from simulated_load import offered_of, simulated_window
 
 from stackproof.interfaces import ConfigurationError
-from stackproof.measurement.ceiling import JOURNAL, find_ceiling, load_journal, order_of
+from stackproof.measurement.ceiling import JOURNAL, find_ceiling, judged_entry, load_journal, order_of
+from stackproof.measurement.ceiling_record import row_of
 from stackproof.measurement.promises import Promise
-from stackproof.measurement.saturation import next_step
+from stackproof.measurement.saturation import conclude, next_step
 from stackproof.measurement.search_evidence import CONCURRENCY, Evidence
 from stackproof.measurement.search_journal import Entry, Limiter, Role, SearchSettings, Seen, Step, Verdict
 from stackproof.measurement.search_judgement import Judgement, judge, look
+from stackproof.reports.ceiling_terminal import step_line
 from stackproof.scenarios.orders import Gap, Offered, Offering, Order
 from stackproof.scenarios.recorder import Recorder
 from stackproof.scenarios.session import GeneratorError
@@ -399,3 +401,34 @@ def test_an_entry_is_the_same_after_it_was_kept() -> None:
     seen = look(window(failed=3), (PROMISE,))
     entry = Entry(a_step(200.0), seen, Verdict.FAILS, "error", ("because of the test",), 5.25)
     assert Entry.from_data(json.loads(entry.to_json())) == entry
+
+
+def confirmed_by(offered: Offered) -> Entry:
+    return judged_entry(a_step(200.0, 50.0, role=Role.CONFIRM), offered, (), SETTINGS, 1.0)
+
+
+def test_the_p99_that_is_shown_is_the_one_that_decides() -> None:
+    """Of the answered operations the p99 was 4 ms, under a promise that the window missed with those that were dropped."""
+    entry = confirmed_by(window(seconds=50.0, dropped=90, slow=0.005, slow_ms=65.0))
+    row = row_of(entry)
+    assert entry.verdict is Verdict.FAILS
+    assert entry.seen.promised[0].seen_ms == row.p99_ms == pytest.approx(65.2, rel=0.01)
+    assert row.answered_p99_ms == pytest.approx(4.2, rel=0.01)
+    assert step_line(row).plain.endswith("p99    65 ms  fails")
+    never = row_of(confirmed_by(window(seconds=50.0, dropped=150)))
+    assert never.p99_ms is None
+    assert step_line(never).plain.endswith("p99    never  fails")
+    few = row_of(confirmed_by(window(seconds=2.0)))
+    assert step_line(few).plain.endswith("p99        –  not-steady")
+
+
+def test_the_p99_of_the_windows_that_held_counts_what_was_dropped_too() -> None:
+    good = confirmed_by(window(seconds=50.0, dropped=90, slow=0.005, slow_ms=12.0))
+    assert good.verdict is Verdict.HOLDS
+    interval = conclude((good,), SETTINGS).interval
+    assert interval is not None
+    assert interval.p99_ms == pytest.approx((12.2, 12.2), rel=0.01)
+    never = replace(good, seen=replace(good.seen, p99_ms=None))
+    interval = conclude((good, never), SETTINGS).interval
+    assert interval is not None
+    assert interval.p99_ms is None, "one window never reached it: the other alone says nothing of where it lies"

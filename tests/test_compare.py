@@ -28,7 +28,8 @@ from stackproof.measurement.evidence import Evidence
 from stackproof.measurement.evidence import to_json as evidence_json
 from stackproof.measurement.record import BackendRecord, Measurement, to_json
 from stackproof.measurement.server_settings.records import ServerSettings, Setting
-from stackproof.reports.comparison_terminal import print_comparison
+from stackproof.measurement.statistics import NoEffect, unpaired_effect
+from stackproof.reports.comparison_terminal import basis, print_comparison
 from stackproof.reports.json_page import FORMS
 from stackproof.verification.shape import misshapen
 
@@ -521,3 +522,26 @@ def test_a_set_of_records_of_several_windows_has_no_pairs() -> None:
     two = comparable("two", {"1": to_json(repeated("c", 50, 6, seed=3)), "2": to_json(repeated("d", 150, 6, seed=4))})
     result = compare(one, two)
     assert (len(one.windows), result.paired) == (12, False)
+
+
+def test_of_unequal_runs_the_one_with_too_few_windows_is_named() -> None:
+    result = compare(run_of(repeated("a", 1, 5)), run_of(repeated("b", 2, 3)), ["p50", "p90", "cpu"])
+    assert result.metrics[0].sentence == (
+        "3 windows of the second run are too few for 96.7 % confidence; it takes at least 4, and 40 pairs are recommended."
+    )
+    assert basis(result).startswith("5 windows of the first run and 3 of the second, not paired")
+    result = compare(run_of(repeated("a", 1, 5)), run_of(repeated("b", 2, 4, 1.06)), ["p50"])
+    assert "would settle it; 5 and 4 were compared." in result.metrics[0].sentence
+    both = unpaired_effect([1.0], [1.0, 2.0])
+    assert isinstance(both, NoEffect)
+    assert both.sentence.startswith("1 window of the first run and 2 windows of the second run are too few")
+
+
+def test_a_comparison_names_the_run_whose_generator_was_not_checked() -> None:
+    base, other = repeated("a", 1, 5), repeated("b", 2, 5, seed=2)
+    unchecked = replace(other, calibration={**other.calibration, "stub": None})
+    told = "The generator of the run b was not checked against a server whose service time is known"
+    assert compare(run_of(base), run_of(unchecked)).notes[0].startswith(told)
+    assert not any("not checked" in note for note in compare(run_of(base), run_of(other)).notes)
+    texts = {"1": to_json(replace(unchecked, id="c")), "2": to_json(base)}
+    assert not comparable("set", texts).checked

@@ -76,12 +76,20 @@ def test_a_certificate_says_its_level_and_why(
 
 
 def test_a_measurement_says_its_figure_where_it_may_be_used(tmp_path: Path) -> None:
+    unchecked = {**measured().calibration, "stub": None}
     for record, standing, verdict, figure in (
         (measured(), Standing.HOLDS, "VALID", "100.0/s, p99 4.5"),
+        (replace(measured(), calibration=unchecked), Standing.UNKNOWN, "UNCHECKED", "100.0/s, p99 4.5"),
         (measured(invalid=("Blocked.",)), Standing.UNKNOWN, "INVALID", ""),
         (measured(complete=False, invalid=("Blocked.",)), Standing.UNKNOWN, "PARTIAL", ""),
         (measured(complete=False), Standing.PARTIAL, "PARTIAL", "100.0/s"),
         (measured("emulator"), Standing.UNKNOWN, "DAMAGED", ""),
+        (
+            replace(measured(), latency=judged(recorded(900, failed=100)).latency),
+            Standing.HOLDS,
+            "VALID",
+            "100.0/s, p99 never",
+        ),
         (replace(measured(), slo=judged(recorded(900, failed=100)).slo), Standing.BROKEN, "MISSED", "100.0/s"),
     ):
         keep(tmp_path, "run.json", measurement_json(record))

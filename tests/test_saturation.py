@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simulated_load import SimulatedServer, answered, bimodal, gaussian, quiet, searched
 
+from stackproof.measurement.ceiling_record import record_of
 from stackproof.measurement.promises import Promise, PromiseResult
 from stackproof.measurement.saturation import _limiter, conclude, next_step, time_left
 from stackproof.measurement.search_evidence import CONCURRENCY, Evidence, evidence_of
@@ -23,6 +24,7 @@ from stackproof.measurement.search_journal import (
     Entry,
     Limiter,
     Role,
+    Search,
     SearchSettings,
     Seen,
     Step,
@@ -464,7 +466,50 @@ def test_a_rate_that_the_generator_did_not_reach_is_not_said_to_have_failed() ->
 
 def test_the_reason_of_a_limiter_is_of_a_window_that_it_limited() -> None:
     limited = (4_000.0, "client-limited", "client")
-    assert told_by([*HELD, *[(4_000.0, "fails", "slo")] * 3, limited]) == ["at 4,000/s: slo well"]
+    assert told_by([*HELD, *[(4_000.0, "fails", "slo")] * 3, limited]) == [
+        "at 4,000/s, in 3 of 4 windows that did not hold: slo well"
+    ]
+
+
+def test_what_recurs_is_quoted_and_not_what_the_last_window_happened_to_be_limited_by() -> None:
+    """In each of three windows the generator was too busy, and in the last one it was late as well."""
+    step = Step(1, Role.CONFIRM, 4_950.0, 4.0, 0.0, 64, "backends", "")
+    busy = [f"the generator used {share}% of a core, more than 80%" for share in (81, 84, 88)]
+    reasons = [(busy[0],), (busy[1],), ("send lag p99 is 25 ms, more than half of the 20 ms", busy[2])]
+    limited = [(Entry(step, Seen(400, 400), Verdict.CLIENT_LIMITED, "client", each, 1.0), False) for each in reasons]
+    held = [(Entry(replace(step, rate=4_700.0), Seen(400, 400), Verdict.HOLDS, "", ("all well",), 1.0), True)] * 3
+    found = Evidence((*held, *limited))
+    limiter, told = _limiter([entry for entry, _ in found.windows], SETTINGS, found)
+    assert limiter is Limiter.CLIENT
+    assert told == [
+        "at 4,950/s, in 3 of 3 windows that did not hold: the generator used 88% of a core, more than 80%",
+        "the generator is the limit, and could not vouch for 4,950/s: the server carries at least what holds",
+    ]
+
+
+def test_a_rate_at_which_only_the_generator_was_in_the_way_is_never_said_not_to_hold() -> None:
+    ceiling, journal = searched(SimulatedServer(client_cost=1e-4), SETTINGS)
+    assert ceiling.limiter is Limiter.CLIENT
+    assert ceiling.fails is not None
+    told = " ".join(entry.step.why for entry in journal)
+    assert "not hold" not in told
+    assert "must be more than the generator can vouch for" in told
+    assert "the generator was the limit" in told
+
+
+@pytest.mark.parametrize(("fails", "wide"), [(1_150.0, False), (1_190.0, True), (None, False)])
+def test_a_bracket_that_is_wider_than_was_asked_for_says_so(fails: float | None, wide: bool) -> None:
+    ceiling, journal = searched(SimulatedServer(), SHORT)
+    assert ceiling.resolution == SHORT.resolution
+    found = replace(ceiling, holds=1_000.0, fails=fails)
+    record = record_of(Search(found, tuple(journal), interrupted=False))
+    assert record.wide is wide
+    assert any("the bracket is 19 % wide, where 15 % were asked for" in note for note in record.notes) is wide
+    long = record_of(Search(replace(found, fails=1_080.0, resolution=1.05), tuple(journal), interrupted=False))
+    assert not long.wide
+    assert any("the bracket is 8 % wide, where 5 % were asked for" in note for note in long.notes)
+    in_doubt = record_of(Search(replace(found, limiter=Limiter.NOT_CONVERGED), tuple(journal), interrupted=False))
+    assert not in_doubt.wide, "it is no answer at all"
 
 
 def told_of(

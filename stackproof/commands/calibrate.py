@@ -41,8 +41,9 @@ MOST_RATE = 5_000.0
 def calibrate(rates: tuple[float, ...], workers: int, json_file: str | None) -> int:
     """Let the load generator measure a server whose service time (2 ms) and stall (1 s) are known.
 
-    What it must see is computed, not measured; p50, p99 and the longest latency must be that, within 5 %. A short form of this
-    runs before every measurement. Exit codes: 0 it sees what is there; 1 it does not; 3 the machine was too busy to tell.
+    What it must see is computed, not measured; p50, p99 and the longest latency must be that and the client's own time (1 ms at
+    most), within 5 % of both together. A short form of this runs before every measurement. Exit codes: 0 it sees what is there;
+    1 it does not; 3 the machine was too busy to tell.
     """
     from .bench import require_packages
 
@@ -102,6 +103,7 @@ def _print(verdict: CalibrationVerdict, console: Console) -> None:
     console.print(table)
     for rate, own in verdict.own.items():
         _say(console, f"the client's own time at {rate:g}/s: {milliseconds(own * 1000)}, which is part of what is seen")
+    _say(console, "difference: beyond what was injected, the client's own time and what the stub admits; 5 % at most")
     _say(console, f"null step: {verdict.null.cpu_us_per_operation:,.0f} us of processor time an operation")
     if verdict.attempts > 1:
         _say(console, f"attempt {verdict.attempts}: the machine was busy, or a p50 nearly right, in what came before")

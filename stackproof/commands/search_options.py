@@ -36,7 +36,8 @@ def search_options(command: Command) -> Command:
             click.option(
                 "--short",
                 is_flag=True,
-                help="Search for about a minute, three at most: shorter windows, and a bracket of 15 % instead of 5 %.",
+                help="Search for about a minute, three at most: shorter windows, and a bracket of 15 % instead of 5 %; "
+                "wider where windows disagree, which is said (WIDE).",
             ),
             click.option(
                 "--max-steps",

@@ -8,8 +8,8 @@ Three windows make one calibration at a rate:
 - *null*: a step that does nothing, at the rate that is asked for: can the generator hold the schedule at all?
 - *base*: the stub answers after 0.5 ms. What is seen beyond that is the client's *own time*: the driver, waking up, send lag. It
   belongs to every latency that this client sees, and is shown; it is no error of the measurement.
-- *stall*: the stub answers after 2 ms, and for a while not at all. p50, p99 and the longest latency must be those injected,
-  within 5 %, and nothing may be missing.
+- *stall*: the stub answers after 2 ms, and for a while not at all. p50, p99 and the longest latency must be those injected and
+  the client's own time, within 5 % of both, and nothing may be missing.
 
 Base and stall differ by 1.5 ms on purpose: who counts in whole milliseconds cannot see that.
 """
@@ -106,7 +106,7 @@ def quick_form(rate: float) -> Form:
 
 
 FULL = Form("full", (200.0, 2000.0), 2.0, 2.0, 10.0, 1.0)
-"""What `stackproof bench --calibrate` does."""
+"""What `stackproof calibrate` does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +217,13 @@ class Comparison:
 
     @property
     def deviation(self) -> float:
-        """Of what was recovered, from what was injected and nothing else, as a share of the latter."""
-        return self.recovered / self.injected - 1.0
+        """Of what was recovered, from what had to be: what was injected, the client's own time, and up to as much as the stub
+        admits, as a share of that. It holds exactly where this is within the tolerance."""
+        least = self.injected + self.own
+        if math.isnan(self.recovered):
+            return math.nan
+        due = min(max(self.recovered, least), least + self.admitted)
+        return self.recovered / due - 1.0
 
     @property
     def admissible(self) -> bool:

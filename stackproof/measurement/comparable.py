@@ -81,6 +81,7 @@ def comparable(
         id=f"{name} ({len(runs)} runs)",
         windows=windows + lost,
         invalid=tuple(reason for run in runs.values() for reason in run.invalid),
+        checked=all(run.checked for run in runs.values()),
         members=tuple(run.id for run in runs.values()),
         began=frozenset().union(*(run.began for run in runs.values())),
     )
@@ -124,6 +125,7 @@ def run_of(record: Measurement, evidence: Evidence | None = None) -> Run:
             "stackproof": record.version,
             **{f"the adapter of {backend.target}": backend.digest[:12] for backend in record.backends},
         },
+        checked=record.checked,
         invalid=(*(sentence for sentence in record.invalid if sentence not in of_windows), *_untrue(measured)),
         settings=known.servers,
         unknown=known.unknown,

@@ -105,6 +105,8 @@ class Run:
     """What a comparison is for, and may differ: the version of stackproof, digests of adapters."""
     invalid: tuple[str, ...] = ()
     """Why no figure of this run must be used."""
+    checked: bool = True
+    """Whether its generator was checked against a server of known speed, for all of its windows."""
     members: tuple[str, ...] = ()
     """Ids of the runs that it was put together from; empty where it is one."""
     began: frozenset[tuple[str, float]] = frozenset()
@@ -218,11 +220,27 @@ def compare(
     results = tuple(_result(metric, windows, paired, threshold, confidence) for metric in chosen)
     if not results:
         return without_answer(Outcome.NO_DATA, ["Neither run has a figure of any metric that could be compared."])
-    notes = [*notes, *map(_accepted_sentence, found), *_subjects(first, second), *_about_noise(results)]
+    notes = [
+        *_unchecked(first, second),
+        *notes,
+        *map(_accepted_sentence, found),
+        *_subjects(first, second),
+        *_about_noise(results),
+    ]
     verdicts = {result.verdict for result in results}
     return Comparison(
         _outcome(verdicts), (), tuple(notes), (first.id, second.id), threshold, confidence, paired, kept, found, results
     )
+
+
+def _unchecked(*runs: Run) -> list[str]:
+    """A comparison is no better than the generators that it rests on."""
+    return [
+        f"The generator of the run {run.id} was not checked against a server whose service time is known: its figures, and what "
+        "follows from them, are not to be published."
+        for run in runs
+        if not run.checked
+    ]
 
 
 def no_answer(outcome: Outcome, reasons: Sequence[str], runs: tuple[str, str], threshold: float) -> Comparison:

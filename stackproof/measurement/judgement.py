@@ -8,13 +8,13 @@ from dataclasses import asdict
 from typing import Any
 
 from stackproof.scenarios.histogram import Histogram
-from stackproof.scenarios.orders import Checked, Offered
+from stackproof.scenarios.orders import NULL, Checked, Offered
 from stackproof.scenarios.recorder import Recorder
 from stackproof.scenarios.scenario import Scenario
 
 from .check_words import KINDS, against
 from .figures import counted, figures_of, milliseconds
-from .promises import Promise, judged
+from .promises import Promise, judged_over
 from .record import Facts, Measurement, StepFigures, WindowRecord
 from .record_names import LIMITERS, MEASURED, UNKNOWN
 from .spread import restless, spread_of
@@ -26,7 +26,7 @@ LEEWAY_SECONDS = 0.05
 BUSY = 0.80
 """Above this share of one core, a worker of the generator is too busy for its figures to be about the backends."""
 LAG_SHARE = 0.2
-"""Send lag (p99, or what there is) beyond this share of the latency p50 is not far below it."""
+"""Send lag beyond this share of the latency at the same percentile is not far below it."""
 STARVED_SECONDS = 0.05
 """A send lag p99 beyond this, and beyond half the latency p99, means that the generator is what is slow."""
 UNFINISHED_PREFIX = "unfinished"
@@ -51,7 +51,8 @@ def measurement_of(
     """
     known = (*earlier, calibration)
     measured = [window for window in windows if window.role == MEASURED]
-    recorder, checks = merged(measured), Checked()
+    each, checks = [merged([window]) for window in measured], Checked()
+    recorder = _together(each)
     for window in measured:
         checks.add(window.checks)
     limiter, reason = _worst(measured)
@@ -88,7 +89,7 @@ def measurement_of(
         ),
         checks=checks.data,
         locust={name: sum(window.locust[name] for window in measured) for name in ("requests", "failures")},
-        slo=tuple(judged(promise, recorder) for promise in promises),
+        slo=tuple(judged_over(promise, each) for promise in promises),
         curve={
             name: [(percentile, milliseconds(seconds)) for percentile, seconds in histogram.curve()]
             for name, histogram in (("intended", recorder.intended), ("real", recorder.real))
@@ -98,6 +99,13 @@ def measurement_of(
         removed=not left_behind,
         left_behind=tuple(left_behind),
     )
+
+
+def _together(parts: Sequence[Recorder]) -> Recorder:
+    whole = Recorder()
+    for part in parts:
+        whole.merge(part)
+    return whole
 
 
 def merged(windows: Sequence[WindowRecord]) -> Recorder:
@@ -275,7 +283,9 @@ def _invalid(offered: Offered, calibration: Mapping[str, Any] | None) -> list[st
         found.append(f"The log transport dropped {offered.lost_log_lines} lines.")
     if not recorder.adds_up:
         found.append("The counters do not add up: offered is not ok + late + skipped + dropped + failed.")
-    if offered.complete and offered.locust["requests"] != (ended := _ended(offered)):
+    # A step that does nothing is no request of Locust's.
+    counts = offered.complete and offered.order.target != NULL
+    if counts and offered.locust["requests"] != (ended := _ended(offered)):
         found.append(f"Locust counted {offered.locust['requests']} requests, and we {ended}.")
     return found
 
@@ -324,13 +334,7 @@ def _warnings(
         found.append(
             "The generator was not checked against a server whose service time is known: these figures are not to be published."
         )
-    (percentile, lag), latency = _send_lag(recorder), recorder.intended.percentile(50.0)
-    if lag is not None and latency is not None and lag > LAG_SHARE * latency:
-        found.append(
-            f"Send lag p{percentile:g} ({lag * 1000:.2f} ms) is not far below the latency p50 ({latency * 1000:.2f} ms): "
-            "a good part of the latency from the intended start is the generator's own, which was not given the processor "
-            "in time."
-        )
+    found += _about_send_lag(recorder)
     lost = {"dropped": recorder.dropped, "skipped": recorder.skipped, "failed": recorder.failed}
     if any(lost.values()):
         parts = " and ".join(f"{number} {name}" for name, number in lost.items() if number)
@@ -343,6 +347,25 @@ def _warnings(
     if left_behind:
         found.append("Not everything that the run stored could be removed: " + "; ".join(left_behind))
     return found
+
+
+def _about_send_lag(recorder: Recorder) -> list[str]:
+    """Which figures hold much send lag: each percentile beside its own, for a lag at 99 % says nothing about a median."""
+    much, little = list[tuple[str, str]](), list[tuple[str, str]]()
+    for percentile in dict.fromkeys((50.0, _send_lag(recorder)[0])):
+        lag, latency = recorder.lag.percentile(percentile), recorder.intended.percentile(percentile)
+        if lag is None or latency is None:
+            continue
+        told = f"p{percentile:g} ({lag * 1000:.2f} ms) is not far below the latency p{percentile:g} ({latency * 1000:.2f} ms)"
+        (much if lag > LAG_SHARE * latency else little).append((f"p{percentile:g}", told))
+    if not much:
+        return []
+    names = " and ".join(name for name, _ in much)
+    others = f"; {little[0][0]} is not affected" if little else ""
+    return [
+        f"Send lag {' and '.join(told for _, told in much)}: a good part of {names} from the intended start is the generator's "
+        f"own, which was not given the processor in time{others}."
+    ]
 
 
 def _series(recorder: Recorder) -> list[dict[str, Any]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import statistics
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from stackproof.interfaces import ConfigurationError
@@ -12,6 +13,10 @@ from stackproof.scenarios.recorder import Recorder
 from .figures import unanswered_percentile
 
 _UNITS = (("ms", 1.0), ("s", 1000.0))
+NEVER_MS = 3_600_000.0
+"""What a share of operations that was never answered counts as, an hour, so that it has a place among those that were."""
+AGREED = 4
+"""Windows that disagree say something where so many times as many say the one as say the other; as in a search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,19 @@ class PromiseResult:
     seen_ms: float | None
     """None where that share of decisions was never answered, or the sample is too small."""
     verdict: str
-    """held, missed, or unknown where the sample is too small."""
+    """held, missed, or unknown: the sample is too small, or the windows do not agree."""
+    windows: int = 1
+    """How many windows it was judged over."""
+    missed: int = 0
+    """In how many of them it was missed; the others held it, or had too few operations to tell."""
+    least_ms: float | None = None
+    """Of the windows; None where that share was answered in none of them, or the sample is too small."""
+    most_ms: float | None = None
+    """Of the windows; None where in one of them that share was never answered, or the sample is too small."""
+
+    @property
+    def name(self) -> str:
+        return Promise(self.percentile, self.limit_ms).name
 
 
 def tightest_seconds(promises: Iterable[Promise]) -> float | None:
@@ -63,8 +80,56 @@ def tightest_seconds(promises: Iterable[Promise]) -> float | None:
 
 
 def judged(promise: Promise, recorder: Recorder) -> PromiseResult:
+    """Whether one window kept it."""
     seen = unanswered_percentile(recorder, promise.percentile)
     verdict = "unknown" if seen is None else "held" if seen <= promise.limit_ms else "missed"
+    shown = _finite(seen)
+    missed = int(verdict == "missed")
     return PromiseResult(
-        promise.percentile, promise.limit_ms, seen if seen is not None and seen < math.inf else None, verdict
+        promise.percentile, promise.limit_ms, shown, verdict, missed=missed, least_ms=shown, most_ms=shown
     )
+
+
+def judged_over(promise: Promise, windows: Sequence[Recorder]) -> PromiseResult:
+    """Whether a run kept it. Its windows are never put together: a good one would make up for a bad one.
+
+    Held or missed where all windows say so, or where they say so four times as often as not and the interval of their median
+    lies on that side as well; else nobody can tell. A window with too few operations for the percentile tells nothing.
+    """
+    if len(windows) < 2:
+        return judged(promise, windows[0] if windows else Recorder())
+    values = [unanswered_percentile(window, promise.percentile) for window in windows]
+    known = [min(value, NEVER_MS) for value in values if value is not None]
+    missed = sum(value > promise.limit_ms for value in known)
+    # Where some say nothing, the others are a choice: their least and most would be told as those of the run.
+    whole = sorted(known) if len(known) == len(values) else []
+    return PromiseResult(
+        promise.percentile,
+        promise.limit_ms,
+        _finite(statistics.median(whole)) if whole else None,
+        _over(promise, whole, missed) if whole else "unknown",
+        len(values),
+        missed,
+        _finite(whole[0]) if whole else None,
+        _finite(whole[-1]) if whole else None,
+    )
+
+
+def _over(promise: Promise, values: Sequence[float], missed: int) -> str:
+    """The verdict over at least two windows, of each of which it is known whether it kept the promise."""
+    held = len(values) - missed
+    if not missed or not held:
+        return "missed" if missed else "held"
+    most, least = max(held, missed), min(held, missed)
+    if most < AGREED * least:
+        return "unknown"
+    from .statistics import bootstrap  # scipy takes its time to import
+
+    interval = bootstrap(values)
+    if interval is not None and held > missed and interval.high <= promise.limit_ms:
+        return "held"
+    return "missed" if interval is not None and held < missed and interval.low > promise.limit_ms else "unknown"
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and value < NEVER_MS else None

@@ -69,7 +69,9 @@ def _undecided(effect: Effect, worse: float, low: float, high: float, bound: flo
         open_ = f"{_told(effect)}: {which}, but whether by more than {threshold} stays open."
     if needed > ENDLESS:
         return f"{open_} More windows will hardly settle it."
-    return f"{open_} About {max(count + 1, math.ceil(needed))} {what} would settle it; {count} were compared."
+    first, second = effect.windows
+    compared = f"{count}" if first == second else f"{first} and {second}"
+    return f"{open_} About {max(count + 1, math.ceil(needed))} {what} would settle it; {compared} were compared."
 
 
 def _told(effect: Effect) -> str:

@@ -154,6 +154,11 @@ class Measurement(Facts):
         return "INVALID" if self.invalid else "VALID"
 
     @property
+    def checked(self) -> bool:
+        """Whether the generator was checked against a server of known speed, for every window: else nobody knows what it saw."""
+        return self.calibration["stub"] is not None
+
+    @property
     def measured(self) -> tuple[WindowRecord, ...]:
         """The windows whose figures are those of the run."""
         return tuple(window for window in self.windows if window.role == MEASURED)

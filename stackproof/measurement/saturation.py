@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from .check_words import UNTRUE, against, not_known
 from .search_bracket import again, confirm, is_confirmed, search, span
-from .search_evidence import Evidence, by_the_server, evidence_of, limiter_of
+from .search_evidence import Evidence, by_the_server, evidence_of
 from .search_journal import Ceiling, Entry, Interval, Journal, Limiter, Role, SearchSettings, Seen, Step, Verdict
 from .search_judgement import gone
 from .search_start import calibrate, probe
@@ -148,6 +148,7 @@ def conclude(journal: Journal, settings: SearchSettings) -> Ceiling:
         service_ms=idle_service(journal),
         interval=_interval(found),
         invalid=tuple(_untrue(journal)),
+        resolution=settings.resolution,
     )
 
 
@@ -214,10 +215,11 @@ def _limiter(journal: Journal, settings: SearchSettings, found: Evidence) -> tup
     if low is not None and high / low > WIDEST:
         return Limiter.NOT_CONVERGED, [_too_wide(found, low, high), *by_turns]
     cause = found.cause(high)
-    last = next(entry for entry in reversed(found.missed(high)) if limiter_of(entry) is cause)
-    reasons = [f"at {a_rate(high)}: {last.reasons[0]}", *by_turns]
+    reasons = [found.recurring(high, cause), *by_turns]
     if cause is Limiter.CLIENT and low is not None:
-        reasons.append("the generator is the limit: the server carries at least what holds")
+        reasons.append(
+            f"the generator is the limit, and could not vouch for {a_rate(high)}: the server carries at least what holds"
+        )
     return cause, reasons
 
 
@@ -264,7 +266,9 @@ def _interval(found: Evidence) -> Interval | None:
         return None
     achieved = [seen.achieved for seen in windows]
     p99 = [seen.p99_ms for seen in windows if seen.p99_ms is not None]
-    return Interval(len(windows), (min(achieved), max(achieved)), (min(p99), max(p99)) if p99 else None)
+    # Where one of them never reached it, the others would tell a range in which it is not.
+    whole = (min(p99), max(p99)) if len(p99) == len(windows) else None
+    return Interval(len(windows), (min(achieved), max(achieved)), whole)
 
 
 # -- how long it still takes ----------------------------------------------------------------------------------------

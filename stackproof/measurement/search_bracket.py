@@ -127,9 +127,7 @@ def _downwards(journal: Journal, settings: SearchSettings, found: Evidence, leas
     if lowest <= least:
         return None  # nothing lower can be judged; `confirm` shows that this one fails
     rate = max(least, rounded(lowest / 4))
-    return make_step(
-        journal, settings, Role.RAMP, rate, f"Even {a_rate(lowest)} does not hold: down to {a_rate(rate)}."
-    )
+    return make_step(journal, settings, Role.RAMP, rate, f"Already {_does_not(found, lowest)}: down to {a_rate(rate)}.")
 
 
 def _resample(journal: Journal, settings: SearchSettings, found: Evidence) -> Decision:
@@ -160,16 +158,19 @@ def _narrow(journal: Journal, settings: SearchSettings, found: Evidence) -> Deci
     if above is not None and above / low > settings.resolution * 1.001:
         middle = math.sqrt(low * above)
         rate = rounded(max(middle, above / _stride(settings, found)))
-        why = f"{a_rate(low)} holds and {a_rate(above)} does not: {_where(rate, middle)}, {a_rate(rate)}."
+        why = f"{a_rate(low)} holds and {_does_not(found, above)}: {_where(rate, middle)}, {a_rate(rate)}."
         return make_step(journal, settings, Role.BISECT, rate, why)
     if mixed and high is not None and high / mixed[-1] > settings.resolution * 1.001:
         middle = math.sqrt(mixed[-1] * high)
         rate = rounded(min(middle, mixed[-1] * _stride(settings, found)))
-        why = (
-            f"{a_rate(mixed[-1])} is in doubt and {a_rate(high)} does not hold: {_where(rate, middle)}, {a_rate(rate)}."
-        )
+        why = f"{a_rate(mixed[-1])} is in doubt and {_does_not(found, high)}: {_where(rate, middle)}, {a_rate(rate)}."
         return make_step(journal, settings, Role.BISECT, rate, why)
     return None
+
+
+def _does_not(found: Evidence, rate: float) -> str:
+    """That a rate does not hold; where only the generator was in the way, that nobody knows."""
+    return f"{a_rate(rate)} does not hold" if found.vouched(rate) else f"at {a_rate(rate)} the generator was the limit"
 
 
 def _stride(settings: SearchSettings, found: Evidence) -> float:
@@ -194,7 +195,8 @@ def confirm(journal: Journal, settings: SearchSettings) -> Decision:
         why = f"{a_rate(low)} must hold in {settings.confirmations} fresh windows: number {held + 1}."
         return _confirming(journal, settings, low, why, "holds")
     if high is not None and failed < settings.refutations:
-        why = f"{a_rate(high)} must not hold in {settings.refutations} fresh windows: number {failed + 1}."
+        must = "must not hold" if found.vouched(high) else "must be more than the generator can vouch for"
+        why = f"{a_rate(high)} {must} in {settings.refutations} fresh windows: number {failed + 1}."
         return _confirming(journal, settings, high, why, "fails")
     return None
 

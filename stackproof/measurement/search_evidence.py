@@ -9,10 +9,12 @@ which the other is, and between both may lie rates that held and failed by turns
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 
 from .search_journal import EVIDENCE_ROLES, Entry, Journal, Limiter, Role, Verdict
+from .search_words import a_rate
 
 HOLDS_PER_FAILURE = 4
 FAILURES_PER_HOLD = 4
@@ -113,12 +115,33 @@ class Evidence:
         """The windows at exactly this rate that did not hold."""
         return [entry for entry, held in self.windows if entry.step.rate == rate and not held]
 
+    def vouched(self, rate: float) -> bool:
+        """Whether it was the server that did not hold here, in any window: else the generator could not say how it does."""
+        here = self.missed(rate)
+        return not here or any(map(by_the_server, here))
+
+    def recurring(self, rate: float, cause: Limiter) -> str:
+        """What most windows at this rate that failed by ``cause`` have in common, as the last of them had it, and in how many."""
+        missed = self.missed(rate)
+        told = [{_kind(reason): reason for reason in entry.reasons} for entry in missed if limiter_of(entry) is cause]
+        # Of those that recur as often the one that is told first, in the last window.
+        kinds = Counter(kind for reasons in reversed(told) for kind in reasons)
+        kind, times = kinds.most_common(1)[0]
+        reason = next(reasons[kind] for reasons in reversed(told) if kind in reasons)
+        many = f", in {times} of {len(missed)} windows that did not hold" if len(missed) > 1 else ""
+        return f"at {a_rate(rate)}{many}: {reason}"
+
     def cause(self, rate: float) -> Limiter:
         """What most windows at this rate failed by; the client where it is a tie, so that no server is blamed for it."""
         counts = Counter(map(limiter_of, self.missed(rate)))
         most = max(counts.values())
         leading = [cause for cause, count in counts.items() if count == most]
         return Limiter.CLIENT if Limiter.CLIENT in leading else leading[0]
+
+
+def _kind(reason: str) -> str:
+    """A reason without its figures, which differ from window to window."""
+    return re.sub(r"[\d.,]+", "#", reason)
 
 
 def limiter_of(entry: Entry) -> Limiter:

@@ -112,7 +112,7 @@ SHORT = SearchSettings(
     most_seconds=120.0,
     drain=5.0,
 )
-"""A search that takes about a minute: its bracket is wider (15 % and not 5 %), and nothing is said about overload.
+"""A search that takes about a minute: its bracket is wider (15 % and not 5 %, where windows agree), without an overload.
 
 What holds is judged in the same way, and both ends are confirmed as often. The confirming windows are as long as a judgement of
 their steadiness needs (`search_judgement.LEAST_SECONDS`).
@@ -150,7 +150,11 @@ class Seen:
     promised: tuple[PromiseResult, ...] = ()
     """Latency from the intended start, every offered operation counted."""
     p50_ms: float | None = None
+    """From the intended start, every offered operation counted, as promises are judged; None also where it was never reached."""
     p99_ms: float | None = None
+    answered_p50_ms: float | None = None
+    """The same of the answered operations alone, which flatters where others were dropped or failed."""
+    answered_p99_ms: float | None = None
     service_p50_ms: float | None = None
     """From the real start."""
     service_p99_ms: float | None = None
@@ -230,6 +234,7 @@ class Interval:
     windows: int
     achieved: tuple[float, float]
     p99_ms: tuple[float, float] | None
+    """Every offered operation counted; None also where a window never reached it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +261,8 @@ class Ceiling:
     interval: Interval | None = None
     invalid: tuple[str, ...] = ()
     """Why the figures must not be used, such as wrong answers."""
+    resolution: float | None = None
+    """How near to each other its ends were to be, as a ratio."""
 
 
 @dataclass(frozen=True, slots=True)

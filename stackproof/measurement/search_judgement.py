@@ -14,7 +14,7 @@ from stackproof.scenarios.orders import Offered
 from stackproof.scenarios.recorder import Recorder, Second
 
 from .check_words import UNTRUE, against, not_known
-from .figures import figures_of
+from .figures import counted, figures_of
 from .promises import Promise, PromiseResult, judged
 from .search_evidence import CONCURRENCY
 from .search_journal import Limiter, Role, SearchSettings, Seen, Step, Verdict
@@ -53,6 +53,7 @@ def look(offered: Offered, promises: Sequence[Promise]) -> Seen:
     """The figures of a window that the search needs."""
     recorder, order = offered.recorder, offered.order
     intended, real, lag = (figures_of(histogram) for histogram in (recorder.intended, recorder.real, recorder.lag))
+    every = counted(recorder)
     promised = tuple(judged(promise, recorder) for promise in promises)
     # Where the promises were kept, a straggler after the end of the window is no backlog.
     kept = promised and all(result.verdict == "held" for result in promised)
@@ -66,8 +67,10 @@ def look(offered: Offered, promises: Sequence[Promise]) -> Seen:
         elapsed=offered.elapsed,
         achieved=recorder.answered / max(order.seconds, 1e-9) if kept else offered.achieved,
         promised=promised,
-        p50_ms=intended.p50,
-        p99_ms=intended.p99,
+        p50_ms=every.p50,
+        p99_ms=every.p99,
+        answered_p50_ms=intended.p50,
+        answered_p99_ms=intended.p99,
         service_p50_ms=real.p50,
         service_p99_ms=real.p99,
         lag_p99_ms=lag.p99,
@@ -266,7 +269,7 @@ def _by_client(step: Step, seen: Seen, settings: SearchSettings, promises: Seque
     lag = seen.lag_p99_ms
     if lag is None:
         return
-    if lag > STARVED_MS and lag > (seen.p99_ms or 0.0) / 2:
+    if lag > STARVED_MS and lag > (seen.answered_p99_ms or 0.0) / 2:
         yield f"send lag p99 is {milliseconds(lag)}: the generator sent too late"
         return
     served = seen.service_p99_ms

@@ -290,8 +290,14 @@ def unpaired_effect(
     one, two = np.log(_positive(first)), np.log(_positive(second))
     tail = (1 - confidence) / 2
     if _too_few(_rank_sum_position(len(one), len(two), tail)):
-        sentence = f"{len(one)} and {len(two)} windows are too few for {100 * confidence:.3g} % confidence"
-        return NoEffect(sentence, least_windows(confidence))
+        least = least_windows(confidence)
+        few = [
+            f"{len(run)} window{'' if len(run) == 1 else 's'} of the {which} run"
+            for run, which in ((one, "first"), (two, "second"))
+            if len(run) < least
+        ]
+        sentence = f"{' and '.join(few)} are too few for {100 * confidence:.3g} % confidence"
+        return NoEffect(sentence, least)
     if _constant(one) and _constant(two) and not resolution:
         return NoEffect("no window of either run differs from the others: without variance there is no interval")
     sizes = [effective_size(list(run)) for run in (one, two)]

@@ -12,7 +12,7 @@ from stackproof.measurement.record import WindowRecord
 from stackproof.measurement.search_journal import EVIDENCE_ROLES
 from stackproof.measurement.search_words import a_rate, milliseconds
 
-from .ceiling_words import TONE, facts, has_answer
+from .ceiling_words import TONE, facts, has_answer, tail
 from .components import Badge
 from .measurement_charts import latency_over_rate
 
@@ -48,7 +48,15 @@ def chart(ceiling: CeilingRecord) -> Markup:
         float(text.split(" within ")[1].removesuffix(" ms")) for text in ceiling.promises if text.startswith("p99 ")
     ]
     return latency_over_rate(
-        [(row.rate, row.p50_ms, row.p99_ms or 0.0, row.verdict) for row in rows],
+        [
+            (
+                row.rate,
+                _least(row.p50_ms, row.answered_p50_ms),
+                _least(row.p99_ms, row.answered_p99_ms) or 0.0,
+                row.verdict,
+            )
+            for row in rows
+        ],
         holds=ceiling.holds or None,
         fails=ceiling.fails,
         limit=limits[0] if limits else None,
@@ -69,12 +77,21 @@ def failing_curve(windows: Sequence[WindowRecord], rate: float) -> list[tuple[fl
 
 def _drawn(ceiling: CeilingRecord) -> list[StepRow]:
     """The windows that say whether a rate holds, and that have a p99."""
-    return [row for row in ceiling.steps if row.role in EVIDENCE_ROLES and row.p99_ms is not None]
+    return [
+        row
+        for row in ceiling.steps
+        if row.role in EVIDENCE_ROLES and _least(row.p99_ms, row.answered_p99_ms) is not None
+    ]
+
+
+def _least(every: float | None, answered: float | None) -> float | None:
+    """Where a point is drawn: at the percentile of all that was offered; where that was never reached, at the least it can be."""
+    return answered if every is None else every
 
 
 def _point(row: StepRow) -> tuple[object, ...]:
-    p50, p99 = (_DASH if value is None else milliseconds(value) for value in (row.p50_ms, row.p99_ms))
-    return (a_rate(row.rate), p50, p99, Badge(TONE[row.verdict], row.verdict, mark=_MARK[row.verdict]))
+    p50 = milliseconds(row.p50_ms) if row.p50_ms is not None else _DASH if row.answered_p50_ms is None else "never"
+    return (a_rate(row.rate), p50, tail(row), Badge(TONE[row.verdict], row.verdict, mark=_MARK[row.verdict]))
 
 
 def _row(row: StepRow) -> dict[str, str]:
@@ -83,7 +100,7 @@ def _row(row: StepRow) -> dict[str, str]:
         "role": row.role,
         "rate": a_rate(row.rate),
         "achieved": a_rate(row.achieved),
-        "p99": _DASH if row.p99_ms is None else milliseconds(row.p99_ms),
+        "p99": tail(row),
         "client": f"{row.cpu_share:.0%}",
         "verdict": row.verdict,
         "mark": _MARK[row.verdict],

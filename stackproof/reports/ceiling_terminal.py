@@ -16,7 +16,7 @@ from stackproof.measurement.saturation import time_left
 from stackproof.measurement.search_journal import Entry, SearchSettings, Step
 from stackproof.measurement.search_words import a_rate, milliseconds
 
-from .ceiling_words import facts
+from .ceiling_words import facts, tail
 from .moving import Moving
 from .text import one_line
 
@@ -80,9 +80,8 @@ class SearchView(Moving):
 
 def step_line(row: StepRow) -> Text:
     """One step that has ended, in one line."""
-    p99 = "–" if row.p99_ms is None else milliseconds(row.p99_ms)
     text = Text(
-        f"{row.number:3}  {row.role:<11}  {a_rate(row.rate):>10}  achieved {a_rate(row.achieved):>10}  p99 {p99:>8}  ",
+        f"{row.number:3}  {row.role:<11}  {a_rate(row.rate):>10}  achieved {a_rate(row.achieved):>10}  p99 {tail(row):>8}  ",
         no_wrap=True,
         overflow="ellipsis",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from stackproof.measurement.ceiling_record import UNCONFIRMED, CeilingRecord
+from stackproof.measurement.ceiling_record import UNCONFIRMED, CeilingRecord, StepRow
 from stackproof.measurement.record import Measurement
 from stackproof.measurement.search_journal import EVIDENCE_ROLES
 from stackproof.measurement.search_words import a_rate, a_time, milliseconds
@@ -45,7 +45,7 @@ def bracket(ceiling: CeilingRecord) -> str:
         if ceiling.limiter == "client":
             return "not known"
         return "none holds" if ceiling.fails is None else f"none holds: {a_rate(ceiling.fails)} fails"
-    if ceiling.fails is None:
+    if ceiling.fails is None or ceiling.limiter == "client":
         return f"{a_rate(ceiling.holds)} and more"
     return f"{a_rate(ceiling.holds)} to {a_rate(ceiling.fails)}"
 
@@ -85,7 +85,7 @@ def headline(ceiling: CeilingRecord) -> str:
         return f"The search has no answer: it saw {', '.join(seen)}." if seen else "The search has no answer."
     limit = {
         "server": "the server is the limit",
-        "client": "the client is the limit, so the server carries at least this",
+        "client": "the client is the limit, so the server carries at least what holds",
         "quota": "a quota is the limit",
         "slo": "latency is the limit: the server keeps up, and is late",
         "error": "errors are the limit",
@@ -97,6 +97,8 @@ def headline(ceiling: CeilingRecord) -> str:
         ends = "No rate was shown to hold" if unknown else f"No rate holds, {a_rate(ceiling.fails or 0.0)} fails"
     elif ceiling.fails is None:
         ends = f"{a_rate(ceiling.holds)} holds, and nothing more could be offered"
+    elif ceiling.limiter == "client":
+        ends = f"{a_rate(ceiling.holds)} holds, and for {a_rate(ceiling.fails)} the generator could not vouch"
     else:
         ends = f"{a_rate(ceiling.holds)} holds, {a_rate(ceiling.fails)} does not"
     shown = "" if ceiling.confirmed or not ceiling.holds else " (not confirmed in fresh windows)"
@@ -140,7 +142,7 @@ def facts(ceiling: CeilingRecord) -> list[tuple[str, str]]:
         ("What has to hold", ", ".join(ceiling.promises) or "not known: it follows from the base service time"),
         ("Limiter", ceiling.limiter),
         (windows_of_figures(ceiling), _confirming(ceiling)),
-        ("Their p99", span(ceiling.p99_ms)),
+        ("Their p99, every operation counted", span(ceiling.p99_ms)),
         ("Base service time, p50", milliseconds(ceiling.service_p50_ms) if ceiling.service_p50_ms else unknown),
         ("Generator's own ceiling", a_rate(ceiling.generator_rate) if ceiling.generator_rate else unknown),
         ("Recovery after an overload", _recovery(ceiling)),
@@ -159,6 +161,15 @@ def _recovery(ceiling: CeilingRecord) -> str:
     if ceiling.recovery_seconds is None:
         return "not measured"
     return "at once" if ceiling.recovery_seconds < SECOND else a_time(ceiling.recovery_seconds)
+
+
+def tail(row: StepRow) -> str:
+    """The p99 of a window, every offered operation counted, which is what its verdict rests on; a dash: too few operations."""
+    from stackproof.scenarios.histogram import supported
+
+    if row.p99_ms is not None:
+        return milliseconds(row.p99_ms)
+    return "never" if supported(row.offered, 99.0) else "–"
 
 
 def span(values: tuple[float, float] | None) -> str:

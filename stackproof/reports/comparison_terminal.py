@@ -19,6 +19,7 @@ from stackproof.measurement.comparison import (
 )
 
 from .text import one_line
+from .words import counted
 
 _OUTCOME = {
     Outcome.NO_REGRESSION: "bold green",
@@ -100,11 +101,14 @@ def effect_cells(row: MetricResult) -> tuple[str, str]:
 
 def basis(result: Comparison) -> str:
     """How many windows the answer about metrics rests on, and what its intervals are."""
-    count = max(min(row.first.windows, row.second.windows) for row in result.metrics)
-    many = "" if count == 1 else "s"
-    how = f"pair{many} of windows" if result.paired else f"window{many} of each run, not paired"
+    if result.paired:
+        how = counted(max(min(row.first.windows, row.second.windows) for row in result.metrics), "pair") + " of windows"
+    else:
+        first, second = (max(getattr(row, side).windows for row in result.metrics) for side in ("first", "second"))
+        of = "each run" if first == second else f"the first run and {second} of the second"
+        how = f"{counted(first, 'window')} of {of}, not paired"
     confidence = "" if result.confidence is None else f", {percent(result.confidence)} intervals"
-    return f"{count} {how}{confidence}, threshold {percent(result.threshold)}. Recommended: {RECOMMENDED_PAIRS} pairs."
+    return f"{how}{confidence}, threshold {percent(result.threshold)}. Recommended: {RECOMMENDED_PAIRS} pairs."
 
 
 def _line(console: Console, text: str, style: str = "") -> None:

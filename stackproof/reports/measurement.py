@@ -23,7 +23,16 @@ from .components import Badge, number
 from .dates import for_people
 from .evidence import evidence_section
 from .measurement_charts import Curve, percentile_curve, seconds_chart, throughput_over_callers
-from .measurement_terminal import NOT_KEPT, cells, load_in_words, milliseconds, spread_cells, stub_in_words, title
+from .measurement_terminal import (
+    NOT_KEPT,
+    cells,
+    load_in_words,
+    milliseconds,
+    promise_in_words,
+    spread_cells,
+    stub_in_words,
+    title,
+)
 from .pages import render_page
 from .standing import MARK, TONE, Shown, standing_of
 from .text import one_line
@@ -84,7 +93,11 @@ def render(result: Measurement, evidence: Evidence | None = None) -> str:
 
 def _figures(result: Measurement) -> list[tuple[str, object, str]]:
     """The few numbers that the page is read for: of a search its bracket, of a sweep its best, else the rate and its latency."""
-    p99 = ("p99 from the intended start", milliseconds(result.latency["intended"].p99), "of the answered operations")
+    p99 = (
+        "p99 from the intended start",
+        cells(result.latency["counted"], unanswered=True)[2],
+        "every operation counted",
+    )
     if result.ceiling is not None:
         found = result.ceiling
         windows = "confirming window" if has_answer(found) else "fresh window"
@@ -96,7 +109,7 @@ def _figures(result: Measurement) -> list[tuple[str, object, str]]:
                 found.limiter,
                 "why is said below" if found.limiter == "not-converged" else "stops the load there",
             ),
-            (held, span(found.p99_ms), f"in {counted(found.confirming_windows, windows)}"),
+            (held, span(found.p99_ms), f"every operation counted, in {counted(found.confirming_windows, windows)}"),
         ]
     if result.sweep is not None:
         best = next(level for level in result.sweep.levels if level.in_flight == result.sweep.best)
@@ -177,10 +190,8 @@ def _promises(result: Measurement) -> list[tuple[object, ...]]:
     tones = {"held": "PASS", "missed": "FAIL", "unknown": "INCONCLUSIVE"}
     rows: list[tuple[object, ...]] = []
     for promise in result.slo:
-        never = promise.seen_ms is None and promise.verdict == "missed"
-        seen = "never reached" if never else milliseconds(promise.seen_ms)
-        name = f"p{promise.percentile:g} within {promise.limit_ms:g} ms"
-        rows.append((name, Badge(tones[promise.verdict], promise.verdict), seen))
+        word, seen = promise_in_words(promise)
+        rows.append((promise.name, Badge(tones[promise.verdict], word), seen))
     return rows
 
 

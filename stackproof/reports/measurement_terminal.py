@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stackproof.measurement.figures import Figures
+from stackproof.measurement.promises import PromiseResult
 from stackproof.measurement.record import Measurement, WindowRecord
 from stackproof.measurement.spread import Spread, spread_of
 from stackproof.measurement.sweep import SweepRecord
@@ -152,12 +153,30 @@ def _print_figures(result: Measurement, console: Console) -> None:
     if result.calibration["stub"] is not None:
         console.print(f"self-check: {stub_in_words(result.calibration['stub'])}", markup=False, highlight=False)
     for promise in result.slo:
-        seen = "never" if promise.seen_ms is None and promise.verdict == "missed" else milliseconds(promise.seen_ms)
-        console.print(
-            f"p{promise.percentile:g} within {promise.limit_ms:g} ms: {promise.verdict} ({seen})",
-            markup=False,
-            highlight=False,
-        )
+        word, seen = promise_in_words(promise)
+        console.print(f"{promise.name}: {word} ({seen})", markup=False, highlight=False)
+
+
+def promise_in_words(promise: PromiseResult) -> tuple[str, str]:
+    """Whether it was kept, over how many windows, and what was seen in them."""
+    few = promise.verdict == "unknown" and promise.least_ms is None and not promise.missed
+    if promise.windows == 1:
+        if few:
+            return "cannot be told", "too few operations"
+        return promise.verdict, "never reached" if promise.seen_ms is None else milliseconds(promise.seen_ms)
+    if few:
+        return "cannot be told", f"too few operations in a window, and {promise.windows} windows are not put together"
+    least, most = (
+        "never reached" if value is None else milliseconds(value) for value in (promise.least_ms, promise.most_ms)
+    )
+    missed = f"{promise.missed} of {promise.windows} windows missed it"
+    if promise.verdict == "unknown":
+        word = f"cannot be told: {missed}"
+    elif promise.missed in (0, promise.windows):
+        word = f"{promise.verdict} in each of {promise.windows} windows"
+    else:
+        word = f"{promise.verdict}: {missed}"
+    return word, least if least == most else f"{least} to {most}"
 
 
 def stub_in_words(check: Mapping[str, Any]) -> str:

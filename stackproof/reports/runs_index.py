@@ -146,7 +146,7 @@ def _certificate(text: str, data: Any) -> dict[str, Any]:
 def _measurement(text: str, _data: Any) -> dict[str, Any]:
     from stackproof.measurement.record import from_json
 
-    from .measurement_terminal import load_in_words, milliseconds
+    from .measurement_terminal import cells, load_in_words
     from .standing import standing_of
 
     result = from_json(text)
@@ -160,7 +160,8 @@ def _measurement(text: str, _data: Any) -> dict[str, Any]:
 
         figure = bracket(result.ceiling)
     else:
-        figure = f"{result.rates['achieved']:,.1f}/s, p99 {milliseconds(result.latency['intended'].p99)}"
+        p99 = cells(result.latency["counted"], unanswered=True)[2]
+        figure = f"{result.rates['achieved']:,.1f}/s, p99 {p99}"
     search = "search for the ceiling" if result.ceiling is not None else load_in_words(result.load)
     return {
         "standing": shown.standing,

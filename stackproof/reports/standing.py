@@ -40,8 +40,22 @@ class Shown:
     """What the word says, in a sentence."""
 
 
+WIDE = "WIDE"
+NOT_CHECKED = "Its generator was not checked against a server of known speed: the figures are not to be published."
+
+
 def standing_of(result: Measurement) -> Shown:
-    """First whether the figures may be used, then whether there is an answer, then whether what was promised was kept."""
+    """First whether the figures may be used, then whether there is an answer, then whether what was promised was kept; and
+    beside each of them that nobody checked the generator, which is no plain VALID."""
+    shown = _standing_of(result)
+    if result.checked:
+        return shown
+    if shown.standing is Standing.HOLDS or shown.word == WIDE:
+        return Shown(Standing.UNKNOWN, "UNCHECKED", f"The load was offered as planned. {NOT_CHECKED}")
+    return Shown(shown.standing, shown.word, f"{shown.meaning} {NOT_CHECKED}")
+
+
+def _standing_of(result: Measurement) -> Shown:
     if result.level == "INVALID":
         meaning = (
             "These figures must not be used: something other than the backends decided them, or answers were wrong."
@@ -61,8 +75,11 @@ def standing_of(result: Measurement) -> Shown:
     if "missed" in kept:
         return Shown(Standing.BROKEN, "MISSED", "The load was offered as planned, and a promise was not kept.")
     if "unknown" in kept:
-        meaning = "The load was offered as planned, but whether a promise was kept is not known."
+        meaning = "The load was offered as planned, but whether a promise was kept cannot be told."
         return Shown(Standing.UNKNOWN, "NOT KNOWN", meaning)
+    if result.ceiling is not None and result.ceiling.wide:
+        meaning = "The load was offered as planned, and the bracket is wider than 15 %: windows disagreed."
+        return Shown(Standing.PARTIAL, WIDE, meaning)
     return Shown(
         Standing.HOLDS, "VALID", "The load was offered as planned, and every answer that was checked was right."
     )
