@@ -22,6 +22,7 @@ from stackproof.measurement.comparison import (
     Window,
     compare,
 )
+from stackproof.measurement.ratio_verdicts import NEVER_MS
 
 Figures = Mapping[str, float | None]
 
@@ -431,3 +432,43 @@ def test_settings_that_were_not_kept_are_one_difference() -> None:
     full = with_settings(two, {"redis": {"appendonly": "no", "save": ""}})
     (difference,) = compare(nothing, full).differences
     assert (difference.kind, difference.name) == ("backend", "settings of redis")
+
+
+def p99_never(share: float, seed: int) -> Callable[[int, float], Figures]:
+    """A p99 that this share of windows, chosen by chance, never reaches."""
+    chosen = np.random.default_rng(seed).random(1000) < share
+    return lambda at, noise: {"p99": NEVER_MS if chosen[at] else 9.0 * noise}
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_a_latency_that_one_run_never_reaches_is_a_regression_and_the_other_way_an_improvement(paired: bool) -> None:
+    reached, lost = pair_of_runs(p99_never(0.0, 1), p99_never(1.0, 1))
+    if not paired:
+        reached, lost = (
+            replace(run, windows=tuple(replace(window, pair="") for window in run.windows)) for run in (reached, lost)
+        )
+    worse, better = compare(reached, lost), compare(lost, reached)
+    assert (only(worse).verdict, worse.outcome) == (Verdict.REGRESSION, Outcome.REGRESSION)
+    assert only(worse).sentence.startswith("Never reached in the second run, in none of its windows")
+    assert (only(better).verdict, better.outcome) == (Verdict.IMPROVEMENT, Outcome.NO_REGRESSION)
+
+
+def test_a_latency_that_neither_run_reaches_or_that_few_windows_show_cannot_be_told() -> None:
+    neither = compare(*pair_of_runs(p99_never(1.0, 1), p99_never(1.0, 1)))
+    assert (only(neither).verdict, neither.outcome) == (Verdict.CANNOT_TELL, Outcome.CANNOT_TELL)
+    assert "neither run reached it" in only(neither).sentence.lower()
+    few = compare(*pair_of_runs(p99_never(0.0, 1), p99_never(1.0, 1), count=4))
+    assert only(few).verdict is Verdict.CANNOT_TELL
+
+
+@pytest.mark.parametrize(("first", "second"), [(0.0, 0.7), (0.3, 1.0), (0.1, 0.8)])
+def test_windows_that_sometimes_never_reach_it_are_ordered_right(first: float, second: float) -> None:
+    better, worse = pair_of_runs(p99_never(first, 1), p99_never(second, 2), count=40)
+    assert only(compare(better, worse)).verdict is Verdict.REGRESSION
+    assert only(compare(worse, better)).verdict is Verdict.IMPROVEMENT
+
+
+def test_a_few_windows_that_never_reach_it_are_not_lost_in_a_typical_ratio() -> None:
+    result = only(compare(*pair_of_runs(p99_never(0.0, 1), p99_never(0.1, 2), count=40)))
+    assert result.verdict is Verdict.CANNOT_TELL
+    assert "0 windows of the first run and" in result.sentence

@@ -14,7 +14,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from stackproof.scenarios.histogram import LONGEST, supported
+from stackproof.scenarios.histogram import supported
 from stackproof.scenarios.orders import CLOSED
 
 from .brackets import is_bracket, middle
@@ -23,11 +23,10 @@ from .comparison import SETTINGS, Outcome, Run, Window, differences
 from .evidence import Evidence, Terms, terms
 from .evidence import from_json as evidence_from_json
 from .figures import PERCENTILES
+from .ratio_verdicts import NEVER_MS as NEVER_MS
 from .record import Measurement, WindowRecord, from_json
 from .search_journal import Limiter
 
-NEVER_MS = LONGEST / 1000
-"""A share of operations that was never answered counts as the longest latency that is recorded: an hour."""
 _NO_WORKLOAD = {"seed", "repeat"}
 """Fields of a record's load that are told apart, or that only say how many windows there are."""
 _FOUND = {"rate", "duration", "warmup"}

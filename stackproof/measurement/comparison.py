@@ -24,7 +24,7 @@ from . import statistics
 from .brackets import Bracket, effect_of_brackets, half_width, is_bracket
 from .ratio_verdicts import Verdict as Verdict
 from .ratio_verdicts import change as change
-from .ratio_verdicts import judged, judged_by_brackets
+from .ratio_verdicts import judged, judged_by_brackets, judged_by_never, never, unlike_in_never
 from .ratio_verdicts import percent as percent
 from .statistics import Effect, Estimate, NoEffect
 
@@ -388,6 +388,8 @@ def _result(metric: Metric, windows: _Windows, paired: bool, threshold: float, c
     if _held(metric, windows):
         sentence = "Every window of both runs held the offered rate: it is a bound here, not a measure."
         return MetricResult(metric, Verdict.NO_DIFFERENCE, sentence, None, *sides)
+    if said := _by_never(metric, windows, paired, confidence):
+        return MetricResult(metric, *said, None, *sides)
     found = _effect(metric, windows, paired, confidence)
     if isinstance(found, NoEffect):
         return MetricResult(metric, Verdict.CANNOT_TELL, _about_none(found), None, *sides)
@@ -396,7 +398,18 @@ def _result(metric: Metric, windows: _Windows, paired: bool, threshold: float, c
         if found.p is None
         else judged(found, paired, threshold, more_is_better=metric.more_is_better)
     )
+    if verdict is Verdict.NO_DIFFERENCE and (why := unlike_in_never(*(_values(metric, run) for run in windows))):
+        verdict, sentence = Verdict.CANNOT_TELL, f"{sentence.removesuffix('.')}; but {why}."
     return MetricResult(metric, verdict, sentence, found, *sides)
+
+
+def _by_never(metric: Metric, windows: _Windows, paired: bool, confidence: float) -> tuple[Verdict, str] | None:
+    """The answer where one run reached it in every window, and the other in none; None elsewhere."""
+    known = [_values(metric, run) for run in windows]
+    if any(len(values) < (1 - MOST_MISSING) * len(run) for values, run in zip(known, windows, strict=True)):
+        return None
+    least = statistics.least_pairs(confidence) if paired else statistics.least_windows(confidence)
+    return judged_by_never(known[0], known[1], least)
 
 
 def _effect(metric: Metric, windows: _Windows, paired: bool, confidence: float) -> Effect | NoEffect:
@@ -413,10 +426,12 @@ def _effect(metric: Metric, windows: _Windows, paired: bool, confidence: float) 
         windows = ([one for one, _ in both], [two for _, two in both])
     one, two = (_values(metric, run) for run in windows)
     resolution = sum(_half_bracket(run) for run in windows) if metric.name == "ceiling" else 0.0
+    if never(one) and never(two):
+        return NoEffect("neither run reached it in any window, so that it says nothing of a difference")
     if (
         metric.name != "achieved"
         and not resolution
-        and any(len(run) > 1 and min(run) == max(run) for run in (one, two))
+        and any(len(run) > 1 and min(run) == max(run) and not never(run) for run in (one, two))
     ):
         return NoEffect("one of the runs shows the same figure in every window: that is no measurement")
     if paired:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from stackproof.scenarios.histogram import Histogram
-from stackproof.scenarios.orders import NULL, Checked, Offered
+from stackproof.scenarios.orders import CLOSED, NULL, Checked, Offered
 from stackproof.scenarios.recorder import Recorder
 from stackproof.scenarios.scenario import Scenario
 
@@ -206,10 +207,41 @@ def limiter_of(offered: Offered, calibration: Mapping[str, Any] | None) -> tuple
     if not recorder.offered:
         return UNKNOWN, "nothing was offered"
     if recorder.answered >= HELD * recorder.offered:
+        if behind := backlog(offered):
+            return "server", behind
         return "none", "the rate was held: this is no ceiling"
     if recorder.failed > recorder.dropped:
         return "error", "operations failed"
     return "server", "operations took so long that arrivals found every place in flight taken"
+
+
+def backlog(offered: Offered) -> str:
+    """What shows that operations ended more slowly than they came, although all of them ended in the end; empty for nothing.
+
+    Operations are in flight at any time: at a steady state as many as come within a mean latency (Little 1961), and twice the
+    root of that more by chance. The latency that counts is that of the window's first third: a backlog that grows is not
+    excused by the latency that it makes.
+    """
+    recorder, order, offering = offered.recorder, offered.order, offered.offering
+    if order.arrivals == CLOSED or not offering.seconds:
+        return ""
+    waiting = recorder.answered - offering.answered
+    usual = recorder.offered / offering.seconds * _early_latency(recorder, offering.seconds)
+    if waiting <= (1 - HELD) * recorder.offered + usual + 2 * math.sqrt(usual) + 1:
+        return ""
+    return (
+        f"a backlog grew: of {recorder.offered:,} operations {waiting:,} had not ended when the last one came, where "
+        f"{usual:,.0f} are in flight at the latency that the window began with"
+    )
+
+
+def _early_latency(recorder: Recorder, seconds: float) -> float:
+    """The mean latency, in seconds, of what was due in the first third of a window and ended well."""
+    early = Histogram(digits=2)
+    for number, second in recorder.series.items():
+        if number <= seconds / 3:
+            early.add(second.latency)
+    return sum(value * count for value, count in early.buckets()) / early.count if early.count else 0.0
 
 
 def _worst(windows: Sequence[WindowRecord]) -> tuple[str, str]:
@@ -344,6 +376,8 @@ def _warnings(
         )
     if limiter == "client":
         found.append(f"The client is the limiter: {reason}. These figures say little about the backends.")
+    if limiter == "server" and not any(lost.values()):
+        found.append(f"The rate was not held: {reason}. Latencies of a backlog depend on how long the window was.")
     if left_behind:
         found.append("Not everything that the run stored could be removed: " + "; ".join(left_behind))
     return found

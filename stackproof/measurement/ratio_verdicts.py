@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from enum import StrEnum
+
+from stackproof.scenarios.histogram import LONGEST
 
 from .statistics import Effect
 
 ENDLESS = 10_000
 """More windows than this are not worth a recommendation."""
+NEVER_MS = LONGEST / 1000
+"""A share of operations that was never answered counts as the longest latency that is recorded: an hour."""
 
 
 class Verdict(StrEnum):
@@ -34,6 +39,37 @@ def judged(effect: Effect, paired: bool, threshold: float, *, more_is_better: bo
     if -bound < low and high < bound:
         return Verdict.NO_DIFFERENCE, f"{_told(effect)}: all of it is within {percent(threshold)}."
     return Verdict.CANNOT_TELL, _undecided(effect, worse, low, high, bound, paired)
+
+
+def never(values: Sequence[float]) -> bool:
+    """Whether no window reached it: so large a share of the operations never ended well."""
+    return bool(values) and min(values) == NEVER_MS
+
+
+def judged_by_never(first: Sequence[float], second: Sequence[float], least: int) -> tuple[Verdict, str] | None:
+    """Where every window of one run reached it, and none of the other: that needs no ratio. None elsewhere, and for fewer windows
+    than ``least`` of either."""
+    if (
+        never(first) == never(second)
+        or NEVER_MS in (first, second)[never(first)]
+        or min(len(first), len(second)) < least
+    ):
+        return None
+    verdict, which, other = (
+        (Verdict.IMPROVEMENT, "first", "second") if never(first) else (Verdict.REGRESSION, "second", "first")
+    )
+    told = f"Never reached in the {which} run, in none of its windows: too few operations ended well. Every window of the {other}"
+    return verdict, f"{told} run reached it."
+
+
+def unlike_in_never(first: Sequence[float], second: Sequence[float]) -> str:
+    """Why the typical ratio does not show all: one run has more windows that never reached it. Empty where that is not so."""
+    one, two = (sum(value == NEVER_MS for value in values) for values in (first, second))
+    if one == two:
+        return ""
+    return (
+        f"{one} windows of the first run and {two} of the second never reached it, which a typical ratio does not show"
+    )
 
 
 def judged_by_brackets(effect: Effect, threshold: float) -> tuple[Verdict, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,8 +20,9 @@ from typing import Any
 
 from stackproof.kept_json import read
 from stackproof.measurement.ceiling_record import UNCONFIRMED, CeilingRecord
+from stackproof.measurement.judgement import HELD as WINDOW_HELD
 from stackproof.measurement.promises import Promise
-from stackproof.measurement.record import Measurement, from_json
+from stackproof.measurement.record import Measurement, WindowRecord, from_json
 from stackproof.measurement.search_journal import EVIDENCE_ROLES, Limiter, Role, Verdict
 from stackproof.measurement.search_words import a_rate
 from stackproof.scenarios.orders import CLOSED
@@ -307,10 +309,23 @@ def _from_windows(run: Measurement) -> _Given:
     if any(window.limiter != HELD for window in windows):
         reason = next(window.limiter_reason for window in windows if window.limiter != HELD)
         doubts.append(f"its fixed rate was not held ({reason}), and only a search shows where holding ends")
+    elif any(map(_fell_behind, windows)):
+        doubts.append(
+            "its fixed rate was not held (less ended than was offered), and only a search shows where holding ends"
+        )
     if any(result.verdict != "held" for result in run.slo):
         doubts.append("its promise of latency was not shown to be kept")
     low = min((float(window.rates["achieved"]) for window in windows), default=0.0)
     return low, None, HELD, doubts
+
+
+def _fell_behind(window: WindowRecord) -> bool:
+    """Whether less was achieved than `WINDOW_HELD` of what was offered, but for what was in flight at the end: so long as one
+    operation took in the window's first third."""
+    seconds = float(window.order["seconds"])
+    medians = [row["p50"] for row in window.series if row["second"] <= seconds / 3 and row["p50"] is not None]
+    in_flight = statistics.median(medians) / 1000 if medians else 0.0
+    return window.rates["achieved"] * (seconds + in_flight) < WINDOW_HELD * window.rates["offered"] * seconds
 
 
 def _latencies(run: Measurement, low: float) -> tuple[tuple[float, float], ...]:

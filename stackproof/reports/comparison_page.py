@@ -18,6 +18,7 @@ from stackproof.measurement.comparison import (
     change,
     percent,
 )
+from stackproof.measurement.ratio_verdicts import NEVER_MS
 
 from .charts import BAD, FIRST, GOOD, MUTED, SECOND, drawn
 from .comparison_terminal import basis, digits, effect_cells, heading
@@ -107,6 +108,8 @@ def _side_row(row: MetricResult, side: Side) -> tuple[object, ...]:
     interval = "–" if found is None else f"{digits(found.low)} to {digits(found.high)}"
     varies = "–" if side.variation is None else f"{100 * side.variation:.1f} %" + (" (noisy)" if side.noisy else "")
     median = "–" if side.median is None else f"{digits(side.median)} {_unit(row)}"
+    if side.median == NEVER_MS:
+        median = "never"
     return (row.metric.name, f"{side.windows}", median, interval, varies)
 
 

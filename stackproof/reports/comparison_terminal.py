@@ -17,6 +17,7 @@ from stackproof.measurement.comparison import (
     change,
     percent,
 )
+from stackproof.measurement.ratio_verdicts import NEVER_MS
 
 from .text import one_line
 from .words import counted
@@ -87,7 +88,9 @@ def _side(side: Side) -> str:
 
 
 def digits(value: float) -> str:
-    """Three digits that mean something, without an exponent."""
+    """Three digits that mean something, without an exponent; "never" for a latency that was never reached."""
+    if value == NEVER_MS:
+        return "never"
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 

@@ -71,6 +71,9 @@ def _standing_of(result: Measurement) -> Shown:
     if result.ceiling is not None and not result.ceiling.confirmed:
         meaning = "The load was offered as planned, but the search has no answer that fresh windows confirmed."
         return Shown(Standing.UNKNOWN, "NO ANSWER", meaning)
+    if result.client_limited:
+        meaning = "The generator was the limit: the figures are about it, and say little about the backends."
+        return Shown(Standing.UNKNOWN, "CLIENT LIMITED", meaning)
     kept = {promise.verdict for promise in result.slo}
     if "missed" in kept:
         return Shown(Standing.BROKEN, "MISSED", "The load was offered as planned, and a promise was not kept.")
@@ -80,6 +83,9 @@ def _standing_of(result: Measurement) -> Shown:
     if result.ceiling is not None and result.ceiling.wide:
         meaning = "The load was offered as planned, and the bracket is wider than 15 %: windows disagreed."
         return Shown(Standing.PARTIAL, WIDE, meaning)
+    if result.fails:
+        meaning = f"The load was offered as planned, but {result.counts['failed']:,} of {result.counts['offered']:,} operations failed."
+        return Shown(Standing.BROKEN, "FAILURES", meaning)
     return Shown(
         Standing.HOLDS, "VALID", "The load was offered as planned, and every answer that was checked was right."
     )
