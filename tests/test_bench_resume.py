@@ -126,7 +126,7 @@ def test_the_windows_of_another_build_are_not_gone_on_with(tmp_path: Path) -> No
     directory = begun(tmp_path / "run", FIXED)
     head = json.loads((directory / WINDOWS).read_text(encoding="utf-8"))
     other = head | {"identity": head["identity"] | {"build": "other"}}
-    older = head | {"schema": "stackproof-windows/1"}
+    older = head | {"schema": "stackproof-windows/2"}
     for kept in (other, older):
         (directory / WINDOWS).write_text(json.dumps(kept) + "\n", encoding="utf-8")
         with pytest.raises(ConfigurationError, match=r"was begun by another build of stackproof.*begin a new run"):

@@ -217,7 +217,7 @@ def offer(run: Run, console: Console) -> Measurement:
             view({"phase": "asking the servers for their settings"})
             run.gather_evidence(session)
 
-        done = windows(connect, session.offer, log.keep, load, len(kept), stub, alone_in(session, load))
+        done = windows(connect, session.offer, log, load, len(kept), stub, alone_in(session, load))
     result = measurement_of(
         load.workload,
         done.calibration,
@@ -250,7 +250,7 @@ class Done:
 def windows(
     connect: Callable[[], None],
     offer: Callable[[Order], Offered],
-    keep: Callable[[WindowRecord, Mapping[str, Any]], None],
+    log: WindowLog,
     load: Load,
     before: int = 0,
     stub: Witness | None = None,
@@ -268,8 +268,9 @@ def windows(
         offered = offer(replace(load.order, seed=load.order.seed + number, number=number))
         done.append(window_of(MEASURED, offered, calibration))
         if offered.interrupted or not offered.complete:
+            log.keep_untrue(offered.checks)
             return Done(calibration, tuple(done), offered.interrupted)
-        keep(done[-1], calibration)
+        log.keep(done[-1], calibration)
     return Done(calibration, tuple(done), interrupted=False)
 
 

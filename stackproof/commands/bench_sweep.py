@@ -54,7 +54,7 @@ def sweep(run: Run, levels: Sequence[int], console: Console) -> Measurement:
         check = self_check(session.offer, load.order, stub, alone_in(session, load))
         session.connect()
         run.gather_evidence(session)
-        swept = offered(session.offer, load, levels, kept, lambda window: log.keep(window, check))
+        swept = offered(session.offer, load, levels, kept, lambda window: log.keep(window, check), log.keep_untrue)
         if swept.interrupted and not swept.windows:
             raise KeyboardInterrupt
     best = shown_of(swept.windows, plan(levels, 1, load.order.seed)[0])
@@ -80,8 +80,10 @@ def offered(
     levels: Sequence[int],
     kept: Sequence[WindowRecord] = (),
     keep: Callable[[WindowRecord], None] = lambda _window: None,
+    keep_untrue: Callable[[Mapping[str, Any]], None] = lambda _checks: None,
 ) -> Swept:
-    """Offer the windows that are not among those that were ``kept`` before."""
+    """Offer the windows that are not among those that were ``kept`` before. ``keep_untrue`` gets the checks of one that is cut
+    short."""
     windows = list(kept)
     done = {int(window.order["seed"]) for window in kept}
     for number, level in enumerate(plan(levels, load.repeat, load.order.seed)):
@@ -90,6 +92,7 @@ def offered(
             continue
         one = offer(replace(load.order, arrivals=CLOSED, in_flight=level, seed=seed, number=number))
         if one.interrupted or not one.complete:
+            keep_untrue(one.checks)
             return Swept(windows, one.interrupted, one.broken_off)
         windows.append(window_of(SWEEP, one))
         keep(windows[-1])

@@ -12,7 +12,7 @@ from stackproof.scenarios.orders import Checked, Offered
 from stackproof.scenarios.recorder import Recorder
 from stackproof.scenarios.scenario import Scenario
 
-from .check_words import KINDS, against
+from .check_words import said_by
 from .figures import counted, figures_of, milliseconds
 from .promises import Promise, judged
 from .record import Facts, Measurement, StepFigures, WindowRecord
@@ -294,8 +294,7 @@ def _ended(offered: Offered) -> int:
 
 def _about_checks(checks: Mapping[str, Any]) -> list[str]:
     """What the sampled checks say against the backends."""
-    said = [against(kind, checks[kind]) for kind in KINDS if checks.get(kind)]
-    found = [f"{', '.join(said)}; for example: {checks['examples'][0]}."] if said else []
+    found = [said] if (said := said_by(checks)) else []
     if unchecked := checks.get("unchecked"):
         found.append(f"Not everything could be checked: {'; '.join(dict.fromkeys(unchecked))}.")
     return found

@@ -2,7 +2,8 @@
 
 A file of JSON lines: a head that says what is measured, then one window a line. Before the first window of each session stands
 what its self-check showed: a good one of a later session vouches for none of these. A torn last line is left out: its window is
-offered again. When the record of the run is written, everything is in there, and the file goes.
+offered again. So is one that was cut short; but what was wrong in it stays there, and in the record: no later window takes back a
+wrong answer. When the record of the run is written, everything is in there, and the file goes.
 """
 
 from __future__ import annotations
@@ -18,13 +19,17 @@ from typing import Any
 from stackproof.interfaces import ConfigurationError
 from stackproof.kept_json import read
 
+from .check_words import UNTRUTHS, said_by
 from .figures import Figures
 from .record import Measurement, WindowRecord, calibration_from, window_from
 
-SCHEMA = "stackproof-windows/2"
+SCHEMA = "stackproof-windows/3"
 WINDOWS = "windows.jsonl"
 _FORM = "stackproof-windows/"
 _CHECK = "self_check"
+_BROKEN_OFF = "broken_off"
+CUT_SHORT = "In a window that was cut short"
+WITHOUT_PAIR = "In a window whose pair was cut short"
 
 
 def head_of(directory: Path) -> dict[str, Any] | None:
@@ -77,6 +82,8 @@ class WindowLog:
         self._noted: Mapping[str, Any] | None = None
         self.checks: tuple[Mapping[str, Any], ...] = ()
         """What the self-checks of the sessions before this one showed, of which there are windows. Known when it has begun."""
+        self._untrue: list[tuple[str, str]] = []
+        """Of windows that count for nothing, in whichever session: where it was, and what was wrong there."""
         self._trouble = ""
 
     def begin(self) -> tuple[WindowRecord, ...]:
@@ -90,8 +97,10 @@ class WindowLog:
         whole = data[: data.rfind(b"\n") + 1]
         if whole != data:
             os.truncate(self._path, len(whole))
-        rest = [read(line, numbers_only=False) for line in whole.decode("utf-8").splitlines()[1:]]
+        rows = [read(line, numbers_only=False) for line in whole.decode("utf-8").splitlines()[1:]]
         self._refuse_others(head["identity"])
+        self._untrue = [(row[_BROKEN_OFF]["where"], row[_BROKEN_OFF]["said"]) for row in rows if _BROKEN_OFF in row]
+        rest = [row for row in rows if _BROKEN_OFF not in row]
         # A check that no window follows is that of a session whose first one was torn: it vouches for nothing.
         self.checks = tuple(
             calibration_from(row[_CHECK]) for row, after in pairwise(rest) if _CHECK in row and _CHECK not in after
@@ -111,8 +120,26 @@ class WindowLog:
         except OSError as error:
             self._trouble = f"{self._path.name} cannot be written: {error.strerror or error}"
 
+    def keep_untrue(self, checks: Mapping[str, Any], where: str = CUT_SHORT) -> None:
+        """Keep what was wrong, lost or doubled in a window that counts for nothing, for good: whoever goes on with the run
+        offers the window again, and the backend may do better then. Nothing is kept of a window in which nothing was."""
+        said = said_by(checks, UNTRUTHS)
+        if not said:
+            return
+        self._untrue.append((where, said))
+        if self._trouble:
+            return
+        try:
+            self._append({_BROKEN_OFF: {"where": where, "said": said}})
+        except OSError as error:
+            self._trouble = f"{self._path.name} cannot be written: {error.strerror or error}"
+
     def told_by(self, result: Measurement) -> Measurement:
-        """The record, which says where windows were not kept while the run went on."""
+        """The record, which says what was wrong in windows that are not in it, and where windows were not kept while the run
+        went on."""
+        untold = [f"{where}: {said}" for where, said in self._untrue if said not in result.invalid]
+        if untold:
+            result = replace(result, invalid=tuple(dict.fromkeys([*result.invalid, *untold])))
         if not self._trouble:
             return result
         told = f"{self._trouble}; had the run been cut short, its later windows would have been lost."
