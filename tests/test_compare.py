@@ -30,7 +30,7 @@ from stackproof.measurement.record import BackendRecord, Measurement, to_json
 from stackproof.measurement.server_settings.records import ServerSettings, Setting
 from stackproof.reports.comparison_terminal import print_comparison
 from stackproof.reports.json_page import FORMS
-from stackproof.verification.shape import misshapen
+from stackproof.shape import misshapen
 
 SCHEMA = next(form.schema() for form in FORMS if form.name == "comparison")
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)

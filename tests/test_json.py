@@ -17,7 +17,7 @@ from command_line import stackproof
 
 from stackproof.cli import COMMANDS, cli
 from stackproof.reports import json_page
-from stackproof.verification.shape import misshapen
+from stackproof.shape import misshapen
 
 ROOT = Path(__file__).parent.parent
 BROKEN = """

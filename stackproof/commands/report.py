@@ -150,8 +150,7 @@ def _export(directory: Path, table: str, wanted: dict[str, str]) -> list[dict[st
     record = directory / "run.json"
     if not record.is_file():
         raise ConfigurationError(f"{directory} holds no run.json: only a measurement has tables")
-    measurement = _read(record, lambda path: from_json(path.read_text(encoding="utf-8")))
-    rows = TABLES[table](measurement)
+    rows = _read(record, lambda path: TABLES[table](from_json(path.read_text(encoding="utf-8"))))
     # All of them first: a package that is missing is told before anything is written.
     contents = {form: FORMATS[form](rows) for form in wanted}
     for form, file in wanted.items():

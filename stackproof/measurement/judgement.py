@@ -14,6 +14,7 @@ from stackproof.scenarios.scenario import Scenario
 
 from .check_words import said_by
 from .figures import counted, figures_of, milliseconds
+from .kept_record import MISCOUNTED
 from .promises import Promise, judged
 from .record import Facts, Measurement, StepFigures, WindowRecord
 from .record_names import LIMITERS, MEASURED, UNKNOWN
@@ -274,7 +275,7 @@ def _invalid(offered: Offered, calibration: Mapping[str, Any] | None) -> list[st
     if offered.lost_log_lines:
         found.append(f"The log transport dropped {offered.lost_log_lines} lines.")
     if not recorder.adds_up:
-        found.append("The counters do not add up: offered is not ok + late + skipped + dropped + failed.")
+        found.append(MISCOUNTED)
     if offered.complete and offered.locust["requests"] != (ended := _ended(offered)):
         found.append(f"Locust counted {offered.locust['requests']} requests, and we {ended}.")
     return found
