@@ -6,11 +6,13 @@ import io
 import json
 import shlex
 import signal
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
 import pytest
+from bench_samples import offered, recorded, self_check_of
 from click.testing import CliRunner
 from rich.console import Console
 
@@ -27,12 +29,16 @@ from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
 from stackproof.measurement.ceiling import BUDGET, JOURNAL, SCHEMA, find_ceiling, load_journal
 from stackproof.measurement.environment import read_environment
+from stackproof.measurement.judgement import window_of
 from stackproof.measurement.promises import Promise
+from stackproof.measurement.record_names import MEASURED
 from stackproof.measurement.window_log import WINDOWS, WindowLog
 
 FIXED = "--stack memory --rate 50 --duration 2 --slo p99=20ms --repeat 6"
 FOUND = ("find_max", "short", "max_steps", "max_minutes")
 """What `asked_for` makes one thing of."""
+SEED = 7
+"""Of the scenario: the first window has it."""
 SEARCH = "--stack memory --find-max --duration 2 --slo p99=20ms"
 
 
@@ -139,7 +145,7 @@ def test_the_windows_of_another_build_are_not_gone_on_with(tmp_path: Path) -> No
     directory = begun(tmp_path / "run", FIXED)
     head = json.loads((directory / WINDOWS).read_text(encoding="utf-8"))
     other = head | {"identity": head["identity"] | {"build": "other"}}
-    older = head | {"schema": "stackproof-windows/1"}
+    older = head | {"schema": "stackproof-windows/2"}
     for kept in (other, older):
         (directory / WINDOWS).write_text(json.dumps(kept) + "\n", encoding="utf-8")
         with pytest.raises(ConfigurationError, match=r"was begun by another build of stackproof.*begin a new run"):
@@ -203,6 +209,82 @@ def test_nothing_is_started_or_verified_for_a_refusal(
         main(["bench", *FIXED.split(), "--backend", "cache=local", "--resume", str(directory)])
     assert ended.value.code == Exit.USAGE
     assert "no --backend (now cache=local)" in capsys.readouterr().err
+
+
+def begun_with_windows(directory: Path, options: str = FIXED, windows: int = 3) -> Path:
+    """A run that was cut short after so many windows: lines 3 to 5 of its file, after a head and a self-check."""
+    begun(directory, options)
+    load = load_of(asked(options))
+    log = WindowLog(directory, load.identity() | {"digests": {"cache=memory": "d"}}, load.command())
+    log.begin()
+    check = self_check_of()
+    for number in range(windows):
+        order = replace(load.order, seed=load.order.seed + number, number=number)
+        log.keep(window_of(MEASURED, offered(recorded(100), order=order)), check)
+    assert go_on(directory, options) == directory
+    return directory
+
+
+def _with(row: str, *path: str, value: object) -> str:
+    data = json.loads(row)
+    inner = data
+    for name in path[:-1]:
+        inner = inner[name]
+    inner[path[-1]] = value
+    return json.dumps(data)
+
+
+@pytest.mark.parametrize(
+    ("line", "damage", "said"),
+    [
+        (4, lambda _: "{}", "line 4 (the document has no 'role')"),
+        (4, lambda _: "garbage", "line 4 (it is no complete JSON"),
+        (4, lambda _: "[]", "line 4 (the document is not of type object)"),
+        (2, lambda _: '{"self_check": 3}', "line 2 ("),
+        (2, lambda _: '{"broken_off": []}', "line 2 ("),
+        (4, lambda row: "\n".join([row] * 5), "line 5 (it has the number 1, as line 4 has)"),
+        (4, lambda row: _with(row, "order", "seed", value=SEED), "line 4 (it has the seed 7, as line 3 has)"),
+        (3, lambda _: '{"self_check": {"latency": {}, "lag": {}}}', "line 3 ("),
+        (4, lambda row: _with(row, "counts", "ok", value=10**9), "line 4 (its counters do not add up"),
+        (4, lambda row: _with(row, "rates", "achieved", value=float("inf")), "line 4 (its achieved is inf"),
+        (4, lambda row: _with(row, "order", "seconds", value=-1), "line 4 (it was offered for -1 s"),
+        (4, lambda row: _with(row, "histograms", "real", value="HISTF"), "line 4 (a histogram of it is damaged"),
+        (
+            4,
+            lambda row: _with(row, "histograms", "steps", value={"publish": ""}),
+            "line 4 (a histogram of it is damaged",
+        ),
+        (4, lambda row: _with(row, "latency", "real", "count", value=7), "line 4 (it has 7 latencies (real) of 100"),
+        (4, lambda row: _with(row, "series", value=[]), "line 4 (its seconds do not add up"),
+        (4, lambda row: _with(row, "checks", "wrong", value=3), "line 4 (answers of backends were not right in it"),
+    ],
+)
+def test_windows_that_cannot_be_true_are_told_with_their_line_before_anything_starts(
+    tmp_path: Path, line: int, damage: Callable[[str], str], said: str
+) -> None:
+    path = begun_with_windows(tmp_path / "run") / WINDOWS
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lines[line - 1] = damage(lines[line - 1])
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError) as refused:
+        go_on(tmp_path / "run", FIXED)
+    assert str(refused.value).startswith(f"{path} is damaged in {said}")
+    assert str(refused.value).endswith("; begin a new run")
+
+
+def test_a_window_that_was_taken_out_is_missed(tmp_path: Path) -> None:
+    path = begun_with_windows(tmp_path / "run") / WINDOWS
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([*lines[:3], *lines[4:]]) + "\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"windows.jsonl is damaged: window 1 is missing; begin a new run"):
+        go_on(tmp_path / "run", FIXED)
+
+
+def test_a_search_may_have_offered_a_window_again(tmp_path: Path) -> None:
+    path = begun_with_windows(tmp_path / "run", SEARCH) / WINDOWS
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([*lines, lines[-1]]) + "\n", encoding="utf-8")
+    assert go_on(tmp_path / "run", SEARCH) == tmp_path / "run"
 
 
 def test_the_command_of_a_search_of_a_series_goes_on_with_it(tmp_path: Path) -> None:

@@ -43,6 +43,8 @@ LOAD = Load("memory", (), "decision", {}, ORDER, 3, 1, (), "embedded", calibrate
 UNTRUSTED, TRUSTED = self_check_of(closed), self_check_of(opened)
 UNCHECKED: dict[str, Any] = TRUSTED | {"stub": None}
 LEVELS = (1, 2)
+WRONG = {**CHECKS, "wrong": 3, "examples": ["another one's"]}
+SAID = "3 answers of backends were wrong; for example: another one's."
 
 
 def run_in(directory: Path, digest: str = "d", **changes: Any) -> Run:
@@ -60,6 +62,8 @@ class Faked:
     interrupted_at: int | None = None
     """Number of the window for the backends that is not ended."""
     orders: list[Order] = field(default_factory=list)
+    checks: Mapping[str, Any] = field(default_factory=lambda: CHECKS)
+    """Of that window."""
     left_behind: tuple[str, ...] = ()
     namespace: str = "bench-test"
 
@@ -73,7 +77,7 @@ class Faked:
         if order.target == BACKENDS:
             self.orders.append(order)
             if len(self.orders) - 1 == self.interrupted_at:
-                return offered(recorded(10), order=order, interrupted=True, complete=False)
+                return offered(recorded(10), order=order, interrupted=True, complete=False, checks=self.checks)
         return simulated_window(order, callers=2, service=0.002)
 
 
@@ -239,6 +243,46 @@ class TestSelfCheck:
         assert result.calibration == worst
 
 
+class TestUntruths:
+    """What was wrong in a window that was cut short is wrong for good, however well the window goes that is offered again."""
+
+    @pytest.mark.parametrize(("kind", "interrupted_at"), KINDS)
+    def test_they_are_not_forgotten_when_the_run_is_gone_on_with(
+        self, measure: Measure, tmp_path: Path, kind: dict[str, Any], interrupted_at: int
+    ) -> None:
+        run = run_in(tmp_path / "run", **kind)
+        first = measure(run, Faked(interrupted_at, checks=WRONG), TRUSTED)
+        assert any(SAID in sentence for sentence in first.invalid), first.invalid
+        for _ in range(2):  # whoever goes on with it, and how often
+            result = measure(run, Faked(), TRUSTED)
+            assert result.complete
+            assert result.invalid[-1] == f"In a window that was cut short: {SAID}"
+            assert (result.level, _exit_code(result)) == ("INVALID", Exit.INCONCLUSIVE)
+
+    def test_a_backlog_when_it_was_cut_short_says_nothing_against_the_run(
+        self, measure: Measure, tmp_path: Path
+    ) -> None:
+        run = run_in(tmp_path / "run")
+        measure(run, Faked(1, checks={**CHECKS, "unhandled": 3, "examples": ["a message"]}), TRUSTED)
+        assert measure(run, Faked(), TRUSTED).invalid == ()
+
+    def test_a_disk_that_is_full_does_not_hide_them(
+        self, measure: Measure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = run_in(tmp_path / "run", sweep="1,2")
+        keep = WindowLog._append
+
+        def full(self: WindowLog, data: Mapping[str, Any]) -> None:
+            if "broken_off" in data:
+                raise OSError(28, "No space left on device")
+            keep(self, data)
+
+        monkeypatch.setattr(WindowLog, "_append", full)
+        result = measure(run, Faked(2, checks=WRONG), TRUSTED)
+        assert result.invalid[-1] == f"In a window that was cut short: {SAID}"
+        assert any("cannot be written: No space left" in sentence for sentence in result.warnings)
+
+
 class TestSources:
     @pytest.mark.parametrize(("kind", "interrupted_at"), KINDS)
     def test_windows_of_another_source_of_a_backend_are_not_gone_on_with(
@@ -257,10 +301,10 @@ class TestSources:
 class Numbered(Session):
     """A session whose processes answer at once, and remember what they were asked for."""
 
-    def __init__(self, directory: Path, *, lost_at: int = 99) -> None:
+    def __init__(self, directory: Path, *, lost_at: int = 99, wrong_at: int = 99) -> None:
         super().__init__(Setup("decision", {}, "bench-test"), {}, directory, lambda _state: None)
         self.asked: list[Order] = []
-        self.lost_at = lost_at
+        self.lost_at, self.wrong_at = lost_at, wrong_at
         self.left_behind = ()
 
     def connect(self, workload: int = 0, within: float = 0.0) -> None:
@@ -277,7 +321,7 @@ class Numbered(Session):
             "recorder": recorded(100).to_data(),
             "warmup": dict.fromkeys(("offered", "ok", "late", "skipped", "dropped", "failed"), 0),
             "locust": {"requests": 100, "failures": 0},
-            "checks": CHECKS,
+            "checks": WRONG if len(self.backends) > self.wrong_at else CHECKS,
             "gaps": [],
             "elapsed": 10.0,
             "cpu_seconds": 1.0,
@@ -300,9 +344,14 @@ class TestOperations:
 
     @pytest.fixture
     def pairs(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tuple[list[Numbered], list[Any]]]:
-        def offering(*checked: int, lost_at: int = 99) -> tuple[list[Numbered], list[Any]]:
+        def offering(
+            *checked: int, lost_at: int = 99, wrong_at: tuple[int, int] = (99, 99)
+        ) -> tuple[list[Numbered], list[Any]]:
             """Both sides, each of which needs so many windows for its self-check, and their records."""
-            sessions = [Numbered(tmp_path), Numbered(tmp_path, lost_at=lost_at)]
+            sessions = [
+                Numbered(tmp_path, wrong_at=wrong_at[0]),
+                Numbered(tmp_path, lost_at=lost_at, wrong_at=wrong_at[1]),
+            ]
             waiting, times = list(sessions), list(checked)
 
             @contextmanager
@@ -341,6 +390,19 @@ class TestOperations:
             assert len(result.windows) == 2
             assert (result.level, _exit_code(result)) == ("PARTIAL", Exit.INCONCLUSIVE)
             assert result.invalid[0].startswith("The run was cut short (1 of 2 workers were lost)")
+
+    def test_wrong_answers_in_a_pair_that_was_cut_short_are_told_of_the_side_that_gave_them(
+        self, pairs: Callable[..., tuple[list[Numbered], list[Measurement]]]
+    ) -> None:
+        _, (_, second) = pairs(1, 1, lost_at=2, wrong_at=(99, 2))
+        assert second.invalid[-1] == f"In a window that was cut short: {SAID}"
+
+    def test_wrong_answers_in_a_whole_window_whose_pair_was_cut_short_are_told_too(
+        self, pairs: Callable[..., tuple[list[Numbered], list[Measurement]]]
+    ) -> None:
+        _, (first, second) = pairs(1, 1, lost_at=0, wrong_at=(0, 99))  # whose first window is that of the first side
+        assert first.invalid[-1] == f"In a window whose pair was cut short: {SAID}"
+        assert not any("wrong" in sentence for sentence in second.invalid)
 
     def test_no_two_windows_of_a_session_share_any(self, tmp_path: Path) -> None:
         session = Numbered(tmp_path)

@@ -16,8 +16,8 @@ from stackproof.adapters.registry import CONCERNS
 from stackproof.interfaces import ConfigurationError
 from stackproof.planning.audit_words import commands, number, says
 from stackproof.planning.claims import Claim, Comparison, Dimension, Method, read_claims
+from stackproof.shape import misshapen
 from stackproof.targets import STACKS
-from stackproof.verification.shape import misshapen
 
 SMALLEST = {
     "id": '"a"',

@@ -31,7 +31,7 @@ from stackproof.measurement.server_settings.records import ServerSettings, Setti
 from stackproof.measurement.statistics import NoEffect, unpaired_effect
 from stackproof.reports.comparison_terminal import basis, print_comparison
 from stackproof.reports.json_page import FORMS
-from stackproof.verification.shape import misshapen
+from stackproof.shape import misshapen
 
 SCHEMA = next(form.schema() for form in FORMS if form.name == "comparison")
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +38,23 @@ DAMAGE: dict[str, Callable[[str], str]] = {
     "emptied": lambda text: "",
     "overwritten": lambda text: "\0" * len(text),
 }
+
+
+@pytest.mark.parametrize("table", ["seconds", "windows"])
+def test_a_table_of_what_is_no_row_is_one_sentence(
+    table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = json.loads(measurement_json(searched()))
+    data["windows"][0]["series"] = [None]
+    data["windows"][0]["client"] = []
+    Path("run").mkdir()
+    Path("run/run.json").write_text(json.dumps(data), encoding="utf-8")
+    assert _run(["report", "run", "--jsonl", "-", "--table", table]) == Exit.INVALID
+    out, err = capsys.readouterr()
+    assert not out
+    assert "run/run.json cannot be read: " in err
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize("damage", DAMAGE)

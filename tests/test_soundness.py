@@ -17,10 +17,10 @@ from command_line import stackproof
 
 from stackproof.adapters.registry import BUILT_IN
 from stackproof.measurement.environment import DRIVERS
+from stackproof.shape import misshapen
 from stackproof.verification.certificate import seal_of, to_json
 from stackproof.verification.environment import needed_drivers
 from stackproof.verification.installed import installed_for
-from stackproof.verification.shape import misshapen
 from stackproof.verification.soundness import Finding, Installed, Kind, check
 
 Forgery = Callable[[dict[str, Any]], None]

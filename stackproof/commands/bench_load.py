@@ -221,11 +221,7 @@ def offer(run: Run, console: Console) -> Measurement:
             view({"phase": "asking the servers for their settings"})
             run.gather_evidence(session)
 
-        def keep(window: WindowRecord, check: Mapping[str, Any]) -> None:
-            log.keep(window, check)
-            view.ended(window)
-
-        done = windows(connect, session.offer, keep, load, len(kept), stub, alone_in(session, load))
+        done = windows(connect, session.offer, log, load, len(kept), stub, alone_in(session, load), view.ended)
     result = measurement_of(
         load.workload,
         done.calibration,
@@ -258,13 +254,15 @@ class Done:
 def windows(
     connect: Callable[[], None],
     offer: Callable[[Order], Offered],
-    keep: Callable[[WindowRecord, Mapping[str, Any]], None],
+    log: WindowLog,
     load: Load,
     before: int = 0,
     stub: Witness | None = None,
     alone: Sequence[Alone] = (),
+    show: Callable[[WindowRecord], None] = lambda _window: None,
 ) -> Done:
-    """The null step and the stub server, then each measured window beyond those from before; an interruption ends it.
+    """The null step and the stub server, then each window beyond those from before; an interruption ends it. ``show`` gets
+    each that is kept.
 
     `KeyboardInterrupt` if nothing was measured at all.
     """
@@ -276,8 +274,10 @@ def windows(
         offered = offer(replace(load.order, seed=load.order.seed + number, number=number))
         done.append(window_of(MEASURED, offered, calibration))
         if offered.interrupted or not offered.complete:
+            log.keep_untrue(offered.checks)
             return Done(calibration, tuple(done), offered.interrupted)
-        keep(done[-1], calibration)
+        log.keep(done[-1], calibration)
+        show(done[-1])
     return Done(calibration, tuple(done), interrupted=False)
 
 

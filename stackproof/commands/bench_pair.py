@@ -18,7 +18,7 @@ from rich.console import Console
 from stackproof.measurement.judgement import cut_short, measurement_of, window_of
 from stackproof.measurement.record import Measurement, WindowRecord
 from stackproof.measurement.record_names import MEASURED
-from stackproof.measurement.window_log import WindowLog
+from stackproof.measurement.window_log import WITHOUT_PAIR, WindowLog
 from stackproof.reports.measurement_terminal import LoadView
 from stackproof.scenarios.orders import Offered, Order
 from stackproof.scenarios.stub import StubServer
@@ -96,6 +96,9 @@ def interleaved(
         for side in draw.sample((0, 1), 2):
             offered = offers[side](order)
             if offered.interrupted or not offered.complete:
+                logs[side].keep_untrue(offered.checks)
+                for whole, window in pair.items():
+                    logs[whole].keep_untrue(window.checks, WITHOUT_PAIR)
                 return Interleaved(done, offered.interrupted, offered.broken_off)
             pair[side] = window_of(MEASURED, offered, checks[side], pair=str(number))
         for side, window in pair.items():

@@ -15,7 +15,7 @@ from typing import Any
 from stackproof.interfaces import ConfigurationError
 from stackproof.measurement.ceiling import JOURNAL, settings_in
 from stackproof.measurement.search_journal import SearchSettings
-from stackproof.measurement.window_log import WINDOWS, head_of, of_another_build
+from stackproof.measurement.window_log import WINDOWS, head_of, kept_windows, of_another_build
 from stackproof.verification.runs import reopen_run
 
 from .bench import Asked
@@ -75,6 +75,7 @@ def to_go_on_with(asked: Asked, load: Load, settings: SearchSettings | None, lev
         raise ConfigurationError(
             _refusal(directory, found, str(head.get("command", "")), load.command(), _left_out(asked))
         )
+    kept_windows(directory)  # what is damaged is told before anything is verified for it
     return directory
 
 

@@ -51,10 +51,11 @@ def search(run: Run, settings: SearchSettings, console: Console) -> Measurement:
         idle = replace(load.order, rate=settings.idle_rate)
         check = self_check(session.offer, idle, stub, alone_in(session, load))
         offer = _connecting(connect, session.offer)
-        found = find_ceiling(offer, settings, run.directory / JOURNAL, identity, view.step, keep=keep)
+        path = run.directory / JOURNAL
+        found = find_ceiling(offer, settings, path, identity, view.step, keep=keep, keep_untrue=log.keep_untrue)
     left = run.left_behind_by(session)
     facts = facts_of(run, as_found(load, found))
-    return measured(found, settings, load, windows, check, facts, left, earlier=log.checks)
+    return log.told_by(measured(found, settings, load, windows, check, facts, left, earlier=log.checks))
 
 
 def _connecting(connect: Callable[[], None], offer: Callable[[Order], Offered]) -> Callable[[Order], Offered]:

@@ -59,7 +59,7 @@ def sweep(run: Run, levels: Sequence[int], console: Console) -> Measurement:
             log.keep(window, check)
             view.ended(window)
 
-        swept = offered(session.offer, load, levels, kept, keep)
+        swept = offered(session.offer, load, levels, kept, keep, log.keep_untrue)
         if swept.interrupted and not swept.windows:
             raise KeyboardInterrupt
     best = shown_of(swept.windows, plan(levels, 1, load.order.seed)[0])
@@ -85,8 +85,10 @@ def offered(
     levels: Sequence[int],
     kept: Sequence[WindowRecord] = (),
     keep: Callable[[WindowRecord], None] = lambda _window: None,
+    keep_untrue: Callable[[Mapping[str, Any]], None] = lambda _checks: None,
 ) -> Swept:
-    """Offer the windows that are not among those that were ``kept`` before."""
+    """Offer the windows that are not among those that were ``kept`` before. ``keep_untrue`` gets the checks of one that is cut
+    short."""
     windows = list(kept)
     done = {int(window.order["seed"]) for window in kept}
     for number, level in enumerate(plan(levels, load.repeat, load.order.seed)):
@@ -95,6 +97,7 @@ def offered(
             continue
         one = offer(replace(load.order, arrivals=CLOSED, in_flight=level, seed=seed, number=number))
         if one.interrupted or not one.complete:
+            keep_untrue(one.checks)
             return Swept(windows, one.interrupted, one.broken_off)
         windows.append(window_of(SWEEP, one))
         keep(windows[-1])

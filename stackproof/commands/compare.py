@@ -160,7 +160,7 @@ def _text(path: Path) -> str:
     from stackproof.measurement.comparable import Unusable
     from stackproof.measurement.comparison import Outcome
     from stackproof.reports.json_page import FORMS
-    from stackproof.verification.shape import misshapen
+    from stackproof.shape import misshapen
 
     try:
         text = text_of(path)

@@ -170,8 +170,7 @@ def _export(directory: Path, table: str, wanted: dict[str, str]) -> list[dict[st
         if (directory / WINDOWS).exists():
             raise _without_record(directory, ["run.json"])
         raise ConfigurationError(f"{directory} holds no run.json: only a measurement has tables")
-    measurement = _read(record, lambda path: from_json(text_of(path)))
-    rows = TABLES[table](measurement)
+    rows = _read(record, lambda path: TABLES[table](from_json(text_of(path))))
     # All of them first: a package that is missing is told before anything is written.
     contents = {form: FORMATS[form](rows) for form in wanted}
     for form, file in wanted.items():

@@ -156,10 +156,14 @@ class SharedSession:
             self._shown.view = view
             run.gather_evidence(self.session)
             path = run.directory / JOURNAL
-            found = find_ceiling(offer, settings, path, run.identity, view.step, keep=keep, known=self._known)
+            found = find_ceiling(
+                offer, settings, path, run.identity, view.step,
+                keep=keep, keep_untrue=log.keep_untrue, known=self._known,
+            )  # fmt: skip
         found = replace(found, notes=(*found.notes, *self._notes()))
         facts = facts_of(run, as_found(load, found))
-        self.kept.append(Kept(run, partial(measured, found, settings, load, windows, self._check, facts)))
+        record = partial(measured, found, settings, load, windows, self._check, facts)
+        self.kept.append(Kept(run, lambda left: log.told_by(record(left))))
         self._before.append(title)
         return self.kept[-1].keep((GOES_ON,))
 

@@ -38,6 +38,8 @@ Observer = Callable[[tuple[Entry, ...], Step | None], None]
 """Is told the journal and the step that begins now, None at the end."""
 Keep = Callable[[Step, Offered], None]
 """Keeps all of a window, before the journal says that there is one."""
+KeepUntrue = Callable[[Mapping[str, Any]], None]
+"""Keeps what the checks of a window say that was cut short, and that no journal knows of."""
 
 
 def find_ceiling(
@@ -48,6 +50,7 @@ def find_ceiling(
     observe: Observer = lambda _journal, _step: None,
     *,
     keep: Keep = lambda _step, _offered: None,
+    keep_untrue: KeepUntrue = lambda _checks: None,
     known: Sequence[Entry] = (),
     clock: Callable[[], float] = time.monotonic,
 ) -> Search:
@@ -72,7 +75,8 @@ def find_ceiling(
                 began = clock()
                 offered = offer(order_of(step, settings))
                 if offered.interrupted or not offered.complete:
-                    # A part of a window decides nothing; whoever resumes the search offers it again.
+                    # A part of a window decides no rate; whoever resumes the search offers it again.
+                    keep_untrue(offered.checks)
                     interrupted, trouble = offered.interrupted, offered.trouble or "the window was cut short"
                     break
                 keep(step, offered)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 UNTRUE = "untrue"
 """What is wrong, and what came twice, where a search adds both up."""
 _WORDS = {
@@ -13,12 +16,21 @@ _WORDS = {
 }
 KINDS = tuple(kind for kind in _WORDS if kind != UNTRUE)
 """What checks count, each with words of its own."""
+UNTRUTHS = tuple(kind for kind in KINDS if kind != "unhandled")
+"""What stays true of a backend also where the window was cut short: a backlog may be because of that."""
 
 
 def against(kind: str, number: int, *, of: int | None = None, where: str = "") -> str:
     """What was seen so often, ``of`` so many operations."""
     among, noun = ("", "things") if of is None else (f" of {of:,}", "operations")
     return f"{number:,}{among} {_WORDS[kind].format(noun)}{where}"
+
+
+def said_by(checks: Mapping[str, Any], kinds: tuple[str, ...] = KINDS) -> str:
+    """The sentence against the backends for what was checked, with an example; empty where there is nothing to say."""
+    said = [against(kind, checks[kind]) for kind in kinds if checks.get(kind)]
+    example = next(iter(checks.get("examples", ())), "")
+    return f"{', '.join(said)}{f'; for example: {example}' if example else ''}." if said else ""
 
 
 def not_known(why: str) -> str:

@@ -13,8 +13,9 @@ from stackproof.scenarios.orders import CLOSED, NULL, Checked, Offered
 from stackproof.scenarios.recorder import Recorder
 from stackproof.scenarios.scenario import Scenario
 
-from .check_words import KINDS, against
+from .check_words import said_by
 from .figures import counted, figures_of, milliseconds
+from .kept_record import MISCOUNTED
 from .promises import Promise, judged_over
 from .record import Facts, Measurement, StepFigures, WindowRecord
 from .record_names import LIMITERS, MEASURED, UNKNOWN
@@ -314,7 +315,7 @@ def _invalid(offered: Offered, calibration: Mapping[str, Any] | None) -> list[st
     if offered.lost_log_lines:
         found.append(f"The log transport dropped {offered.lost_log_lines} lines.")
     if not recorder.adds_up:
-        found.append("The counters do not add up: offered is not ok + late + skipped + dropped + failed.")
+        found.append(MISCOUNTED)
     # A step that does nothing is no request of Locust's.
     counts = offered.complete and offered.order.target != NULL
     if counts and offered.locust["requests"] != (ended := _ended(offered)):
@@ -336,8 +337,7 @@ def _ended(offered: Offered) -> int:
 
 def _about_checks(checks: Mapping[str, Any]) -> list[str]:
     """What the sampled checks say against the backends."""
-    said = [against(kind, checks[kind]) for kind in KINDS if checks.get(kind)]
-    found = [f"{', '.join(said)}; for example: {checks['examples'][0]}."] if said else []
+    found = [said] if (said := said_by(checks)) else []
     if unchecked := checks.get("unchecked"):
         found.append(f"Not everything could be checked: {'; '.join(dict.fromkeys(unchecked))}.")
     return found

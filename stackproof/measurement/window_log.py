@@ -2,7 +2,8 @@
 
 A file of JSON lines: a head that says what is measured, then one window a line. Before the first window of each session stands
 what its self-check showed: a good one of a later session vouches for none of these. A torn last line is left out: its window is
-offered again. When the record of the run is written, everything is in there, and the file goes.
+offered again. So is one that was cut short; but what was wrong in it stays there, and in the record: no later window takes back a
+wrong answer. When the record of the run is written, everything is in there, and the file goes.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,19 @@ from typing import Any
 from stackproof.interfaces import ConfigurationError
 from stackproof.kept_json import read
 
+from .check_words import UNTRUTHS, said_by
 from .figures import Figures
+from .kept_record import misshapen_check, misshapen_window, wrong_in_window
 from .record import Measurement, WindowRecord, calibration_from, window_from
 
-SCHEMA = "stackproof-windows/2"
+SCHEMA = "stackproof-windows/3"
 WINDOWS = "windows.jsonl"
 _FORM = "stackproof-windows/"
 _CHECK = "self_check"
+_BROKEN_OFF = "broken_off"
+_WINDOW = "window"
+CUT_SHORT = "In a window that was cut short"
+WITHOUT_PAIR = "In a window whose pair was cut short"
 
 
 def head_of(directory: Path) -> dict[str, Any] | None:
@@ -65,6 +72,77 @@ def _other_source(path: Path, kept: Mapping[str, str], now: Mapping[str, str]) -
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a file of windows holds."""
+
+    windows: tuple[WindowRecord, ...]
+    checks: tuple[Mapping[str, Any], ...]
+    """Self-checks of which there are windows."""
+    untrue: tuple[tuple[str, str], ...]
+    """Of windows that count for nothing: where it was, and what was wrong there."""
+
+
+def kept_windows(directory: Path) -> Kept | None:
+    """The windows in a directory, but for a torn last line; None where there is no whole head yet. `ConfigurationError`, with the
+    line, where they are damaged, or contradict themselves or each other: nobody goes on with figures that cannot be true.
+    """
+    head = head_of(directory)
+    if head is None:
+        return None
+    path, rows = directory / WINDOWS, list[tuple[str, Any]]()
+    lines = path.read_bytes().split(b"\n")[1:-1]
+    had: dict[str, dict[int, int]] = {"number": {}, "seed": {}}
+    for number, line in enumerate(lines, start=2):
+        try:
+            rows.append(_row(line))
+            kind, value = rows[-1]
+            if kind == _WINDOW and not head["identity"].get(
+                "find_max"
+            ):  # a search may offer a window again, which counts once
+                _refuse_doubled(value, had, number)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            why = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+            raise ConfigurationError(f"{path} is damaged in line {number} ({why}); begin a new run") from error
+    missing = [number for number in range(len(had["number"])) if number not in had["number"]]
+    if missing:
+        raise ConfigurationError(f"{path} is damaged: window {missing[0]} is missing; begin a new run")
+    untrue = tuple(value for kind, value in rows if kind == _BROKEN_OFF)
+    rest = [row for row in rows if row[0] != _BROKEN_OFF]
+    return Kept(
+        tuple(value for kind, value in rest if kind == _WINDOW),
+        # A check that no window follows is that of a session whose first one was torn: it vouches for nothing.
+        tuple(value for (kind, value), (after, _) in pairwise(rest) if (kind, after) == (_CHECK, _WINDOW)),
+        untrue,
+    )
+
+
+def _row(line: bytes) -> tuple[str, Any]:
+    """What a line holds, and its kind."""
+    data = read(line.decode("utf-8"), numbers_only=False)
+    if isinstance(data, dict) and _CHECK in data:
+        if wrong := misshapen_check(data[_CHECK]):
+            raise ValueError(wrong[0])
+        return _CHECK, calibration_from(data[_CHECK])
+    if isinstance(data, dict) and _BROKEN_OFF in data:
+        return _BROKEN_OFF, (str(data[_BROKEN_OFF]["where"]), str(data[_BROKEN_OFF]["said"]))
+    if wrong := misshapen_window(data):
+        raise ValueError(wrong[0])
+    window = window_from(data)
+    for sentence in wrong_in_window(window):
+        raise ValueError(sentence)
+    return _WINDOW, window
+
+
+def _refuse_doubled(window: WindowRecord, had: dict[str, dict[int, int]], line: int) -> None:
+    """ValueError where this number or seed was had before: it is the same window, or would be of the same operations."""
+    for name, before in had.items():
+        value = window.order[name]
+        if value in before:
+            raise ValueError(f"it has the {name} {value}, as line {before[value]} has")
+        before[value] = line
+
+
 class WindowLog:
     """Appends to, and reads, the windows in one run directory."""
 
@@ -79,6 +157,8 @@ class WindowLog:
         self._noted: Mapping[str, Any] | None = None
         self.checks: tuple[Mapping[str, Any], ...] = ()
         """What the self-checks of the sessions before this one showed, of which there are windows. Known when it has begun."""
+        self._untrue: list[tuple[str, str]] = []
+        """Of windows that count for nothing, in whichever session: where it was, and what was wrong there."""
         self._trouble = ""
 
     def begin(self) -> tuple[WindowRecord, ...]:
@@ -91,22 +171,20 @@ class WindowLog:
             )
             return ()
         self._first_planned = int(head.get("planned", self._planned))
-        data = self._path.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]
-        if whole != data:
-            os.truncate(self._path, len(whole))
-        rest = [read(line, numbers_only=False) for line in whole.decode("utf-8").splitlines()[1:]]
         self._refuse_others(head["identity"])
-        # A check that no window follows is that of a session whose first one was torn: it vouches for nothing.
-        self.checks = tuple(
-            calibration_from(row[_CHECK]) for row, after in pairwise(rest) if _CHECK in row and _CHECK not in after
-        )
-        windows = tuple(window_from(row) for row in rest if _CHECK not in row)
-        if self._planned and len(windows) > self._planned:
+        kept = kept_windows(self._directory)
+        assert kept is not None, "it has a head"
+        data = self._path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole != len(data):
+            os.truncate(self._path, whole)
+        self.checks, self._untrue = kept.checks, list(kept.untrue)
+        if self._planned and len(kept.windows) > self._planned:
             raise ConfigurationError(
-                f"{self._path} holds {len(windows)} windows, and {self._planned} are asked for; go on with a larger --repeat"
+                f"{self._path} holds {len(kept.windows)} windows, and {self._planned} are asked for; "
+                "go on with a larger --repeat"
             )
-        return windows
+        return kept.windows
 
     def keep(self, window: WindowRecord, check: Mapping[str, Any]) -> None:
         """On disk when it returns; so is the self-check of its session (`judgement.calibration_of`).
@@ -121,8 +199,26 @@ class WindowLog:
         except OSError as error:
             self._trouble = f"{self._path.name} cannot be written: {error.strerror or error}"
 
+    def keep_untrue(self, checks: Mapping[str, Any], where: str = CUT_SHORT) -> None:
+        """Keep what was wrong, lost or doubled in a window that counts for nothing, for good: whoever goes on with the run
+        offers the window again, and the backend may do better then. Nothing is kept of a window in which nothing was."""
+        said = said_by(checks, UNTRUTHS)
+        if not said:
+            return
+        self._untrue.append((where, said))
+        if self._trouble:
+            return
+        try:
+            self._append({_BROKEN_OFF: {"where": where, "said": said}})
+        except OSError as error:
+            self._trouble = f"{self._path.name} cannot be written: {error.strerror or error}"
+
     def told_by(self, result: Measurement) -> Measurement:
-        """The record, which says where windows were not kept while the run went on, and where more were asked for later."""
+        """The record, which says what was wrong in windows that are not in it, where windows were not kept while the run went
+        on, and where more were asked for later."""
+        untold = [f"{where}: {said}" for where, said in self._untrue if said not in result.invalid]
+        if untold:
+            result = replace(result, invalid=tuple(dict.fromkeys([*result.invalid, *untold])))
         told = []
         if self._planned > self._first_planned:
             told.append(

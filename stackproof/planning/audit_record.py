@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 from stackproof.kept_json import read
-from stackproof.verification.shape import misshapen
+from stackproof.shape import misshapen
 
 from .built import made
 from .crossing_table import Table

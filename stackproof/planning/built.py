@@ -11,7 +11,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 def made(kind: Any, value: Any) -> Any:
     """The value of a type, from what JSON holds of it: data classes, tuples, enumerations, and what may be null.
 
-    The shape was checked before (`verification.shape`): this only builds.
+    The shape was checked before (`stackproof.shape`): this only builds.
     """
     origin = get_origin(kind)
     if origin in (Union, types.UnionType):

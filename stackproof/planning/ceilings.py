@@ -26,7 +26,7 @@ from stackproof.measurement.record import Measurement, WindowRecord, from_json
 from stackproof.measurement.search_journal import EVIDENCE_ROLES, Limiter, Role, Verdict
 from stackproof.measurement.search_words import a_rate
 from stackproof.scenarios.orders import CLOSED
-from stackproof.verification.shape import misshapen
+from stackproof.shape import misshapen
 
 NATIVE, EMULATOR = "native", "emulator"
 FIDELITIES = (NATIVE, "compatible-engine", EMULATOR)

@@ -19,8 +19,8 @@ from typing import Any
 
 from stackproof.interfaces import ConfigurationError
 from stackproof.kept_json import read
+from stackproof.shape import misshapen
 from stackproof.verification.runs import StorageError, keep
-from stackproof.verification.shape import misshapen
 
 from .ceilings import NATIVE, MeasuredCeiling, Unreadable, read_ceilings
 from .choosing import closest, under_promise

@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import Any
 
 from stackproof.kept_json import read
-from stackproof.verification.shape import misshapen
+from stackproof.shape import misshapen
 
 from .built import made
 

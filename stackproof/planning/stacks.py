@@ -18,8 +18,8 @@ from typing import Any
 
 from stackproof.adapters.registry import CONCERNS
 from stackproof.interfaces import ConfigurationError
+from stackproof.shape import misshapen
 from stackproof.targets import STACKS, Stack, parse_target
-from stackproof.verification.shape import misshapen
 
 from .amount import Amount
 from .bill import Sizing

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stackproof.kept_json import read
+from stackproof.shape import misshapen
 from stackproof.verification.certificate import Level
-from stackproof.verification.shape import misshapen
 
 from .standing import Standing
 

@@ -84,7 +84,8 @@ def _standing_of(result: Measurement) -> Shown:
         meaning = "The load was offered as planned, and the bracket is wider than 15 %: windows disagreed."
         return Shown(Standing.PARTIAL, WIDE, meaning)
     if result.fails:
-        meaning = f"The load was offered as planned, but {result.counts['failed']:,} of {result.counts['offered']:,} operations failed."
+        failed, of = result.counts["failed"], result.counts["offered"]
+        meaning = f"The load was offered as planned, but {failed:,} of {of:,} operations failed."
         return Shown(Standing.BROKEN, "FAILURES", meaning)
     return Shown(
         Standing.HOLDS, "VALID", "The load was offered as planned, and every answer that was checked was right."

@@ -24,10 +24,10 @@ from stackproof.contracts.stream import PlannedClause
 from stackproof.contracts.verdicts import Verdict
 from stackproof.kept_json import NotJSONError, read
 from stackproof.measurement.environment import changed_since
+from stackproof.shape import misshapen
 
 from .certificate import SCHEMA, Certificate, ClauseRecord, from_json, seal_of
 from .consistency import inconsistencies, unlike_the_suite
-from .shape import misshapen
 
 _ENDED = (Verdict.PASS, Verdict.FAIL, Verdict.NOT_SUPPORTED, Verdict.PROVISIONAL)
 """Verdicts that only a clause has which ran to its end."""
