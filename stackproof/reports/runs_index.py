@@ -162,7 +162,7 @@ def _measurement(text: str, _data: Any) -> dict[str, Any]:
     else:
         p99 = cells(result.latency["counted"], unanswered=True)[2]
         figure = f"{result.rates['achieved']:,.1f}/s, p99 {p99}"
-    search = "search for the ceiling" if result.ceiling is not None else load_in_words(result.load)
+    search = "search for the ceiling" if result.ceiling is not None else load_in_words(result)
     return {
         "standing": shown.standing,
         "verdict": shown.word,
