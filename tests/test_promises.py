@@ -20,9 +20,10 @@ from stackproof.measurement.judgement import measurement_of, window_of
 from stackproof.measurement.promises import Promise, PromiseResult, judged_over
 from stackproof.measurement.record import MEASURED, Measurement, from_json, to_json
 from stackproof.reports.measurement import _figures, render
-from stackproof.reports.measurement_terminal import _print_figures, promise_in_words
+from stackproof.reports.measurement_terminal import LoadView, _print_figures, load_in_words, promise_in_words
 from stackproof.reports.standing import Standing, standing_of
 from stackproof.scenarios.catalogue import DECISION
+from stackproof.scenarios.orders import BACKENDS
 from stackproof.scenarios.recorder import Recorder
 
 SCHEMA = json.loads(
@@ -120,3 +121,26 @@ def test_a_run_of_which_a_part_was_not_checked_is_headed_so_everywhere(first: bo
     missed = replace(result, slo=judged(recorded(600), promise="p99=1ms").slo)
     assert standing_of(missed).word == "MISSED"
     assert standing_of(missed).meaning.endswith("not to be published.")
+
+
+def test_rates_read_alike_and_windows_that_a_search_made_longer_have_all_their_lengths() -> None:
+    result = run_of(windows(0.003, 0.003, 0.003))
+    result = replace(result, load={**result.load, "rate": 4160.0, "repeat": 3, "duration": 10.0})
+    assert load_in_words(result) == "at 4,160/s (constant) for 3 x 10 s"
+    longer = [
+        replace(one, order={**one.order, "seconds": length})
+        for one, length in zip(result.windows, (4.0, 4.4, 4.0), strict=True)
+    ]
+    assert load_in_words(replace(result, windows=tuple(longer))) == "at 4,160/s (constant) for 3 x 4 to 4.4 s"
+
+
+def test_eighty_columns_show_how_long_a_run_still_takes() -> None:
+    view = LoadView(Console(file=io.StringIO(), width=80), windows=10)
+    view(
+        {
+            "phase": "load", "target": BACKENDS, "seconds": 4.0, "left": 21.0, "rate": 4160.0, "offered": 16_640,
+            "ok": 16_640, "late": 0, "p99": 0.0123, "failed": 0, "dropped": 0,
+        }
+    )  # fmt: skip
+    shown = view.picture().plain[:80]
+    assert shown.startswith("measuring 1 of 10   21 s left   offered 4,160/s   done 4,160.0/s   p99 12.3 ms")

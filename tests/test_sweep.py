@@ -10,10 +10,11 @@ from typing import Any
 import jsonschema
 import pytest
 from bench_samples import CHECKS, FACTS, LOAD, ORDER, judged, offered, recorded, self_check_of
+from command_line import stackproof
 
 from stackproof.commands.bench_load import Load
 from stackproof.commands.bench_run import _exit_code
-from stackproof.commands.bench_sweep import Swept, levels_of, measured, plan, shown_of
+from stackproof.commands.bench_sweep import Swept, check_waiting, levels_of, measured, plan, shown_of
 from stackproof.commands.bench_sweep import offered as offered_levels
 from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
@@ -24,6 +25,7 @@ from stackproof.measurement.sweep import sweep_of
 from stackproof.measurement.window_log import WindowLog
 from stackproof.reports.measurement import render
 from stackproof.scenarios.orders import CLOSED, Offered, Order
+from stackproof.targets import parse_target
 
 SCHEMA = json.loads(
     (Path(__file__).parent.parent / "stackproof/measurement/measurement.schema.json").read_text(encoding="utf-8")
@@ -151,6 +153,28 @@ def test_a_sweep_is_not_gone_on_with_as_another_one(tmp_path: Path) -> None:
 def test_what_is_no_list_of_callers_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="--sweep"):
         levels_of(text)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--scenario", "cache-hot", "--backend", "cache=local"],
+        ["--scenario", "cache-hot", "--backend", "cache=stackproof.adapters.cache.memory:MemoryCache"],
+        ["--stack", "memory"],
+    ],
+)
+def test_what_never_waits_is_not_swept(options: list[str], tmp_path: Path) -> None:
+    done = stackproof("bench", *options, "--sweep", "1,2,4", cwd=tmp_path)
+    assert done.returncode == Exit.USAGE
+    assert len(done.stderr.splitlines()) == 1
+    assert "never waits, so more callers change nothing" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_waits_for_a_server_is_swept_also_beside_what_does_not() -> None:
+    check_waiting([parse_target("cache=redis")])
+    check_waiting([parse_target("cache=local"), parse_target("interactions=postgres")])
+    check_waiting([parse_target("logs=console")])
 
 
 def test_a_record_with_a_sweep_can_be_read_again_and_its_page_shows_it() -> None:

@@ -5,6 +5,7 @@ The samples are what the tools printed on real runs, but for memtier_benchmark: 
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import stat
@@ -18,6 +19,7 @@ from pathlib import Path
 import jsonschema
 import psutil
 import pytest
+from rich.console import Console
 
 from stackproof.adapters.events.kafka_settings import KafkaConnection
 from stackproof.benchmarks.yardsticks import (
@@ -38,6 +40,7 @@ from stackproof.benchmarks.yardsticks.record import Facts, to_json
 from stackproof.benchmarks.yardsticks.registry import _ADAPTERS, _loaded, yardsticks_of
 from stackproof.benchmarks.yardsticks.run import Outcome
 from stackproof.benchmarks.yardsticks.yardstick import Load, Missing, Place, Tool, YardstickError, YardstickFigures
+from stackproof.reports.yardsticks_terminal import print_outcomes
 from stackproof.scenarios.orders import Offered, Offering
 from stackproof.scenarios.recorder import Recorder
 from stackproof.scenarios.scenario import Scenario
@@ -561,6 +564,19 @@ def test_the_use_of_a_core_is_read() -> None:
     assert busy_and_all(STAT, 0) == (60, 170)
     assert busy_and_all(STAT, 9) == (0, 0)
     assert CoreUse(None).others(1.0) is None
+
+
+# What is shown
+
+
+@pytest.mark.parametrize(("failed", "marked"), [(5, True), (0, False)])
+def test_a_ratio_that_is_not_to_be_used_is_marked_and_the_mark_is_explained(failed: int, marked: bool) -> None:
+    found = compared(Sides([100.0] * 6, [100.0] * 6, failed=failed))
+    console = Console(file=io.StringIO(), width=160)
+    print_outcomes([Outcome("cache=redis", "tool", "get", comparison=found)], console)
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    assert ("1.00 (!)" in told) is marked
+    assert ("(!) this ratio is not to be used" in told) is marked
 
 
 # The record

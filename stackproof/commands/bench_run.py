@@ -31,7 +31,7 @@ from .bench_load import Load, Run, offer
 from .bench_pair import offer_pairs
 from .bench_resume import to_go_on_with
 from .bench_search import exit_code, may_go_on, search
-from .bench_sweep import levels_of, sweep
+from .bench_sweep import check_waiting, levels_of, sweep
 from .options import address, result_console, write_result
 
 DEFAULT_RATE = 100.0
@@ -45,6 +45,8 @@ def run(asked: Asked) -> Exit:
     levels = levels_of(asked.sweep) if asked.sweep is not None else ()
     wanted = asked.find.settings(load.order, load.promises) if asked.find is not None else None
     kept = to_go_on_with(asked, load, wanted, levels)
+    if levels:
+        check_waiting(targets)
     everything = list(dict.fromkeys([*targets, *others]))
     for target in everything:
         if target.entry is None:

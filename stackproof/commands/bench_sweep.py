@@ -22,6 +22,7 @@ from stackproof.measurement.window_log import WindowLog
 from stackproof.reports.measurement_terminal import LoadView
 from stackproof.scenarios.orders import CLOSED, Checked, Offered, Order
 from stackproof.scenarios.stub import StubServer
+from stackproof.targets import Target, load_object
 
 from .bench_load import Load, Run, alone_in, facts_of, say_waiting, self_check
 
@@ -39,6 +40,23 @@ def levels_of(text: str) -> tuple[int, ...]:
             f"--sweep {text!r} must be different numbers of callers from 1 to {MOST}, as in 1,2,4,8,16,32"
         )
     return levels
+
+
+def check_waiting(targets: Sequence[Target]) -> None:
+    """Refuse backends none of which waits: a caller of theirs gives way to no other, so more of them are only a longer queue."""
+    asked = [target for target in targets if target.concern != "logs"]  # nobody waits for a line of a log
+    if asked and all(_in_process(target) for target in asked):
+        names = " and ".join(target.name for target in asked)
+        raise ConfigurationError(
+            f"--sweep of {names}: what works in the generator's own process never waits, so more callers change nothing; measure "
+            "it at a fixed --rate, or with --find-max"
+        )
+
+
+def _in_process(target: Target) -> bool:
+    """Whether its capabilities say that no server is behind it; not where they say nothing."""
+    found = load_object(target.name, target.spec) if target.entry is None else target.entry.load()
+    return getattr(getattr(found, "capabilities", None), "remote", None) is False
 
 
 def sweep(run: Run, levels: Sequence[int], console: Console) -> Measurement:

@@ -74,6 +74,9 @@ def yardsticks(
     """Run our load and the field's own tools in turn, held to one core each, and say what the difference is.
 
     pgbench, redis-benchmark and so on: what is not on this machine is named, with the line to type.
+
+    Exit codes: 0 every tool was compared; 3 a ratio is not to be used, a tool is missing or failed, or something was left on a
+    server; 1 a backend breaks its contract.
     """
     _require_packages()
     from stackproof.benchmarks.yardsticks.record import to_json

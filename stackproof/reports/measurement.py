@@ -143,7 +143,7 @@ def _facts(result: Measurement) -> list[tuple[str, object]]:
     offered = (
         "windows of the rates below, none of which was confirmed"
         if result.ceiling is not None and not result.measured
-        else f"{load_in_words(load)}, after {load['warmup']:g} s of warm-up"
+        else f"{load_in_words(result)}, after {load['warmup']:g} s of warm-up"
     )
     return [
         *([] if result.ceiling is not None else [("Limiter", f"{result.limiter}: {result.limiter_reason}")]),

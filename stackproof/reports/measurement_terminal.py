@@ -84,8 +84,9 @@ class LoadView(Moving):
         p99 = "" if state["p99"] is None else f"p99 {state['p99'] * 1000:.1f} ms   "
         done = (state["ok"] + state["late"]) / max(1.0, state["seconds"])
         return Text(
-            f"{phase}{which}   offered {state['rate']:g}/s   done {done:.1f}/s   {p99}"
-            f"failed {state['failed']}   dropped {state['dropped']}   {state['left']:.0f} s left",
+            # What a narrow terminal cuts off is what there mostly is none of.
+            f"{phase}{which}   {state['left']:.0f} s left   offered {state['rate']:,g}/s   done {done:,.1f}/s   {p99}"
+            f"failed {state['failed']}   dropped {state['dropped']}",
             no_wrap=True,
             overflow="ellipsis",
         )
@@ -114,16 +115,14 @@ def print_measurement(result: Measurement, console: Console, directory: Path) ->
 def title(result: Measurement) -> str:
     """What was measured: a load, or the bracket that a search found."""
     name = result.scenario["name"]
-    return f"{name} {load_in_words(result.load)}" if result.ceiling is None else f"{name}: {bracket_of(result)}"
+    return f"{name} {load_in_words(result)}" if result.ceiling is None else f"{name}: {bracket_of(result)}"
 
 
 def _print_figures(result: Measurement, console: Console) -> None:
     """Of the measured windows."""
     counts, rates = result.counts, result.rates
     if result.ceiling is not None:
-        console.print(
-            f"{windows_of_figures(result.ceiling)}, {load_in_words(result.load)}:", markup=False, highlight=False
-        )
+        console.print(f"{windows_of_figures(result.ceiling)}, {load_in_words(result)}:", markup=False, highlight=False)
     console.print(
         f"achieved {rates['achieved']:.1f} of {rates['offered']:.1f} a second   "
         f"{_outcomes(counts)}   of {counts['offered']}   sent late {counts['sent_late']}",
@@ -189,11 +188,14 @@ def stub_in_words(check: Mapping[str, Any]) -> str:
     return f"a stall of a server of known speed was {seen}{within}; the client's own time is {own} of each latency"
 
 
-def load_in_words(load: Mapping[str, Any]) -> str:
-    """Rate, arrivals and length."""
-    how = f"at {load['rate']:g}/s ({load['arrivals']})" if load["rate"] is not None else "in a closed loop"
+def load_in_words(result: Measurement) -> str:
+    """Rate, arrivals and length; of windows that a search made longer, from the shortest to the longest."""
+    load = result.load
+    how = f"at {load['rate']:,g}/s ({load['arrivals']})" if load["rate"] is not None else "in a closed loop"
     times = f"{load['repeat']} x " if load["repeat"] > 1 else ""
-    return f"{how} for {times}{load['duration']:g} s"
+    lengths = sorted({f"{window.order['seconds']:.3g}" for window in result.measured}, key=float)
+    length = " to ".join((lengths[0], lengths[-1])) if len(lengths) > 1 else f"{load['duration']:g}"
+    return f"{how} for {times}{length} s"
 
 
 def _outcomes(counts: Mapping[str, int]) -> str:

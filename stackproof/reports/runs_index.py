@@ -164,7 +164,7 @@ def _measurement(text: str, _data: Any) -> dict[str, Any]:
         figure = bracket(result.ceiling)
     else:
         figure = f"{result.rates['achieved']:,.1f}/s, p99 {_counted_p99(result)}{_lost(result)}"
-    search = "search for the ceiling" if result.ceiling is not None else load_in_words(result.load)
+    search = "search for the ceiling" if result.ceiling is not None else load_in_words(result)
     return {
         "standing": shown.standing,
         "verdict": shown.word,

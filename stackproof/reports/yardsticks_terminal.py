@@ -21,6 +21,8 @@ def print_outcomes(outcomes: Sequence[Outcome], console: Console) -> None:
         for _, comparison in found:
             table.add_row(*_cells(comparison))
         console.print(table)
+        if any(comparison.invalid for _, comparison in found):
+            console.print("(!) this ratio is not to be used, for the reason below", style="bold red", markup=False)
     for outcome, comparison in found:
         console.print(f"\n{outcome.target} beside {outcome.tool}: {outcome.operation}", style="bold", markup=False)
         _say(console, [f"not to be used: {reason}" for reason in comparison.invalid], "bold red")
