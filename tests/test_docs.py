@@ -351,3 +351,15 @@ assert done == {"cache read": 80, "summaries read": 20, "log line": 20}, done
 def test_the_scenario_of_the_example_can_be_offered(changed: Path) -> None:
     done = run("-c", SCENARIO, cwd=changed)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_the_documents_keep_in_a_clone_is_nothing_that_git_lists(tmp_path: Path) -> None:
+    """Folders of runs (`--out runs/monday`) are ignored, and no file of the package's own is."""
+    texts = [path.read_text(encoding="utf-8") for path in DOCUMENTS]
+    kept = sorted({found for text in texts for found in re.findall(r'--out "?([\w.$-]+/[\w.$/-]+)', text)})
+    assert len(kept) > 5
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    asked = [*kept, "stackproof/servers/runs.py", "docs/runs/page.md"]
+    done = subprocess.run(["git", "check-ignore", *asked], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == kept

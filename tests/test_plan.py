@@ -6,6 +6,7 @@ import json
 import re
 import tempfile
 from dataclasses import fields, replace
+from decimal import Decimal
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 from plan_samples import MEASURED, asked, known, plan
 from planning_samples import ceiling
+from rich.console import Console
 
 import stackproof.planning
 from stackproof.adapters.settings import Settings
@@ -27,11 +29,14 @@ from stackproof.planning import measured
 from stackproof.planning.capabilities import DECLARED
 from stackproof.planning.demand import Workload
 from stackproof.planning.environment_file import PLACEHOLDER, VARIABLES, environment_file, parse_environment
+from stackproof.planning.feasibility import Where
 from stackproof.planning.plan_record import Basis, Statement, from_json, to_json
 from stackproof.planning.stacks import find_planned_stack
 from stackproof.planning.typed import number, whole
 from stackproof.reports import plan_page
-from stackproof.reports.plan_text import why_not_first
+from stackproof.reports.plan_charts import cost_by_month
+from stackproof.reports.plan_terminal import print_plan
+from stackproof.reports.plan_text import machines, why_not_first
 from stackproof.targets import STACKS
 from stackproof.verification.runs import StorageError
 
@@ -320,6 +325,59 @@ def test_the_page_has_every_statement_with_its_numbers_and_asks_nobody() -> None
     assert not re.search(r'(?:src|href)="(?!#|data:)', text)
     assert "<script" not in text
     assert 'class="chart ' in text
+
+
+def test_how_many_machines_of_which_type_are_bought_stands_beside_each_item(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = plan(2_000_000, about=asked(where=Where.AWS), records=900_000)
+    assert found.recommended is not None
+    bought = {part.concern: machines(part, found) for part in found.recommended.chosen}
+    assert bought == {
+        "interactions": "1 x PostgreSQL on db.t3.large",
+        "events": "1 x provisioned shard",
+        "search": "2 x instance c4.2xlarge.search",
+        "cache": "",
+        "logs": "",
+    }
+    print_plan(found, Console(width=200))
+    shown = capsys.readouterr().out
+    page = plan_page.render(found)
+    answer = page.partition('<h2 id="recommended">')[2].partition("</table>")[0]
+    for text in filter(None, bought.values()):
+        assert text in shown
+        assert text in answer
+
+
+@pytest.mark.parametrize(
+    ("quantity", "told"), [("at least 1,460", "at least 2 x"), ("730 to 2,190", "1 to 3 x"), ("365", "0.5 x")]
+)
+def test_the_number_of_machines_is_as_certain_as_the_line_of_the_bill(quantity: str, told: str) -> None:
+    found = plan(2_000_000, about=asked(where=Where.AWS), records=900_000)
+    assert found.recommended is not None
+    part = found.recommended.chosen[0]
+    lines = tuple(replace(line, quantity=quantity) for line in part.lines if line.unit == "instance-hour")
+    assert machines(replace(part, lines=lines), found) == f"{told} PostgreSQL on db.t3.large"
+
+
+def test_the_page_says_of_how_many_decisions_the_cost_is() -> None:
+    page = plan_page.render(plan(2_000_000, growth_per_month=Decimal("0.1")))
+    assert "2,000,000 a day cost a month" in page
+    assert "the cost beside it is that of 2,000,000" in page
+
+
+def test_the_axis_of_the_chart_names_its_unit() -> None:
+    chart = cost_by_month(plan(100_000, growth_per_month=Decimal("0.1")).months)
+    assert "USD a month" in chart
+
+
+def test_where_a_stack_ends_no_digits_of_the_search_are_told() -> None:
+    """It ends a thousandth above what holds, which is where the halving stopped and nothing that was measured."""
+    found = plan(1_000_000, about=asked(where=Where.AWS), searches_per_day=0).outgrown
+    assert found is not None
+    (stops,) = [each.text for each in found.statements if each.text.startswith("What stops it there")]
+    assert "the peak is just above what was measured to hold" in stops, stops
+    assert "1.00" not in stops
 
 
 def test_names_of_others_are_escaped_on_the_page() -> None:

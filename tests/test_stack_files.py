@@ -284,6 +284,14 @@ def test_wrong_options(capsys: pytest.CaptureFixture[str]) -> None:
         assert said in capsys.readouterr().err
 
 
+def test_a_price_says_that_it_judges_nothing_and_what_does() -> None:
+    code, text = run("--decisions-per-day", "2M")
+    assert code == 0
+    assert "Whether a stack carries so many is not judged here" in text
+    assert "stackproof plan --decisions-per-day 2000000 --stack NAME" in text
+    assert "is not judged here" not in run()[1]
+
+
 def test_what_was_verified_and_measured_stands_beside_each_backend(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,10 @@ def show(found: Mapping[str, Costed], decisions_per_day: int) -> None:
     """A table of costs, and what they leave open."""
     click.echo()
     print_line(f"A month at {decisions_per_day:,} decisions a day:")
+    print_line(
+        "These are prices. Whether a stack carries so many is not judged here, but by: "
+        f"stackproof plan --decisions-per-day {decisions_per_day} --stack NAME"
+    )
     click.echo()
     print_table(
         ("stack", *CONCERNS, "total", "published"),

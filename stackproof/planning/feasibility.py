@@ -459,11 +459,17 @@ def _unmeasured(start: Candidate, use: Use, asked: Asked) -> Candidate:
     return replace(start, because=(shown,), settles=use.missing, tried=use.tried)
 
 
+_JUST = Fraction(101, 100)
+"""Of what was measured to hold: up to here more is only just more."""
+
+
 def _undecided(start: Candidate, use: Use, asked: Asked) -> Candidate:
     assert start.use is not None
     why = "the peak lies in between" if use.least else "what was measured is a lower bound, or ended at another promise"
+    # Where a stack ends is found by halving: how little is too much there says nothing.
+    much = "just above" if 1 < start.use < _JUST else taken(float(start.use))
     said = (
-        f"not shown: with head-room ({float(asked.headroom):g} times) the peak is {taken(float(start.use))} what was "
+        f"not shown: with head-room ({float(asked.headroom):g} times) the peak is {much} what was "
         f"measured to hold, and is not what was measured to fail: {why}"
     )
     commands = tuple(_again(one, asked.p99_ms) for one in use.ceilings)

@@ -21,6 +21,7 @@ def cost_by_month(months: Sequence[MonthRow]) -> Markup:
     rows = [(row.month, float(row.cost.low), float(row.cost.high)) for row in months if row.cost is not None]
     if len(rows) < 2:
         return Markup("")
+    currency = next(row.cost.currency for row in months if row.cost is not None)
     outgrown = next((row.month for row in months if not row.carries), None)
     numbers, lows, highs = zip(*rows, strict=True)
 
@@ -33,7 +34,7 @@ def cost_by_month(months: Sequence[MonthRow]) -> Markup:
             axes.axvline(outgrown, color=BAD, linewidth=1.4, linestyle=":", label="outgrown")
         axes.set_ylim(bottom=0)
         axes.set_xlabel("month")
-        axes.set_ylabel("a month")
+        axes.set_ylabel(f"{currency} a month")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         legend(axes, 1 if narrow else 3)
 

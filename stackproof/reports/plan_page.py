@@ -34,6 +34,7 @@ from .plan_text import (
     first_capital,
     in_bytes,
     is_command,
+    machines,
     named,
     old_prices,
     recommended_then,
@@ -55,6 +56,7 @@ _RANK_TONE = {SHOWN: "PASS", "does not carry it": "FAIL", "not known": "SKIPPED"
 _KINDS = ("run", "quota", "price", "claim", "model", "assumption")
 _LEVEL = {"PASS": "SHOWN", "INCONCLUSIVE": "OPEN", "SKIPPED": "NOT KNOWN"}
 _CONCERN, _BACKEND, _STATUS = Column("Concern", "concern"), Column("Backend", "backend"), Column("Status", "status")
+_MACHINES = Column("Machines", "machines")
 _COST, _WHY = Column("A month", "cost"), Column("Why", "why")
 
 Row = tuple[object, ...]
@@ -99,7 +101,7 @@ def render(plan: Plan) -> str:
         facts=_facts(plan),
         said=page.said,
         recommended=page.stack(plan.recommended) if plan.recommended is not None else None,
-        short=_short(plan.recommended, page),
+        short=_short(plan.recommended, plan, page),
         alternatives=[page.stack(row) for row in plan.alternatives],
         compared=_compared(plan),
         judged=page.stack(plan.judged) if plan.judged is not None else None,
@@ -125,6 +127,7 @@ class _Page:
     """What depends on the numbers of what statements rest on."""
 
     def __init__(self, plan: Plan) -> None:
+        self._plan = plan
         ordered = sorted(plan.basis, key=lambda one: (_KINDS.index(one.kind), one.id))
         self._basis = list(enumerate(ordered, start=1))
         self._numbers = {one.id: at for at, one in self._basis}
@@ -141,10 +144,17 @@ class _Page:
     def stack(self, row: StackRow) -> Stack:
         """All that is said of a stack."""
         rows: list[Row] = [
-            (part.concern, one_line(named(part)), status(part), part.cost.text, self.said(part.statements))
+            (
+                part.concern,
+                one_line(named(part)),
+                one_line(machines(part, self._plan)),
+                status(part),
+                part.cost.text,
+                self.said(part.statements),
+            )
             for part in row.chosen
         ]
-        rows.append(("together", row.rank, "", row.cost.text, self.said(row.statements)))
+        rows.append(("together", row.rank, "", "", row.cost.text, self.said(row.statements)))
         bill: list[Row] = [
             (
                 f"{part.concern}: {line.item}",
@@ -159,7 +169,7 @@ class _Page:
         notes = tuple(f"{part.concern}: {one_line(note)}" for part in row.chosen for note in part.notes)
         return Stack(
             row,
-            Table([_CONCERN, _BACKEND, _STATUS, _COST, _WHY], rows),
+            Table([_CONCERN, _BACKEND, _MACHINES, _STATUS, _COST, _WHY], rows),
             Table(["What", number("Quantity"), "Unit and price", number("Amount"), "How it comes about"], bill),
             notes,
         )
@@ -220,11 +230,12 @@ def _figures(plan: Plan) -> list[Row]:
         until = f"decisions; not outgrown within {plan.months[-1].month} months"
     else:
         until = f"decisions; outgrown in month {grown.month}"
+    until += f"; the cost beside it is that of {_volume(plan):,}"
     if scaled:
         until += "; that several machines carry as much more as they are more was not measured"
     return [
         (
-            "It costs a month",
+            f"{_volume(plan):,} a day cost a month",
             plan.recommended.cost.text,
             f"list prices; {plan.recommended.rank}",
         ),
@@ -233,15 +244,22 @@ def _figures(plan: Plan) -> list[Row]:
     ]
 
 
-def _short(row: StackRow | None, page: _Page) -> Table | None:
+def _short(row: StackRow | None, plan: Plan, page: _Page) -> Table | None:
     """The recommended stack with the one sentence that decides about each backend."""
     if row is None:
         return None
     rows: list[Row] = [
-        (part.concern, one_line(named(part)), status(part), part.cost.text, page.said(part.statements[:1]))
+        (
+            part.concern,
+            one_line(named(part)),
+            one_line(machines(part, plan)),
+            status(part),
+            part.cost.text,
+            page.said(part.statements[:1]),
+        )
         for part in row.chosen
     ]
-    return Table([_CONCERN, _BACKEND, _STATUS, _COST, "What decides"], rows)
+    return Table([_CONCERN, _BACKEND, _MACHINES, _STATUS, _COST, "What decides"], rows)
 
 
 def _compared(plan: Plan) -> Table | None:

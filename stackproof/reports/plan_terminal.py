@@ -26,6 +26,7 @@ from .plan_text import (
     first_capital,
     in_bytes,
     is_command,
+    machines,
     named,
     old_prices,
     recommended_then,
@@ -83,10 +84,11 @@ def _demand(plan: Plan, console: Console) -> None:
 
 def _stack(row: StackRow, plan: Plan, console: Console) -> None:
     """What it is made of and costs; below it, over the whole width, what decides about each backend."""
-    table = _table(first_capital(row.title), "backend", "a month", numbers=0)
+    table = _table(first_capital(row.title), "backend", "machines", "a month", numbers=0)
     for chosen in row.chosen:
-        table.add_row(chosen.concern, Text(one_line(named(chosen))), chosen.cost.text)
-    table.add_row("together", Text(row.rank), row.cost.text)
+        bought = Text(one_line(machines(chosen, plan)))
+        table.add_row(chosen.concern, Text(one_line(named(chosen))), bought, chosen.cost.text)
+    table.add_row("together", Text(row.rank), "", row.cost.text)
     console.print()
     console.print(table)
     if row.rank in RANKS:

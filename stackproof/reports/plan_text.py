@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from stackproof.planning.demand import HOURS_A_MONTH
 from stackproof.planning.plan_record import (
     DOCUMENTED,
     SHOWN,
     CandidateRow,
     ChosenRow,
+    LineRow,
     Plan,
     SensitivityRow,
     StackRow,
@@ -68,6 +71,28 @@ def counted(rows: Iterable[CandidateRow]) -> str:
 def named(row: CandidateRow | ChosenRow) -> str:
     """Such as ``postgres (rds)``."""
     return f"{row.backend} ({row.hosting})" if row.hosting else row.backend
+
+
+_MACHINES = frozenset({"instance-hour", "node-hour", "broker-hour", "host-hour"})
+_SHARDS = ("shards", "shard-hour")
+
+
+def machines(part: ChosenRow, plan: Plan) -> str:
+    """How many machines it buys, and of which type, such as ``3 x node cache.m4.large``; empty for what is paid by use."""
+    lines = [line for line in part.lines if line.unit in _MACHINES or (line.item, line.unit) == _SHARDS]
+    return "; ".join(_bought(line, plan) for line in lines if line.quantity != "0")
+
+
+def _bought(line: LineRow, plan: Plan) -> str:
+    """The price that a line rests on says the type: ``ElastiCache, node cache.m4.large: 0.156 USD for node-hour``."""
+    number = re.sub(r"\d[\d,]*(?:\.\d+)?", lambda found: _months_of(found[0]), line.quantity)
+    said = next((basis.text for basis in plan.of((f"price:{line.price}",))), line.item)
+    _, _, kind = said.partition(": ")[0].partition(", ")
+    return f"{number} x {kind.removeprefix('a ') or line.item}"
+
+
+def _months_of(hours: str) -> str:
+    return f"{float(hours.replace(',', '')) / HOURS_A_MONTH:.6g}"
 
 
 def assumed(row: StackRow, plan: Plan) -> list[str]:
