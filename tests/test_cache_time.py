@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from stackproof.adapters.cache.memory import MemoryCache
-from stackproof.contracts import cache_time
+from stackproof.contracts import CacheContract, cache_time
 from stackproof.contracts.cache_time import must_expire, observe_lives
+from stackproof.contracts.evidence import Evidence
 from stackproof.contracts.expectations import ContractViolation
-from stackproof.interfaces import MISSING
+from stackproof.interfaces import MISSING, CacheValue
 
 
 class Nones(MemoryCache):
@@ -44,3 +45,16 @@ def test_what_was_seen_of_an_entry_that_stays(kind: type[MemoryCache], words: st
     with pytest.raises(ContractViolation) as raised:
         lives[0.05].must_be(0.05, 0.0)
     assert raised.value.seen.endswith(words)
+
+
+def test_what_was_read_counts_also_where_the_entry_does_not_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    class KeepsForEver(MemoryCache):
+        def set(self, key: str, value: CacheValue, ttl: float | None = None) -> None:
+            super().set(key, value, None if ttl and ttl > 0.1 else ttl)
+
+    monkeypatch.setattr(cache_time, "GRACE_SECONDS", 0.0)
+    contract, evidence = CacheContract(), Evidence()
+    contract.capabilities = KeepsForEver.capabilities
+    with pytest.raises(ContractViolation, match=r"an entry that was set with ttl=0\.4"):
+        contract.test_a_ttl_means_what_it_says(KeepsForEver(), evidence)
+    assert evidence.counts()["reads of live entries"] > 10

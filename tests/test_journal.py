@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from stackproof.adapters.events.memory import MemoryEventPublisher
+from stackproof.contracts import EventContract
+from stackproof.contracts.evidence import Evidence
 from stackproof.contracts.expectations import ContractViolation
 from stackproof.contracts.journal import Journal, Journalled
 from stackproof.contracts.listeners import Failing, Listener, numbered
 from stackproof.contracts.machines.events_model import Published, TopicLog, Watch
-from stackproof.contracts.mutants.events import AcknowledgesFirst, ExitEndsTheThread
+from stackproof.contracts.mutants.events import AcknowledgesFirst, ExitEndsTheThread, GivesUpAfterFiveAttempts
 from stackproof.interfaces import Delivery, EventCapabilities
 
 
@@ -100,3 +102,12 @@ def test_a_sequence_says_what_became_of_a_failed_event() -> None:
         log.await_all([watch], 0.01, declared)
     assert f"[{lost.event_id!r}] did not arrive; {failed.event_id!r} was delivered once" in caught.value.seen
     assert "its handler raised ValueError on purpose, and it was not delivered again" in caught.value.seen
+
+
+def test_deliveries_count_as_they_happen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(EventContract, "patience", 0.05)
+    contract, evidence = EventContract(), Evidence()
+    contract.capabilities = GivesUpAfterFiveAttempts.capabilities
+    with pytest.raises(ContractViolation):
+        contract.test_a_failed_event_comes_again(GivesUpAfterFiveAttempts(), evidence)
+    assert evidence.counts()["deliveries of the failed event"] == 5

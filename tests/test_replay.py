@@ -6,13 +6,30 @@ import json
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from command_line import environment, stackproof
 
+from stackproof.contracts import CONCERNS, contract_for
+from stackproof.contracts.clauses import planned_clauses
+from stackproof.contracts.sequences import SEES
+from stackproof.contracts.verdicts import Failure
 from stackproof.interfaces import ConfigurationError
-from stackproof.verification.replay import Again, _python, find_failures, script, script_name, short_id
+from stackproof.verification.replay import (
+    GENERATED,
+    SHRUNK,
+    Again,
+    Answer,
+    Repeated,
+    _python,
+    find_failures,
+    script,
+    script_name,
+    seen_in,
+    short_id,
+)
 
 BROKEN = """
 from stackproof.adapters.cache.memory import MemoryCache
@@ -155,3 +172,44 @@ def test_an_unreadable_certificate_of_another_run_is_passed_over(
     assert [again.clause for again in find_failures(name)] == ["CACHE-11"]
     with pytest.raises(ConfigurationError, match=r"no failure 'fff.'; .*not readable: .*dead"):
         find_failures("ffff" if name != "ffff" else "fffe")
+
+
+UNDECIDED = BROKEN.replace("        super().delete(key)\n        return True", "        import os; os._exit(3)")
+
+
+def test_what_could_not_be_decided_is_repeated(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(UNDECIDED)
+    done = stackproof("verify", *BACKEND, "--clause", "CACHE-11", cwd=tmp_path)
+    assert done.returncode == 3, done.stdout + done.stderr
+    (found,) = (tmp_path / ".stackproof" / "runs").iterdir()
+    (row,) = json.loads((found / "certificate.json").read_text())["clauses"]
+    assert row["verdict"] == "INCONCLUSIVE"
+    assert row["again"].startswith("stackproof replay ")
+    assert f"  CACHE-11  again: {row['again']}" in done.stdout
+    (tmp_path / "mine.py").write_text(FIXED)
+    for name in (row["again"].split()[-1], f"{found.name}:CACHE-11", found.name):
+        done = stackproof("replay", name, cwd=tmp_path)
+        assert (done.returncode, ": fixed: " in done.stdout) == (0, True), done.stdout + done.stderr
+
+
+def test_another_failure_than_before_is_told_beside_it() -> None:
+    before = Again("cache=mine:make", "CACHE-40", 1, before="get('a'): expected 1; seen 2")
+    failure = Failure("get('b'): expected 1", seen="2")
+    lines = seen_in(Repeated(before, Answer.STILL_FAILING, "", failure))
+    assert "  before:   get('a'): expected 1; seen 2" in lines
+    assert lines[-1].strip() == SHRUNK
+    same = replace(before, before="get('b'): expected 1; seen 2")
+    assert lines[:-2] == seen_in(Repeated(same, Answer.STILL_FAILING, "", failure))
+    assert SHRUNK not in "".join(
+        seen_in(Repeated(replace(before, clause="CACHE-06"), Answer.STILL_FAILING, "", failure))
+    )
+
+
+def test_the_clauses_that_generate_are_known() -> None:
+    known = {
+        planned.clause.id
+        for concern in CONCERNS
+        for planned in planned_clauses(contract_for(concern))
+        if planned.clause.sees == SEES
+    }
+    assert known == GENERATED

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .options import json_option, write_result
+
+if TYPE_CHECKING:
+    from stackproof.verification.replay import Again
 
 SCHEMA = "stackproof-replay/1"
 
@@ -16,7 +20,7 @@ SCHEMA = "stackproof-replay/1"
 @click.argument("failure", metavar="ID")
 @json_option
 def replay(failure: str, json_file: str | None) -> int:
-    """Run what failed again: ID is the short id of a failure, RUN:CLAUSE, or RUN for all its failures.
+    """Run what failed again, or could not be decided: ID is its short id, RUN:CLAUSE, or RUN for all of that.
 
     The answer is: fixed (exit code 0), still failing (1), or cannot run (4).
     """
@@ -29,8 +33,12 @@ def replay(failure: str, json_file: str | None) -> int:
         for line in (told(answers[-1]), *seen_in(answers[-1])):
             click.echo(one_line(line), err=json_file == "-")
     if json_file is not None:
-        rows = [{**asdict(answer.again), "answer": answer.answer, "sentence": answer.sentence} for answer in answers]
+        rows = [{**_asked(answer.again), "answer": answer.answer, "sentence": answer.sentence} for answer in answers]
         write_result(json_file, json.dumps({"schema": SCHEMA, "failures": rows}, indent=2) + "\n")
     found = {answer.answer for answer in answers}
     worst = next(a for a in (Answer.STILL_FAILING, Answer.CANNOT_RUN, Answer.FIXED) if a in found)
     return CODES[worst]
+
+
+def _asked(again: Again) -> dict[str, Any]:
+    return {name: value for name, value in asdict(again).items() if name != "before"}

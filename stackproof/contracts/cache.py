@@ -22,7 +22,7 @@ from .cache_time import GRACE_SECONDS, must_expire, observe_lives
 from .callers import Callers
 from .clauses import absence, clause
 from .evidence import Evidence
-from .expectations import ContractViolation, expect, expect_error
+from .expectations import ContractViolation, expect, expect_error, shown
 from .instances import JOINS
 from .lifecycle_processes import Found
 
@@ -142,9 +142,10 @@ class CacheContract(CacheSequenceClauses):
         lives = observe_lives(
             cache, {ttl: partial(cache.set, f"{ttl} s", "value", ttl=ttl) for ttl in (0.4, 1.3)}, self._resolution()
         )
+        for life in lives.values():
+            evidence.saw("reads of live entries", life.reads)
         for ttl, life in lives.items():
             life.must_be(ttl, self._resolution())
-            evidence.saw("reads of live entries", life.reads)
             evidence.saw("entries that expired")
         expect(cache.get("a blink"), "an entry with a ttl of 0.1 ms, much later").is_missing()
         expect(cache.get("for ever"), "an entry without a ttl").equals("stays")
@@ -202,8 +203,8 @@ class CacheContract(CacheSequenceClauses):
         cache.get_or_fetch("ttl None", first, ttl=None)
         written = time.monotonic()
         lives = observe_lives(cache, {0.4: lambda: cache.get_or_fetch("0.4 s", first, ttl=0.4)}, self._resolution())
-        lives[0.4].must_be(0.4, self._resolution())
         evidence.saw("reads of live entries", lives[0.4].reads)
+        lives[0.4].must_be(0.4, self._resolution())
         expect(cache.get_or_fetch("0.4 s", second, ttl=30), "get_or_fetch after the ttl").equals("second")
         expect(cache.get_or_fetch("0.4 s", first, ttl=30), "get_or_fetch once more").equals("second")
         evidence.saw("fetches after expiry", second.calls)
@@ -375,13 +376,23 @@ class CacheContract(CacheSequenceClauses):
         for number, key in enumerate(keys):
             cache.set(key, number)
         for number, key in enumerate(keys):
-            expect(cache.get(key), f"the entry of {key!r}").equals(number)
+            self._must_be_own(cache.get(key), keys, number)
             evidence.saw("keys that kept their own value")
         half = len(keys) // 2
         for key in keys[:half]:
             expect(cache.delete(key), f"delete({key!r})").is_true()
         for number, key in list(enumerate(keys))[half:]:
-            expect(cache.get(key), f"the entry of {key!r} after others were deleted").equals(number)
+            expect(cache.get(key), f"the entry of {shown(key)} after others were deleted").equals(number)
+
+    def _must_be_own(self, found: object, keys: list[str], number: int) -> None:
+        """The entry of a key holds its place in the list; that of another one says which of them was taken for it."""
+        __tracebackhide__ = True
+        what = f"the entry of {shown(keys[number])}"
+        if isinstance(found, int) and found != number and found in range(len(keys)):
+            raise ContractViolation(
+                what, shown(number), f"{found}, which was set for another key: {shown(keys[found])}"
+            )
+        expect(found, what).equals(number)
 
     @clause(
         "CACHE-19",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from stackproof.interfaces import MISSING, CacheStore
 
 from .expectations import ContractViolation, shown
+from .timelimit import waiting
 
 GRACE_SECONDS = 1.0
 """How much longer than allowed an entry is watched: one that is still there then is reported as not expiring."""
@@ -62,15 +63,16 @@ def must_expire(cache: CacheStore, key: str, ttl: float, resolution: float) -> N
     """Wait until an entry that was written just now with this ttl has gone, and raise where it does not go."""
     __tracebackhide__ = True
     written = time.monotonic()
-    while True:
-        asked = time.monotonic()
-        found = cache.get(key)
-        if found is MISSING:
-            return
-        if asked - written > ttl + resolution + GRACE_SECONDS:
-            seen = still_there(found, asked - written)
-            raise ContractViolation(f"the entry {key!r}, set with ttl={ttl:g}", "to expire", seen)
-        time.sleep(0.02)
+    with waiting(ttl + resolution + GRACE_SECONDS):
+        while True:
+            asked = time.monotonic()
+            found = cache.get(key)
+            if found is MISSING:
+                return
+            if asked - written > ttl + resolution + GRACE_SECONDS:
+                seen = still_there(found, asked - written)
+                raise ContractViolation(f"the entry {key!r}, set with ttl={ttl:g}", "to expire", seen)
+            time.sleep(0.02)
 
 
 def observe_lives(cache: CacheStore, writes: dict[float, Callable[[], object]], resolution: float) -> dict[float, Life]:
@@ -81,18 +83,19 @@ def observe_lives(cache: CacheStore, writes: dict[float, Callable[[], object]], 
         write()
         lives[ttl].written = time.monotonic()
     watched = dict(lives)
-    while watched:
-        for ttl, life in list(watched.items()):
-            asked = time.monotonic()
-            value = cache.get(f"{ttl} s")
-            found, answered = value is not MISSING, time.monotonic()
-            if found:
-                life.last = value
-                life.reads += 1
-                life.alive = asked - life.written
-            else:
-                life.gone = answered - life.began
-            if not found or life.alive > ttl + resolution + GRACE_SECONDS:
-                del watched[ttl]
-        time.sleep(0.01)
+    with waiting(max(writes) + resolution + GRACE_SECONDS):
+        while watched:
+            for ttl, life in list(watched.items()):
+                asked = time.monotonic()
+                value = cache.get(f"{ttl} s")
+                found, answered = value is not MISSING, time.monotonic()
+                if found:
+                    life.last = value
+                    life.reads += 1
+                    life.alive = asked - life.written
+                else:
+                    life.gone = answered - life.began
+                if not found or life.alive > ttl + resolution + GRACE_SECONDS:
+                    del watched[ttl]
+            time.sleep(0.01)
     return lives

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import reprlib
 import time
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
@@ -61,10 +62,42 @@ _short.maxlist = _short.maxtuple = _short.maxdict = _short.maxset = 8
 _short.maxlevel = 4
 
 
+_MARKS = ("Mn", "Mc", "Me")
+_JAMO = ("\u1100", "\u11ff")
+"""Letters of which several make one sign."""
+_BLANK = "\u2800"
+
+
+def visible(text: str) -> str:
+    """The same text, in which no two different ones look alike: a mark that joins a letter, a letter that is another one
+    to Unicode, and what cannot be seen, are escaped as Python does it."""
+    if text.isascii():
+        return text
+    return "".join(_escaped(char) if _is_unclear(char) else char for char in text)
+
+
+def _is_unclear(char: str) -> bool:
+    if char.isascii():
+        return False
+    joins = unicodedata.category(char) in _MARKS or _JAMO[0] <= char <= _JAMO[1]
+    return joins or char == _BLANK or not char.isprintable() or _is_another(char)
+
+
+def _is_another(char: str) -> bool:
+    """Whether it stands for another letter, for compatibility: the sign of Kelvin for a K, one sign for two letters."""
+    return unicodedata.normalize("NFC", char) != char or (
+        char.isalpha() and unicodedata.normalize("NFKC", char) != char
+    )
+
+
+def _escaped(char: str) -> str:
+    return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"
+
+
 def shown(value: object) -> str:
-    """A value as a failure shows it: its repr, cut in the middle where it is long."""
+    """A value as a failure shows it: its repr, cut in the middle where it is long. Different texts look different."""
     try:
-        return _ADDRESS.sub("", _short.repr(value))  # an address says nothing, and differs in every run
+        return visible(_ADDRESS.sub("", _short.repr(value)))  # an address says nothing, and differs in every run
     except Exception as error:  # noqa: BLE001 - the value is the backend's; a broken repr must not hide the finding
         return f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
 
@@ -73,6 +106,7 @@ class ContractViolation(AssertionError):  # noqa: N818 - what the field calls it
     """The backend broke a rule."""
 
     def __init__(self, what: str, expected: str, seen: str, why: str = "") -> None:
+        what, expected, seen, why = visible(what), visible(expected), visible(seen), visible(why)
         super().__init__(f"{what}: expected {expected}, seen {seen}" + (f" ({why})" if why else ""))
         self.what = what
         self.expected = expected

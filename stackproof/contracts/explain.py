@@ -23,6 +23,8 @@ def explain(result: ClauseResult, planned: PlannedClause) -> str:
         lines.append(f"  altered: {result.altered}")
     if failure is not None and failure.again:
         lines.append(f"  again: {failure.again}")
+    if failure is None and result.again:
+        lines.append(f"  again: {result.again}")
     if failure is not None and failure.alone:
         lines.append(f"  script: {failure.alone}")
     return "\n".join(lines)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .expectations import shown
+from .expectations import shown, visible
 from .listeners import Listener
 from .refusals import RaisedCall, raised_call
 
@@ -216,7 +216,9 @@ def _recording(method: Callable[..., Any], name: str, journal: Journal, quiet: b
             result = method(*args, **kwargs)
         except BaseException as error:
             journal.raised(error, raised_call(method, name, args, kwargs))
-            journal.write(f"{name}({_arguments(args, kwargs)}) raised {type(error).__name__}: {error}", began)
+            journal.write(
+                f"{name}({_arguments(args, kwargs)}) raised {type(error).__name__}: {visible(str(error))}", began
+            )
             raise
         if not quiet:
             journal.write(f"{name}({_arguments(args, kwargs)}) -> {shown(result)}", began)

@@ -11,7 +11,7 @@ from stackproof.interfaces import BackendError, RejectedError
 
 from .case import Case
 from .clauses import ABSENCE_EVIDENCE
-from .expectations import ContractViolation
+from .expectations import ContractViolation, visible
 from .refusals import told_limits
 from .timelimit import OutOfTime
 from .verdicts import ClauseResult, Failure, Verdict
@@ -72,7 +72,7 @@ def _raised(case: Case, error: BaseException) -> tuple[Verdict, str, Failure | N
 
 
 def _raised_by_backend(case: Case, error: BaseException) -> tuple[Verdict, str, Failure]:
-    named, call = f"{type(error).__name__}: {error}", case.journal.call_of(error)
+    named, call = visible(f"{type(error).__name__}: {error}"), case.journal.call_of(error)
     limits = told_limits(call, case.declared, case.own) if isinstance(error, RejectedError) else ""
     headline = f"{call.name} raised {named}" if call is not None else f"raised {named}"
     failure = Failure(headline, case.journal.lines(), "no error", f"{named} ({limits})" if limits else named)

@@ -35,10 +35,17 @@ class Journal(Protocol):
 
 
 class Listener:
-    """A handler. ``during`` runs inside each call; what it raises is what the handler raises."""
+    """A handler. ``during`` runs inside each call; what it raises is what the handler raises.
 
-    def __init__(self, during: Callable[[Event], object] | None = None) -> None:
+    ``handled`` is called for each event that it handles for the first time: what is counted so was seen, whatever fails later.
+    """
+
+    def __init__(
+        self, during: Callable[[Event], object] | None = None, *, handled: Callable[[], object] | None = None
+    ) -> None:
         self._during = during
+        self._first_time = handled
+        self._ids: set[str] = set()
         self._lock = threading.Lock()
         self._calls: list[Event] = []
         self._handled: list[Event] = []
@@ -67,6 +74,10 @@ class Listener:
                 self._during(event)
             with self._lock:
                 self._handled.append(event)
+                is_new = event.event_id not in self._ids
+                self._ids.add(event.event_id)
+            if is_new and self._first_time is not None:
+                self._first_time()
         except BaseException as raised:
             error = f"{type(raised).__name__}: {raised}"
             with self._lock:

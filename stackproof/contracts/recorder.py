@@ -265,15 +265,16 @@ class Recorder:
             verdict, reason = Verdict.INCONCLUSIVE, str(error)
         else:
             verdict, reason, failure = judge(case, error)
+        command = self.options.again.replace("{target}", target).replace("{clause}", planned.clause.id) or again
         if failure is not None:
-            command = self.options.again.replace("{target}", target).replace("{clause}", planned.clause.id) or again
             failure = replace(failure, again=command)
         marks = sorted({mark.name for mark in item.iter_markers()} & {"skip", "skipif", "xfail"})
         marked = f"marked {', '.join(marks)}" if marks else ""
         altered = planned.altered or marked or item.stash.get(_REPLACED, "") or _patched()
         seen = case.evidence.counts()
         clause, concern = planned.clause.id, item.cls.concern
-        return without_secrets(ClauseResult(clause, concern, target, verdict, reason, seen, 0.0, altered, failure))
+        result = ClauseResult(clause, concern, target, verdict, reason, seen, 0.0, altered, failure)
+        return without_secrets(replace(result, again=command) if result.undecided else result)
 
     def ended(self, item: pytest.Function, seconds: float) -> None:
         """After the teardown: the result is complete."""

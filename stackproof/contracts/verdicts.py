@@ -69,6 +69,13 @@ class ClauseResult:
     """How the third party changed this clause (overridden, marked, deselected); empty where it is ours."""
     failure: Failure | None = None
     notes: tuple[str, ...] = ()
+    again: str = ""
+    """A command that repeats this clause alone, where it was executed and could not be decided; a failure has its own."""
+
+    @property
+    def undecided(self) -> bool:
+        """Whether it may be decided by a repetition."""
+        return self.verdict is Verdict.INCONCLUSIVE and self.failure is None
 
 
 def worse(first: ClauseResult, second: ClauseResult) -> ClauseResult:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stackproof.contracts.explain import explain
-from stackproof.contracts.verdicts import Verdict
+from stackproof.contracts.verdicts import ClauseResult, Verdict
 from stackproof.verification.certificate import Certificate, ClauseRecord
 
 from .live import LiveView
@@ -21,6 +21,8 @@ from .words import STYLE, SYMBOL, TONE, Sighting, by_reason, counted, groups, me
 __all__ = ["LiveView", "print_certificate"]
 
 _WIDE = 110
+_FEW = 3
+"""So many clauses of one reason are told with the command that repeats each."""
 """From this width on, all evidence is named; below, it is the numbers of the scarcest."""
 _SEEN = "seen/needed"
 
@@ -118,6 +120,15 @@ def _print_explained(record: ClauseRecord, console: Console) -> None:
         _print_line(line, console)
 
 
+def _repeated(results: list[ClauseResult]) -> list[str]:
+    """The clauses of one reason, and how those that were executed are repeated: few one by one, of many the first one."""
+    if all(result.again for result in results) and len(results) <= _FEW:
+        return [f"{result.clause}  again: {result.again}" for result in results]
+    lines = [", ".join(result.clause for result in results)]
+    first = next((result for result in results if result.again), None)
+    return [*lines, f"again, {first.clause}: {first.again}"] if first is not None else lines
+
+
 def _print_undecided(certificate: Certificate, console: Console) -> None:
     """What has one reason is told once, with the ids of all the clauses that it concerns."""
     known = (Verdict.INCONCLUSIVE, Verdict.SKIPPED)
@@ -126,7 +137,8 @@ def _print_undecided(certificate: Certificate, console: Console) -> None:
         head = f"\n{SYMBOL[verdict]} {verdict}  {counted(len(these), 'clause')} of {one_line(target)}"
         console.print(Text(head, STYLE[verdict]), highlight=False)
         _print_line(f"  {reason or 'no reason was given'}", console)
-        _print_line("  " + ", ".join(record.result.clause for record in these), console)
+        for line in _repeated([record.result for record in these]):
+            _print_line(f"  {line}", console)
     altered = [record.result for record in certificate.clauses if record.result.altered]
     if altered:
         console.print(Text(f"\n{counted(len(altered), 'clause')} altered: not those of the suite", "yellow"))

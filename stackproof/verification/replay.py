@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -42,6 +42,13 @@ class Answer(StrEnum):
     CANNOT_RUN = "cannot run"
 
 
+GENERATED = frozenset({"CACHE-40", "EVENT-40", "STORE-40", "LOG-40", "SEARCH-40"})
+"""The clauses that try sequences of operations, which are generated."""
+SHRUNK = (
+    "The sequences are those of the seed, but a failing one is made smaller for a limited time, in which a slower or busier "
+    "machine gets less far; so another key, value or operation may show the same defect."
+)
+
 CODES = {Answer.FIXED: Exit.HOLDS, Answer.STILL_FAILING: Exit.BROKEN, Answer.CANNOT_RUN: Exit.ENVIRONMENT}
 """Answer -> exit code of `stackproof replay` and of a script."""
 
@@ -56,6 +63,8 @@ class Again:
     seed: int
     profile: str = "core"
     origin: str = "embedded"
+    before: str = field(default="", compare=False)
+    """What was seen then. No part of what is repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +122,22 @@ def told(repeated: Repeated) -> str:
 
 def seen_in(repeated: Repeated) -> list[str]:
     """What was done, expected and seen, in lines below the answer; nothing where it does not fail any more."""
-    return [] if repeated.failure is None else seen_lines(repeated.failure)
+    if repeated.failure is None:
+        return []
+    now, before = f"{repeated.failure.headline}; seen {repeated.failure.seen}", repeated.again.before
+    lines = seen_lines(repeated.failure)
+    if before and before != now:
+        lines.append(f"  before:   {before}")
+        if repeated.again.clause in GENERATED:
+            lines.append(f"  {SHRUNK}")
+    return lines
 
 
 # Failures of a run
 
 
 def with_scripts(certificate: Certificate, directory: Path) -> tuple[Certificate, list[str]]:
-    """Write a script for each failure of a run, and let the failures say how they are repeated.
+    """Write a script for each failure of a run, and let them, and what could not be decided, say how they are repeated.
 
     Beside the certificate, a sentence for each script that cannot be written: that failure says the long command only.
     """
@@ -136,14 +153,17 @@ def with_scripts(certificate: Certificate, directory: Path) -> tuple[Certificate
 
 def _with_script(record: ClauseRecord, certificate: Certificate, directory: Path) -> ClauseRecord:
     failure = record.result.failure
-    if failure is None:
+    if failure is None and not record.result.undecided:
         return record
     again = _again(record.result, certificate)
-    path = directory / script_name(again)
-    keep(path, script(again))
     known = directory.parent == RUNS  # only there a short id is looked for
     name = short_id(certificate.id, again) if known else shlex.quote(f"{directory}:{again.clause}")
-    failure = replace(failure, again=f"stackproof replay {name}", alone=f"{_python()} {shlex.quote(str(path))}")
+    command = f"stackproof replay {name}"
+    if failure is None:
+        return replace(record, result=replace(record.result, again=command))
+    path = directory / script_name(again)
+    keep(path, script(again))
+    failure = replace(failure, again=command, alone=f"{_python()} {shlex.quote(str(path))}")
     return replace(record, result=replace(record.result, failure=failure))
 
 
@@ -158,7 +178,8 @@ def _python() -> str:
 
 
 def _again(result: ClauseResult, certificate: Certificate) -> Again:
-    return Again(result.target, result.clause, certificate.seed, certificate.profile, certificate.origin)
+    seen = "" if result.failure is None else f"{result.failure.headline}; seen {result.failure.seen}"
+    return Again(result.target, result.clause, certificate.seed, certificate.profile, certificate.origin, seen)
 
 
 def script_name(again: Again) -> str:
@@ -235,7 +256,7 @@ def _failures(path: Path) -> list[tuple[str, Again]]:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedRecordError(f"{path} cannot be read: {error}") from error
-    rows = [record.result for record in certificate.clauses if record.result.failure is not None]
+    rows = [r.result for r in certificate.clauses if r.result.failure is not None or r.result.undecided]
     return [(certificate.id, _again(row, certificate)) for row in rows]
 
 
@@ -243,6 +264,8 @@ def _chosen(failures: Iterable[tuple[str, Again]], clause: str, name: str) -> li
     found = [again for _, again in failures if clause in ("", again.clause)]
     if not found:
         raise ConfigurationError(
-            f"no clause failed in {name!r}" if not clause else f"{name!r} names no clause that failed"
+            f"no clause failed or was left undecided in {name!r}"
+            if not clause
+            else f"{name!r} names no clause that failed or was left undecided"
         )
     return found
