@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+MOST_DIGITS = 300
+"""Of a whole number: one of more is none that anything was counted or measured with, and no floating-point number."""
 
 
 class NotJSONError(ValueError):
@@ -28,13 +33,21 @@ def read(text: str, *, numbers_only: bool = True) -> Any:
     """
     try:
         if not numbers_only:
-            return json.loads(text, object_pairs_hook=_unique)
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refused, parse_float=_finite)
+            return json.loads(text, object_pairs_hook=_unique, parse_int=_whole)
+        return json.loads(
+            text, object_pairs_hook=_unique, parse_int=_whole, parse_constant=_refused, parse_float=_finite
+        )
     except RecursionError as error:
         raise ValueError("it is nested deeper than any record") from error
     except json.JSONDecodeError as error:
         where = f"it ends or breaks off in line {error.lineno}" if text.strip() else "it is empty"
         raise NotJSONError(f"it is no complete JSON, but cut off or damaged ({where})") from error
+
+
+def seal_of(data: Mapping[str, Any]) -> str:
+    """SHA-256 over the JSON values of a record, the seal itself left out. It shows a change; it proves no author."""
+    content = {name: value for name, value in data.items() if name != "seal"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode("ascii")).hexdigest()
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -51,6 +64,12 @@ def _finite(digits: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"it holds {digits}, which is too large for a number")
     return value
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"it holds a number of {len(digits)} digits, which is too large")
+    return int(digits)
 
 
 def _refused(constant: str) -> Any:

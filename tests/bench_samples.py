@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from stackproof.contracts.verdicts import ClauseResult, Verdict
 from stackproof.measurement.calibration import quick_form
 from stackproof.measurement.judgement import calibration_of, measurement_of, window_of
 from stackproof.measurement.promises import Promise
-from stackproof.measurement.record import Facts, Measurement
+from stackproof.measurement.record import Facts, Measurement, WindowRecord
 from stackproof.measurement.record_names import MEASURED
 from stackproof.scenarios.catalogue import DECISION
 from stackproof.scenarios.orders import NULL, Gap, Offered, Offering, Order
@@ -115,6 +116,12 @@ def judged(
     calibration = self_check_of(generator, null)
     window = window_of(MEASURED, offered(recorder, **changes), calibration)
     return measurement_of(DECISION, calibration, [window], FACTS, [Promise.parse(promise)], left_behind=left_behind)
+
+
+def with_windows(run: Measurement, windows: Sequence[WindowRecord]) -> Measurement:
+    """The record with these windows, which it counts."""
+    counts = {name: sum(window.counts[name] for window in windows) for name in run.counts}
+    return replace(run, windows=tuple(windows), counts=counts)
 
 
 TARGETS = [parse_target(f"{concern}={spec}") for concern, spec in MEMORY.items()]

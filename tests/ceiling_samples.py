@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from bench_samples import judged, recorded
+from bench_samples import FACTS, ORDER, offered, recorded, self_check_of
 
 from stackproof.measurement.ceiling_record import CeilingRecord
+from stackproof.measurement.judgement import measurement_of, window_of
+from stackproof.measurement.promises import Promise
 from stackproof.measurement.record import BackendRecord, Measurement
+from stackproof.measurement.record_names import MEASURED
+from stackproof.scenarios.catalogue import DECISION
 
 BACKENDS = tuple(
     BackendRecord(f"{concern}=redis", concern, "x.Y", "digest", "redis", "native", "certificate-1")
@@ -43,8 +47,12 @@ FOUND = CeilingRecord(
 
 def fixed(windows: int = 3, **changes: Any) -> Measurement:
     """A run at a fixed rate that was held."""
-    run = judged(recorded(1000))
-    return replace(run, backends=BACKENDS, servers=(SERVER,), windows=run.windows * windows, **changes)
+    check = self_check_of()
+    facts = replace(FACTS, backends=BACKENDS, servers=(SERVER,))
+    orders = [replace(ORDER, number=number, seed=ORDER.seed + number) for number in range(windows)]
+    measured = [window_of(MEASURED, offered(recorded(1000), order=order), check) for order in orders]
+    run = measurement_of(DECISION, check, measured, facts, [Promise.parse("p99=20ms")], planned=windows)
+    return replace(run, **changes)
 
 
 def searched(found: CeilingRecord = FOUND, **changes: Any) -> Measurement:

@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from bench_samples import judged, recorded
+from bench_samples import judged, recorded, with_windows
 from command_line import stackproof, without
 from rich.console import Console
 
@@ -477,7 +477,7 @@ def repeated(name: str, at: float, count: int, factor: float = 1.0, seed: int = 
         record(name, at, 0.004 * factor * noise, 2.0 * busy).windows[0]
         for noise, busy in np.exp(rng.normal(0, 0.01, (count, 2)))
     )
-    return replace(made, windows=windows, load={**made.load, "repeat": count})
+    return replace(with_windows(made, windows), load={**made.load, "repeat": count})
 
 
 def test_windows_of_one_record_are_compared_unpaired() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import audit_samples
 import certificate_samples
@@ -14,9 +15,14 @@ from ceiling_samples import searched
 
 from stackproof.cli import _run
 from stackproof.exits import Exit
+from stackproof.kept_json import seal_of
+from stackproof.measurement.kept_record import UNSEALED
+from stackproof.measurement.record import from_json
 from stackproof.measurement.record import to_json as measurement_json
 from stackproof.planning.audit_record import to_json as audit_json
+from stackproof.planning.ceilings import read_ceilings
 from stackproof.planning.plan_record import to_json as plan_json
+from stackproof.reports.runs_index import rows_of
 from stackproof.verification.certificate import to_json as certificate_json
 
 RECORDS: dict[str, Callable[[], str]] = {
@@ -38,6 +44,62 @@ DAMAGE: dict[str, Callable[[str], str]] = {
     "emptied": lambda text: "",
     "overwritten": lambda text: "\0" * len(text),
 }
+
+
+def _invalid(data: dict[str, Any]) -> None:
+    data["windows"][0]["invalid"] = ["Answers were wrong."]
+
+
+def _wrong(data: dict[str, Any]) -> None:
+    data["windows"][0]["checks"]["wrong"] = data["checks"]["wrong"] = 3
+    data["windows"][0]["invalid"] = []
+
+
+UNTRUE: dict[str, Callable[[dict[str, Any]], object]] = {
+    "900/s holds, and 420/s, which is less, fails": lambda data: data["ceiling"].update(holds=900.0),
+    "its ceiling is no rate": lambda data: data["ceiling"].update(holds=float("inf")),
+    "a window of it is invalid, and it does not say so: Answers were wrong.": _invalid,
+    "answers of backends were not right in it, and it does not say so": _wrong,
+    "it has 3 answers that were wrong, and its windows have 0": lambda data: data["checks"].update(wrong=3),
+    "it counts 7 ok, and its measured windows 3,000": lambda data: data["counts"].update(ok=7),
+    "it says INVALID, and from the rest follows VALID": lambda data: data.update(level="INVALID"),
+    "a window of it was cut short": lambda data: data["windows"][0].update(complete=False),
+    "its achieved is inf": lambda data: data["rates"].update(achieved=float("inf")),
+    "it was offered for -1 s": lambda data: data["windows"][0]["order"].update(seconds=-1),
+    "a histogram of it is damaged": lambda data: data["windows"][0]["histograms"].update(real="xx"),
+    "it holds a number of 401 digits": lambda data: data["windows"][0].update(elapsed=10**400),
+    "it has not the shape of a measurement: slo is not of type array": lambda data: data.update(slo=3),
+}
+
+
+@pytest.mark.parametrize("said", UNTRUE)
+def test_a_record_that_contradicts_itself_is_believed_by_nobody(
+    said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = json.loads(measurement_json(searched()))
+    UNTRUE[said](data)
+    data["seal"] = seal_of(data)  # whoever changed it knew of that, too
+    (tmp_path / "runs/one").mkdir(parents=True)
+    text = json.dumps(data)
+    Path("runs/one/run.json").write_text(text, encoding="utf-8")
+    assert _run(["report", "runs/one"]) == Exit.INVALID
+    assert said in capsys.readouterr().err
+    assert _run(["compare", "runs/one", "runs/one"]) == Exit.INVALID
+    found, unreadable = read_ceilings({"one": text})
+    assert (found, said in unreadable[0].reason) == ((), True)
+    (row,) = rows_of(Path("runs"))
+    assert row.verdict == "DAMAGED"
+
+
+def test_what_was_changed_after_it_was_written_is_told_by_its_seal() -> None:
+    data = json.loads(measurement_json(searched()))
+    data["latency"]["intended"]["p99"] = 0.001
+    with pytest.raises(ValueError, match="it was changed after it was written: its seal does not fit"):
+        from_json(json.dumps(data))
+    del data["seal"]
+    assert UNSEALED in from_json(json.dumps(data)).warnings
+    assert UNSEALED not in from_json(measurement_json(searched())).warnings
 
 
 @pytest.mark.parametrize("table", ["seconds", "windows"])

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas
 import pytest
-from bench_samples import judged, recorded
+from bench_samples import judged, recorded, with_windows
 from click.testing import CliRunner, Result
 from documents import ROOT, blocks
 
@@ -31,7 +31,7 @@ def measured() -> Measurement:
     first = judged(recorded(1000, seconds=0.0041))
     second = judged(recorded(120, failed=3, dropped=7))
     windows = (*first.windows, replace(second.windows[-1], rates={"offered": 100.0 / 3, "achieved": math.pi}))
-    return replace(first, windows=windows)
+    return with_windows(first, windows)
 
 
 @pytest.fixture

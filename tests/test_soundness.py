@@ -16,9 +16,10 @@ import pytest
 from command_line import stackproof
 
 from stackproof.adapters.registry import BUILT_IN
+from stackproof.kept_json import seal_of
 from stackproof.measurement.environment import DRIVERS
 from stackproof.shape import misshapen
-from stackproof.verification.certificate import seal_of, to_json
+from stackproof.verification.certificate import to_json
 from stackproof.verification.environment import needed_drivers
 from stackproof.verification.installed import installed_for
 from stackproof.verification.soundness import Finding, Installed, Kind, check

@@ -276,8 +276,11 @@ def windows(
         if offered.interrupted or not offered.complete:
             log.keep_untrue(offered.checks)
             return Done(calibration, tuple(done), offered.interrupted)
-        log.keep(done[-1], calibration)
-        show(done[-1])
+        try:
+            log.keep(done[-1], calibration)
+            show(done[-1])
+        except KeyboardInterrupt:  # between two windows: those that were measured are in the record all the same
+            return Done(calibration, tuple(done), interrupted=True)
     return Done(calibration, tuple(done), interrupted=False)
 
 

@@ -103,6 +103,10 @@ def interleaved(
             pair[side] = window_of(MEASURED, offered, checks[side], pair=str(number))
         for side, window in pair.items():
             done[side].append(window)
-            logs[side].keep(window, checks[side])
-            ended(window, _SIDES[side])
+        try:
+            for side, window in pair.items():
+                logs[side].keep(window, checks[side])
+                ended(window, _SIDES[side])
+        except KeyboardInterrupt:  # between two pairs: those that were measured are in the records all the same
+            return Interleaved(done, interrupted=True)
     return Interleaved(done, interrupted=False)

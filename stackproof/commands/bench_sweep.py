@@ -15,6 +15,7 @@ from rich.console import Console
 
 from stackproof.interfaces import ConfigurationError
 from stackproof.measurement.judgement import cut_short, measurement_of, window_of
+from stackproof.measurement.kept_record import elsewhere
 from stackproof.measurement.record import Facts, Measurement, WindowRecord
 from stackproof.measurement.record_names import MEASURED, SWEEP
 from stackproof.measurement.sweep import best_of, sweep_of
@@ -118,7 +119,10 @@ def offered(
             keep_untrue(one.checks)
             return Swept(windows, one.interrupted, one.broken_off)
         windows.append(window_of(SWEEP, one))
-        keep(windows[-1])
+        try:
+            keep(windows[-1])
+        except KeyboardInterrupt:  # between two windows: those that were measured are in the record all the same
+            return Swept(windows, interrupted=True)
     return Swept(windows, interrupted=False)
 
 
@@ -180,9 +184,7 @@ def _cut_short(swept: Swept) -> list[str]:
 def _elsewhere(windows: Sequence[WindowRecord], best: int) -> list[str]:
     """What is wrong with windows of other concurrencies than the best, which the law and the knee rest on as well."""
     others = [window for window in windows if window.order["in_flight"] != best]
-    return [
-        f"With {window.order['in_flight']} in flight: {sentence}" for window in others for sentence in window.invalid
-    ]
+    return [elsewhere(window, sentence) for window in others for sentence in window.invalid]
 
 
 def plan(levels: Sequence[int], repeat: int, seed: int) -> list[int]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -20,12 +19,18 @@ from stackproof.scenarios.recorder import OUTCOMES
 from stackproof.shape import misshapen
 
 from .check_words import UNTRUTHS
+from .record_names import MEASURED, SWEEP
+from .search_journal import Limiter
 
 if TYPE_CHECKING:
-    from .record import WindowRecord
+    from .ceiling_record import CeilingRecord
+    from .record import Measurement, WindowRecord
 
 MOST = 10**15
-"""More operations than anybody offers."""
+"""More operations than anybody offers, and more of them a second."""
+UNSEALED = (
+    "The record has no seal, as those of older versions: whether it was changed after it was written cannot be told."
+)
 MISCOUNTED = "The counters do not add up: offered is not ok + late + skipped + dropped + failed."
 """What a window says of itself whose counters do not."""
 
@@ -48,24 +53,74 @@ def misshapen_check(row: Any) -> list[str]:
     return misshapen(row, {**form()["properties"]["calibration"], "$defs": form()["$defs"]})
 
 
+def contradictions(record: Measurement) -> Iterator[str]:
+    """What a record says that cannot be true beside the rest of it."""
+    for number, window in enumerate(record.windows):
+        yield from (f"of window {number}, {sentence}" for sentence in wrong_in_window(window))
+    yield from _not_numbers(record.rates)
+    yield from _untold(record)
+    if record.complete and not all(window.complete for window in record.measured):
+        yield "it says that everything was offered, and a window of it was cut short"
+    sums = {name: sum(window.counts[name] for window in record.measured) for name in record.counts}
+    for name, number in record.counts.items():
+        if number != sums[name]:
+            yield f"it counts {number:,} {name}, and its measured windows {sums[name]:,}"
+    if record.ceiling is not None:
+        yield from _no_bracket(record.ceiling)
+
+
+def _untold(record: Measurement) -> Iterator[str]:
+    """What windows say against the run, and it does not."""
+    for window in record.windows:
+        told = window.invalid if window.role == MEASURED else ()
+        if window.role == SWEEP:
+            told = tuple(elsewhere(window, sentence) for sentence in window.invalid)
+        for sentence in told:
+            if sentence not in record.invalid:
+                yield f"a window of it is invalid, and it does not say so: {sentence}"
+        if any(window.checks.get(kind) for kind in UNTRUTHS) and not record.invalid:
+            yield "answers of backends were not right, and it does not say so"
+    checked = record.windows if record.sweep is not None else record.measured
+    for kind in UNTRUTHS:
+        number = sum(window.checks.get(kind, 0) for window in checked)
+        if record.checks.get(kind, 0) != number:
+            yield f"it has {record.checks.get(kind, 0):,} answers that were {kind}, and its windows have {number:,}"
+
+
+def elsewhere(window: WindowRecord, sentence: str) -> str:
+    """What is wrong with a window of another concurrency than the one that the figures of a sweep are of."""
+    return f"With {window.order['in_flight']} in flight: {sentence}"
+
+
+def _no_bracket(found: CeilingRecord) -> Iterator[str]:
+    """Two ends of a search that are none, where it has an answer."""
+    ends = [found.holds] if found.fails is None else [found.holds, found.fails]
+    if not all(0 <= rate <= MOST for rate in ends):
+        yield "its ceiling is no rate"
+    if found.limiter == Limiter.NOT_CONVERGED:
+        return
+    if ends != sorted(ends):
+        yield f"{found.holds:,.6g}/s holds, and {found.fails:,.6g}/s, which is less, fails"
+    if found.confirmed and found.holds and found.steps and found.holds not in {step.rate for step in found.steps}:
+        yield f"{found.holds:,.6g}/s holds, which no step of the search offered"
+
+
 def wrong_in_window(window: WindowRecord) -> Iterator[str]:
     """What a window says that cannot be true beside the rest of it."""
     order, counts = window.order, window.counts
-    if not (math.isfinite(order["seconds"]) and order["seconds"] > 0):
+    if not 0 < order["seconds"] <= MOST:
         yield f"it was offered for {order['seconds']} s"
-    plain: Mapping[str, Any] = {"rate": order["rate"], "elapsed": window.elapsed, **window.rates}
-    yield from (f"its {name} is {value}" for name, value in plain.items() if not (math.isfinite(value) and value >= 0))
-    yield from wrong_in_counts(counts)
+    yield from _not_numbers({"rate": order["rate"], "elapsed": window.elapsed, **window.rates})
+    if any(number > MOST for number in counts.values()):
+        yield "it counts more operations than anybody offers"
     if MISCOUNTED not in window.invalid:
         yield from _miscounted(window)
     if any(window.checks.get(kind) for kind in UNTRUTHS) and not window.invalid:
         yield "answers of backends were not right in it, and it does not say so"
 
 
-def wrong_in_counts(counts: Mapping[str, int]) -> Iterator[str]:
-    """What is no number of operations."""
-    if any(number > MOST for number in counts.values()):
-        yield "it counts more operations than anybody offers"
+def _not_numbers(figures: Mapping[str, float]) -> Iterator[str]:
+    yield from (f"its {name} is {value}" for name, value in figures.items() if not 0 <= value <= MOST)
 
 
 def _miscounted(window: WindowRecord) -> Iterator[str]:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from stackproof.kept_json import read
+from stackproof.kept_json import read, seal_of
+from stackproof.shape import misshapen
 
 from .ceiling_record import CeilingRecord
 from .figures import Figures
+from .kept_record import UNSEALED, contradictions, form
 from .promises import PromiseResult
 from .record_names import MEASURED
 from .sweep import SweepRecord
@@ -194,11 +196,30 @@ class Measurement(Facts):
 
 
 def from_json(text: str) -> Measurement:
-    """A measurement from its JSON text; ValueError where it is none of this schema."""
+    """A measurement from its JSON text; ValueError where it is none of this schema, was changed since it was written, or
+    contradicts itself: whoever reads a record, nobody reads one that cannot be true.
+
+    One without a seal says so in its warnings.
+    """
     data = read(text, numbers_only=False)
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise ValueError(f"this is no measurement of schema {SCHEMA}")
-    for derived in ("schema", "level"):
+    if wrong := misshapen(data, form()):
+        raise ValueError(f"it has not the shape of a measurement: {wrong[0]}")
+    if data.get("seal", None) not in (None, seal_of(data)):
+        raise ValueError("it was changed after it was written: its seal does not fit")
+    sealed, level = "seal" in data, data["level"]
+    record = _built(data)
+    if level != record.level:
+        raise ValueError(f"it contradicts itself: it says {level}, and from the rest follows {record.level}")
+    for sentence in contradictions(record):
+        raise ValueError(f"it contradicts itself: {sentence}")
+    return record if sealed else replace(record, warnings=(*record.warnings, UNSEALED))
+
+
+def _built(data: dict[str, Any]) -> Measurement:
+    """The record whose fields, as JSON holds them, these are."""
+    for derived in ("schema", "level", "seal"):
         data.pop(derived, None)
     for name in ("servers", "invalid", "warnings", "left_behind"):
         data[name] = tuple(data[name])
@@ -235,4 +256,5 @@ def _latency(data: Mapping[str, Any]) -> dict[str, Figures]:
 def to_json(measurement: Measurement) -> str:
     """The measurement as JSON text."""
     data = {"schema": SCHEMA, "level": measurement.level, **asdict(measurement)}
+    data["seal"] = seal_of(data)
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"

@@ -8,17 +8,13 @@ certificate gives nothing, and says so.
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
-from stackproof.kept_json import read
 from stackproof.measurement.ceiling_record import UNCONFIRMED, CeilingRecord
 from stackproof.measurement.judgement import HELD as WINDOW_HELD
 from stackproof.measurement.promises import Promise
@@ -26,7 +22,6 @@ from stackproof.measurement.record import Measurement, WindowRecord, from_json
 from stackproof.measurement.search_journal import EVIDENCE_ROLES, Limiter, Role, Verdict
 from stackproof.measurement.search_words import a_rate
 from stackproof.scenarios.orders import CLOSED
-from stackproof.shape import misshapen
 
 NATIVE, EMULATOR = "native", "emulator"
 FIDELITIES = (NATIVE, "compatible-engine", EMULATOR)
@@ -165,24 +160,10 @@ def read_ceilings(records: Mapping[str, str]) -> tuple[tuple[MeasuredCeiling, ..
     unreadable: list[Unreadable] = []
     for name, text in records.items():
         try:
-            found.append(ceiling_of(measurement_of(text)))
+            found.append(ceiling_of(from_json(text)))
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             unreadable.append(Unreadable(name, f"{name} cannot be read as a run of load: {error}"))
     return tuple(found), tuple(unreadable)
-
-
-def measurement_of(text: str) -> Measurement:
-    """The run of load that a text describes; ValueError where it has not the form of one: what is only nearly one is none."""
-    if wrong := misshapen(read(text, numbers_only=False), _form()):
-        raise ValueError(wrong[0])
-    return from_json(text)
-
-
-@cache
-def _form() -> dict[str, Any]:
-    text = (files("stackproof.measurement") / "measurement.schema.json").read_text(encoding="utf-8")
-    found: dict[str, Any] = json.loads(text)
-    return found
 
 
 def ceiling_of(run: Measurement) -> MeasuredCeiling:

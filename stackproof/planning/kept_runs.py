@@ -12,9 +12,9 @@ from itertools import islice
 
 from stackproof.measurement.environment import changed_since
 from stackproof.measurement.promises import Promise
-from stackproof.measurement.record import Measurement
+from stackproof.measurement.record import Measurement, from_json
 
-from .ceilings import MeasuredCeiling, ceiling_of, measurement_of
+from .ceilings import MeasuredCeiling, ceiling_of
 from .origins import EXTERNAL
 
 
@@ -58,7 +58,7 @@ def sift(records: Mapping[str, str], here: Here) -> Kept:
     seen: set[str] = set()
     for name, text in records.items():
         try:
-            run = measurement_of(text)
+            run = from_json(text)
             found = ceiling_of(run)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             out.append(LeftOut(name, f"it cannot be read as a run of load: {error}"))

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stackproof.kept_json import read
+from stackproof.kept_json import read, seal_of
 from stackproof.shape import misshapen
 from stackproof.verification.certificate import Level
 
@@ -127,7 +127,7 @@ def _schema(reader: _Reader) -> dict[str, Any]:
 
 
 def _certificate(text: str, data: Any) -> dict[str, Any]:
-    from stackproof.verification.certificate import from_json, seal_of
+    from stackproof.verification.certificate import from_json
 
     from . import words
     from .certificate_page import title

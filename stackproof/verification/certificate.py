@@ -5,7 +5,6 @@ The JSON form is described field by field in ``certificate.schema.json`` beside 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -16,7 +15,7 @@ from stackproof.contracts.ledger import counts
 from stackproof.contracts.smoke import Trouble
 from stackproof.contracts.stream import PlannedClause, result_from
 from stackproof.contracts.verdicts import ClauseResult, Verdict, overall
-from stackproof.kept_json import read
+from stackproof.kept_json import read, seal_of
 
 SCHEMA = "stackproof-certificate/1"
 
@@ -151,12 +150,6 @@ def to_json(certificate: Certificate) -> str:
     text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
     # Half a character, which a backend's message may hold, is no UTF-8: as an escape it is JSON and comes back the same.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def seal_of(data: Mapping[str, Any]) -> str:
-    """SHA-256 over a certificate's JSON values, the seal itself left out. It shows a change; it proves no author."""
-    content = {name: value for name, value in data.items() if name != "seal"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode("ascii")).hexdigest()
 
 
 def from_json(text: str) -> Certificate:

@@ -22,11 +22,11 @@ from stackproof.contracts.clauses import ABSENCE_EVIDENCE
 from stackproof.contracts.smoke import Trouble
 from stackproof.contracts.stream import PlannedClause
 from stackproof.contracts.verdicts import Verdict
-from stackproof.kept_json import NotJSONError, read
+from stackproof.kept_json import NotJSONError, read, seal_of
 from stackproof.measurement.environment import changed_since
 from stackproof.shape import misshapen
 
-from .certificate import SCHEMA, Certificate, ClauseRecord, from_json, seal_of
+from .certificate import SCHEMA, Certificate, ClauseRecord, from_json
 from .consistency import inconsistencies, unlike_the_suite
 
 _ENDED = (Verdict.PASS, Verdict.FAIL, Verdict.NOT_SUPPORTED, Verdict.PROVISIONAL)
