@@ -33,7 +33,7 @@ from stackproof.measurement.environment import read_environment
 from stackproof.measurement.judgement import measurement_of, window_of
 from stackproof.measurement.record import Measurement, from_json, to_json
 from stackproof.measurement.record_names import MEASURED
-from stackproof.measurement.window_log import WINDOWS, WindowLog
+from stackproof.measurement.window_log import WINDOWS, WindowLog, kept_windows
 from stackproof.reports.measurement_terminal import LoadView
 from stackproof.reports.text import told
 from stackproof.scenarios.orders import BACKENDS, NULL, Offered, Order, Setup
@@ -148,6 +148,20 @@ def test_a_run_that_was_gone_on_with_as_it_was_says_nothing_of_that(measure: Mea
     measure(run_in(tmp_path / "run"), Faked(interrupted_at=2), TRUSTED)
     result = measure(run_in(tmp_path / "run"), Faked(), TRUSTED)
     assert not any("were asked for" in sentence for sentence in result.warnings)
+
+
+@pytest.mark.parametrize("kind", [{}, {"sweep": "1,2"}])
+def test_interrupted_between_two_windows_what_was_measured_is_in_the_record(
+    measure: Measure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: dict[str, Any]
+) -> None:
+    def ctrl_c(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LoadView, "ended", ctrl_c)
+    result = measure(run_in(tmp_path / "run", **kind), Faked(), TRUSTED)
+    assert (result.interrupted, result.complete) == (True, False)
+    assert len(result.windows) == 1
+    assert len(kept_windows(tmp_path / "run").windows) == 1  # type: ignore[union-attr]
 
 
 def test_no_window_that_is_there_is_dropped_for_a_smaller_number(measure: Measure, tmp_path: Path) -> None:
