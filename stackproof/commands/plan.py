@@ -123,11 +123,14 @@ def plan(
     Exit codes: 0 a stack is recommended; 2 wrong input; 3 none is known to carry the load; 4 a result cannot be kept.
     """
     import stackproof
+    from stackproof.planning.kept_runs import unlike
     from stackproof.planning.measured import known_ceilings
     from stackproof.planning.plan_record import PAGE, RECORD
     from stackproof.planning.planner import Facts, Question, make_plan
     from stackproof.planning.price_book import load_prices
     from stackproof.reports.plan_terminal import print_plan
+    from stackproof.verification.digests import suite_digest
+    from stackproof.verification.environment import describe_environment
     from stackproof.verification.runs import RUNS, StorageError, new_run_id, open_run
 
     question = Question(
@@ -139,7 +142,8 @@ def plan(
     check_targets(*(target for target in (json_file, env_file) if target is not None))
     run_id, now = new_run_id(), datetime.now(UTC)
     directory = open_run(out, run_id)
-    known = known_ceilings(runs if runs is not None else RUNS)
+    version, build, machine = stackproof.__version__, suite_digest(), describe_environment()
+    known = known_ceilings(runs if runs is not None else RUNS, unlike=lambda run: unlike(run, version, build, machine))
     facts = Facts(run_id, now.isoformat(timespec="seconds"), stackproof.__version__, _typed(), now.date())
     made = make_plan(question, known, book, facts)
     console = result_console("-" if "-" in (json_file, env_file) else None)

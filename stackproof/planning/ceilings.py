@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -69,6 +69,11 @@ class MeasuredCeiling:
     engines: tuple[tuple[str, str], ...] = ()
     """Backend -> what its server said that it is, as certificates have it: redis, valkey. Older records do not tell."""
 
+    unlike: tuple[str, ...] = ()
+    """What was not as it is where it is asked about: another build, another machine. It may be used, and says less."""
+    future: bool = False
+    """Whether it is dated after it is asked about: nobody knows how old it is, so that every other one is newer."""
+
     def engine(self, target: str) -> str:
         """What served a backend; empty where that is not known."""
         return dict(self.engines).get(target, "")
@@ -100,8 +105,8 @@ class MeasuredCeiling:
 
     @property
     def when(self) -> float:
-        """`date` in seconds since 1970."""
-        return _seconds(self.date)
+        """`date` in seconds since 1970; before all others where that is in the future."""
+        return -math.inf if self.future else _seconds(self.date)
 
     def fails_under(self, p99_ms: float | None) -> float | None:
         """The rate that surely fails for who asks for this p99 (None or infinity: for no latency); None where it says none.
@@ -151,7 +156,13 @@ class Unreadable:
     reason: str
 
 
-def read_ceilings(records: Mapping[str, str]) -> tuple[tuple[MeasuredCeiling, ...], tuple[Unreadable, ...]]:
+Unlike = Callable[[Measurement], Iterable[str]]
+"""What was not as it is here when a run was made, as sentences."""
+
+
+def read_ceilings(
+    records: Mapping[str, str], unlike: Unlike = lambda _: ()
+) -> tuple[tuple[MeasuredCeiling, ...], tuple[Unreadable, ...]]:
     """The ceilings of kept runs, given as the text of each ``run.json`` by a name for it; and what could not be read.
 
     Raises nothing for what a file holds: one damaged run must not hide the others.
@@ -160,7 +171,8 @@ def read_ceilings(records: Mapping[str, str]) -> tuple[tuple[MeasuredCeiling, ..
     unreadable: list[Unreadable] = []
     for name, text in records.items():
         try:
-            found.append(ceiling_of(from_json(text)))
+            run = from_json(text)
+            found.append(replace(ceiling_of(run), unlike=tuple(unlike(run))))
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             unreadable.append(Unreadable(name, f"{name} cannot be read as a run of load: {error}"))
     return tuple(found), tuple(unreadable)

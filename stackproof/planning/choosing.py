@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from stackproof.measurement.search_words import a_rate
+
 from .ceilings import NATIVE, MeasuredCeiling
 from .origins import EXTERNAL
 
@@ -108,6 +110,21 @@ def _telling(ceilings: Sequence[MeasuredCeiling], asked: float) -> float | None:
             return min(looser)
     every = [limit for kind in kinds for limit in kind]
     return max((limit for limit in every if limit <= asked), default=min(every, default=None))
+
+
+FAR = 5.0
+"""Times that a rate may be another one's before one of the two is doubted."""
+
+
+def far_apart(own: MeasuredCeiling, shipped: Iterable[MeasuredCeiling]) -> list[str]:
+    """A sentence where a run and that of the package, of the same thing and under the same promise, are far from each other."""
+    return [
+        f"run {own.run} holds {a_rate(own.low)}, and run {other.run}, which came with the package, {a_rate(other.low)} of the "
+        f"same: one of them may have measured something else"
+        for other in shipped
+        if other.valid and other.measured == own.measured and other.p99_limit_ms == own.p99_limit_ms
+        if own.low and other.low and not 1 / FAR <= own.low / other.low <= FAR
+    ][:1]
 
 
 def _age(one: MeasuredCeiling) -> tuple[float, str]:

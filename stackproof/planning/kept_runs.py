@@ -73,16 +73,21 @@ def sift(records: Mapping[str, str], here: Here) -> Kept:
     return Kept(tuple(used), tuple(out))
 
 
-def _foreign(run: Measurement, here: Here) -> Iterable[str]:
-    """Why a run says nothing about what is asked here."""
-    if run.version != here.version:
-        yield f"it was made by stackproof {run.version}, and this is {here.version}"
-    if run.suite_digest != here.build:
+def unlike(run: Measurement, version: str, build: str, machine: Mapping[str, str]) -> Iterable[str]:
+    """What was not as it is here when a run was made: the build, or where it ran."""
+    if run.version != version:
+        yield f"it was made by stackproof {run.version}, and this is {version}"
+    if run.suite_digest != build:
         yield "it was made by another build: its contracts are not those of this one"
     if not run.environment:
         yield "it does not say where it was made"
-    for name, then, now in islice(changed_since(run.environment, here.machine), 1):
+    for name, then, now in islice(changed_since(run.environment, machine), 1):
         yield f"it was made in another environment: {name} was {then or 'not there'}, and is {now or 'not there'}"
+
+
+def _foreign(run: Measurement, here: Here) -> Iterable[str]:
+    """Why a run says nothing about what is asked here."""
+    yield from unlike(run, here.version, here.build, here.machine)
     if (run.origin == EXTERNAL) != (here.origin == EXTERNAL):
         yield f"its servers were of the origin {run.origin}, and the question is about {here.origin}"
     asked = tuple(promise.name for promise in here.promises)

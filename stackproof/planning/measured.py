@@ -22,13 +22,15 @@ from stackproof.kept_json import read
 from stackproof.shape import misshapen
 from stackproof.verification.runs import StorageError, keep
 
-from .ceilings import NATIVE, MeasuredCeiling, Unreadable, read_ceilings
+from .ceilings import NATIVE, MeasuredCeiling, Unlike, Unreadable, read_ceilings
 from .choosing import closest, under_promise
 from .origins import EXTERNAL
 
 SCHEMA = "stackproof-measured/1"
 FOLDER = "measured"
 RECORD = "run.json"
+CLOCKS = 86_400.0
+"""Seconds that the clocks of two machines, or their zones, may be apart before a date is one in the future."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,10 @@ class Known:
     @property
     def all(self) -> tuple[MeasuredCeiling, ...]:
         return (*self.own, *self.shipped)
+
+    def as_of(self, now: float) -> Known:
+        """What is known at this time, in seconds since 1970: a run of the user that is dated later counts as the oldest."""
+        return replace(self, own=tuple(replace(one, future=one.when > now + CLOCKS) for one in self.own))
 
     def for_promise(self, p99_ms: float | None) -> Known:
         """What says most about this promise, of the user's runs and of ours (`choosing.under_promise`)."""
@@ -89,7 +95,7 @@ def _shipped() -> tuple[MeasuredCeiling, ...]:
     return tuple(one for file in named for one in from_json(file.read_text(encoding="utf-8"), file.name))
 
 
-def known_ceilings(runs: Path, *, with_shipped: bool = True) -> Known:
+def known_ceilings(runs: Path, *, with_shipped: bool = True, unlike: Unlike = lambda _: ()) -> Known:
     """What is known: the runs that are kept in a directory, and what comes with the package.
 
     ``runs`` holds a directory for each run; it need not exist. What cannot be read is named in `Known.unreadable`.
@@ -104,7 +110,7 @@ def known_ceilings(runs: Path, *, with_shipped: bool = True) -> Known:
             texts[record.parent.name] = record.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             damaged.append(Unreadable(record.parent.name, f"{record} cannot be read: {error}"))
-    own, unreadable = read_ceilings(texts)
+    own, unreadable = read_ceilings(texts, unlike)
     return Known(own, shipped() if with_shipped else (), (*damaged, *unreadable))
 
 
@@ -115,7 +121,8 @@ def to_json(ceilings: Iterable[MeasuredCeiling]) -> str:
         if not ceiling.valid:
             raise ValueError(f"run {ceiling.run} must not be used: {ceiling.refused[0]}")
         row = asdict(ceiling)
-        row.pop("refused")
+        for of_here in ("refused", "unlike", "future"):
+            row.pop(of_here)
         if not row["engines"]:
             del row["engines"]  # as in records that are older than it
         rows.append(row)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from stackproof.adapters.registry import CONCERNS
 
 from .bill import BackendCost
+from .choosing import far_apart
 from .cost import EXCLUDED, cost_of_stack
 from .demand import Demand, Workload
 from .environment_file import environment_file
@@ -68,14 +69,17 @@ class Facts:
 
 def make_plan(question: Question, known: Known, book: PriceBook, facts: Facts) -> Plan:
     """The whole answer."""
-    return _Writer(question, known.for_promise(question.asked.p99_ms), book, facts).plan()
+    known = known.as_of(datetime.datetime.fromisoformat(facts.created).timestamp())
+    return _Writer(question, known, book, facts).plan()
 
 
 class _Writer:
     """Writes one plan; keeps what its statements rest on."""
 
     def __init__(self, question: Question, known: Known, book: PriceBook, facts: Facts) -> None:
-        self.question, self.known, self.book, self.facts = question, known, book, facts
+        self.question, self.book, self.facts = question, book, facts
+        self.every, known = known.own, known.for_promise(question.asked.p99_ms)
+        self.known = known
         self.asked = question.asked
         self.advisor = Advisor(question.asked, known, book)
         self.demand = Demand.of(question.workload)
@@ -352,7 +356,21 @@ class _Writer:
         used = [basis.id.removeprefix("price:") for basis in self.bases.found if basis.kind == "price"]
         unused = [f"run {one.run} is not used: {one.refused[0]}" for one in self.known.own if not one.valid]
         damaged = [one.reason for one in self.known.unreadable]
-        return (*damaged, *unused, *self._old(), *self.book.warnings(self.facts.today, used))
+        return (*damaged, *unused, *self._doubtful(), *self._old(), *self.book.warnings(self.facts.today, used))
+
+    def _doubtful(self) -> list[str]:
+        """What a user must know of the own runs that statements rest on: that they are of something else than what is there now,
+        have no date that can be, or are far from what was measured for the package."""
+        used = {basis.id.removeprefix("run:") for basis in self.bases.found if basis.kind == "run"}
+        found = []
+        for one in self.known.own:
+            if one.run in used:
+                found += [f"run {one.run} counts, but {reason}" for reason in one.unlike]
+                found += far_apart(one, self.known.shipped)
+        for one in self.every:
+            if one.future and one.valid:
+                found.append(f"run {one.run} is of {one.date[:10]}, which is in the future: it counts as the oldest")
+        return list(dict.fromkeys(found))
 
     def _old(self) -> list[str]:
         """Runs that statements rest on and that are as old as a price that is told: servers and drivers have changed since."""
