@@ -11,7 +11,7 @@ class Exit(IntEnum):
     HOLDS = 0
     """Everything that was asked for holds."""
     BROKEN = 1
-    """A clause failed, or a regression was found."""
+    """A clause failed, a promise was missed, operations failed under load, or a regression was found."""
     USAGE = 2
     """Wrong usage or configuration: repeating will not help."""
     INCONCLUSIVE = 3

@@ -22,6 +22,7 @@ from simulated_load import SimulatedServer, gaussian, searched, simulated_window
 
 from stackproof.commands.bench import bench
 from stackproof.commands.bench_load import Load
+from stackproof.commands.bench_run import _exit_code
 from stackproof.commands.bench_search import as_found, confirming_of, exit_code, measured
 from stackproof.commands.search_options import Find, asked_for
 from stackproof.exits import Exit
@@ -37,6 +38,7 @@ from stackproof.reports.ceiling_terminal import SearchView, print_ceiling, print
 from stackproof.reports.ceiling_words import bracket, headline
 from stackproof.reports.measurement import render
 from stackproof.reports.measurement_terminal import print_measurement
+from stackproof.reports.standing import standing_of
 from stackproof.scenarios.catalogue import DECISION
 from stackproof.scenarios.orders import CLOSED, Offered, Order
 from stackproof.verification.digests import suite_digest
@@ -211,6 +213,23 @@ def test_terminal_and_page_are_headed_by_one_word(promise: str, word: str) -> No
     result = judged(recorded(2000), promise=promise)
     assert shown(result).startswith(f"{word}  ")
     assert f">{word}</span>" in render(result)
+
+
+def test_a_fixed_rate_is_no_success_where_operations_failed_or_the_client_was_the_limit() -> None:
+    held = replace(judged(recorded(2000)), slo=())
+    failing = replace(judged(recorded(1990, failed=10)), slo=())
+    few = replace(judged(recorded(1999, failed=1)), slo=())
+    for result, word, code in (
+        (held, "VALID", Exit.HOLDS),
+        (few, "VALID", Exit.HOLDS),
+        (failing, "FAILURES", Exit.BROKEN),
+        (judged(recorded(1990, failed=10), promise="p50=20ms"), "VALID", Exit.HOLDS),
+        (judged(recorded(2000), busiest=0.9), "CLIENT LIMITED", Exit.INCONCLUSIVE),
+        (replace(held, calibration={**held.calibration, "stub": None}), "NOT CALIBRATED", Exit.HOLDS),
+    ):
+        assert (standing_of(result).word, _exit_code(result)) == (word, code)
+        assert shown(result).startswith(f"{word}  ")
+        assert f">{word}</span>" in render(result)
 
 
 def test_a_generator_that_is_the_limit_at_every_rate_makes_none_fail() -> None:

@@ -54,6 +54,15 @@ def measured(fidelity: str = "native", **changes: Any) -> Measurement:
     return replace(judged(recorded(1000)), backends=(backend,), **changes)
 
 
+UNCHECKED = {**judged(recorded(1)).calibration, "stub": None}
+
+
+def failing(number: int) -> Measurement:
+    """Of 1,000 operations this many failed, and nothing was promised."""
+    run = judged(recorded(1000 - number, failed=number))
+    return replace(measured(), counts=run.counts, latency=run.latency, limiter=run.limiter, slo=())
+
+
 @pytest.mark.parametrize(
     ("certificate", "standing", "reason"),
     [
@@ -81,6 +90,10 @@ def test_a_measurement_says_its_figure_where_it_may_be_used(tmp_path: Path) -> N
         (measured(invalid=("Blocked.",)), Standing.UNKNOWN, "INVALID", ""),
         (measured(complete=False, invalid=("Blocked.",)), Standing.UNKNOWN, "PARTIAL", ""),
         (measured(complete=False), Standing.PARTIAL, "PARTIAL", "100.0/s"),
+        (measured(limiter="client"), Standing.UNKNOWN, "CLIENT LIMITED", ""),
+        (measured(calibration=UNCHECKED), Standing.UNKNOWN, "NOT CALIBRATED", ""),
+        (failing(125), Standing.BROKEN, "FAILURES", "100.0/s, p99 never; 125 failed"),
+        (failing(1), Standing.HOLDS, "VALID", "100.0/s, p99 4.50 ms; 1 failed"),
         (measured("emulator"), Standing.UNKNOWN, "DAMAGED", ""),
         (replace(measured(), slo=judged(recorded(900, failed=100)).slo), Standing.BROKEN, "MISSED", "100.0/s"),
     ):

@@ -241,9 +241,11 @@ def _exit_code(result: Measurement) -> Exit:
         return exit_code(result)
     if result.interrupted and not result.complete:
         return Exit.INTERRUPTED
-    if result.invalid or not result.complete:
+    if result.invalid or not result.complete or result.client_limited:
         return Exit.INCONCLUSIVE
     verdicts = {promise.verdict for promise in result.slo}
     if "missed" in verdicts:
+        return Exit.BROKEN
+    if result.fails:
         return Exit.BROKEN
     return Exit.INCONCLUSIVE if "unknown" in verdicts else Exit.HOLDS

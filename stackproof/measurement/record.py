@@ -22,6 +22,10 @@ from .sweep import SweepRecord
 SCHEMA = "stackproof-measurement/2"
 
 
+MOST_FAILED = 0.001
+"""Up to this share of operations may fail in a run at a fixed rate without a promise, as in a window of a search."""
+
+
 @dataclass(frozen=True, slots=True)
 class BackendRecord:
     """A backend that was measured."""
@@ -152,6 +156,17 @@ class Measurement(Facts):
         if not self.complete:
             return "PARTIAL"
         return "INVALID" if self.invalid else "VALID"
+
+    @property
+    def client_limited(self) -> bool:
+        """Whether its figures are about the generator. A search that the generator ended has a lower bound all the same."""
+        return self.ceiling is None and self.limiter == "client"
+
+    @property
+    def fails(self) -> bool:
+        """Whether more operations failed than `MOST_FAILED`, where no promise says what may fail, and no search asked."""
+        asked = self.ceiling is not None or self.slo
+        return not asked and self.counts["failed"] > MOST_FAILED * self.counts["offered"]
 
     @property
     def measured(self) -> tuple[WindowRecord, ...]:

@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stackproof.kept_json import read
 from stackproof.verification.certificate import Level
 from stackproof.verification.shape import misshapen
 
 from .standing import Standing
+
+if TYPE_CHECKING:
+    from stackproof.measurement.record import Measurement
 
 DEEPEST = 4
 """Folders below the one that is given, down to here: a set of runs holds one folder for each window."""
@@ -146,21 +149,21 @@ def _certificate(text: str, data: Any) -> dict[str, Any]:
 def _measurement(text: str, _data: Any) -> dict[str, Any]:
     from stackproof.measurement.record import from_json
 
-    from .measurement_terminal import load_in_words, milliseconds
-    from .standing import standing_of
+    from .measurement_terminal import load_in_words
+    from .standing import calibrated, standing_of
 
     result = from_json(text)
     backends = ", ".join(backend.target for backend in result.backends)
     shown = standing_of(result)
     reason = "" if shown.standing is Standing.HOLDS else result.invalid[0] if result.invalid else shown.meaning
-    if result.invalid:
+    if result.invalid or result.client_limited or not calibrated(result):
         figure = ""
     elif result.ceiling is not None:
         from .ceiling_words import bracket
 
         figure = bracket(result.ceiling)
     else:
-        figure = f"{result.rates['achieved']:,.1f}/s, p99 {milliseconds(result.latency['intended'].p99)}"
+        figure = f"{result.rates['achieved']:,.1f}/s, p99 {_counted_p99(result)}{_lost(result)}"
     search = "search for the ceiling" if result.ceiling is not None else load_in_words(result.load)
     return {
         "standing": shown.standing,
@@ -171,6 +174,20 @@ def _measurement(text: str, _data: Any) -> dict[str, Any]:
         "figure": figure,
         "reason": reason,
     }
+
+
+def _counted_p99(result: Measurement) -> str:
+    """Every offered operation counted, as on its page: what failed has no latency, and makes no run look faster."""
+    from .measurement_terminal import cells
+
+    _, _, p99, *_ = cells(result.latency["counted"], unanswered=True)
+    return p99
+
+
+def _lost(result: Measurement) -> str:
+    """What did not end well, by its outcome; empty for nothing."""
+    outcomes = [(name, result.counts[name]) for name in ("failed", "dropped", "skipped")]
+    return "".join(f"; {number:,} {name}" for name, number in outcomes if number)
 
 
 def _comparison(_text: str, data: Any) -> dict[str, Any]:

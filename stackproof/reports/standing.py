@@ -40,6 +40,11 @@ class Shown:
     """What the word says, in a sentence."""
 
 
+def calibrated(result: Measurement) -> bool:
+    """Whether the generator of each of its sessions was checked against a server whose service time is known."""
+    return result.calibration["stub"] is not None
+
+
 def standing_of(result: Measurement) -> Shown:
     """First whether the figures may be used, then whether there is an answer, then whether what was promised was kept."""
     if result.level == "INVALID":
@@ -57,12 +62,24 @@ def standing_of(result: Measurement) -> Shown:
     if result.ceiling is not None and not result.ceiling.confirmed:
         meaning = "The load was offered as planned, but the search has no answer that fresh windows confirmed."
         return Shown(Standing.UNKNOWN, "NO ANSWER", meaning)
+    if result.client_limited:
+        meaning = "The generator was the limit: the figures are about it, and say little about the backends."
+        return Shown(Standing.UNKNOWN, "CLIENT LIMITED", meaning)
     kept = {promise.verdict for promise in result.slo}
     if "missed" in kept:
         return Shown(Standing.BROKEN, "MISSED", "The load was offered as planned, and a promise was not kept.")
     if "unknown" in kept:
         meaning = "The load was offered as planned, but whether a promise was kept is not known."
         return Shown(Standing.UNKNOWN, "NOT KNOWN", meaning)
+    if result.fails:
+        failed, offered = result.counts["failed"], result.counts["offered"]
+        meaning = f"The load was offered as planned, but {failed:,} of {offered:,} operations failed."
+        return Shown(Standing.BROKEN, "FAILURES", meaning)
+    if not calibrated(result):
+        meaning = (
+            "The load was offered as planned, by a generator that was not checked: the figures are not to be published."
+        )
+        return Shown(Standing.UNKNOWN, "NOT CALIBRATED", meaning)
     return Shown(
         Standing.HOLDS, "VALID", "The load was offered as planned, and every answer that was checked was right."
     )
