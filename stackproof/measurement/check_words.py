@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
+from stackproof.scenarios.counting_words import ACKNOWLEDGED, COUNTED
+
 UNTRUE = "untrue"
 """What is wrong, and what came twice, where a search adds both up."""
 _WORDS = {
@@ -19,6 +24,15 @@ def against(kind: str, number: int, *, of: int | None = None, where: str = "") -
     """What was seen so often, ``of`` so many operations."""
     among, noun = ("", "things") if of is None else (f" of {of:,}", "operations")
     return f"{number:,}{among} {_WORDS[kind].format(noun)}{where}"
+
+
+def counted_again(counts: Mapping[str, int]) -> str:
+    """What share of the acknowledged interactions was looked for afterwards; empty where none was acknowledged."""
+    if not (acknowledged := counts.get(ACKNOWLEDGED, 0)):
+        return ""
+    counted = counts.get(COUNTED, 0)
+    share = math.floor(1000 * counted / acknowledged) / 10
+    return f"{counted:,} of {acknowledged:,} acknowledged interactions were counted again ({share:g} %)"
 
 
 def not_known(why: str) -> str:
