@@ -144,6 +144,40 @@ def test_the_edges_of_steadiness(series: Sequence[float | None], state: Steady) 
     assert statistics.steadiness(series).state is state
 
 
+def stepped(seed: int, count: int, place: int, factor: float) -> list[float]:
+    """Noise of 2 % whose level changes at a place."""
+    noise = np.random.default_rng(seed).normal(0.0, 0.02, count)
+    return list(10.0 * np.exp(noise) * np.where(np.arange(count) < place, 1.0, factor))
+
+
+@pytest.mark.parametrize("count", [15, 30, 60])
+@pytest.mark.parametrize("factor", [1.1, 1 / 1.1, 100.0, 0.01])
+def test_a_step_is_seen_at_any_place(count: int, factor: float) -> None:
+    shares = []
+    for place in (3, 4, count // 3, count // 2, count - 4, count - 3):
+        found = [statistics.steadiness(stepped(seed, count, place, factor)).state for seed in range(40)]
+        shares.append(found.count(Steady.NOT_STEADY) / len(found))
+    assert min(shares) >= 0.9
+    assert sum(shares) / len(shares) >= 0.95
+
+
+def test_a_step_is_told_with_its_place_and_its_size() -> None:
+    values = [0.15, 0.16, 0.15, 0.14, 0.15, *[15.5, 15.6, 15.4, 15.5, 15.5, 15.7, 15.5]]
+    found = statistics.steadiness(values)
+    assert (found.state, found.sentence) == (
+        Steady.NOT_STEADY,
+        "The level went by +10233% at second 5, and stayed there.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "persistence"), [(10, 0.0), (15, 0.0), (60, 0.0), (15, 0.5), (30, 0.5), (30, 0.7), (60, 0.7)]
+)
+def test_stationary_noise_is_seldom_taken_for_a_step(count: int, persistence: float) -> None:
+    found = [statistics.steadiness(process(seed, count, persistence, 0.02)).state for seed in range(200)]
+    assert found.count(Steady.NOT_STEADY) <= 10
+
+
 def test_what_never_settles_is_told() -> None:
     assert statistics.settled_after([float(second) for second in range(1, 60)]) is None
 

@@ -34,6 +34,7 @@ from stackproof.interfaces import (
     SummariesQuery,
     UnavailableError,
 )
+from stackproof.measurement.check_words import counted_again
 from stackproof.scenarios.catalogue import find_scenario
 from stackproof.scenarios.distributions import Sizes, Uniform
 from stackproof.scenarios.scenario import Scenario
@@ -727,6 +728,45 @@ class TestSettling:
         data = work.checks.taken()
         assert data["unchecked"] == []
         assert data["counts"]["customers counted again"] > 0, "what that window recorded is counted with the next one"
+
+    def test_one_lost_write_in_a_thousand_is_found_whoever_wrote_it(self) -> None:
+        class Forgetful(MemoryInteractionStore):
+            written = 0
+
+            def record_event(self, event: Interaction) -> None:
+                self.written += 1
+                if self.written % 1000:
+                    super().record_event(event)
+
+        scenario = small("ingest")
+        scenario = replace(scenario, keys=Uniform(100_000))
+        work = Work.on(scenario, {"interactions": Forgetful()})
+        for number in range(3000):
+            work.decide(scenario.item(number), lambda *_: None)
+        work.settle(60.0)
+        data = work.checks.taken()
+        assert data["lost"] == 3
+        assert data["counts"]["interactions acknowledged"] == data["counts"]["interactions counted again"] == 3000
+        assert counted_again(data["counts"]).endswith("(100 %)")
+
+    def test_a_count_that_runs_out_of_time_tells_its_share_or_that_it_was_not_done(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        scenario = replace(small("ingest"), keys=Uniform(100_000))
+        work = Work.on(scenario, {"interactions": MemoryInteractionStore()})
+        for number in range(400):
+            work.decide(scenario.item(number), lambda *_: None)
+        monkeypatch.setattr("stackproof.scenarios.steps.interactions.COUNTING_SECONDS", 0.0)
+        work.settle(60.0)
+        data = work.checks.taken()
+        assert data["unchecked"] == []
+        assert data["counts"]["customers counted again"] == 50
+        assert 50 <= data["counts"]["interactions counted again"] < data["counts"]["interactions acknowledged"] == 400
+        asked: list[float] = []
+        monkeypatch.setattr(work.bench, "over", lambda deadline: asked.append(deadline) or len(asked) > 3)
+        work.settle(60.0)
+        [why] = work.checks.taken()["unchecked"]
+        assert "no time was left to count more than 3 of the 50 busiest customers again" in why
 
     def test_one_that_fails_does_not_keep_the_others(self) -> None:
         class Unflushable(DropsLines):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
+
+from stackproof.scenarios.counting_words import ACKNOWLEDGED, COUNTED
 
 UNTRUE = "untrue"
 """What is wrong, and what came twice, where a search adds both up."""
@@ -31,6 +34,15 @@ def said_by(checks: Mapping[str, Any], kinds: tuple[str, ...] = KINDS) -> str:
     said = [against(kind, checks[kind]) for kind in kinds if checks.get(kind)]
     example = next(iter(checks.get("examples", ())), "")
     return f"{', '.join(said)}{f'; for example: {example}' if example else ''}." if said else ""
+
+
+def counted_again(counts: Mapping[str, int]) -> str:
+    """What share of the acknowledged interactions was looked for afterwards; empty where none was acknowledged."""
+    if not (acknowledged := counts.get(ACKNOWLEDGED, 0)):
+        return ""
+    counted = counts.get(COUNTED, 0)
+    share = math.floor(1000 * counted / acknowledged) / 10
+    return f"{counted:,} of {acknowledged:,} acknowledged interactions were counted again ({share:g} %)"
 
 
 def not_known(why: str) -> str:

@@ -35,6 +35,11 @@ UNLIKELY = 0.01
 """A trend that chance would make more often than this is no trend."""
 LONGEST_CHANCE = 3.0
 """Seconds for which a steady series may stay above or below its level by chance."""
+LEAST_SIDE = 3
+"""A level takes this many seconds: what is shorter is a stall, and shows in the high percentiles."""
+STEP_ERRORS, STEP_SIGMAS = 3.3, 2.6
+"""A step is so many standard errors, and so many standard deviations within both sides, apart. The second keeps noise that is
+alike for a few seconds from being taken for two levels."""
 PAIRED, UNPAIRED = "paired: Hodges-Lehmann, Wilcoxon", "unpaired: Hodges-Lehmann, Mann-Whitney"
 
 
@@ -171,12 +176,44 @@ def steadiness(series: Sequence[float | None]) -> Steadiness:
     if abs(trend) > DRIFT and _is_no_chance(at, values):
         sentence = f"The level moved by {trend:+.0%} over {len(known)} seconds."
         return Steadiness(Steady.NOT_STEADY, trend, ratio, sentence)
+    if (step := _step(at, values)) is not None:
+        sentence = f"The level went by {step[1]:+.0%} at second {step[0]:g}, and stayed there."
+        return Steadiness(Steady.NOT_STEADY, trend, ratio, sentence)
     if abs(math.log(ratio)) > math.log(_most_ratio(len(known))):
         sentence = f"The spread of the second half is {ratio:.2g} times that of the first."
         return Steadiness(Steady.NOT_STEADY, trend, ratio, sentence)
     return Steadiness(
         Steady.STEADY, trend, ratio, f"Over {len(known)} seconds there is no trend, and the spread stays."
     )
+
+
+def _step(at: Values, values: Values) -> tuple[float, float] | None:
+    """The second at which the level changed for good, and by what share; None where it did not.
+
+    The place is that which leaves the least squares on both sides. Neighbours that are alike are so beside the step: what is left
+    around the two levels says how much a second counts, and not the whole series, which a step makes alike by itself.
+    """
+    count, centre = len(values), float(np.median(values))
+    scaled = np.log(values) if values.min() > 0 else values / (abs(centre) or float(np.abs(values).max()))
+    sums = np.cumsum(scaled)
+    places = np.arange(LEAST_SIDE, count - LEAST_SIDE + 1)
+    before, after = sums[places - 1] / places, (sums[-1] - sums[places - 1]) / (count - places)
+    explained = (after - before) ** 2 * places * (count - places) / count
+    best = int(np.argmax(explained))
+    place = int(places[best])
+    rest = np.concatenate([scaled[:place] - before[best], scaled[place:] - after[best]])
+    squares = max(float(rest @ rest), 1e-18)
+    sigma = math.sqrt(squares / (count - 2))
+    alike = float(rest[:-1] @ rest[1:]) / squares
+    alike = min(
+        0.9, max(0.0, alike + (1 + 4 * alike) / count)
+    )  # of a short series it is found too small (Kendall 1954)
+    errors = math.sqrt(float(explained[best]) * (1 - alike) / (1 + alike)) / sigma
+    first, second = float(np.median(values[:place])), float(np.median(values[place:]))
+    moved_by = abs(second - first) / (abs(first) or abs(centre) or 1.0)
+    if moved_by <= DRIFT or errors < STEP_ERRORS or abs(float(after[best] - before[best])) < STEP_SIGMAS * sigma:
+        return None
+    return float(at[place]), math.copysign(moved_by, second - first)
 
 
 def settled_after(series: Sequence[float | None]) -> int | None:

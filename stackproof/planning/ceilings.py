@@ -68,7 +68,6 @@ class MeasuredCeiling:
     """Rates that held, in order, each with the largest p99 (ms) that was seen there."""
     engines: tuple[tuple[str, str], ...] = ()
     """Backend -> what its server said that it is, as certificates have it: redis, valkey. Older records do not tell."""
-
     unlike: tuple[str, ...] = ()
     """What was not as it is where it is asked about: another build, another machine. It may be used, and says less."""
     future: bool = False

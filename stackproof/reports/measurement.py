@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from stackproof.measurement.check_words import counted_again
 from stackproof.measurement.evidence import Evidence
 from stackproof.measurement.record import Measurement, StepFigures
 from stackproof.measurement.search_journal import Limiter
@@ -84,6 +85,7 @@ def render(result: Measurement, evidence: Evidence | None = None) -> str:
         late_ms=LATE_SECONDS * 1000,
         tail_samples=TAIL_SAMPLES,
         one_line=one_line,
+        counted_again=counted_again(result.checks.get("counts", {})),
         stub_in_words=stub_in_words,
         title=title(result),
         c=section(result.ceiling, headline_of(result)) if result.ceiling is not None else None,

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from stackproof.measurement.check_words import counted_again
 from stackproof.measurement.figures import Figures
 from stackproof.measurement.promises import PromiseResult
 from stackproof.measurement.record import Measurement, WindowRecord
@@ -141,6 +142,8 @@ def _print_figures(result: Measurement, console: Console) -> None:
         console.print(scatter)
     for kind, number in result.errors.items():
         console.print(f"failed: {number} x {one_line(kind)}", markup=False, highlight=False)
+    if counted := counted_again(result.checks.get("counts", {})):
+        console.print(f"checked: {counted}", markup=False, highlight=False)
     if result.ceiling is None:
         console.print(f"limiter: {result.limiter} ({result.limiter_reason})", markup=False, highlight=False)
     console.print(

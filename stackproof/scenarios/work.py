@@ -134,6 +134,7 @@ class Work:
             workers=workers,
             apart=apart,
             filled=filled,
+            seed=scenario.seed,
         )
         self._primed: list[_Turn] = []
         bound: list[list[_Turn]] = []

@@ -203,7 +203,9 @@ class Bench:
         workers: int = 1,
         apart: str = "",
         filled: Filled | None = None,
+        seed: int = 7,
     ) -> None:
+        self.seed = seed
         self.keys = keys
         self.sizes = sizes
         self.offers = offers
