@@ -256,8 +256,12 @@ class EventSubscriptionContract(EventContentContract):
         all_published.set()
         eventually(second_begun.is_set, "the second event is handled", self.patience)
         colleague.subscribe("orders", stayer, group="workers")
-        threading.Timer(0.2, may_fail.set).start()  # while close waits for the handler
-        callers.each([subscription.close], within=10.0)
+
+        def close() -> None:
+            threading.Timer(0.2, may_fail.set).start()  # while close waits for the handler
+            subscription.close()
+
+        callers.each([close], within=10.0)
         left = set(range(12)) - set(leaver.numbers)
         if self.capabilities.delivery is Delivery.AT_MOST_ONCE:
             left -= leaver.called_with

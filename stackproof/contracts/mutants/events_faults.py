@@ -71,11 +71,14 @@ class RestoresTheConnectionOnly(RemoteBus):
 class _ComesBackAtTheEnd(RemoteMember):
     """Forgets what came while it was cut off."""
 
+    _cuts = 0
+
     def _next(self) -> bytes | None:
         with self._space.lock:
-            while not self._closed and (self.link.broken or not self._queue.events):
-                if self.link.broken:
+            while not self._closed and (self.link.broken or not self._queue.events or self.link.cuts > self._cuts):
+                if not self.link.broken and self.link.cuts > self._cuts:  # however short the cut was
                     self._queue.events.clear()
+                    self._cuts = self.link.cuts
                 self._space.changed.wait(LOOKS_SECONDS)
             return None if self._closed else self._queue.events.popleft()
 
