@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stackproof.measurement.comparison import Run, Window
+from stackproof.measurement.compared import Run, Window
 
 OPERATIONS, SECONDS, RATE = 2000, 10, 200.0
 

@@ -20,12 +20,14 @@ from rich.console import Console
 from stackproof.cli import _run
 from stackproof.exits import Exit
 from stackproof.measurement.ceiling_record import CeilingRecord
-from stackproof.measurement.comparable import NEVER_MS, Unusable, comparable, run_of
-from stackproof.measurement.comparison import Outcome, compare
+from stackproof.measurement.comparable import Unusable, comparable, run_of
+from stackproof.measurement.compared import Outcome
+from stackproof.measurement.comparison import compare
 from stackproof.measurement.comparison_json import to_json as comparison_json
 from stackproof.measurement.environment import read_environment
 from stackproof.measurement.evidence import Evidence
 from stackproof.measurement.evidence import to_json as evidence_json
+from stackproof.measurement.figures import NEVER_MS
 from stackproof.measurement.record import BackendRecord, Measurement, to_json
 from stackproof.measurement.server_settings.records import ServerSettings, Setting
 from stackproof.measurement.statistics import NoEffect, unpaired_effect

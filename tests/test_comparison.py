@@ -11,18 +11,9 @@ import numpy as np
 import pytest
 from comparison_corpus import PAIRED, two_runs
 
-from stackproof.measurement.comparison import (
-    RECOMMENDED_PAIRS,
-    SETTINGS,
-    Comparison,
-    MetricResult,
-    Outcome,
-    Run,
-    Verdict,
-    Window,
-    compare,
-)
-from stackproof.measurement.ratio_verdicts import NEVER_MS
+from stackproof.measurement.compared import SETTINGS, Comparison, MetricResult, Outcome, Run, Window
+from stackproof.measurement.comparison import RECOMMENDED_PAIRS, Verdict, compare
+from stackproof.measurement.figures import NEVER_MS
 
 Figures = Mapping[str, float | None]
 

@@ -14,7 +14,8 @@ import pytest
 from comparison_corpus import PAIRED, UNPAIRED, Noise, corpus, two_runs
 
 from stackproof.measurement import statistics
-from stackproof.measurement.comparison import RECOMMENDED_PAIRS, Outcome, Verdict, compare
+from stackproof.measurement.compared import Outcome
+from stackproof.measurement.comparison import RECOMMENDED_PAIRS, Verdict, compare
 from stackproof.measurement.statistics import variation
 
 EACH = 60

@@ -14,7 +14,8 @@ from stackproof.cli import _run
 from stackproof.commands.options import check_targets
 from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
-from stackproof.measurement.comparison import Difference, Outcome, Run, _subjects, no_answer
+from stackproof.measurement.compared import Difference, Outcome, Run
+from stackproof.measurement.comparison import _subjects, no_answer
 from stackproof.reports.comparison_terminal import basis, heading
 
 

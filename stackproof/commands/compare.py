@@ -16,7 +16,7 @@ from stackproof.interfaces import ConfigurationError
 from .options import check_targets, json_option, result_console, write_result
 
 if TYPE_CHECKING:
-    from stackproof.measurement.comparison import Comparison, Run
+    from stackproof.measurement.compared import Comparison, Run
 
 NEEDED = ("numpy", "scipy", "hdrh")
 RECORD = "run.json"
@@ -62,14 +62,14 @@ def compare(
     """
     if any(importlib.util.find_spec(package) is None for package in NEEDED):
         raise ConfigurationError("compare needs more packages; type: pip install 'stackproof[bench]'")
-    from stackproof.measurement import comparison
+    from stackproof.measurement.compared import METRICS
     from stackproof.measurement.comparison_json import to_json
     from stackproof.reports.comparison_terminal import print_comparison
 
     share = _share(threshold)
     for name in metrics:
-        if name not in comparison.METRICS:
-            raise ConfigurationError(f"there is no metric {name!r}, only {', '.join(comparison.METRICS)}")
+        if name not in METRICS:
+            raise ConfigurationError(f"there is no metric {name!r}, only {', '.join(METRICS)}")
     if page is not None:
         _require_pages()
     check_targets(page, json_file)
@@ -141,7 +141,7 @@ def _evidence(directory: Path) -> str | None:
     """What a run kept beside its record: machine and settings."""
     from stackproof.kept_json import text_of
     from stackproof.measurement.comparable import Unusable
-    from stackproof.measurement.comparison import Outcome
+    from stackproof.measurement.compared import Outcome
     from stackproof.measurement.evidence import FILE
 
     path = directory / FILE
@@ -158,7 +158,7 @@ def _text(path: Path) -> str:
     """A record, if it has the shape of one."""
     from stackproof.kept_json import read, text_of
     from stackproof.measurement.comparable import Unusable
-    from stackproof.measurement.comparison import Outcome
+    from stackproof.measurement.compared import Outcome
     from stackproof.reports.json_page import FORMS
     from stackproof.shape import misshapen
 

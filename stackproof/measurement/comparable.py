@@ -19,11 +19,11 @@ from stackproof.scenarios.orders import CLOSED
 
 from .brackets import is_bracket, middle
 from .ceiling_record import CeilingRecord
-from .comparison import SETTINGS, Outcome, Run, Window, differences
+from .compared import SETTINGS, Outcome, Run, Window
+from .comparison import differences
 from .evidence import Evidence, Terms, terms
 from .evidence import from_json as evidence_from_json
-from .figures import PERCENTILES
-from .ratio_verdicts import NEVER_MS as NEVER_MS
+from .figures import NEVER_MS, PERCENTILES
 from .record import Measurement, WindowRecord, from_json
 from .search_journal import Limiter
 

@@ -6,7 +6,8 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from .comparison import RECOMMENDED_PAIRS, Comparison, MetricResult
+from .compared import Comparison, MetricResult
+from .comparison import RECOMMENDED_PAIRS
 
 SCHEMA = "stackproof-comparison/1"
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from stackproof.scenarios.histogram import Histogram, supported
+from stackproof.scenarios.histogram import LONGEST, Histogram, supported
 from stackproof.scenarios.recorder import Recorder
 
+NEVER_MS = LONGEST / 1000
+"""A share of operations that was never answered counts as the longest latency that is recorded, an hour: so it has a place among
+those that were."""
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99_9": 99.9}
 
 

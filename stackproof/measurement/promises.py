@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from stackproof.interfaces import ConfigurationError
 from stackproof.scenarios.recorder import Recorder
 
-from .figures import unanswered_percentile
+from .figures import NEVER_MS, unanswered_percentile
 
 _UNITS = (("ms", 1.0), ("s", 1000.0))
-NEVER_MS = 3_600_000.0
-"""What a share of operations that was never answered counts as, an hour, so that it has a place among those that were."""
 AGREED = 4
 """Windows that disagree say something where so many times as many say the one as say the other; as in a search."""
 

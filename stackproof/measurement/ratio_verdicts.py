@@ -6,14 +6,11 @@ import math
 from collections.abc import Sequence
 from enum import StrEnum
 
-from stackproof.scenarios.histogram import LONGEST
-
+from .figures import NEVER_MS
 from .statistics import Effect
 
 ENDLESS = 10_000
 """More windows than this are not worth a recommendation."""
-NEVER_MS = LONGEST / 1000
-"""A share of operations that was never answered counts as the longest latency that is recorded: an hour."""
 
 
 class Verdict(StrEnum):

@@ -6,19 +6,9 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from stackproof.measurement.comparison import (
-    FALSE_ALARMS,
-    RECOMMENDED_PAIRS,
-    Comparison,
-    Difference,
-    MetricResult,
-    Outcome,
-    Side,
-    Verdict,
-    change,
-    percent,
-)
-from stackproof.measurement.ratio_verdicts import NEVER_MS
+from stackproof.measurement.compared import Comparison, Difference, MetricResult, Outcome, Side
+from stackproof.measurement.comparison import FALSE_ALARMS, RECOMMENDED_PAIRS, Verdict, change, percent
+from stackproof.measurement.figures import NEVER_MS
 
 from .charts import BAD, FIRST, GOOD, MUTED, SECOND, drawn
 from .comparison_terminal import basis, digits, effect_cells, heading

@@ -6,18 +6,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stackproof.measurement.comparison import (
-    ACCEPTABLE,
-    RECOMMENDED_PAIRS,
-    Comparison,
-    MetricResult,
-    Outcome,
-    Side,
-    Verdict,
-    change,
-    percent,
-)
-from stackproof.measurement.ratio_verdicts import NEVER_MS
+from stackproof.measurement.compared import ACCEPTABLE, Comparison, MetricResult, Outcome, Side
+from stackproof.measurement.comparison import RECOMMENDED_PAIRS, Verdict, change, percent
+from stackproof.measurement.figures import NEVER_MS
 
 from .text import one_line
 from .words import counted

@@ -24,7 +24,8 @@ from simulated_load import SimulatedServer, searched
 from stackproof.contracts.verdicts import Verdict
 from stackproof.measurement import comparison
 from stackproof.measurement.ceiling_record import record_of
-from stackproof.measurement.comparison import Comparison, Difference, Outcome, no_answer
+from stackproof.measurement.compared import Comparison, Difference, Outcome
+from stackproof.measurement.comparison import no_answer
 from stackproof.measurement.promises import Promise
 from stackproof.measurement.record import BackendRecord, Measurement
 from stackproof.measurement.record import to_json as measurement_json
