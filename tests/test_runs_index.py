@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import plan_samples
 import pytest
-from bench_samples import judged, recorded
+from bench_samples import judged, recorded, with_windows
 from certificate_samples import HOSTILE, clause, holds, with_all_verdicts
 
 from stackproof.cli import _run
@@ -60,7 +60,7 @@ UNCHECKED = {**judged(recorded(1)).calibration, "stub": None}
 def failing(number: int) -> Measurement:
     """Of 1,000 operations this many failed, and nothing was promised."""
     run = judged(recorded(1000 - number, failed=number))
-    return replace(measured(), counts=run.counts, latency=run.latency, limiter=run.limiter, slo=())
+    return replace(with_windows(measured(), run.windows), latency=run.latency, limiter=run.limiter, slo=())
 
 
 @pytest.mark.parametrize(

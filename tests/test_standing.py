@@ -173,7 +173,7 @@ def test_what_is_left_standing_is_told_with_the_command_that_ends_it(
     told = CliRunner().invoke(servers, ["down"])
     assert told.stdout.startswith("No servers stand that were started in this project or shell.\nLeft standing: mine ")
     refused = CliRunner().invoke(servers, ["down", "development"], standalone_mode=False)
-    assert "no servers named development were started in this project or shell" in str(refused.exception)
+    assert "no servers named 'development' were started in this project or shell" in str(refused.exception)
     assert str(refused.exception).endswith("stackproof servers down --all development")
     assert clones == []
 
