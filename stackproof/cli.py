@@ -13,7 +13,7 @@ import click
 
 import stackproof
 from stackproof.exits import Exit
-from stackproof.reports.text import escape_what_it_cannot_encode, told
+from stackproof.reports.text import escape_what_it_cannot_encode, told, what_happened
 
 # name -> (module in stackproof.commands, one line of help)
 COMMANDS = {
@@ -155,7 +155,7 @@ def _refuse(error: Exception) -> int:
     ]
     for kind, code in codes:
         if isinstance(error, kind):
-            sentence = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            sentence = what_happened(error)
             where = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""
             click.echo(f"stackproof: {told(error, f'{sentence}{where}')}", err=True)
             return code

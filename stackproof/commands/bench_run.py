@@ -257,8 +257,6 @@ def _exit_code(result: Measurement) -> Exit:
     if result.invalid or not result.complete or result.client_limited:
         return Exit.INCONCLUSIVE
     verdicts = {promise.verdict for promise in result.slo}
-    if "missed" in verdicts:
-        return Exit.BROKEN
-    if result.fails:
+    if "missed" in verdicts or result.fails:
         return Exit.BROKEN
     return Exit.INCONCLUSIVE if "unknown" in verdicts else Exit.HOLDS

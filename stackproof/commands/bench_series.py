@@ -62,10 +62,8 @@ def run_series(asked: Asked, context: click.Context) -> Exit:
         raise StorageError("; ".join(troubles))
     if series.interrupted:
         return Exit.INTERRUPTED
-    if (
-        series.trouble is not None
-    ):  # told above with what it cost; here with the exit code that a single search has for it
-        raise series.trouble
+    if series.trouble is not None:
+        raise series.trouble  # told above with what it cost; here with the exit code that a single search has for it
     return Exit.INCONCLUSIVE if series.not_measured or series.bounded else Exit.HOLDS
 
 

@@ -143,6 +143,7 @@ def _evidence(directory: Path) -> str | None:
     from stackproof.measurement.comparable import Unusable
     from stackproof.measurement.compared import Outcome
     from stackproof.measurement.evidence import FILE
+    from stackproof.reports.text import what_happened
 
     path = directory / FILE
     if not path.exists():
@@ -150,8 +151,7 @@ def _evidence(directory: Path) -> str | None:
     try:
         return text_of(path)
     except (ValueError, OSError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise Unusable(Outcome.INVALID, f"{path} cannot be read: {why}.") from error
+        raise Unusable(Outcome.INVALID, f"{path} cannot be read: {what_happened(error)}.") from error
 
 
 def _text(path: Path) -> str:
@@ -160,14 +160,14 @@ def _text(path: Path) -> str:
     from stackproof.measurement.comparable import Unusable
     from stackproof.measurement.compared import Outcome
     from stackproof.reports.json_page import FORMS
+    from stackproof.reports.text import what_happened
     from stackproof.shape import misshapen
 
     try:
         text = text_of(path)
         data = read(text) if text.strip() else None
     except (ValueError, OSError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise Unusable(Outcome.INVALID, f"{path} cannot be read: {why}.") from error
+        raise Unusable(Outcome.INVALID, f"{path} cannot be read: {what_happened(error)}.") from error
     if data is None:
         raise Unusable(Outcome.INVALID, f"{path} is empty: it was cut off or damaged.")
     schema = next(form for form in FORMS if form.name == "measurement").schema()

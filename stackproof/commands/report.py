@@ -14,6 +14,7 @@ from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
 from stackproof.kept_json import text_of
 from stackproof.reports.pages import require_charts
+from stackproof.reports.text import what_happened
 
 from .options import Directory, check_targets, json_option, write_result
 from .publishing import badge_option, publish_kept, summary_option
@@ -188,9 +189,7 @@ def _read(record: Path, reader: Callable[[Path], T]) -> T:
     try:
         return reader(record)
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        why = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-        if isinstance(error, OSError):
-            why = error.strerror or why
+        why = f"it lacks {error}" if isinstance(error, KeyError) else what_happened(error)
         raise DamagedRecordError(f"{record} cannot be read: {why}") from error
 
 

@@ -17,6 +17,7 @@ from stackproof.shape import misshapen
 from stackproof.verification.certificate import Level
 
 from .standing import Standing
+from .text import what_happened
 
 if TYPE_CHECKING:
     from stackproof.measurement.record import Measurement
@@ -102,8 +103,9 @@ def _row(name: str, page: str, reader: _Reader, record: Path) -> RunRow:
             raise ValueError(f"it has not the shape of a {reader.kind}: {wrong[0]}")
         told = reader.told(text, data)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return RunRow(name, reader.kind, Standing.UNKNOWN, "DAMAGED", page=page, reason=f"{record.name}: {why}")
+        return RunRow(
+            name, reader.kind, Standing.UNKNOWN, "DAMAGED", page=page, reason=f"{record.name}: {what_happened(error)}"
+        )
     return RunRow(name, reader.kind, page=page, **told)
 
 

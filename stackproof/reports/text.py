@@ -24,6 +24,11 @@ def one_line(text: str) -> str:
     return visible(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
+def what_happened(error: BaseException) -> str:
+    """What an error says; of one of the operating system only that, without its number and the name of the file."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+
+
 def told(error: BaseException, sentence: str | None = None) -> str:
     """What an error says (or the ``sentence`` that is said instead), with what was noted of it on its way."""
     return "; ".join([str(error) if sentence is None else sentence, *getattr(error, "__notes__", ())])
