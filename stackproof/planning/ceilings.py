@@ -352,6 +352,8 @@ def _about_the_run(run: Measurement) -> Iterable[str]:
     # That there is no rate with figures is no fault of a search: what it is then worth, its bracket says.
     faults = [reason for reason in run.invalid if run.ceiling is None or reason != UNCONFIRMED]
     yield from (f"it is invalid: {reason}" for reason in faults)
+    if not run.checked:
+        yield "its generator was not checked against a server of known speed (--no-calibration)"
     if not run.backends:
         yield "it names no backend"
     for backend in run.backends:
