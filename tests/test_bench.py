@@ -647,7 +647,7 @@ class TestCommand:
 
         monkeypatch.setattr(signal, "signal", lambda *_: None)
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(gate, "_verify", lambda *_: certificate(clauses=with_first(Verdict.FAIL)))
+        monkeypatch.setattr(gate.Gate, "_verify", lambda *_: certificate(clauses=with_first(Verdict.FAIL)))
         with pytest.raises(SystemExit) as ended:
             main(["bench", "--stack", "memory", "--out", "run"])
         assert ended.value.code == Exit.BROKEN

@@ -24,6 +24,10 @@ from stackproof.verification.certificate import ServerRecord, TargetRecord
 from stackproof.verification.digests import backend_digest, suite_digest
 
 
+def quiet(runs_kept: Path) -> gate.Gate:
+    return gate.Gate("embedded", runs_kept, Console(quiet=True))
+
+
 class TestGate:
     def test_a_whole_certificate_of_this_build_is_proof(self, tmp_path: Path) -> None:
         keep_certificate(tmp_path, certificate())
@@ -85,8 +89,8 @@ class TestGate:
     def test_a_broken_contract_is_a_refusal_that_says_why(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verdict: Verdict
     ) -> None:
-        monkeypatch.setattr(gate, "_verify", lambda *_: certificate(clauses=with_first(verdict)))
-        refusal = gate.ensure_proven(TARGETS, [], "embedded", tmp_path, Console(quiet=True), [])
+        monkeypatch.setattr(gate.Gate, "_verify", lambda *_: certificate(clauses=with_first(verdict)))
+        refusal = quiet(tmp_path).prove(TARGETS, [])
         assert isinstance(refusal, gate.Refusal)
         assert refusal.code == Exit.BROKEN
         assert (
@@ -95,15 +99,15 @@ class TestGate:
 
     def test_an_interrupted_verification_is_no_refusal(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         broken = certificate(clauses=with_first(Verdict.SKIPPED), interrupted=True)
-        monkeypatch.setattr(gate, "_verify", lambda *_: broken)
+        monkeypatch.setattr(gate.Gate, "_verify", lambda *_: broken)
         with pytest.raises(KeyboardInterrupt):
-            gate.ensure_proven(TARGETS, [], "embedded", tmp_path, Console(quiet=True), [])
+            quiet(tmp_path).prove(TARGETS, [])
 
     def test_an_emulator_is_never_measured(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         server = EmbeddedRedis(None)
         monkeypatch.setattr(server, "fidelity", "emulator")
         monkeypatch.setattr(server, "version", lambda: "1")
-        refusal = gate.ensure_proven(TARGETS, [server], "embedded", tmp_path, Console(quiet=True), [])
+        refusal = quiet(tmp_path).prove(TARGETS, [server])
         assert isinstance(refusal, gate.Refusal)
         assert "emulator (redis)" in refusal.reasons[0]
 

@@ -204,7 +204,10 @@ def test_the_warnings_of_the_run_come_along() -> None:
         (with_backend(certificate=""), "there is no certificate that events=redis keeps its contract"),
         (searched(backends=()), "it names no backend"),
         (searched(invalid=("3 answers of backends were wrong.",)), "it is invalid: 3 answers of backends were wrong."),
-        (searched(calibration={**fixed().calibration, "stub": None}), "its generator was not checked against a server of known"),
+        (
+            searched(calibration={**fixed().calibration, "stub": None}),
+            "its generator was not checked against a server of known",
+        ),
         (searched(complete=False), "it was cut short"),
         (searched(interrupted=True), "it was cut short"),
         (searched(replace(FOUND, invalid=("wrong answers",))), "it is invalid: wrong answers"),

@@ -23,7 +23,7 @@ from simulated_load import SimulatedServer, searched
 from stackproof.cli import cli, main
 from stackproof.commands import bench_series, series, series_session
 from stackproof.commands.bench import Asked
-from stackproof.commands.bench_gate import Proof, Refusal
+from stackproof.commands.bench_gate import Gate, Proof, Refusal
 from stackproof.commands.bench_series import run_series, wanted_of
 from stackproof.commands.search_options import asked_for
 from stackproof.commands.series import Series, Wanted, as_far_as_it_goes, measure, task_of
@@ -228,7 +228,7 @@ def faked(monkeypatch: pytest.MonkeyPatch) -> Faked:
     def servers(*_: object) -> Iterator[Sequence[object]]:
         yield ()
 
-    def proofs(targets: Sequence[Any], *_: object) -> tuple[dict[str, Proof], dict[str, Refusal]]:
+    def proofs(_: Gate, targets: Sequence[Any], _servers: object) -> tuple[dict[str, Proof], dict[str, Refusal]]:
         record: Any = SimpleNamespace(digest="d")
         broken = {"search=memory": Refusal(("SEARCH-01 fail: it finds nothing",), Exit.BROKEN)}
         good = [target.name for target in targets if target.name not in broken]
@@ -237,7 +237,7 @@ def faked(monkeypatch: pytest.MonkeyPatch) -> Faked:
 
     monkeypatch.setattr(series, "shared_session", session)
     monkeypatch.setattr(series, "provided_servers", servers)
-    monkeypatch.setattr(series, "prove_each", proofs)
+    monkeypatch.setattr(Gate, "prove_each", proofs)
     monkeypatch.setattr(series, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     return shared
 
@@ -536,14 +536,14 @@ def test_a_certificate_that_finds_no_place_costs_no_search_and_is_told(
     faked: Faked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     where = "certificate.json cannot be written: No space left on device; it is kept as /elsewhere/certificate.json"
-    usual = series.prove_each
+    usual = Gate.prove_each
 
-    def prove_each(*given: Any) -> Any:
-        given[-1].append(where)
-        return usual(*given)
+    def prove_each(gate: Gate, *given: Any) -> Any:
+        gate.not_kept.append(where)
+        return usual(gate, *given)
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(series, "prove_each", prove_each)
+    monkeypatch.setattr(Gate, "prove_each", prove_each)
     monkeypatch.setattr(bench_series, "_pages", lambda _runs: [])
     with pytest.raises(StorageError) as ended:
         run_series(*asked(*OF_TWO))
@@ -590,7 +590,9 @@ def test_a_server_that_the_gate_finds_away_is_such_a_trouble(
 ) -> None:
     away = Refusal(("cache=redis: cannot reach redis://127.0.0.1:1/0",), Exit.ENVIRONMENT)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(series, "prove_each", lambda targets, *_: ({}, {target.name: away for target in targets}))
+    monkeypatch.setattr(
+        Gate, "prove_each", lambda _gate, targets, _servers: ({}, {target.name: away for target in targets})
+    )
     with pytest.raises(ServerError, match="cannot reach redis"):
         run_series(*asked(*OF_TWO))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -50,75 +50,84 @@ def told_with(not_kept: Sequence[str]) -> Iterator[None]:
         raise
 
 
-def ensure_proven(
-    targets: Sequence[Target],
-    servers: Sequence[Server],
-    origin: str,
-    runs: Path,
-    console: Console,
-    not_kept: list[str],
-) -> dict[str, Proof] | Refusal:
-    """A proof for each target: from a kept certificate, or from a verification that is done now.
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Where every target shows its contract before anything of it is measured."""
 
-    A certificate that finds no place costs nobody what it says: to ``not_kept`` comes a sentence that tells where it is.
-    """
-    versions = {server.name: server.version() or "" for server in servers}
-    emulated = [server.name for server in servers if server.fidelity == "emulator"]
-    if emulated:
-        return Refusal((f"an emulator ({', '.join(emulated)}) says nothing about speed",), Exit.BROKEN)
-    proofs = kept_proofs(targets, versions, origin, runs)
-    missing = [target for target in targets if target.name not in proofs]
-    if not missing:
-        return proofs
-    certificate, found = _verified(missing, servers, origin, runs, console, not_kept)
-    return proofs | found if len(found) == len(missing) else _refusal(certificate, missing)
+    origin: str
+    runs: Path
+    """Where certificates are looked for, and kept."""
+    console: Console
+    not_kept: list[str] = field(default_factory=list)
+    """Sentences on certificates that found no place, and where they are: that costs nobody what they say."""
 
+    def prove(self, targets: Sequence[Target], servers: Sequence[Server]) -> dict[str, Proof] | Refusal:
+        """A proof for each target: from a kept certificate, or from a verification that is done now."""
+        emulated = [server.name for server in servers if server.fidelity == "emulator"]
+        if emulated:
+            return Refusal((f"an emulator ({', '.join(emulated)}) says nothing about speed",), Exit.BROKEN)
+        proofs = self._kept(targets, servers)
+        missing = [target for target in targets if target.name not in proofs]
+        if not missing:
+            return proofs
+        certificate, found = self._verified(missing, servers)
+        return proofs | found if len(found) == len(missing) else _refusal(certificate, missing)
 
-def prove_each(
-    targets: Sequence[Target],
-    servers: Sequence[Server],
-    origin: str,
-    runs: Path,
-    console: Console,
-    not_kept: list[str],
-) -> tuple[dict[str, Proof], dict[str, Refusal]]:
-    """As `ensure_proven`, but each target for itself: proofs, and refusals of those that have none, by their names."""
-    versions = {server.name: server.version() or "" for server in servers}
-    emulated = {server.name for server in servers if server.fidelity == "emulator"}
-    refused = {
-        target.name: Refusal((f"an emulator ({target.server}) says nothing about speed",), Exit.BROKEN)
-        for target in targets
-        if emulated & {*target.servers}
-    }
-    rest = [target for target in targets if target.name not in refused]
-    proofs = kept_proofs(rest, versions, origin, runs)
-    missing = [target for target in rest if target.name not in proofs]
-    if missing:
-        certificate, found = _verified(missing, servers, origin, runs, console, not_kept)
-        proofs |= found
-        refused |= {target.name: _refusal(certificate, [target]) for target in missing if target.name not in found}
-    return proofs, refused
+    def prove_each(
+        self, targets: Sequence[Target], servers: Sequence[Server]
+    ) -> tuple[dict[str, Proof], dict[str, Refusal]]:
+        """As `prove`, but each target for itself: proofs, and refusals of those that have none, by their names."""
+        emulated = {server.name for server in servers if server.fidelity == "emulator"}
+        refused = {
+            target.name: Refusal((f"an emulator ({target.server}) says nothing about speed",), Exit.BROKEN)
+            for target in targets
+            if emulated & {*target.servers}
+        }
+        rest = [target for target in targets if target.name not in refused]
+        proofs = self._kept(rest, servers)
+        missing = [target for target in rest if target.name not in proofs]
+        if missing:
+            certificate, found = self._verified(missing, servers)
+            proofs |= found
+            refused |= {target.name: _refusal(certificate, [target]) for target in missing if target.name not in found}
+        return proofs, refused
 
+    def _kept(self, targets: Sequence[Target], servers: Sequence[Server]) -> dict[str, Proof]:
+        versions = {server.name: server.version() or "" for server in servers}
+        return kept_proofs(targets, versions, self.origin, self.runs)
 
-def _verified(
-    missing: list[Target],
-    servers: Sequence[Server],
-    origin: str,
-    runs: Path,
-    console: Console,
-    not_kept: list[str],
-) -> tuple[Certificate, dict[str, Proof]]:
-    """Verify these now: the certificate, and the proofs of those that keep their contract."""
-    names = ", ".join(target.name for target in missing)
-    console.print(
-        f"No certificate of this build covers {names} on this server: verifying that first.", style="dim", markup=False
-    )
-    certificate = _verify(missing, servers, origin, runs, console, not_kept)
-    records = {target.name: _holding(certificate, target) for target in missing}
-    found = {name: Proof(certificate.id, record) for name, record in records.items() if record is not None}
-    if len(found) == len(missing):
-        console.print(f"Their contracts hold (certificate {certificate.id}).", style="dim", markup=False)
-    return certificate, found
+    def _verified(self, missing: Sequence[Target], servers: Sequence[Server]) -> tuple[Certificate, dict[str, Proof]]:
+        """Verify these now: the certificate, and the proofs of those that keep their contract."""
+        names = ", ".join(target.name for target in missing)
+        self._say(f"No certificate of this build covers {names} on this server: verifying that first.")
+        certificate = self._verify(missing, servers)
+        records = {target.name: _holding(certificate, target) for target in missing}
+        found = {name: Proof(certificate.id, record) for name, record in records.items() if record is not None}
+        if len(found) == len(missing):
+            self._say(f"Their contracts hold (certificate {certificate.id}).")
+        return certificate, found
+
+    def _verify(self, targets: Sequence[Target], servers: Sequence[Server]) -> Certificate:
+        """Verify, and keep the certificate where the next bench run finds it."""
+        from stackproof.reports import certificate_page
+        from stackproof.reports.terminal import LiveView
+        from stackproof.verification.certificate import to_json
+        from stackproof.verification.run import VerifyOptions, verify
+        from stackproof.verification.runs import keep_run, new_run_id, new_run_in
+
+        run_id = new_run_id()
+        directory = new_run_in(self.runs, run_id)
+        with LiveView(self.console) as view:
+            certificate = verify(targets, servers, VerifyOptions(origin=self.origin), directory, run_id, view)
+        files = {
+            "certificate.json": partial(to_json, certificate),
+            "certificate.html": partial(certificate_page.render, certificate),
+        }
+        self.not_kept.extend(keep_run(directory, files))
+        return certificate
+
+    def _say(self, sentence: str) -> None:
+        self.console.print(sentence, style="dim", markup=False)
 
 
 def kept_proofs(targets: Iterable[Target], versions: dict[str, str], origin: str, runs: Path) -> dict[str, Proof]:
@@ -158,33 +167,6 @@ def _holding(certificate: Certificate, target: Target) -> TargetRecord | None:
         if same and holds and record.trouble == Trouble.NONE:
             return record
     return None
-
-
-def _verify(
-    targets: list[Target],
-    servers: Sequence[Server],
-    origin: str,
-    runs: Path,
-    console: Console,
-    not_kept: list[str],
-) -> Certificate:
-    """Verify, and keep the certificate where the next bench run finds it."""
-    from stackproof.reports import certificate_page
-    from stackproof.reports.terminal import LiveView
-    from stackproof.verification.certificate import to_json
-    from stackproof.verification.run import VerifyOptions, verify
-    from stackproof.verification.runs import keep_run, new_run_id, new_run_in
-
-    run_id = new_run_id()
-    directory = new_run_in(runs, run_id)
-    with LiveView(console) as view:
-        certificate = verify(targets, servers, VerifyOptions(origin=origin), directory, run_id, view)
-    files = {
-        "certificate.json": partial(to_json, certificate),
-        "certificate.html": partial(certificate_page.render, certificate),
-    }
-    not_kept += keep_run(directory, files)
-    return certificate
 
 
 def _refusal(certificate: Certificate, targets: list[Target]) -> Refusal:

@@ -26,7 +26,7 @@ from stackproof.verification.provision import provided_servers
 from stackproof.verification.runs import RUNS, StorageError, id_of, keep_run, new_run_id, open_run
 
 from .bench import Asked
-from .bench_gate import Refusal, ensure_proven, told_with
+from .bench_gate import Gate, Refusal, told_with
 from .bench_load import Load, Run, offer
 from .bench_pair import offer_pairs
 from .bench_resume import to_go_on_with
@@ -53,9 +53,9 @@ def run(asked: Asked) -> Exit:
             load_object(target.name, target.spec)  # now, so that a mistyped factory is told before servers start
     console = result_console(asked.json_file)
     environment = read_environment()  # before anything of ours keeps the machine busy
-    not_kept: list[str] = []
-    with told_with(not_kept), provided_servers(everything, asked.origin) as servers:
-        proofs = ensure_proven(everything, servers, asked.origin, RUNS, console, not_kept)
+    gate = Gate(asked.origin, RUNS, console)
+    with told_with(gate.not_kept), provided_servers(everything, asked.origin) as servers:
+        proofs = gate.prove(everything, servers)
         if isinstance(proofs, Refusal):
             _say_refused(proofs.reasons, console)
             results = []
@@ -66,7 +66,7 @@ def run(asked: Asked) -> Exit:
             if not console.is_terminal:
                 _say_begun(one, console)
             results = _measured(one, _other(one, others, asked) if others else None, levels, wanted, console)
-    troubles = [*not_kept, *_shown(results, asked, console)]
+    troubles = [*gate.not_kept, *_shown(results, asked, console)]
     if troubles:
         raise StorageError("; ".join(troubles))  # last, so that the figures are on the screen all the same
     if isinstance(proofs, Refusal):

@@ -37,7 +37,7 @@ from stackproof.verification.provision import provided_servers
 from stackproof.verification.runs import StorageError, forget_run, new_run_id, new_run_in
 from stackproof.verification.worker import WorkerError
 
-from .bench_gate import Proof, Refusal, prove_each, told_with
+from .bench_gate import Gate, Proof, Refusal, told_with
 from .bench_load import Load, Run
 from .bench_search import may_go_on
 from .search_options import Find
@@ -143,7 +143,7 @@ def as_far_as_it_goes(wanted: Sequence[Wanted], *, origin: str, seconds: float, 
         measuring.trouble,
         ended,
         tuple(measuring.unfinished),
-        tuple(measuring.not_kept),
+        tuple(measuring.gate.not_kept),
     )
 
 
@@ -203,6 +203,7 @@ class _Measuring:
         self._console = console
         self._jobs = [Job(session, task.documents) for session, task in zip(sessions_of(tasks), tasks, strict=True)]
         self._pace = Pace()
+        self.gate = Gate(origin, runs, console)
         self._took: list[float] = []
         self._begun: dict[int, Begun] = {}
         self._proofs: dict[str, Proof] = {}
@@ -213,8 +214,6 @@ class _Measuring:
         self.reasons: dict[int, str] = {}
         self.bounded: dict[int, str] = {}
         self.trouble: Exception | None = None
-        self.not_kept: list[str] = []
-        """Where certificates are that found no place in their runs."""
         self.unfinished: list[str] = []
         """The commands that go on with searches which have no answer yet."""
 
@@ -304,7 +303,7 @@ class _Measuring:
                 forget_run(whole.directory)
 
     def _prove(self, targets: Sequence[Target], servers: Sequence[Server]) -> None:
-        proofs, refused = prove_each(targets, servers, self._origin, self._runs, self._console, self.not_kept)
+        proofs, refused = self.gate.prove_each(targets, servers)
         self._proofs |= proofs
         self._refused |= refused
 

@@ -84,17 +84,17 @@ def yardsticks(
     from stackproof.verification.provision import provided_servers
     from stackproof.verification.runs import RUNS, StorageError, keep_run, new_run_id, open_run
 
-    from .bench_gate import Refusal, ensure_proven, told_with
+    from .bench_gate import Gate, Refusal, told_with
 
     check_targets(json_file)
     targets = _targets(stack, backends)
     load = Load("", concurrency or 0, seconds, payload, _core(core))
     console = result_console(json_file)
-    not_kept: list[str] = []
-    with told_with(not_kept), provided_servers(targets, origin) as servers:
-        proofs = ensure_proven(targets, servers, origin, RUNS, console, not_kept)
+    gate = Gate(origin, RUNS, console)
+    with told_with(gate.not_kept), provided_servers(targets, origin) as servers:
+        proofs = gate.prove(targets, servers)
         if isinstance(proofs, Refusal):
-            return _refused(proofs, not_kept, console)
+            return _refused(proofs, gate.not_kept, console)
         run_id = new_run_id()
         directory = open_run(out, run_id)
         outcomes, interrupted = _outcomes(targets, servers, load, rounds, seed, console)
@@ -108,8 +108,10 @@ def yardsticks(
             write_result(json_file, text)
         except StorageError as error:
             troubles = (*troubles, str(error))
-    if not_kept or troubles:
-        raise StorageError("; ".join([*not_kept, *troubles]))  # last, so that the result is on the screen all the same
+    if gate.not_kept or troubles:
+        raise StorageError(
+            "; ".join([*gate.not_kept, *troubles])
+        )  # last, so that the result is on the screen all the same
     if interrupted:
         return Exit.INTERRUPTED
     good = outcomes and all(each.name == "compared" and not each.left_behind for each in outcomes)
