@@ -179,6 +179,10 @@ def test_a_report_on_pairs_without_a_record_names_no_command_that_is_refused(tmp
     refused = CliRunner().invoke(report, [str(directory)], standalone_mode=False).exception
     assert "pairs are not gone on with, then begin a new run: stackproof bench " in str(refused)
     assert "--resume" not in str(refused)
+    with pytest.raises(
+        ConfigurationError, match="side of pairs of windows, which are not gone on with; begin a new run"
+    ):
+        go_on(directory, FIXED)
 
 
 def test_where_nobody_looks_a_run_begins_with_what_goes_on_with_it(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from stackproof.commands import bench_load, bench_pair, bench_search, bench_swee
 from stackproof.commands.bench_gate import Proof
 from stackproof.commands.bench_load import Load, Run, null_order
 from stackproof.commands.bench_pair import offer_pairs
+from stackproof.commands.bench_resume import is_of_a_pair
 from stackproof.commands.bench_run import _exit_code
 from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
@@ -33,7 +34,7 @@ from stackproof.measurement.environment import read_environment
 from stackproof.measurement.judgement import measurement_of, window_of
 from stackproof.measurement.record import Measurement, from_json, to_json
 from stackproof.measurement.record_names import MEASURED
-from stackproof.measurement.window_log import WINDOWS, WindowLog, kept_windows
+from stackproof.measurement.window_log import WINDOWS, WindowLog, head_of, kept_windows
 from stackproof.reports.measurement_terminal import LoadView
 from stackproof.reports.text import told
 from stackproof.scenarios.orders import BACKENDS, NULL, Offered, Order, Setup
@@ -380,7 +381,7 @@ class TestOperations:
             monkeypatch.setattr(Run, "session", of_run)
             monkeypatch.setattr(Run, "gather_evidence", lambda *_: None)
             monkeypatch.setattr(bench_pair, "self_check", check)
-            one, two = run_in(tmp_path / "one"), run_in(tmp_path / "two")
+            one, two = run_in(tmp_path / "one", against=("cache=local",)), run_in(tmp_path / "two")
             return sessions, list(offer_pairs(one, two, Console(file=io.StringIO())))
 
         return offering
@@ -404,6 +405,13 @@ class TestOperations:
             assert len(result.windows) == 2
             assert (result.level, _exit_code(result)) == ("PARTIAL", Exit.INCONCLUSIVE)
             assert result.invalid[0].startswith("The run was cut short (1 of 2 workers were lost)")
+
+    def test_neither_side_of_a_pair_looks_as_if_it_could_be_gone_on_with(
+        self, pairs: Callable[..., tuple[list[Numbered], list[Measurement]]], tmp_path: Path
+    ) -> None:
+        pairs(1, 1)
+        heads = [head_of(tmp_path / side) for side in ("one", "two")]
+        assert all(head is not None and is_of_a_pair(head) for head in heads)
 
     def test_wrong_answers_in_a_pair_that_was_cut_short_are_told_of_the_side_that_gave_them(
         self, pairs: Callable[..., tuple[list[Numbered], list[Measurement]]]

@@ -32,7 +32,8 @@ _SIDES = ("--backend", "--against")
 def offer_pairs(one: Run, two: Run, console: Console) -> tuple[Measurement, Measurement]:
     """Offer both loads; afterwards nothing of them is left on the servers."""
     load, runs = one.load, (one, two)
-    logs = [WindowLog(run.directory, run.identity, run.load.command()) for run in runs]
+    # Both keep the command of the pair: neither side is begun again, or gone on with, by itself.
+    logs = [WindowLog(run.directory, run.identity, load.command()) for run in runs]
     for log in logs:
         log.begin()
     with ExitStack() as stack:

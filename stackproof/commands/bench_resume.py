@@ -66,6 +66,10 @@ def to_go_on_with(asked: Asked, load: Load, settings: SearchSettings | None, lev
     kept, now = head["identity"], json.loads(json.dumps(load.identity()))
     if kept.get("build") != now["build"]:
         raise of_another_build(directory)
+    if is_of_a_pair(head):
+        raise ConfigurationError(
+            f"{directory} is a side of pairs of windows, which are not gone on with; begin a new run: {head['command']}"
+        )
     found = list(dict.fromkeys(_differing(directory, kept, now, settings, levels)))
     if not found and int(head.get("planned", 0)) > load.planned(levels):
         found = [
@@ -77,6 +81,11 @@ def to_go_on_with(asked: Asked, load: Load, settings: SearchSettings | None, lev
         )
     kept_windows(directory)  # what is damaged is told before anything is verified for it
     return directory
+
+
+def is_of_a_pair(head: Mapping[str, Any]) -> bool:
+    """Whether windows belong to either side of ``bench --against``, by what is kept of their command."""
+    return "--against" in shlex.split(str(head.get("command", "")))
 
 
 def _differing(

@@ -147,13 +147,15 @@ def _without_record(directory: Path, records: Iterable[str]) -> ConfigurationErr
     """Why there is no record, and of a measurement that has none yet, what goes on with it."""
     from stackproof.measurement.window_log import head_of
 
+    from .bench_resume import is_of_a_pair
+
     if (head := head_of(directory)) is None:
         return ConfigurationError(f"{directory} holds none of {', '.join(records)}: that run kept no record")
     command, name = str(head.get("command", "")), shlex.quote(str(directory))
     what = f"{directory} has no record yet: that run goes on, or was cut short"
     if not command:
         return ConfigurationError(f"{what}; then go on with it by its command and --resume {name}")
-    if "--against" in shlex.split(command):
+    if is_of_a_pair(head):
         return ConfigurationError(f"{what}; pairs are not gone on with, then begin a new run: {command}")
     return ConfigurationError(f"{what}; then go on with it: {command} --resume {name}")
 
