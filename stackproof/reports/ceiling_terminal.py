@@ -17,7 +17,7 @@ from stackproof.measurement.search_journal import Entry, SearchSettings, Step
 from stackproof.measurement.search_words import a_rate, milliseconds
 
 from .ceiling_words import facts, tail
-from .moving import Moving
+from .moving import Moving, progress_of
 from .text import one_line
 
 _STYLE = {"holds": "green", "fails": "red", "client-limited": "yellow", "not-steady": "yellow"}
@@ -63,19 +63,20 @@ class SearchView(Moving):
         if step is None:
             return Text(str(state.get("phase", "starting")) + " …")
         left = max(0.0, time_left(self._journal, self._settings) - (self._clock() - self._began))
-        parts = [
+        where = [
             f"step {step.number} of at most {self._settings.most_steps}",
             str(step.role),
-            f"offered {a_rate(step.rate)}",
+            f"at most {_minutes(left)} left",
         ]
+        figures = [f"offered {a_rate(step.rate)}"]
         if "offered" in state and state["seconds"] >= 1:
-            parts.append(f"done {a_rate((state['ok'] + state['late']) / state['seconds'])}")
+            figures.append(f"done {a_rate((state['ok'] + state['late']) / state['seconds'])}")
             if state["p99"] is not None:
-                parts.append(f"p99 {milliseconds(1000 * state['p99'])}")
-            parts.append(f"failed {state['failed']}")
+                figures.append(f"p99 {milliseconds(1000 * state['p99'])}")
+            figures.append(f"failed {state['failed']}")
         else:
-            parts.append("warm-up" if "offered" in state else str(state.get("phase", "begins")))
-        return Text("   ".join([*parts, f"at most {_minutes(left)} left"]), no_wrap=True, overflow="ellipsis")
+            figures.append("warm-up" if "offered" in state else str(state.get("phase", "begins")))
+        return progress_of(where, figures, self._console.width)
 
 
 def step_line(row: StepRow) -> Text:

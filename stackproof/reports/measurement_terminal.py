@@ -21,7 +21,7 @@ from stackproof.scenarios.recorder import OUTCOMES
 
 from .ceiling_terminal import print_ceiling
 from .ceiling_words import bracket_of, headline_of, windows_of_figures
-from .moving import Moving
+from .moving import Moving, progress_of
 from .standing import Standing, standing_of
 from .text import one_line
 
@@ -82,15 +82,11 @@ class LoadView(Moving):
             return Text(f"{state['phase']} …")
         phase = "self-check" if state["target"] != BACKENDS else "warm-up" if state["seconds"] < 0 else "measuring"
         which = f" {self._window} of {self._windows}" if self._windows > 1 and state["target"] == BACKENDS else ""
-        p99 = "" if state["p99"] is None else f"p99 {state['p99'] * 1000:.1f} ms   "
+        p99 = [] if state["p99"] is None else [f"p99 {state['p99'] * 1000:.1f} ms"]
         done = (state["ok"] + state["late"]) / max(1.0, state["seconds"])
-        return Text(
-            # What a narrow terminal cuts off is what there mostly is none of.
-            f"{phase}{which}   {state['left']:.0f} s left   offered {state['rate']:,g}/s   done {done:,.1f}/s   {p99}"
-            f"failed {state['failed']}   dropped {state['dropped']}",
-            no_wrap=True,
-            overflow="ellipsis",
-        )
+        figures = [f"offered {state['rate']:,g}/s", f"done {done:,.1f}/s", *p99]
+        figures += [f"failed {state['failed']}", f"dropped {state['dropped']}"]
+        return progress_of([phase + which, f"{state['left']:.0f} s left"], figures, self._console.width)
 
 
 def print_measurement(result: Measurement, console: Console, directory: Path) -> None:

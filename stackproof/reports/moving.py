@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.live import Live
+from rich.text import Text
 
 
 class Moving:
@@ -30,3 +33,11 @@ class Moving:
     ) -> None:
         if self._live is not None:
             self._live.stop()
+
+
+def progress_of(where: Sequence[str], figures: Sequence[str], width: int) -> Text:
+    """Where something stands, and what is seen there: in a line where the terminal is as wide, else in two, so that nothing of it
+    is cut off."""
+    rows = "   ".join(where), "   ".join(figures)
+    whole = "   ".join(row for row in rows if row)
+    return Text(whole if cell_len(whole) <= width else "\n".join(rows), no_wrap=True, overflow="ellipsis")
