@@ -88,18 +88,21 @@ print(json.dumps({{"ended": ended, "seconds": seconds, "again": again}}))
 
 def test_who_waits_for_a_connection_that_another_closes_is_told_so() -> None:
     told = in_gevent("""
+client = RedisClient(read_address(sys.argv[1], connect_timeout=5.0, operation_timeout=30.0), operation_timeout=30.0)
 def wait():
     try:
-        client.execute("BLPOP", "green:nothing", 3, repeatable=False)
+        client.execute("BLPOP", "green:nothing", 20, repeatable=False)
     except BackendError as error:
         return type(error).__name__
 client.ping()
 waiting, began = gevent.spawn(wait), time.monotonic()
+while not client._pool._in_use_connections and time.monotonic() - began < 10.0:
+    gevent.sleep(0.01)
 gevent.sleep(0.1)
 for connection in list(client._pool._in_use_connections):
     connection.disconnect()
-waiting.join(0.7)
-print(json.dumps([waiting.value, time.monotonic() - began < 0.9, client.ping()]))
+waiting.join(10.0)
+print(json.dumps([waiting.value, time.monotonic() - began < 15.0, client.ping()]))
 client.close()
 """)
     assert told == ["IndeterminateError", True, True]
