@@ -261,8 +261,9 @@ def test_a_crash_under_load_loses_and_doubles_nothing(make: Make, server: Embedd
 
 
 def test_a_hanging_server_does_not_hang_the_caller(make: Make) -> None:
+    make().record_event(contact())  # makes the tables, which may take longer
     store = make(operation_timeout=1.0, max_connections=1)
-    store.record_event(contact())
+    assert alltime(store) is not None
     # Of its own connection: those of earlier tests, which the server knows too, may be ending now.
     ((pid,),) = store._pool.run(lambda own: own.execute("SELECT pg_backend_pid()").fetchall(), writes=False)
     event = contact()
@@ -281,16 +282,17 @@ def test_a_hanging_server_does_not_hang_the_caller(make: Make) -> None:
 
 
 def test_a_statement_that_waits_too_long_is_rolled_back(make: Make, url: str) -> None:
-    store = make(operation_timeout=0.6)
+    patient, store = make(), make(operation_timeout=0.6)
     event = contact()
-    store.record_event(event)
+    patient.record_event(event)  # makes the tables, which may take longer
+    eventually(store.ping, "it has a connection", within=10)
     with psycopg.connect(url) as other:
         other.execute(f'LOCK TABLE "{schema_name("interactions", _namespace_of(store))}".summaries')
         with pytest.raises(OperationTimeoutError):
             store.record_event(contact())
         with pytest.raises(OperationTimeoutError):
             store.get_summaries(about())
-    expect_summaries(walk(store, about()), [event], about(), "after the lock was released")
+    expect_summaries(walk(patient, about()), [event], about(), "after the lock was released")
 
 
 def test_no_free_connection_is_a_timeout(url: str) -> None:
