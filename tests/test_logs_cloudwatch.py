@@ -203,9 +203,10 @@ def test_what_cannot_be_sent_is_sent_when_it_can(answered: Any, capsys: pytest.C
     taken: list[Any] = []
 
     def respond(asked: Asked) -> Told:
-        if state["answer"][0] == 200:
+        answer = state["answer"]  # read once: it changes while a request may be answered
+        if answer[0] == 200:
             taken.extend(json.loads(asked[3])["logEvents"])
-        return state["answer"]
+        return answer
 
     handler, service = answered(respond)
     log = logger_of(handler)

@@ -33,12 +33,14 @@ from stackproof.interfaces import CacheCapabilities, CacheValue, RejectedError
 
 MACHINES: dict[str, type[Machine]] = {"cache": CacheMachine, "interactions": StoreMachine, "search": SearchMachine}
 _numbers = itertools.count(1)
+PATIENT = replace(CORE, seconds=100.0)
+"""The normal number of sequences, also on a machine that is busy."""
 
 
 def explored(
-    concern: str, make: Callable[..., Any], kind: type[Machine] | None = None, seed: int = 1, budget: Budget = CORE
+    concern: str, make: Callable[..., Any], kind: type[Machine] | None = None, seed: int = 1, budget: Budget = PATIENT
 ) -> Stage:
-    """Run a machine as a clause does: two instances of one namespace, the normal budget. Raises what it finds."""
+    """Run a machine as a clause does: two instances of one namespace, the normal number of sequences. Raises what it finds."""
     contract = contract_for(concern)()
     namespace = f"machines_{next(_numbers)}"
     contract.make_backend = lambda namespace: make(namespace=namespace)  # type: ignore[attr-defined]
@@ -73,13 +75,13 @@ def backend_of(mutant: str) -> type[Any]:
 def test_a_machine_alone_kills(mutant: str, what: str) -> None:
     for seed in (1, 2):
         with pytest.raises(ContractViolation) as caught:
-            explored(mutant.partition(":")[0], backend_of(mutant), seed=seed, budget=replace(CORE, shrinking=0.1))
+            explored(mutant.partition(":")[0], backend_of(mutant), seed=seed, budget=replace(PATIENT, shrinking=0.1))
         assert "found in a sequence of" in caught.value.why, what
 
 
 def test_a_failing_sequence_is_made_small_and_its_calls_are_told() -> None:
     with pytest.raises(ContractViolation) as caught:
-        explored("cache", backend_of("cache:DeletesByPrefix"))
+        explored("cache", backend_of("cache:DeletesByPrefix"), budget=replace(PATIENT, shrinking=30.0))
     sequence = caught.value.why.partition("found in a sequence of ")[2]
     assert int(sequence.partition(":")[0]) <= 4
 

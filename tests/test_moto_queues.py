@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ import stackproof.servers
 from stackproof.adapters.aws_client import AwsClient, Effect
 from stackproof.adapters.settings import Settings
 from stackproof.contracts.expectations import eventually
+from stackproof.servers.ports import free_port
 
 REPAIRS = Path(stackproof.servers.__file__).with_name("moto_repairs.py")
 SERVER = """
@@ -62,9 +62,7 @@ def test_a_message_is_received_without_a_look_at_all_others(state: str, looks: r
 
 @pytest.fixture
 def sqs() -> Iterator[AwsClient]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen([sys.executable, "-c", SERVER, str(port)], stderr=subprocess.DEVNULL)
     client = AwsClient.from_settings(
         "sqs",

@@ -7,12 +7,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from stackproof.adapters.settings import Settings
+from stackproof.contracts.expectations import eventually
 from stackproof.interfaces import (
     DeferredPublisher,
     Done,
@@ -195,7 +195,7 @@ def test_ends_come_from_threads_of_the_driver() -> None:
 
         threading.Timer(0.002, end).start()
 
-    load = window(begin, warmup=0.2, rate=100.0)
+    load = window(begin, warmup=0.2, rate=100.0, in_flight=100)  # more than come, also where threads are held up
     found = offered(load)
     assert (found.offered, load.warm.offered) == (50, 20)
     assert found.dropped == 0
@@ -381,8 +381,20 @@ def test_the_engine_is_chosen_by_the_drivers() -> None:
 def test_a_thread_that_holds_the_interpreter_is_named() -> None:
     import sys
 
-    watch = StarvationWatch(SimpleNamespace(offset=1.0))
+    class Window:
+        """Is asked for its offset at each tick."""
+
+        ticks = 0
+
+        @property
+        def offset(self) -> float:
+            self.ticks += 1
+            return 1.0
+
+    window = Window()
+    watch = StarvationWatch(window)
     watch.start()
+    eventually(lambda: window.ticks, "it watches", 10.0)
     before = sys.getswitchinterval()
 
     def hold() -> None:

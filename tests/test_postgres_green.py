@@ -17,14 +17,14 @@ import gevent, json, socket, sys, threading, time
 from stackproof.adapters.postgres_pool import PostgresPool
 from stackproof.interfaces import BackendError
 url = sys.argv[1]
-pool = PostgresPool(url, component="x", max_connections=4, operation_timeout=1.0)
+pool = PostgresPool(url, component="x", max_connections=4, operation_timeout=float(sys.argv[2]))
 """
 
 
-def in_gevent(script: str) -> Any:
-    """What a script tells, which runs in a process of its own."""
+def in_gevent(script: str, limit: float = 30.0) -> Any:
+    """What a script tells, which runs in a process of its own; ``limit``: that of an operation."""
     done = subprocess.run(
-        [sys.executable, "-c", BEGINNING + script, postgres_url()],
+        [sys.executable, "-c", BEGINNING + script, postgres_url(), str(limit)],
         capture_output=True,
         text=True,
         timeout=60,
@@ -47,7 +47,7 @@ def ask(number):
     rows = pool.run(lambda connection: connection.execute("SELECT %s::int, pg_sleep(0.05)", [number]).fetchall(), writes=False)
     return rows[0][0]
 asking = [gevent.spawn(ask, number) for number in range(16)]
-gevent.joinall(asking, timeout=10)
+gevent.joinall(asking, timeout=30)
 ticking.kill()
 green = [member.connection._green is not None for member in pool._idle]
 pool.close()
@@ -70,7 +70,8 @@ print(json.dumps(found[0][0] == text))
 
 @pytest.mark.parametrize("patience", [0.3, 5.0])
 def test_a_server_that_says_nothing_any_more_is_given_up(patience: float) -> None:
-    told = in_gevent(f"""
+    told = in_gevent(
+        f"""
 patience = {patience}
 pids = pool.run(lambda connection: connection.execute("SELECT pg_backend_pid()").fetchall(), writes=False)
 import os, signal
@@ -87,7 +88,9 @@ os.kill(pid, signal.SIGCONT)
 again = pool.ping()
 pool.close()
 print(json.dumps({{"ended": ended, "seconds": seconds, "again": again}}))
-""")
+""",
+        limit=1.0,
+    )
     assert told["ended"] == ("TimeoutError" if patience < 1.0 else "OperationTimeoutError")
     assert min(patience, 1.0) - 0.05 < told["seconds"] < min(patience, 1.0) + 2.0
     assert told["again"]  # on another connection

@@ -126,16 +126,16 @@ def test_the_end_of_a_connection_is_passed_on(proxy: FaultProxy, client: socket.
 def test_a_stall_holds_everything_to_its_end_and_loses_nothing(proxy: FaultProxy, client: socket.socket) -> None:
     with connected(proxy) as other:
         began = time.monotonic()
-        proxy.stall(0.4, after=0.2, latency=0.01)
+        proxy.stall(0.5, after=0.4, latency=0.01)
         assert asked(client, b"before") == b"before"
-        assert 0.01 <= time.monotonic() - began < 0.2
-        time.sleep(max(0.0, began + 0.25 - time.monotonic()))
+        assert 0.01 <= time.monotonic() - began < 0.4
+        time.sleep(max(0.0, began + 0.45 - time.monotonic()))
         client.sendall(b"within")
         assert asked(other, b"too") == b"too"
         client.settimeout(5.0)
         assert client.recv(100) == b"within"
         ended = time.monotonic()
-        assert ended - began >= 0.61
+        assert ended - began >= 0.91
         assert asked(client, b"after") == b"after"
         assert time.monotonic() - ended >= 0.01
     counts = proxy.counts
@@ -187,12 +187,12 @@ def test_what_would_be_answered_within_a_stall_waits_too(proxy: FaultProxy, clie
 
 def test_latency_holds_back_and_what_is_held_still_comes_late(proxy: FaultProxy, client: socket.socket) -> None:
     proxy.latency(0.3)
+    began = time.monotonic()
     client.sendall(b"late")
     eventually(lambda: proxy.counts.get("delayed"), "the answer is held back", 2.0)
     proxy.heal()
-    began = time.monotonic()
     assert client.recv(100) == b"late"
-    assert time.monotonic() - began > 0.15
+    assert time.monotonic() - began >= 0.3
     assert asked(client, b"quick") == b"quick"
 
 
@@ -201,9 +201,9 @@ def test_a_black_hole_accepts_and_forwards_nothing(proxy: FaultProxy, client: so
     for connection in (client, connected(proxy)):
         with connection, pytest.raises(TimeoutError):
             asked(connection, b"lost", seconds=0.1)
-    assert b"lost" not in echo.heard
+    eventually(lambda: proxy.counts.get("dropped bytes") == 8, "both are dropped", 5.0)
     assert proxy.counts["dropped"] == 2
-    assert proxy.counts["dropped bytes"] == 8
+    assert b"lost" not in echo.heard
 
 
 def test_a_connection_that_lost_bytes_does_not_survive_its_fault(proxy: FaultProxy, client: socket.socket) -> None:
@@ -222,8 +222,9 @@ def test_half_open(proxy: FaultProxy, client: socket.socket, echo: Echo, way: Wa
     proxy.half_open(way)
     with pytest.raises(TimeoutError):
         asked(client, b"half", seconds=0.2)
-    assert (b"half" in echo.heard) is reaches_the_server
+    eventually(lambda: proxy.counts.get("dropped"), "the question or its answer is dropped", 5.0)
     assert proxy.counts["dropped"] == 1
+    assert (b"half" in echo.heard) is reaches_the_server
 
 
 def test_half_open_spares_the_first_chunks(proxy: FaultProxy, client: socket.socket) -> None:
@@ -297,10 +298,10 @@ def test_a_server_that_is_gone_is_a_reset(echo: Echo) -> None:
 
 
 def test_nothing_is_left_behind(echo: Echo) -> None:
-    def held() -> tuple[int, int]:
-        return threading.active_count(), len(os.listdir("/proc/self/fd"))
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
 
-    before = held()
+    threads, before = set(threading.enumerate()), descriptors()  # what was there may end meanwhile
     for fault in (FaultProxy.black_hole, FaultProxy.refuse, FaultProxy.reset_answer, FaultProxy.latency):
         proxy = FaultProxy("127.0.0.1", echo.port)
         clients = [connected(proxy) for _ in range(5)]
@@ -317,4 +318,8 @@ def test_nothing_is_left_behind(echo: Echo) -> None:
         assert time.monotonic() - began < 3.0
         for client in clients:
             client.close()
-    eventually(lambda: held() == before, "threads and descriptors are given back", 3.0)
+    eventually(
+        lambda: set(threading.enumerate()) <= threads and descriptors() <= before,
+        "threads and descriptors are given back",
+        3.0,
+    )

@@ -17,15 +17,19 @@ import gevent, json, sys, threading, time
 from stackproof.adapters.redis_client import RedisClient
 from stackproof.adapters.redis_connections import read_address
 from stackproof.interfaces import BackendError
-address = read_address(sys.argv[1], connect_timeout=5.0, operation_timeout=1.0)
-client = RedisClient(address, operation_timeout=1.0)
+address = read_address(sys.argv[1], connect_timeout=5.0, operation_timeout=float(sys.argv[2]))
+client = RedisClient(address, operation_timeout=float(sys.argv[2]))
 """
 
 
-def in_gevent(script: str) -> Any:
-    """What a script tells, which runs in a process of its own."""
+def in_gevent(script: str, limit: float = 30.0) -> Any:
+    """What a script tells, which runs in a process of its own; ``limit``: that of an operation."""
     done = subprocess.run(
-        [sys.executable, "-c", BEGINNING + script, redis_url()], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", BEGINNING + script, redis_url(), str(limit)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -68,7 +72,8 @@ print(json.dumps(found == text))
 
 @pytest.mark.parametrize("patience", [0.3, 5.0])
 def test_an_answer_that_does_not_come_is_given_up(patience: float) -> None:
-    told = in_gevent(f"""
+    told = in_gevent(
+        f"""
 client.ping()
 began, ended = time.monotonic(), ""
 try:
@@ -80,7 +85,9 @@ seconds = time.monotonic() - began
 again = client.execute("ECHO", "mine", repeatable=True) == b"mine"
 client.close()
 print(json.dumps({{"ended": ended, "seconds": seconds, "again": again}}))
-""")
+""",
+        limit=1.0,
+    )
     assert told["ended"] == ("TimeoutError" if patience < 1.0 else "IndeterminateError")
     assert min(patience, 1.0) - 0.05 < told["seconds"] < min(patience, 1.0) + 1.0
     assert told["again"]  # an answer to the one before must not meet it
@@ -90,16 +97,18 @@ def test_who_waits_for_a_connection_that_another_closes_is_told_so() -> None:
     told = in_gevent("""
 def wait():
     try:
-        client.execute("BLPOP", "green:nothing", 3, repeatable=False)
+        client.execute("BLPOP", "green:nothing", 20, repeatable=False)
     except BackendError as error:
         return type(error).__name__
 client.ping()
 waiting, began = gevent.spawn(wait), time.monotonic()
+while not client._pool._in_use_connections and time.monotonic() - began < 10.0:
+    gevent.sleep(0.01)
 gevent.sleep(0.1)
 for connection in list(client._pool._in_use_connections):
     connection.disconnect()
-waiting.join(0.7)
-print(json.dumps([waiting.value, time.monotonic() - began < 0.9, client.ping()]))
+waiting.join(10.0)
+print(json.dumps([waiting.value, time.monotonic() - began < 15.0, client.ping()]))
 client.close()
 """)
     assert told == ["IndeterminateError", True, True]

@@ -15,7 +15,7 @@ import botocore.awsrequest
 import botocore.credentials
 import pytest
 from http_services import Asked, HttpService, Told
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opensearchpy import exceptions as driver
 from urllib3 import HTTPConnectionPool
@@ -58,6 +58,7 @@ encodable = st.text(st.characters(codec="utf-8"), max_size=700)
 
 
 @given(encodable, encodable, encodable, encodable)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # four long texts at a time
 def test_two_documents_never_have_one_key(tenant: str, id_: str, other_tenant: str, other_id: str) -> None:
     same = (tenant, id_) == (other_tenant, other_id)
     assert (key_of(tenant, id_) == key_of(other_tenant, other_id)) is same
@@ -71,6 +72,7 @@ def test_keys_that_look_alike_are_told_apart() -> None:
 
 
 @given(encodable)
+@settings(deadline=None)
 def test_a_routing_is_never_a_list_or_an_option(tenant: str) -> None:
     assert set(routing_of(tenant)) <= set("0123456789abcdef")
 
@@ -243,6 +245,7 @@ def test_removals_count_what_was_there() -> None:
 
 
 @given(st.lists(st.integers(0, 3000), max_size=60), st.integers(1, 7), st.integers(1, 5000))
+@settings(deadline=None)
 def test_chunks_keep_both_limits_and_everything(sizes: list[int], most: int, most_bytes: int) -> None:
     writes = [Write(str(n), str(n), "r", b"x" * size) for n, size in enumerate(sizes)]
     found = list(chunks(writes, most, most_bytes))
@@ -252,6 +255,7 @@ def test_chunks_keep_both_limits_and_everything(sizes: list[int], most: int, mos
 
 
 @given(st.sampled_from(sorted(HOSTILE_TEXTS)), st.sampled_from(sorted(HOSTILE_TEXTS)))
+@settings(deadline=None)
 def test_no_text_ends_a_line_of_a_bulk_request(title: str, text: str) -> None:
     document = Document(tenant="t", id=title, title=HOSTILE_TEXTS[title], text=HOSTILE_TEXTS[text])
     if not has_utf8(document.title):

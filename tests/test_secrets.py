@@ -82,9 +82,9 @@ def test_large_values_are_scrubbed_in_time() -> None:
 def test_a_value_of_some_megabytes_is_searched_at_the_ends_that_are_shown() -> None:
     """And quickly: sequences of operations write such values hundreds of times."""
     value = "postgresql://u:hunter2@h/db " + "x" * 3_000_000 + " password=hunter2"
-    began = time.monotonic()
+    began = time.thread_time()  # of this thread alone: others may have the processors
     said = [shown(value), shown(value.encode())]
-    assert time.monotonic() - began < 0.5
+    assert time.thread_time() - began < 0.5
     for text in said:
         assert "hunter2" not in text
         assert "postgresql://***@h/db" in text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stackproof.measurement.series_plan import AROUND, LEAST, MOST, USUAL, Begun, Job, Pace, in_turn, paced, shares
@@ -65,6 +65,7 @@ def test_what_searches_really_took_moves_the_expectation() -> None:
     st.floats(-10.0, 5_000.0),
     st.floats(1.0, 300.0),
 )
+@settings(deadline=None)
 def test_no_plan_takes_more_than_there_is(jobs: list[Job], left: float, search: float) -> None:
     found = shares(jobs, left, Pace(search=search), {0: Begun(10_000)})
     assert len(found) == len(jobs)
@@ -74,6 +75,7 @@ def test_no_plan_takes_more_than_there_is(jobs: list[Job], left: float, search: 
 
 
 @given(st.lists(st.builds(Job, st.just(0)), min_size=2, max_size=20), st.floats(0.0, 2_000.0))
+@settings(deadline=None)
 def test_of_equals_none_is_served_before_a_more_important_one(jobs: list[Job], left: float) -> None:
     fits = [share.fits for share in shares(jobs, left, PACE, {0: Begun()})]
     assert fits == sorted(fits, reverse=True)

@@ -124,14 +124,20 @@ class Holder:
 
 @pytest.fixture(scope="module", autouse=True)
 def memory_instead_of_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the run directories of these tests in memory where there is room: initdb makes a thousand files each time."""
+    """Keep the run directories of these tests in memory where there is room: initdb makes a thousand files each time.
+
+    In a folder of their own, so that no other process that starts servers meanwhile sweeps what a test has killed.
+    """
     tmp_path_factory.getbasetemp()  # pytest's own directory stays where it is
     before = tempfile.tempdir
     memory = Path("/dev/shm")
-    if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2**30:
-        tempfile.tempdir = str(memory)
-    yield
-    tempfile.tempdir = before
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2**30
+    where = memory if roomy else None
+    with tempfile.TemporaryDirectory(prefix="tests-", dir=where, ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o1777)  # as that of a system: the servers have an account of their own
+        tempfile.tempdir = folder
+        yield
+        tempfile.tempdir = before
 
 
 @pytest.fixture
@@ -177,11 +183,13 @@ def shared_memory_of(folder: Path) -> str:
 
 
 def test_both_servers_are_ready_in_about_a_second() -> None:
-    begin = time.monotonic()
-    with servers_for(["postgres", "redis"], "embedded", {}) as servers:
-        ready = time.monotonic() - begin
-        assert [server.version().split(".")[0] for server in servers.servers] == ["18", "6"]  # type: ignore[union-attr]
-    assert ready < 4.0  # measured: 0.6 s on two quiet cores
+    ready: list[float] = []
+    while len(ready) < 3 and min(ready, default=99.0) >= 4.0:  # a start that others held up says nothing
+        begin = time.monotonic()
+        with servers_for(["postgres", "redis"], "embedded", {}) as servers:
+            ready.append(time.monotonic() - begin)
+            assert [server.version().split(".")[0] for server in servers.servers] == ["18", "6"]  # type: ignore[union-attr]
+    assert min(ready) < 4.0  # measured: 0.6 s on two quiet cores
 
 
 def test_servers_answer_their_drivers(both: ServerSet) -> None:
@@ -409,22 +417,36 @@ def test_a_forked_child_does_not_keep_the_servers_alive() -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
 def test_an_end_in_the_middle_of_the_start_leaves_nothing(number: signal.Signals, code: int) -> None:
+    for _ in range(5):  # on a busy machine the middle may be over when it is looked for
+        if is_ended_in_the_middle(number, code):
+            return
+    raise AssertionError("the server already starts, five times")
+
+
+def is_ended_in_the_middle(number: signal.Signals, code: int) -> bool:
+    """Whether the middle of a start was met; what was left behind then is a failure."""
     child = subprocess.Popen([sys.executable, "-c", HOLDER, "postgres"], env=environment(), stdin=subprocess.PIPE)
     try:
-        until(lambda: folder_of(child.pid), "the run directory")
+        until(lambda: folder_of(child.pid), "the run directory", 20.0)
         folder = folder_of(child.pid)
         assert folder is not None
-        until(lambda: list(folder.glob("postgres-*/data/base/1/*")), "the work of initdb")
+
+        def starts() -> bool:
+            return bool(list(folder.glob("postgres-*/server.log")))
+
+        until(lambda: list(folder.glob("postgres-*/data/base/1/*")), "the work of initdb", 20.0)
         # The key of its shared memory is made from the number of its data directory.
         (inode,) = (data.stat().st_ino for data in folder.glob("postgres-*/data"))
-        until(lambda: f"{inode:#x}" in shared_memory_keys(), "shared memory of initdb's server")
-        assert not list(folder.glob("postgres-*/server.log")), "the server already starts"
+        until(lambda: f"{inode:#x}" in shared_memory_keys() or starts(), "shared memory of initdb's server", 20.0)
+        if starts():
+            return False
         child.send_signal(number)
         until(lambda: not folder.exists(), "the end of the directory", 2.0)
         child.communicate(timeout=5)
         assert child.returncode == code
         assert runs.leftovers(folder) == []
         assert f"{inode:#x}" not in shared_memory_keys()
+        return True
     finally:
         child.kill()
         child.communicate()
@@ -475,7 +497,10 @@ def test_an_answer_that_nobody_read_is_not_taken_for_another(both: ServerSet) ->
 def test_two_runs_do_not_disturb_each_other(both: ServerSet) -> None:
     with servers_for(["postgres", "redis"], "embedded", {}) as second:
         assert not set(second.variables().values()) & set(both.variables().values())
-        assert runs.sweep() == []
+        assert both._run is not None
+        assert second._run is not None
+        # Others may leave something behind meanwhile, which is not theirs.
+        assert not {both._run.path, second._run.path} & set(runs.sweep())
         assert all(server.version() for server in (*both.servers, *second.servers))
     assert all(server.version() for server in both.servers)
 
@@ -626,9 +651,7 @@ def test_a_stranger_on_its_port_is_reported(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     for folder in (tmp_path, *tmp_path.parents):  # the server's own account must get there
-        if folder == Path(tempfile.gettempdir()):
-            break
-        folder.chmod(0o755)
+        folder.chmod(folder.stat().st_mode | 0o055)
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "stackproof", str(tmp_path)], capture_output=True)
     if done.returncode:
         pytest.skip("no small file system can be mounted here")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from run_queue import own_seconds_in_line, seconds_in_line
 
 from stackproof.adapters.cache.redis import RedisCache
 from stackproof.interfaces import MISSING, ConfigurationError
@@ -41,6 +42,23 @@ def stub() -> Iterator[StubServer]:
 def connections(stub: StubServer, number: int) -> Iterator[list[socket.socket]]:
     with contextlib.ExitStack() as stack:
         yield [stack.enter_context(socket.create_connection(("127.0.0.1", stub.port), PATIENCE)) for _ in range(number)]
+
+
+class Line:
+    """What waiting for a processor may have done to a median: it is at most twice a mean.
+
+    With it, what is said of times of a ten thousandth of a second holds on a machine that is busy, too.
+    """
+
+    def __init__(self, stub: StubServer) -> None:
+        self._pid = stub._process.pid
+        self._stub, self._client = seconds_in_line(self._pid), own_seconds_in_line()
+
+    def of_stub(self, answers: int) -> float:
+        return 2 * (seconds_in_line(self._pid) - self._stub) / answers
+
+    def of_client(self, answers: int) -> float:
+        return 2 * (own_seconds_in_line() - self._client) / answers
 
 
 class TestInjections:
@@ -129,27 +147,28 @@ class TestItsProtocol:
 class TestItsTimes:
     def test_it_gives_what_is_injected_and_says_how_exactly(self, stub: StubServer) -> None:
         stub.inject(Injection(0.002))
-        seen = []
+        seen, line = [], Line(stub)
         with connections(stub, 1) as (side,):
             for _ in range(300):
                 began = time.perf_counter()
                 side.sendall(GET)
                 assert side.recv(100) == NOTHING
                 seen.append(time.perf_counter() - began)
+        there, here = line.of_stub(300), line.of_client(300)
         truth = stub.truth()
         assert (truth.arrivals, truth.answers, truth.stalled, truth.waiting) == (300, 300, 0, 0)
         assert min(seen) >= 0.00198  # sending is begun a little early, so as to have ended when the answer is due
         given = truth.given.percentiles([1.0, 50.0])
-        assert 0.00198 <= given[1.0] <= given[50.0] < 0.0021
-        assert truth.admitted(50.0) < 0.0001
+        assert 0.00198 <= given[1.0] <= given[50.0] < 0.0021 + there
+        assert truth.admitted(50.0) < 0.0001 + there
         # What it says of itself is what is seen from outside, but for the way there and back.
-        assert sorted(seen)[150] - given[50.0] < 0.0005
+        assert sorted(seen)[150] - given[50.0] < 0.0005 + there + here
 
     @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's own stamps are Linux's")
     def test_an_answer_is_at_the_clients_socket_when_it_is_due(self, stub: StubServer) -> None:
         """By the kernel's own stamps: neither when the stub says that it left, nor when the client came to read it."""
         stub.inject(Injection(0.002))
-        least, most = [], []
+        least, most, line = [], [], Line(stub)
         with connections(stub, 1) as (side,):
             side.setsockopt(socket.SOL_SOCKET, STAMPS, 1)
             for _ in range(300):
@@ -162,7 +181,7 @@ class TestItsTimes:
                 least.append(arrived - sent)
                 most.append(arrived - began)
         # What was injected lies between: the request arrived while it was sent.
-        assert statistics.median(least) < 0.00205
+        assert statistics.median(least) < 0.00205 + line.of_stub(300)
         assert statistics.median(most) > 0.00195
 
     def test_requests_do_not_wait_for_each_other(self, stub: StubServer) -> None:

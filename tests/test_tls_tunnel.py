@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from stackproof.contracts.expectations import eventually
 from stackproof.servers.tls_tunnel import TlsTunnel
 
 
@@ -83,7 +84,7 @@ def exchange(port: int, said: bytes) -> bytes:
 
 
 def test_what_goes_in_plain_arrives_by_tls_and_comes_back(certificate: Path, server: int) -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     tunnel = TlsTunnel("127.0.0.1", server, ssl.create_default_context(cafile=certificate))
     try:
         for _ in range(3):
@@ -96,7 +97,7 @@ def test_what_goes_in_plain_arrives_by_tls_and_comes_back(certificate: Path, ser
             assert left_open.recv(1) == b""
     finally:
         tunnel.close()
-    assert threading.active_count() == before
+    eventually(lambda: set(threading.enumerate()) <= before, "the threads of the tunnel end", within=5.0)
 
 
 def test_a_server_that_is_not_trusted_gets_nothing(server: int) -> None:

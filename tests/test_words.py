@@ -102,5 +102,6 @@ def test_a_space_always_separates(one: str, other: str) -> None:
 
 
 @given(st.text(st.characters(max_codepoint=127)))
+@settings(deadline=None)
 def test_the_short_way_for_ascii_gives_the_same(text: str) -> None:
     assert words_of(text + " é")[:-1] == words_of(text)

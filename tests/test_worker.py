@@ -45,7 +45,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(Path(__file__).with_name("hostile_cache.py"), tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(worker, "HUNG_SECONDS", 5.0)
-    monkeypatch.setattr(worker, "IMPORT_SECONDS", 4.0)
+    monkeypatch.setattr(worker, "IMPORT_SECONDS", 20.0)  # in which a worker begins, on a machine that is busy
     monkeypatch.setattr(worker, "END_SECONDS", 1.0)
     (tmp_path / "run").mkdir()
     return tmp_path
@@ -264,12 +264,14 @@ DEAF = (
     ("source", "how", "during"),
     [
         (GONE, "ended with exit code 7", ""),
-        (DEAF, "did not answer for 4 s and was ended", " (the import of gone did not end)"),
+        (DEAF, "did not answer for 6 s and was ended", " (the import of gone did not end)"),
     ],
 )
 def test_a_module_that_ends_or_keeps_the_process_costs_its_own_clauses(
-    place: Path, source: str, how: str, during: str
+    place: Path, monkeypatch: pytest.MonkeyPatch, source: str, how: str, during: str
 ) -> None:
+    if source is DEAF:
+        monkeypatch.setattr(worker, "IMPORT_SECONDS", 6.0)
     (place / "gone.py").write_text(source)
     target = PlannedTarget("cache=gone:make", "cache", "gone:make", clauses=QUICK)
     events: list[StreamEvent] = []
@@ -311,7 +313,10 @@ def make(namespace):
 """
 
 
-def test_a_module_that_hangs_when_it_is_imported_again_costs_the_rest_of_its_clauses(place: Path) -> None:
+def test_a_module_that_hangs_when_it_is_imported_again_costs_the_rest_of_its_clauses(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "IMPORT_SECONDS", 6.0)
     (place / "later.py").write_text(HANGS_LATER)
     target = PlannedTarget("cache=later:make", "cache", "later:make", clauses=QUICK)
     work = WorkerRun(Path("run"), dict(os.environ), lambda event: None)
@@ -321,7 +326,7 @@ def test_a_module_that_hangs_when_it_is_imported_again_costs_the_rest_of_its_cla
     died, *never = sorted((row.reason for row in rows), key=lambda reason: "import" in reason)
     assert died == "the process of the backend ended with exit code 7 while this clause ran"
     assert set(never) == {
-        "not executed: the process of the backend did not answer for 4 s and was ended before its clauses were collected "
+        "not executed: the process of the backend did not answer for 6 s and was ended before its clauses were collected "
         "(the import of later did not end), see run/worker.log"
     }
 
@@ -455,16 +460,18 @@ def test_ctrl_c_lets_the_worker_clean_up_and_lists_what_was_not_executed(place: 
 
 
 def test_a_second_ctrl_c_does_not_wait(place: Path) -> None:
+    began: list[float] = []
+
     def interrupt_soon(event: StreamEvent) -> None:
         if isinstance(event, ClauseStarted):
+            began.append(time.monotonic())
             for delay in (0.3, 0.8):
                 threading.Timer(delay, os.kill, (os.getpid(), signal.SIGTERM)).start()
 
     target = PlannedTarget("cache=hostile_cache:HangsDeaf", "cache", "hostile_cache:HangsDeaf", clauses=("CACHE-07",))
-    began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         WorkerRun(Path("run"), dict(os.environ), interrupt_soon).execute(Plan((target,)))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began[0] < 10, "after the first one it waits 15 s"
 
 
 def test_the_plan_holds_no_secret(place: Path) -> None:
