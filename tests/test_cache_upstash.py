@@ -153,7 +153,7 @@ class TestConfiguration:
 class TestConnections:
     @pytest.fixture
     def server(self) -> Iterator[EmbeddedRedis]:
-        with EmbeddedRedis(settings={"timeout": "1", "maxclients": "4"}) as made:
+        with EmbeddedRedis(settings={"maxclients": "4"}) as made:
             yield made
 
     @pytest.fixture
@@ -168,6 +168,7 @@ class TestConnections:
         cache = UpstashCache(url=strict, namespace="idle")
         cache.set("k", 1)
         with redis.Redis.from_url(server.variables()["REDIS_URL"]) as admin:
+            admin.config_set("timeout", 1)
             eventually(lambda: len(admin.client_list()) == 1, "the idle connection is closed by the server", 20.0)
             # The front has it a moment later: a command that meets a connection while it is being closed is indeterminate.
             eventually(lambda: _has_news(cache), "the front has closed its side too", 5.0)

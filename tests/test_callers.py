@@ -77,6 +77,29 @@ def test_the_first_error_is_the_one_that_came_first() -> None:
     assert time.monotonic() - began < AT_ONCE
 
 
+def test_the_first_error_is_told_also_where_those_who_waited_end_before_it() -> None:
+    """The thread of the one that failed may get no time between letting them go and its end."""
+    barrier, gone = threading.Barrier(2), threading.Event()
+
+    def waits() -> None:
+        try:
+            with in_step(barrier):
+                barrier.wait(20.0)
+        finally:
+            gone.set()
+
+    def fails() -> None:
+        try:
+            with in_step(barrier):
+                raise ZeroDivisionError
+        finally:
+            assert gone.wait(20.0)
+            time.sleep(0.05)  # the other one's end is seen from outside only
+
+    with pytest.raises(ZeroDivisionError):
+        Callers().each([waits, fails])
+
+
 def test_a_publisher_that_fails_does_not_leave_the_others_waiting() -> None:
     class Fails(MemoryEventPublisher):
         def publish(self, topic: str, event: Event) -> None:

@@ -129,7 +129,7 @@ def test_an_expired_iterator_is_renewed_from_the_last_record(far: KinesisPublish
     listener.await_numbers(range(10), "events afterwards", 10.0)
     assert listener.numbers == list(range(10))
     assert subscription.active
-    assert proxy.counts["throttled"] == 4
+    eventually(lambda: proxy.counts["throttled"] == 4, "every iterator was told to be expired", 10.0)
 
 
 def test_reading_that_is_refused_for_a_while_misses_nothing(

@@ -31,12 +31,7 @@ from stackproof.interfaces import (
     UnavailableError,
 )
 from stackproof.servers.embedded import EmbeddedRedis
-
-
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from stackproof.servers.ports import free_port
 
 
 class TestRedisPubSub(EventContract):
@@ -44,7 +39,7 @@ class TestRedisPubSub(EventContract):
         return RedisPubSubPublisher(url=redis_url(), namespace=namespace)
 
     def make_unreachable(self, namespace: str) -> RedisPubSubPublisher:
-        return RedisPubSubPublisher(url=f"redis://127.0.0.1:{closed_port()}/0", namespace=namespace)
+        return RedisPubSubPublisher(url=f"redis://127.0.0.1:{free_port()}/0", namespace=namespace)
 
 
 @pytest.fixture
@@ -121,7 +116,7 @@ def test_killed_connections_are_made_anew(bus: RedisPubSubPublisher) -> None:
 
 
 def test_without_a_server_calls_fail_at_once() -> None:
-    with RedisPubSubPublisher(url=f"redis://127.0.0.1:{closed_port()}/0", connect_timeout=1.0) as bus:
+    with RedisPubSubPublisher(url=f"redis://127.0.0.1:{free_port()}/0", connect_timeout=1.0) as bus:
         began = time.monotonic()
         with pytest.raises(UnavailableError, match="cannot be reached"):
             bus.publish("orders", numbered(0))
@@ -171,7 +166,7 @@ def test_secrets_are_in_no_error_and_no_log(caplog: pytest.LogCaptureFixture, ow
             error = error.__cause__ or error.__context__
 
     wrong = f"redis://user:hunter2@127.0.0.1:{own_server.port}/0"
-    for address in (wrong, f"redis://user:hunter2@127.0.0.1:{closed_port()}/0"):
+    for address in (wrong, f"redis://user:hunter2@127.0.0.1:{free_port()}/0"):
         with RedisPubSubPublisher(url=address) as bus:
             note(lambda bus=bus: bus.publish("t", numbered(0)))  # type: ignore[misc]
             note(lambda bus=bus: bus.subscribe("t", Listener()))  # type: ignore[misc]
@@ -353,7 +348,8 @@ def test_a_server_that_hangs_is_noticed_although_nothing_is_closed(
     monkeypatch.setattr(redis_pubsub, "SILENCE_SECONDS", 0.2)
     listener = Listener()
     address = own_server.variables()["REDIS_URL"]
-    with RedisPubSubPublisher(url=address, connect_timeout=0.3, operation_timeout=0.3) as bus:
+    # An answer within 0.3 s would be asked too much of a server on a busy machine.
+    with RedisPubSubPublisher(url=address, connect_timeout=1.0, operation_timeout=1.0) as bus:
         subscription = subscribed(bus, "orders", listener)
         time.sleep(1.0)  # long enough for several questions, all of which are answered
         assert (subscription.active, subscription.gaps) == (True, 0)

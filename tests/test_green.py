@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import gevent
 import pytest
 
 from stackproof.scenarios import green
-from stackproof.scenarios.green import AT_ONCE_SECONDS, GreenWindow
+from stackproof.scenarios.green import GreenWindow
 from stackproof.scenarios.orders import CLOSED, Order
 from stackproof.scenarios.window import UNFINISHED, Took
 
@@ -48,18 +49,25 @@ class Noted(GreenWindow):
     noted: list[tuple[float, bool]]
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Let the others run until a condition holds."""
+    with gevent.Timeout(30.0):
+        while not condition():
+            gevent.sleep(0.002)
+
+
 def run(window: Noted) -> Noted:
     window.run(time.perf_counter() + 0.01)
     return window
 
 
-def test_what_is_due_has_begun_before_the_dispatcher_goes_on() -> None:
-    window = run(Noted.over(Order(200.0, 0.5, in_flight=64), Waits()))
+def test_what_is_due_has_begun_before_the_dispatcher_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Whatever the pace of the machine, no arrival is overdue: on a busy one, most would be late by more than the usual limit.
+    monkeypatch.setattr(green, "AT_ONCE_SECONDS", 60.0)
+    window = run(Noted.over(Order(200.0, 0.5, in_flight=100), Waits()))
     recorder = window.measured
     assert (recorder.offered, recorder.ok, recorder.adds_up) == (100, 100, True)
-    in_time = [begun for late, begun in window.noted if late < AT_ONCE_SECONDS / 2]
-    assert len(in_time) > 50
-    assert all(in_time)
+    assert [begun for _, begun in window.noted] == [True] * 100
     assert window.most_in_flight >= 1
 
 
@@ -126,12 +134,11 @@ def test_a_dispatcher_that_is_killed_loses_no_arrival_and_is_not_woken_again() -
             woken.append(time.perf_counter())
 
     running = gevent.spawn(dispatcher)
-    gevent.sleep(0.2)
+    wait_until(lambda: window.measured.offered > 20)
     killed = time.perf_counter()
     running.kill()
     window.close(1.0)
     assert woken[0] - killed >= 0.045
-    assert window.measured.offered > 20
     assert window.measured.adds_up
 
 
@@ -139,7 +146,7 @@ def test_a_dispatcher_that_is_killed_loses_no_arrival_and_is_not_woken_again() -
 def test_a_window_that_is_closed_early_waits_for_nothing_that_hangs(arrivals: str) -> None:
     window = Noted.over(Order(100.0, 60.0, arrivals=arrivals, in_flight=4, drain=60.0), Waits(120.0))
     running = gevent.spawn(window.run, time.perf_counter())
-    gevent.sleep(0.1)
+    wait_until(lambda: len(window.acts.begun) == 4)
     began = time.perf_counter()
     window.close(0.2)
     running.join(30.0)

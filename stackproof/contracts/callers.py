@@ -52,8 +52,8 @@ class Callers:
         self.overlapping = max(self.overlapping, _overlap(runs))
         failed = [run for run in runs if run.error is not None]
         if failed and not errors:
-            # One that waited for another fails after it, and because of it.
-            first = min(failed, key=lambda run: run.finished)
+            # One that waited for another fails because of it, and may yet be seen to end before it.
+            first = min(failed, key=lambda run: (isinstance(run.error, threading.BrokenBarrierError), run.finished))
             assert first.error is not None
             raise first.error
         return [run.error if run.error is not None else run.result for run in runs]
