@@ -630,6 +630,8 @@ class TestCommand:
             (["--backend", "search=memory"], "uses no search"),
             (["--backend", "cache=memory", "--backend", "cache=local"], "more than once"),
             (["--bind", "nowhere"], "--bind 'nowhere' must look like"),
+            (["--arrivals", "wobbly"], "replay:FILE, closed"),
+            (["--arrivals", "closed", "--rate", "50"], "--arrivals closed has no rate"),
         ],
     )
     def test_wrong_usage_is_one_sentence(

@@ -197,6 +197,26 @@ def test_where_nobody_looks_a_run_begins_with_what_goes_on_with_it(tmp_path: Pat
     ]
 
 
+def test_a_trace_lasts_for_the_whole_window(tmp_path: Path) -> None:
+    trace = tmp_path / "trace.csv"
+    trace.write_text("offset\n" + "\n".join(str(n / 100) for n in range(600)), encoding="utf-8")
+    replayed = f"--stack memory --arrivals replay:{trace} --warmup 1"
+    assert load_of(asked(f"{replayed} --duration 5")).order.rate == pytest.approx(100.0)
+    assert load_of(asked(f"{replayed} --duration 11 --rate 50")).order.seconds == 11.0
+    with pytest.raises(ConfigurationError) as refused:
+        load_of(asked(f"{replayed} --duration 5.1"))
+    assert str(refused.value) == (
+        f"--arrivals replay:{trace} ends after 6 s at 100/s, and nothing would be offered for the rest of --warmup 1 and "
+        "--duration 5.1; make both together no longer than that"
+    )
+
+
+def test_a_closed_loop_is_repeated_by_a_command_without_a_rate() -> None:
+    load = load_of(asked("--stack memory --arrivals closed --in-flight 3"))
+    assert "--rate" not in load.command()
+    assert load_of(asked(load.command().removeprefix("stackproof bench "))).identity() == load.identity()
+
+
 def test_nothing_is_started_or_verified_for_a_refusal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,12 +34,12 @@ from stackproof.measurement.promises import Promise
 from stackproof.measurement.record import Measurement, WindowRecord, from_json, to_json
 from stackproof.measurement.saturation import conclude
 from stackproof.measurement.search_journal import Entry, Limiter, Role, Search, SearchSettings, Step
+from stackproof.measurement.standing import standing_of
 from stackproof.measurement.window_log import WINDOWS
 from stackproof.reports.ceiling_terminal import SearchView, print_ceiling, print_journal
 from stackproof.reports.ceiling_words import bracket, headline
 from stackproof.reports.measurement import render
 from stackproof.reports.measurement_terminal import print_measurement
-from stackproof.reports.standing import standing_of
 from stackproof.scenarios.catalogue import DECISION
 from stackproof.scenarios.orders import CLOSED, Offered, Order
 from stackproof.verification.digests import suite_digest
@@ -229,8 +229,20 @@ def test_a_fixed_rate_is_no_success_where_operations_failed_or_the_client_was_th
         (replace(held, calibration={**held.calibration, "stub": None}), "UNCHECKED", Exit.HOLDS),
     ):
         assert (standing_of(result).word, _exit_code(result)) == (word, code)
+        assert json.loads(to_json(result))["heading"] == word
         assert shown(result).startswith(f"{word}  ")
         assert f">{word}</span>" in render(result)
+
+
+def test_a_record_is_headed_by_what_follows_from_it() -> None:
+    told = json.loads(to_json(judged(recorded(2000), promise="p99=1ms")))
+    del told["seal"]
+    assert told["heading"] == "MISSED"
+    assert from_json(json.dumps({**told, "heading": "MISSED"})).level == "VALID"
+    with pytest.raises(ValueError, match="it says VALID, and from the rest follows MISSED"):
+        from_json(json.dumps({**told, "heading": "VALID"}))
+    del told["heading"]  # as in records of older versions
+    assert from_json(json.dumps(told)).level == "VALID"
 
 
 def test_a_generator_that_is_the_limit_at_every_rate_makes_none_fail() -> None:

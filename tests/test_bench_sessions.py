@@ -31,13 +31,14 @@ from stackproof.commands.bench_run import _exit_code
 from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
 from stackproof.measurement.environment import read_environment
-from stackproof.measurement.judgement import measurement_of, window_of
+from stackproof.measurement.judgement import limiter_of, measurement_of, window_of
 from stackproof.measurement.record import Measurement, from_json, to_json
 from stackproof.measurement.record_names import MEASURED
 from stackproof.measurement.window_log import WINDOWS, WindowLog, head_of, kept_windows
 from stackproof.reports.measurement_terminal import LoadView
 from stackproof.reports.text import told
 from stackproof.scenarios.orders import BACKENDS, NULL, Offered, Order, Setup
+from stackproof.scenarios.recorder import Recorder
 from stackproof.scenarios.session import GeneratorError, Session
 
 LOAD = Load("memory", (), "decision", {}, ORDER, 3, 1, (), "embedded", calibrated=False)
@@ -143,6 +144,40 @@ def test_a_run_that_was_gone_on_with_for_longer_says_so(
     assert (result.complete, result.load["repeat"], len(result.windows)) == (True, 5, then)
     told = f"{then} windows were asked for when the run was gone on with, and {first} when it was begun"
     assert any(sentence.startswith(told) for sentence in result.warnings)
+
+
+def test_a_window_in_which_nothing_had_begun_says_nothing_of_those_before(measure: Measure, tmp_path: Path) -> None:
+    class Early(Faked):
+        def offer(self, order: Order) -> Offered:
+            found = super().offer(order)
+            unseen = {**CHECKS, "unchecked": ["after cache get: the window was cut short"]}
+            return replace(found, recorder=Recorder(), checks=unseen) if found.interrupted else found
+
+    first = measure(run_in(tmp_path / "run"), Early(interrupted_at=1), TRUSTED)
+    assert (first.level, first.interrupted, len(first.windows), first.invalid) == ("PARTIAL", True, 1, ())
+    none = measure(run_in(tmp_path / "other"), Early(interrupted_at=0), TRUSTED)
+    assert (none.level, len(none.windows)) == ("PARTIAL", 1)
+    assert [sentence.split(":")[0] for sentence in none.invalid] == ["The run was cut short"]
+
+
+def test_a_window_that_was_cut_short_held_no_rate() -> None:
+    whole = offered(recorded(1000))
+    lost = replace(whole, complete=False, trouble="1 of 2 workers were lost")
+    assert limiter_of(whole, None) == ("none", "the rate was held: this is no ceiling")
+    assert limiter_of(lost, None) == ("unknown", "it was cut short (1 of 2 workers were lost)")
+
+
+def test_in_a_closed_loop_no_rate_was_held() -> None:
+    whole = offered(recorded(1000))
+    limiter, reason = limiter_of(replace(whole, order=replace(whole.order, arrivals="closed")), None)
+    assert (limiter, reason.partition(":")[2]) == ("none", " no rate was offered")
+
+
+def test_the_line_of_a_window_has_the_percentile_that_decides() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    LoadView(console).ended(window_of(MEASURED, offered(recorded(600, failed=400)), TRUSTED))
+    assert isinstance(console.file, io.StringIO)
+    assert "p99 never" in console.file.getvalue()
 
 
 def test_a_run_that_was_gone_on_with_as_it_was_says_nothing_of_that(measure: Measure, tmp_path: Path) -> None:

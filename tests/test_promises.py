@@ -19,9 +19,9 @@ from stackproof.measurement.comparable import run_of as run_of_record
 from stackproof.measurement.judgement import measurement_of, window_of
 from stackproof.measurement.promises import Promise, PromiseResult, judged_over
 from stackproof.measurement.record import MEASURED, Measurement, from_json, to_json
+from stackproof.measurement.standing import Standing, standing_of
 from stackproof.reports.measurement import _figures, render
 from stackproof.reports.measurement_terminal import LoadView, _print_figures, load_in_words, promise_in_words
-from stackproof.reports.standing import Standing, standing_of
 from stackproof.scenarios.catalogue import DECISION
 from stackproof.scenarios.orders import BACKENDS
 from stackproof.scenarios.recorder import Recorder

@@ -19,6 +19,7 @@ from stackproof.contracts.verdicts import Verdict
 from stackproof.exits import Exit
 from stackproof.measurement.record import BackendRecord, Measurement
 from stackproof.measurement.record import to_json as measurement_json
+from stackproof.measurement.standing import Standing
 from stackproof.planning.feasibility import Where
 from stackproof.planning.measured import Known
 from stackproof.planning.plan_record import to_json as plan_json
@@ -26,7 +27,6 @@ from stackproof.reports import index_page
 from stackproof.reports.components import percent_encoded
 from stackproof.reports.json_page import FORMS
 from stackproof.reports.runs_index import DEEPEST, RunRow, overall, rows_of, to_data
-from stackproof.reports.standing import Standing
 from stackproof.verification.certificate import Certificate
 from stackproof.verification.certificate import to_json as certificate_json
 

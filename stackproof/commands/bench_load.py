@@ -133,7 +133,8 @@ class Load:
             words += ["--sweep", self.sweep, "--duration", f"{order.seconds:g}", "--warmup", f"{order.warmup:g}"]
             words += ["--repeat", str(self.repeat)]
         else:
-            words += ["--rate", f"{order.rate:.12g}", "--duration", f"{order.seconds:g}"]
+            words += [] if order.arrivals == CLOSED else ["--rate", f"{order.rate:.12g}"]
+            words += ["--duration", f"{order.seconds:g}"]
             words += ["--warmup", f"{order.warmup:g}"]
             words += ["--in-flight", str(order.in_flight), "--repeat", str(self.repeat)]
         words += [] if self.sweep else ["--arrivals", order.arrivals]
@@ -272,10 +273,14 @@ def windows(
     for number in range(before, load.repeat):
         # Fresh windows: none repeats the keys or the arrivals of another one, also where they are of several sessions.
         offered = offer(replace(load.order, seed=load.order.seed + number, number=number))
-        done.append(window_of(MEASURED, offered, calibration))
         if offered.interrupted or not offered.complete:
+            if offered.recorder.offered or not (
+                done or before
+            ):  # of one in which nothing had begun there is nothing to tell
+                done.append(window_of(MEASURED, offered, calibration))
             log.keep_untrue(offered.checks)
             return Done(calibration, tuple(done), offered.interrupted)
+        done.append(window_of(MEASURED, offered, calibration))
         try:
             log.keep(done[-1], calibration)
             show(done[-1])

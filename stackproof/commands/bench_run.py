@@ -134,6 +134,11 @@ def load_of(asked: Asked) -> Load:
         limit=tightest_seconds(promises),
     )
     if asked.find is None:
+        if order.arrivals == CLOSED and asked.rate is not None:
+            raise ConfigurationError(
+                "--arrivals closed has no rate: each caller begins when its last answer has come; leave out --rate, or choose "
+                "how many there are by --in-flight"
+            )
         _check_load(order)
     if asked.against:
         _check_pairs(asked)
@@ -236,7 +241,12 @@ def _check_load(order: Order) -> None:
     """Refuse a rate that is none, and a window in which nothing would arrive."""
     if order.arrivals == CLOSED:
         return
-    schedule_of(order.arrivals, order.rate, order.seed)
+    lasts = schedule_of(order.arrivals, order.rate, order.seed).lasts
+    if lasts < order.warmup + order.seconds:
+        raise ConfigurationError(
+            f"--arrivals {order.arrivals} ends after {lasts:.4g} s at {order.rate:.6g}/s, and nothing would be offered for the "
+            f"rest of --warmup {order.warmup:g} and --duration {order.seconds:g}; make both together no longer than that"
+        )
     if order.rate * order.seconds < 1:
         raise ConfigurationError(
             f"--rate {order.rate:g} for --duration {order.seconds:g} s is less than one operation; make one of them larger"

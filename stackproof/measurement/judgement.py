@@ -207,7 +207,11 @@ def limiter_of(offered: Offered, calibration: Mapping[str, Any] | None) -> tuple
         return "client", "the generator was blocked for a while"
     if not recorder.offered:
         return UNKNOWN, "nothing was offered"
+    if not offered.complete:
+        return UNKNOWN, "it was cut short" + (f" ({offered.trouble})" if offered.trouble else "")
     if recorder.answered >= HELD * recorder.offered:
+        if offered.order.arrivals == CLOSED:
+            return "none", "each caller began when its last answer had come: no rate was offered"
         if behind := backlog(offered):
             return "server", behind
         return "none", "the rate was held: this is no ceiling"
@@ -303,9 +307,9 @@ def _invalid(offered: Offered, calibration: Mapping[str, Any] | None) -> list[st
     recorder, found = offered.recorder, []
     if not offered.complete:
         found.append(cut_short(offered.trouble))
-    if not recorder.answered:
+    elif not recorder.answered:
         found.append("No operation ended well.")
-    found += _about_checks(offered.checks)
+    found += _about_checks(offered.checks, whole=offered.complete)
     if offered.gaps:
         found.append(_about_gaps([asdict(gap) for gap in offered.gaps]))
     if calibration is not None and not calibration["held"]:
@@ -335,10 +339,10 @@ def _ended(offered: Offered) -> int:
     return warm + offered.recorder.answered + offered.recorder.failed
 
 
-def _about_checks(checks: Mapping[str, Any]) -> list[str]:
-    """What the sampled checks say against the backends."""
+def _about_checks(checks: Mapping[str, Any], *, whole: bool) -> list[str]:
+    """What the sampled checks say against the backends; and where the window is ``whole``, what nobody could look at."""
     found = [said] if (said := said_by(checks)) else []
-    if unchecked := checks.get("unchecked"):
+    if whole and (unchecked := checks.get("unchecked")):
         found.append(f"Not everything could be checked: {'; '.join(dict.fromkeys(unchecked))}.")
     return found
 

@@ -19,6 +19,7 @@ from .figures import Figures
 from .kept_record import UNSEALED, contradictions, form
 from .promises import PromiseResult
 from .record_names import MEASURED
+from .standing import standing_of
 from .sweep import SweepRecord
 
 SCHEMA = "stackproof-measurement/2"
@@ -208,10 +209,11 @@ def from_json(text: str) -> Measurement:
         raise ValueError(f"it has not the shape of a measurement: {wrong[0]}")
     if data.get("seal", None) not in (None, seal_of(data)):
         raise ValueError("it was changed after it was written: its seal does not fit")
-    sealed, level = "seal" in data, data["level"]
+    sealed, told = "seal" in data, {name: data[name] for name in ("level", "heading") if name in data}
     record = _built(data)
-    if level != record.level:
-        raise ValueError(f"it contradicts itself: it says {level}, and from the rest follows {record.level}")
+    for name, follows in derived_of(record).items():
+        if told.get(name, follows) != follows:
+            raise ValueError(f"it contradicts itself: it says {told[name]}, and from the rest follows {follows}")
     for sentence in contradictions(record):
         raise ValueError(f"it contradicts itself: {sentence}")
     return record if sealed else replace(record, warnings=(*record.warnings, UNSEALED))
@@ -219,7 +221,7 @@ def from_json(text: str) -> Measurement:
 
 def _built(data: dict[str, Any]) -> Measurement:
     """The record whose fields, as JSON holds them, these are."""
-    for derived in ("schema", "level", "seal"):
+    for derived in ("schema", "level", "heading", "seal"):
         data.pop(derived, None)
     for name in ("servers", "invalid", "warnings", "left_behind"):
         data[name] = tuple(data[name])
@@ -253,8 +255,13 @@ def _latency(data: Mapping[str, Any]) -> dict[str, Figures]:
     return {name: Figures(**figures) for name, figures in data.items()}
 
 
+def derived_of(measurement: Measurement) -> dict[str, str]:
+    """What a record says as a whole, which follows from the rest of it."""
+    return {"level": measurement.level, "heading": standing_of(measurement).word}
+
+
 def to_json(measurement: Measurement) -> str:
     """The measurement as JSON text."""
-    data = {"schema": SCHEMA, "level": measurement.level, **asdict(measurement)}
+    data = {"schema": SCHEMA, **derived_of(measurement), **asdict(measurement)}
     data["seal"] = seal_of(data)
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from stackproof.measurement.standing import Standing
+
 from .components import Badge, Column, Link, percent_encoded
 from .dates import short
 from .pages import render_page
 from .runs_index import RunRow, overall
-from .standing import MARK, TONE, Standing
+from .standing import MARK, TONE
 from .words import counted
 
 GENERATOR = '<meta name="generator" content="stackproof">'

@@ -14,6 +14,7 @@ from stackproof.measurement.record import Measurement, StepFigures
 from stackproof.measurement.search_journal import Limiter
 from stackproof.measurement.search_words import a_rate
 from stackproof.measurement.spread import LEAST_WINDOWS, spread_of
+from stackproof.measurement.standing import Shown, standing_of
 from stackproof.measurement.sweep import Level, SweepRecord
 from stackproof.scenarios.histogram import TAIL_SAMPLES
 from stackproof.scenarios.recorder import LATE_SECONDS
@@ -35,7 +36,7 @@ from .measurement_terminal import (
     title,
 )
 from .pages import render_page
-from .standing import MARK, TONE, Shown, standing_of
+from .standing import MARK, TONE
 from .text import one_line
 from .words import counted
 

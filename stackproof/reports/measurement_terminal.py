@@ -15,6 +15,7 @@ from stackproof.measurement.figures import Figures
 from stackproof.measurement.promises import PromiseResult
 from stackproof.measurement.record import Measurement, WindowRecord
 from stackproof.measurement.spread import Spread, spread_of
+from stackproof.measurement.standing import Standing, standing_of
 from stackproof.measurement.sweep import SweepRecord
 from stackproof.scenarios.orders import BACKENDS, CLOSED
 from stackproof.scenarios.recorder import OUTCOMES
@@ -22,7 +23,6 @@ from stackproof.scenarios.recorder import OUTCOMES
 from .ceiling_terminal import print_ceiling
 from .ceiling_words import bracket_of, headline_of, windows_of_figures
 from .moving import Moving, progress_of
-from .standing import Standing, standing_of
 from .text import one_line
 
 _STYLE = {
@@ -70,7 +70,7 @@ class LoadView(Moving):
         self._console.print(
             f"window {self._ended} of {self._windows}{of and f' ({of})'}{callers}   "
             f"achieved {window.rates['achieved']:.1f} of {window.rates['offered']:.1f} a second   "
-            f"p99 {milliseconds(window.latency['intended'].p99)}   {_outcomes(counts)}{bad}",
+            f"p99 {cells(window.latency['counted'], unanswered=True)[2]}   {_outcomes(counts)}{bad}",
             markup=False,
             highlight=False,
             soft_wrap=True,

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stackproof.kept_json import read, seal_of
+from stackproof.measurement.standing import Standing, standing_of
 from stackproof.shape import misshapen
 from stackproof.verification.certificate import Level
 
-from .standing import Standing
 from .text import what_happened
 
 if TYPE_CHECKING:
@@ -152,7 +152,6 @@ def _measurement(text: str, _data: Any) -> dict[str, Any]:
     from stackproof.measurement.record import from_json
 
     from .measurement_terminal import load_in_words
-    from .standing import standing_of
 
     result = from_json(text)
     backends = ", ".join(backend.target for backend in result.backends)

@@ -43,6 +43,11 @@ class Schedule(ABC):
         """The number of the item that arrives then."""
         return index
 
+    @property
+    def lasts(self) -> float:
+        """Seconds for which something arrives: infinity but for a trace, which ends a mean gap after its last arrival."""
+        return math.inf
+
     def describe(self) -> dict[str, Any]:
         """For the record."""
         return {"process": self.name, "rate": self.rate}
@@ -124,6 +129,10 @@ class Replay(Schedule):
         offsets = self.trace.offsets
         return offsets[index] * self._factor if index < len(offsets) else math.inf
 
+    @property
+    def lasts(self) -> float:
+        return self.trace.offsets[-1] * self._factor + 1 / self.rate
+
     def describe(self) -> dict[str, Any]:
         trace = self.trace
         return {
@@ -150,6 +159,10 @@ class Share(Schedule):
     def number(self, index: int) -> int:
         return self._whole.number(self._first + index * self._step)
 
+    @property
+    def lasts(self) -> float:
+        return self._whole.lasts
+
     def describe(self) -> dict[str, Any]:
         return self._whole.describe()
 
@@ -159,7 +172,7 @@ def share(schedule: Schedule, k: int, n: int) -> Schedule:
     return schedule if n == 1 and k == 0 else Share(schedule, k, n)
 
 
-KNOWN = "constant, poisson, step:10s@1,5s@3 (seconds at so many times the rate), replay:FILE"
+KNOWN = "constant, poisson, step:10s@1,5s@3 (seconds at so many times the rate), replay:FILE, closed"
 _STAGE = re.compile(r"([0-9.]+)s@([0-9.]+)")
 
 
@@ -174,6 +187,10 @@ def schedule_of(arrivals: str, rate: float, seed: int) -> Schedule:
         return Stepped(rate, _stages(arrivals, argument))
     if process == "replay" and argument:
         return Replay(rate, read_trace(Path(argument)))
+    if arrivals == "closed":
+        raise ConfigurationError(
+            "in a closed loop each caller begins when its last answer has come: it has no schedule"
+        )
     raise ConfigurationError(f"the arrival process {arrivals!r} is unknown; known are: {KNOWN}")
 
 
