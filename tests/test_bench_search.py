@@ -28,7 +28,7 @@ from stackproof.commands.bench_search import as_found, confirming_of, exit_code,
 from stackproof.commands.search_options import Find, asked_for
 from stackproof.exits import Exit
 from stackproof.measurement.ceiling import JOURNAL, find_ceiling
-from stackproof.measurement.ceiling_record import record_of
+from stackproof.measurement.ceiling_record import record_of, row_of
 from stackproof.measurement.judgement import measurement_of, window_of
 from stackproof.measurement.promises import Promise
 from stackproof.measurement.record import Measurement, WindowRecord, from_json, to_json
@@ -36,7 +36,7 @@ from stackproof.measurement.saturation import conclude
 from stackproof.measurement.search_journal import Entry, Limiter, Role, Search, SearchSettings, Step
 from stackproof.measurement.standing import standing_of
 from stackproof.measurement.window_log import WINDOWS
-from stackproof.reports.ceiling_terminal import SearchView, print_ceiling, print_journal
+from stackproof.reports.ceiling_terminal import SearchView, print_ceiling, print_journal, step_line
 from stackproof.reports.ceiling_words import bracket, headline
 from stackproof.reports.measurement import render
 from stackproof.reports.measurement_terminal import print_measurement
@@ -385,6 +385,14 @@ def test_what_others_chose_cannot_hurt_the_reader_of_a_journal(whole: tuple[Sear
     console = Console(file=io.StringIO(), width=90)
     print_journal(replace(result.ceiling, steps=(row,)), console)
     assert "\x1b" not in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_look_at_the_idle_server_is_not_said_to_be_endless_and_to_hold() -> None:
+    _, journal = searched(SimulatedServer(), SHORT)
+    probe = next(row for entry in journal if (row := row_of(entry)).role == "probe")
+    dropping = replace(probe, p99_ms=None, answered_p99_ms=1.5)
+    assert "p99  1.50 ms" in step_line(dropping).plain
+    assert "p99    never" in step_line(replace(dropping, role="ramp", offered=1000)).plain
 
 
 def test_the_live_line_says_what_runs_and_how_long_at_most() -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 
 from stackproof.measurement.ceiling_record import UNCONFIRMED, CeilingRecord, StepRow
 from stackproof.measurement.record import Measurement
-from stackproof.measurement.search_journal import EVIDENCE_ROLES
+from stackproof.measurement.search_journal import EVIDENCE_ROLES, Role
 from stackproof.measurement.search_words import a_rate, a_time, milliseconds
 
 from .words import counted
@@ -164,9 +164,14 @@ def _recovery(ceiling: CeilingRecord) -> str:
 
 
 def tail(row: StepRow) -> str:
-    """The p99 of a window, every offered operation counted, which is what its verdict rests on; a dash: too few operations."""
+    """The p99 of a window, every offered operation counted, which is what its verdict rests on; a dash: too few operations.
+
+    The look at the idle server offers one operation at a time, and drops what comes meanwhile: its verdict rests on the others.
+    """
     from stackproof.scenarios.histogram import supported
 
+    if row.role == Role.PROBE and row.answered_p99_ms is not None:
+        return milliseconds(row.answered_p99_ms)
     if row.p99_ms is not None:
         return milliseconds(row.p99_ms)
     return "never" if supported(row.offered, 99.0) else "–"
