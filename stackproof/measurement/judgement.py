@@ -394,7 +394,9 @@ def _about_send_lag(recorder: Recorder) -> list[str]:
         lag, latency = recorder.lag.percentile(percentile), recorder.intended.percentile(percentile)
         if lag is None or latency is None:
             continue
-        told = f"p{percentile:g} ({lag * 1000:.2f} ms) is not far below the latency p{percentile:g} ({latency * 1000:.2f} ms)"
+        # Rounded as the figures of the record are, so that both read alike.
+        of_lag, of_latency = f"{milliseconds(lag):.2f} ms", f"{milliseconds(latency):.2f} ms"
+        told = f"p{percentile:g} ({of_lag}) is not far below the latency p{percentile:g} ({of_latency})"
         (much if lag > LAG_SHARE * latency else little).append((f"p{percentile:g}", told))
     if not much:
         return []
