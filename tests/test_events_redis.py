@@ -98,7 +98,7 @@ def test_a_subscription_that_waits_for_its_server_can_be_closed(own_server: Embe
         eventually(lambda: not subscription.active, "the subscription is seen to be broken", 5.0)
         began = time.monotonic()
         subscription.close()
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 3.0
 
 
 def test_killed_connections_are_made_anew(bus: RedisPubSubPublisher) -> None:
@@ -123,7 +123,7 @@ def test_without_a_server_calls_fail_at_once() -> None:
         with pytest.raises(UnavailableError, match="cannot be reached"):
             bus.subscribe("orders", Listener())
         assert bus.ping() is False
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 3.0
 
 
 def test_a_server_that_says_nothing_is_noticed_within_the_timeouts() -> None:
@@ -136,10 +136,10 @@ def test_a_server_that_says_nothing_is_noticed_within_the_timeouts() -> None:
                 began = time.monotonic()
                 with pytest.raises((UnavailableError, OperationTimeoutError)):
                     call()
-                assert time.monotonic() - began < 1.0
+                assert time.monotonic() - began < 2.5  # by default it would be 5 s
             began = time.monotonic()
             assert bus.ping() is False
-            assert time.monotonic() - began < 1.0
+            assert time.monotonic() - began < 2.5
 
 
 def test_a_publish_whose_answer_is_lost_is_indeterminate(own_server: EmbeddedRedis) -> None:
