@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -23,12 +24,20 @@ ROOT = Path(__file__).parent.parent
 LOCUSTFILE = ROOT / "examples/locustfiles/echo.py"
 
 
-def locust(directory: Path, *options: str) -> tuple[subprocess.Popen[str], Path]:
+def locust(
+    directory: Path, *options: str, locustfile: Path = LOCUSTFILE, target: str = "", group: bool = False
+) -> tuple[subprocess.Popen[str], Path]:
     record = directory / "record.json"
-    environ = {**os.environ, "STACKPROOF_RECORD": str(record), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "locust", "--locustfile", str(LOCUSTFILE), *options]
+    environ = {**os.environ, "STACKPROOF_RECORD": target or str(record), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "locust", "--locustfile", str(locustfile), *options]
     process = subprocess.Popen(
-        command, cwd=directory, env=environ, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command,
+        cwd=directory,
+        env=environ,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=group,
     )
     return process, record
 
@@ -125,7 +134,7 @@ from stackproof.scenarios import arrival_user as user
 from stackproof.scenarios.recorder import Recorder
 
 recorder, tells = Recorder(), []
-user._windows["Echo"] = SimpleNamespace(measured=recorder)
+user._windows["Echo"] = SimpleNamespace(measured=recorder, closed=True)
 
 def tell():
     data = {}
@@ -191,3 +200,209 @@ def test_a_second_test_in_the_same_process_is_recorded_by_itself(tmp_path: Path)
     recorder = Recorder.from_data(json.loads(record.read_text(encoding="utf-8"))["Echo"])
     assert recorder.adds_up
     assert 0 < recorder.offered < 200 * (took + 1), "the first test, of 300 and more, is no part of the second"
+
+
+OWN = """
+import os, time
+from pathlib import Path
+
+import gevent
+from stackproof.scenarios.arrival_user import ArrivalUser
+
+
+class Own(ArrivalUser):
+    rate = 100.0
+    drain = 4.0
+
+    def on_start(self):
+        {on_start}
+
+    def operate(self, number):
+        with Path(f"stamps-{{os.getpid()}}").open("a") as stamps:
+            print(time.time(), number, file=stamps)
+        {operate}
+"""
+
+
+def run_of_ones_own(
+    directory: Path, *options: str, on_start: str = "pass", operate: str = "pass", target: str = ""
+) -> tuple[int, list[str], dict[str, Any] | None]:
+    """The exit code, what was said as an error, and the record of a headless run, if there is one."""
+    locustfile = directory / "own.py"
+    locustfile.write_text(OWN.format(on_start=on_start, operate=operate), encoding="utf-8")
+    process, record = locust(directory, "--headless", "--only-summary", *options, locustfile=locustfile, target=target)
+    _, err = process.communicate(timeout=90)
+    assert "Traceback" not in err or "raise" in on_start  # of their own mistake, Locust tells more
+    said = [line.partition("/ERROR/stackproof: ")[2] for line in err.splitlines() if "/ERROR/stackproof: " in line]
+    written = json.loads(record.read_text(encoding="utf-8"))["Own"] if record.exists() else None
+    return process.returncode, said, written
+
+
+def operations_of(directory: Path) -> list[list[tuple[float, int]]]:
+    """By process, when each operation was done, and its number."""
+    return [
+        [(float(moment), int(number)) for moment, number in map(str.split, stamps.read_text().splitlines())]
+        for stamps in directory.glob("stamps-*")
+    ]
+
+
+@pytest.mark.parametrize("users", [1, 2])
+def test_the_whole_rate_is_offered_from_the_first_second_on_by_all_that_are_there(tmp_path: Path, users: int) -> None:
+    code, said, record = run_of_ones_own(tmp_path, "--users", str(users), "--processes", "2", "--run-time", "4s")
+    assert (code, said) == (0, [])
+    assert record is not None
+    done = operations_of(tmp_path)
+    assert len(done) == users
+    moments = sorted(moment for each in done for moment, _ in each)
+    # In the clock of the machine, whichever process did it: Locust starts a user a second.
+    assert sum(moment < moments[0] + 1.0 for moment in moments) > 80
+    numbers = sorted(number for each in done for _, number in each)
+    assert numbers[:100] == list(range(100)), "no share of the schedule is left out"
+    assert (record["rate"], record["processes"], record["incomplete"]) == (100.0, users, "")
+    assert record["offered"] == len(numbers)
+    assert {row["second"]: row["offered"] for row in record["series"]}[0] == 100
+
+
+def test_the_schedule_begins_when_the_slowest_process_is_ready(tmp_path: Path) -> None:
+    slow = "gevent.sleep(1.5 if self.environment.runner.worker_index else 0)"
+    code, said, _ = run_of_ones_own(
+        tmp_path, "--users", "2", "--processes", "2", "--spawn-rate", "2", "--run-time", "4s", on_start=slow
+    )
+    assert (code, said) == (0, [])
+    first, second = (each[0][0] for each in operations_of(tmp_path))
+    assert abs(first - second) < 0.5
+
+
+def test_what_is_in_flight_at_the_end_is_in_the_record_of_all_processes(tmp_path: Path) -> None:
+    options = ("--users", "2", "--processes", "2", "--spawn-rate", "2", "--run-time", "2s")
+    code, said, record = run_of_ones_own(tmp_path, *options, operate="gevent.sleep(1.5)")
+    assert (code, said) == (0, [])
+    assert record is not None
+    recorder = Recorder.from_data(record)
+    assert recorder.adds_up
+    assert recorder.answered == len([number for each in operations_of(tmp_path) for _, number in each]) > 20
+
+
+REFUSED = {
+    "a record that cannot be written": (
+        ["--users", "1", "--run-time", "20s"],
+        {"target": "/nonexistent/r.json"},
+        "The record cannot be written to /nonexistent/r.json (STACKPROOF_RECORD): No such file or directory. "
+        "Nothing was offered.",
+    ),
+    "several users in one process": (
+        ["--users", "3", "--run-time", "20s"],
+        {},
+        "Nothing was offered: more than one user of Own in one process, where one dispatcher offers the whole share: "
+        "start --users 1, or --users N --processes N with the same N.",
+    ),
+    "more users than processes": (
+        ["--users", "3", "--spawn-rate", "3", "--processes", "2", "--run-time", "20s"],
+        {},
+        "Nothing was offered: more than one user of Own in one process, where one dispatcher offers the whole share: "
+        "start as many processes as users.",
+    ),
+    "a process that cannot begin": (
+        ["--users", "2", "--spawn-rate", "2", "--processes", "2", "--run-time", "20s"],
+        {"on_start": "if self.environment.runner.worker_index: raise ValueError('no server')"},
+        "Nothing was offered: on_start of Own failed: ValueError: no server (OWN, line 14).",
+    ),
+    "too little time to start all users": (
+        ["--users", "9", "--processes", "2", "--spawn-rate", "0.1", "--run-time", "1s"],
+        {},
+        "Nothing was offered: when Locust ended, not all users were started (see --spawn-rate).",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_offered_as_a_whole_is_refused_in_one_sentence(tmp_path: Path, case: str) -> None:
+    options, changes, sentence = REFUSED[case]
+    began = time.monotonic()
+    code, said, record = run_of_ones_own(tmp_path, *options, **changes)
+    assert said == [sentence.replace("OWN", str(tmp_path / "own.py"))]
+    assert (code, record) == (1, None)
+    assert operations_of(tmp_path) == []
+    assert time.monotonic() - began < 15, "it ends by itself"
+
+
+def test_a_record_of_an_earlier_run_is_left_alone_and_told_to_be_one(tmp_path: Path) -> None:
+    record = tmp_path / "record.json"
+    record.write_text(json.dumps({"Own": {"offered": 7}}), encoding="utf-8")
+    _, [sentence], left = run_of_ones_own(tmp_path, "--users", "2", "--spawn-rate", "2", "--run-time", "20s")
+    assert sentence.endswith(f" {record} is of an earlier run.")
+    assert left == {"offered": 7}
+
+
+def test_a_full_disk_at_the_end_is_told_in_one_sentence(tmp_path: Path) -> None:
+    code, said, _ = run_of_ones_own(tmp_path, "--users", "1", "--run-time", "1s", target="/dev/full")
+    assert said == ["The record cannot be written to /dev/full (STACKPROOF_RECORD): No space left on device."]
+    assert code == 1
+
+
+def test_a_worker_that_is_lost_makes_the_record_one_of_a_part(tmp_path: Path) -> None:
+    dies = "number < 60 or number % 2 or os._exit(0)"
+    options = ("--users", "2", "--processes", "2", "--spawn-rate", "2", "--run-time", "3s")
+    code, said, record = run_of_ones_own(tmp_path, *options, operate=dies)
+    assert said == ["The record is not of the whole load: 1 of 2 processes did not tell how their share ended."]
+    assert code == 1
+    assert record is not None
+    assert record["incomplete"] == "1 of 2 processes did not tell how their share ended"
+
+
+MOMENTS = """
+import json, time
+from stackproof.scenarios import arrival_user as user
+
+now = time.time()
+moments = {name: user._moment(name, now + apart) - now for name, apart in
+           {"in time": 0.3, "busy": -0.5, "slow clock": 60.0, "fast clock": -60.0}.items()}
+print(json.dumps([moments, sorted(user._apart)]))
+"""
+
+
+def test_a_process_whose_clock_is_another_begins_by_itself_and_tells_it() -> None:
+    ended = subprocess.run([sys.executable, "-c", MOMENTS], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
+    moments, apart = json.loads(ended.stdout)
+    assert (moments["in time"], moments["busy"]) == (pytest.approx(0.3), pytest.approx(-0.5))
+    assert 0.0 < moments["slow clock"] < 5.0
+    assert 0.0 < moments["fast clock"] < 5.0
+    assert apart == ["fast clock", "slow clock"]
+
+
+def test_an_interrupted_run_over_several_processes_has_its_whole_record(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN.format(on_start="pass", operate="gevent.sleep(0.1)"), encoding="utf-8")
+    options = ("--headless", "--only-summary", "--users", "2", "--processes", "2", "--spawn-rate", "2")
+    process, record = locust(tmp_path, *options, locustfile=tmp_path / "own.py", group=True)
+    try:
+        deadline = time.monotonic() + 60
+        while sum(map(len, operations_of(tmp_path))) < 100:
+            assert time.monotonic() < deadline, "nothing was offered"
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)  # as the terminal does
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    recorder = Recorder.from_data(json.loads(record.read_text(encoding="utf-8"))["Own"])
+    assert recorder.adds_up, err
+    assert recorder.answered == sum(map(len, operations_of(tmp_path))) >= 100
+    assert "stackproof: The record is not" not in err
+
+
+def test_a_user_that_is_added_later_offers_nothing(tmp_path: Path) -> None:
+    port = free_port()
+    process, record = locust(
+        tmp_path, "--users", "1", "--autostart", "--web-host", "127.0.0.1", "--web-port", str(port)
+    )
+    try:
+        until_requests(port, 100)
+        more = urllib.parse.urlencode({"user_count": 2, "spawn_rate": 1}).encode()
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/swarm", data=more, timeout=30).read()
+        until_requests(port, 700)
+    finally:
+        process.terminate()
+        _, err = process.communicate(timeout=30)
+    assert "Echo has begun already: one more user changes nothing, and offers nothing" in err
+    series = json.loads(record.read_text(encoding="utf-8"))["Echo"]["series"]
+    assert [row["offered"] for row in series[:3]] == [200, 200, 200]

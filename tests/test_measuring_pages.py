@@ -87,7 +87,26 @@ def test_the_locustfile_of_ones_own_runs_and_its_record_is_read(tmp_path: Path) 
     assert recorder.adds_up, offered.stderr
     assert recorder.answered > 20, offered.stderr
     assert recorder.failed == 0, recorder.errors
+    said = read_by_the_page(tmp_path)
+    assert f"'offered': {recorder.offered}" in said
+    assert said.endswith("ms from the intended start; complete\n")
+
+
+def read_by_the_page(directory: Path) -> str:
+    """What the page's own program says of a record."""
+    [block] = [block for block in blocks(MEASURING, "python") if block.title == "read.py"]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     read = subprocess.run(
-        [sys.executable, "read.py"], cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=90
+        [sys.executable, "-c", block.code], cwd=directory, env=environ, capture_output=True, text=True, timeout=90
     )
-    assert f"'offered': {recorder.offered}" in read.stdout, read.stderr
+    assert read.returncode == 0, read.stderr
+    return read.stdout
+
+
+def test_a_record_without_an_operation_that_ended_well_is_read_too(tmp_path: Path) -> None:
+    recorder = Recorder()
+    recorder.offer(0.1)
+    recorder.fail(0.1, "Offers: OSError")
+    record = {**recorder.to_data(), "rate": 50.0, "processes": 1, "incomplete": "a part is missing"}
+    (tmp_path / "record.json").write_text(json.dumps({"Offers": record}), encoding="utf-8")
+    assert read_by_the_page(tmp_path).endswith("; no operation ended well; Offers: OSError; a part is missing\n")

@@ -2,7 +2,7 @@
 
     STACKPROOF_RECORD=record.json locust --locustfile examples/locustfiles/echo.py --headless --users 1 --run-time 5s
 
-With several processes: ``--users 2 --processes 2``.
+With several processes: ``--users 2 --spawn-rate 2 --processes 2``.
 """
 
 from __future__ import annotations

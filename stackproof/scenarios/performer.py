@@ -33,6 +33,7 @@ from .scenario import Scenario
 from .steps.base import Filled
 from .stub import Injection, StubServer
 from .stub_work import StubWork
+from .whose import told_with_its_place
 from .window import Acts, Nothing, Window
 from .work import Adapters, StepFailedError, Work
 
@@ -91,7 +92,7 @@ class Performer:
             answer = actions[order["do"]](order)
         except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for an answer
             traceback.print_exc(file=sys.stderr)
-            answer = {"trouble": f"{type(error).__name__}: {error}"}
+            answer = {"trouble": told_with_its_place(f"{type(error).__name__}: {error}", error)}
         self._send("answer", {"id": order["id"], "worker": self._worker, **answer})
 
     def _introduce(self, _order: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,7 +130,8 @@ class Performer:
             self._engine.aside(lambda: self._begin(order["workload"], order["workers"], order["within"]))
         except Exception as error:  # noqa: BLE001 - a third party's factory may raise anything; the command reports it
             cause = error.__cause__ if isinstance(error, StepFailedError) and error.__cause__ else error
-            told["trouble"] = f"{error}: {cause}" if cause is not error else f"{type(error).__name__}: {error}"
+            trouble = f"{error}: {cause}" if cause is not error else f"{type(error).__name__}: {error}"
+            told["trouble"] = told_with_its_place(trouble, cause)
         return told
 
     def _begin(self, workload: int, workers: int, within: float) -> None:

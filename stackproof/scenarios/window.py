@@ -77,6 +77,11 @@ class Window(ABC):
         """Bring `measured` and `warm` up to date, where that is not done with each operation."""
 
     @property
+    def closed(self) -> bool:
+        """Whether it is over: everything that was offered has its end."""
+        return self._closed
+
+    @property
     def closed_loop(self) -> bool:
         """Whether callers wait for their own answers, so that nothing is ever due."""
         return self.order.arrivals == CLOSED
