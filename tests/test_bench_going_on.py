@@ -21,6 +21,7 @@ from stackproof.commands.bench_going_on import going_on
 from stackproof.commands.bench_load import Load
 from stackproof.commands.bench_run import load_of, run
 from stackproof.commands.bench_search import measured
+from stackproof.commands.bench_stored import note
 from stackproof.commands.report import report
 from stackproof.interfaces import ConfigurationError
 from stackproof.measurement.ceiling import JOURNAL, find_ceiling
@@ -86,6 +87,17 @@ def test_a_record_that_is_older_than_the_windows_says_so(tmp_path: Path, recorde
     told, data = reported(tmp_path / "run")
     assert told.stderr.splitlines() == [NEWER.format(said), f"go on with it: {command}"]
     assert data["resume"] == {"command": command, "newer_windows": 3 - recorded_windows}
+
+
+def test_what_may_be_left_on_servers_is_told_with_and_without_a_record(tmp_path: Path) -> None:
+    with_record(tmp_path / "run", 3)
+    note(tmp_path / "run", "bench0123456789")
+    left = "what it stored may still be on its servers, under the namespace bench0123456789 (see docs/"
+    told, _ = reported(tmp_path / "run")
+    assert told.stderr.splitlines()[1].startswith(left)
+    (tmp_path / "run" / "run.json").unlink()
+    refused = CliRunner().invoke(report, [str(tmp_path / "run")], standalone_mode=False)
+    assert f"was cut short ({left}" in str(refused.exception)
 
 
 def test_a_record_that_is_complete_is_all_that_there_is(tmp_path: Path) -> None:

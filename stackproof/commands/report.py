@@ -70,6 +70,8 @@ def report(
     """
     from stackproof.verification.runs import find_run
 
+    from .bench_stored import sentence
+
     exports = {"csv": csv_file, "parquet": parquet_file, "jsonl": jsonl_file}
     wanted = {form: file for form, file in exports.items() if file is not None}
     published = summary_file is not None or badge_file is not None
@@ -93,6 +95,8 @@ def report(
     tables = _export(directory, table, wanted) if wanted else []
     pages = [] if wanted or published else list(_pages(directory, quiet=json_file == "-"))
     resume = {} if published else _say_going_on(directory)
+    if left := sentence(directory):
+        click.echo(left, err=True)
     if json_file is not None:
         told = {"schema": SCHEMA, "run": str(directory), "pages": pages, "tables": tables, **resume, **told}
         write_result(json_file, json.dumps(told, indent=2) + "\n")
@@ -176,6 +180,7 @@ def _without_record(directory: Path, records: Iterable[str]) -> NoRecordError:
     from stackproof.measurement.window_log import head_of
 
     from .bench_going_on import going_on, is_of_a_pair
+    from .bench_stored import sentence
 
     if (head := head_of(directory)) is None:
         return NoRecordError(f"{directory} holds none of {', '.join(records)}: that run kept no record")
@@ -186,7 +191,10 @@ def _without_record(directory: Path, records: Iterable[str]) -> NoRecordError:
     if is_of_a_pair(head):
         return NoRecordError(f"{what}; pairs are not gone on with, then begin a new run: {command}")
     again = going_on(directory, command)
-    return NoRecordError(f"{what}; then {f'go on with it: {again}' if again else f'begin a new run: {command}'}")
+    stored = f" ({left})" if (left := sentence(directory)) else ""
+    return NoRecordError(
+        f"{what}{stored}; then {f'go on with it: {again}' if again else f'begin a new run: {command}'}"
+    )
 
 
 def _export(directory: Path, table: str, wanted: dict[str, str]) -> list[dict[str, str]]:
