@@ -92,7 +92,7 @@ def test_a_record_that_is_older_than_the_windows_says_so(tmp_path: Path, recorde
 def test_what_may_be_left_on_servers_is_told_with_and_without_a_record(tmp_path: Path) -> None:
     with_record(tmp_path / "run", 3)
     note(tmp_path / "run", "bench0123456789")
-    left = "what it stored may still be on its servers, under the namespace bench0123456789 (see docs/"
+    left = "what it stored may still be on its servers, under the namespace bench0123456789, see docs/"
     told, _ = reported(tmp_path / "run")
     assert told.stderr.splitlines()[1].startswith(left)
     (tmp_path / "run" / "run.json").unlink()

@@ -39,4 +39,4 @@ def sentence(directory: Path) -> str:
     if not names:
         return ""
     which = f"namespace{'s' if len(names) > 1 else ''} {', '.join(names)}"
-    return f"what it stored may still be on its servers, under the {which} (see docs/how-to/external-server.md)"
+    return f"what it stored may still be on its servers, under the {which}, see docs/how-to/external-server.md"
