@@ -80,7 +80,7 @@ def cli() -> None:
                  stackproof verify --backend cache=mypkg.cache:make your own backend
 
     Exit codes: 0 holds; 1 a clause failed, or a regression; 2 wrong usage or configuration; 3 inconclusive or partial;
-    4 the environment could not be started, or the disk is full; 5 an invalid record; 6 no data; 7 runs that are not
+    4 the environment could not be started, or the disk cannot be written; 5 an invalid record; 6 no data; 7 runs that are not
     comparable; 130 interrupted (what was done is kept).
     """
 
@@ -140,13 +140,14 @@ def _refuse(error: Exception) -> int:
     from stackproof.extras import extra_of
     from stackproof.interfaces import ConfigurationError, StackproofError
     from stackproof.servers import MissingWheelError, ServerError
-    from stackproof.verification.runs import DamagedRecordError, StorageError
+    from stackproof.verification.runs import DamagedRecordError, NoRecordError, StorageError
     from stackproof.verification.worker import WorkerError
 
     codes: list[tuple[type[Exception], int]] = [
         (ConfigurationError, Exit.USAGE),
         (MissingWheelError, Exit.USAGE),
         (DamagedRecordError, Exit.INVALID),
+        (NoRecordError, Exit.NO_DATA),
         (ServerError, Exit.ENVIRONMENT),
         (StorageError, Exit.ENVIRONMENT),
         (WorkerError, Exit.ENVIRONMENT),

@@ -532,6 +532,21 @@ class TestCommand:
         assert data["removed"]
         assert not generator.is_running()
 
+    def test_where_the_generator_is_killed_what_goes_on_with_the_windows_is_named(self, proven: Path) -> None:
+        options = ["--rate", "50", "--duration", "1", "--repeat", "60", "--warmup", "0", "--no-calibration"]
+        process = self.start(proven, *options, "--out", "run")
+        log = proven / "run/windows.jsonl"
+        try:
+            assert wait_for(lambda: log.is_file() and log.read_bytes().count(b"\n") >= 3, within=60.0)
+            generators_of(process.pid)[0].kill()
+            out, err = process.communicate(timeout=30)
+        finally:
+            process.kill()
+        assert process.returncode == Exit.ENVIRONMENT
+        assert "ended with code -9 without results" in err
+        command = json.loads(log.read_text(encoding="utf-8").splitlines()[0])["command"]
+        assert out.splitlines()[-1] == f"go on with it: {command} --resume run"
+
     def test_killed_between_windows_it_goes_on_where_it_was(self, proven: Path) -> None:
         options = ["--rate", "50", "--duration", "1.5", "--warmup", "0", "--repeat", "3", "--no-calibration"]
         log, said = proven / "run/windows.jsonl", proven / "told"

@@ -20,7 +20,7 @@ from stackproof.exits import Exit
 from stackproof.servers.embedded import EmbeddedRedis
 from stackproof.targets import parse_target
 from stackproof.verification import runs
-from stackproof.verification.certificate import ServerRecord, TargetRecord
+from stackproof.verification.certificate import Certificate, ServerRecord, TargetRecord
 from stackproof.verification.digests import backend_digest, suite_digest
 
 
@@ -178,10 +178,14 @@ class TestNoPlaceForTheCertificate:
         assert not Path("run").exists()
 
     def test_what_ends_the_run_after_it_tells_of_it_too(
-        self, no_room: Path, ended: Callable[..., tuple[int, str, str]]
+        self, no_room: Path, ended: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        Path("run").mkdir()
-        Path("run", runs.LOCK).touch()
+        def while_another_run_takes_the_place(*_: object) -> Certificate:
+            Path("run").mkdir()
+            Path("run", runs.LOCK).touch()
+            return certificate()
+
+        monkeypatch.setattr("stackproof.verification.run.verify", while_another_run_takes_the_place)
         code, _, err = ended("--out", "run")
         assert code == Exit.USAGE
         assert err.endswith(f"give --out another directory; {self.told(no_room)}")

@@ -33,6 +33,7 @@ from stackproof.measurement.judgement import window_of
 from stackproof.measurement.promises import Promise
 from stackproof.measurement.record_names import MEASURED
 from stackproof.measurement.window_log import WINDOWS, WindowLog
+from stackproof.verification.runs import NoRecordError
 
 FIXED = "--stack memory --rate 50 --duration 2 --slo p99=20ms --repeat 6"
 FOUND = ("find_max", "short", "max_steps", "max_minutes")
@@ -168,7 +169,7 @@ def test_a_report_on_a_run_without_a_record_names_what_goes_on_with_it(
 ) -> None:
     directory = begun(tmp_path / "a run", options)
     refused = CliRunner().invoke(report, [str(directory), *words], standalone_mode=False).exception
-    assert isinstance(refused, ConfigurationError)
+    assert isinstance(refused, NoRecordError)
     assert str(refused).endswith(
         f"that run goes on, or was cut short; then go on with it: {load_of(asked(options)).command()} --resume '{directory}'"
     )

@@ -462,6 +462,11 @@ def test_a_search_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     assert data["removed"]
     assert data["id"] == (tmp_path / "run" / "run.lock").read_text().strip() != "run"
     assert (tmp_path / "run" / WINDOWS).exists(), "a search without an answer may go on with a larger budget"
+    longer = re.search(
+        r"^go on with it: stackproof bench .* --max-steps (\d+) .* --resume run$", ended.stderr, re.MULTILINE
+    )
+    assert longer is not None, ended.stderr
+    assert int(longer[1]) == 2 * (kept + 1)
     other = subprocess.run(
         [*command, "--seed", "99", "--resume", "run"],
         cwd=tmp_path, env=environ, text=True, capture_output=True, timeout=120, check=False,

@@ -24,10 +24,11 @@ from test_bench_search import SHORT as SEARCH
 
 from stackproof.commands import bench_load, bench_pair, bench_search, bench_sweep
 from stackproof.commands.bench_gate import Proof
+from stackproof.commands.bench_going_on import is_of_a_pair
 from stackproof.commands.bench_load import Load, Run, null_order
 from stackproof.commands.bench_pair import offer_pairs
-from stackproof.commands.bench_resume import is_of_a_pair
-from stackproof.commands.bench_run import _exit_code
+from stackproof.commands.bench_run import _exit_code, _gone_on_with
+from stackproof.commands.bench_stored import forget, namespaces, note
 from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
 from stackproof.measurement.environment import read_environment
@@ -213,6 +214,98 @@ def test_in_a_terminal_no_window_is_a_line() -> None:
     view._console.file = shown
     view.ended(window_of(MEASURED, offered(recorded(10)), TRUSTED))
     assert shown.getvalue() == ""
+
+
+@dataclass
+class Killed(Faked):
+    """The session of a generator that is gone before a window ends."""
+
+    trouble: BaseException = field(default_factory=lambda: GeneratorError("it ended with code -9 without results"))
+
+    def offer(self, order: Order) -> Offered:
+        one = super().offer(order)
+        if not one.complete:
+            raise self.trouble
+        return one
+
+
+@pytest.mark.parametrize(
+    ("at", "trouble", "named"),
+    [
+        (1, GeneratorError("it ended with code -9 without results"), True),
+        (1, KeyboardInterrupt(), True),
+        (1, ConfigurationError("the run had begun under other conditions"), False),
+        (0, GeneratorError("it ended with code -9 without results"), False),
+    ],
+)
+def test_where_windows_are_kept_an_end_in_trouble_names_what_goes_on_with_them(
+    measure: Measure, tmp_path: Path, at: int, trouble: BaseException, named: bool
+) -> None:
+    run, console = run_in(tmp_path / "a run"), Console(file=io.StringIO(), width=40)
+    with pytest.raises(type(trouble)), _gone_on_with(run, console):
+        measure(run, Killed(at, trouble=trouble), TRUSTED)
+    assert isinstance(console.file, io.StringIO)
+    command = f"go on with it: {run.load.command()} --resume '{tmp_path}/a run'\n"
+    assert console.file.getvalue() == (command if named else "")
+
+
+def test_where_pairs_end_in_trouble_no_command_is_named(measure: Measure, tmp_path: Path) -> None:
+    run, console = run_in(tmp_path / "run", against=("cache=local",)), Console(file=io.StringIO())
+    with pytest.raises(GeneratorError), _gone_on_with(run, console):
+        measure(run, Killed(1), TRUSTED)
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue() == ""
+
+
+class TestStored:
+    """Under which names a run may have left something on servers of somebody else."""
+
+    class Session(Faked):
+        """One that is entered, and tells what is noted of it then."""
+
+        directory: Path
+        noted: tuple[str, ...] = ()
+        introduced = ()
+
+        def __enter__(self) -> TestStored.Session:
+            self.noted = namespaces(self.directory)
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            """Nothing."""
+
+    @pytest.fixture
+    def session(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
+        one = self.Session()
+        one.directory = tmp_path / "run"
+        monkeypatch.setattr(bench_load, "Session", lambda *_, **__: one)
+        return one
+
+    def test_the_name_is_there_before_anything_is_and_goes_when_all_is_removed(
+        self, session: Session, tmp_path: Path
+    ) -> None:
+        run = run_in(tmp_path / "run", origin="external")
+        note(run.directory, "bench-earlier")
+        with run.session(None, lambda _: None):
+            assert session.noted == ("bench-earlier", "bench-test")
+        assert run.left_behind_by(session) == ()  # type: ignore[arg-type]
+        assert namespaces(run.directory) == ("bench-earlier",)
+        forget(run.directory, "bench-earlier")
+        assert [path.name for path in run.directory.iterdir()] == []
+
+    def test_what_could_not_be_removed_stays_noted(
+        self, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = run_in(tmp_path / "run", origin="external")
+        session.left_behind = ("it ended",)
+        monkeypatch.setattr(Run, "remove", lambda *_: ("cache: UnavailableError: away",))
+        with pytest.raises(GeneratorError), run.session(None, lambda _: None):
+            raise GeneratorError("it ended")
+        assert namespaces(run.directory) == ("bench-test",)
+
+    def test_our_own_servers_end_with_the_run(self, session: Session, tmp_path: Path) -> None:
+        with run_in(tmp_path / "run").session(None, lambda _: None):
+            assert session.noted == ()
 
 
 class TestSelfCheck:

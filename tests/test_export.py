@@ -23,6 +23,7 @@ from stackproof.measurement.record import Measurement, to_json
 from stackproof.measurement.tables import TABLES, Table, seconds_table, windows_table
 from stackproof.reports.export import csv_bytes, json_lines_bytes, parquet_bytes
 from stackproof.scenarios.histogram import Histogram
+from stackproof.verification.runs import NoRecordError
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +138,8 @@ class TestCommand:
         assert "cannot be written" in str(self.call(str(run), "--csv", str(run / "no" / "x.csv")).exception)
 
     def test_a_run_without_a_measurement(self, tmp_path: Path) -> None:
+        assert isinstance(self.call(str(tmp_path), "--csv", "-").exception, NoRecordError)
+        (tmp_path / "certificate.json").touch()
         error = self.call(str(tmp_path), "--csv", "-").exception
         assert isinstance(error, ConfigurationError)
         assert str(error).endswith("holds no run.json: only a measurement has tables")

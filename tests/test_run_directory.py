@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 from command_line import stackproof
 
 from stackproof.interfaces import ConfigurationError
-from stackproof.verification.runs import LEAST_ROOM, StorageError, id_of, keep, keep_run, open_run
+from stackproof.verification.runs import LEAST_ROOM, StorageError, check_place, id_of, keep, keep_run, open_run
 
 
 @pytest.fixture
@@ -44,8 +45,41 @@ class TestOpening:
 
     def test_a_read_only_file_system(self, small: Path) -> None:
         subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
-        with pytest.raises(ConfigurationError, match=r"cannot be kept in .*: Read-only file system; use --out DIR"):
+        with pytest.raises(StorageError, match=r"cannot be kept in .*: Read-only file system; use --out DIR"):
             open_run(small / "run", "id")
+
+    def test_one_that_the_system_refuses_is_no_wrong_usage_and_one_that_can_be_no_directory_is(
+        self, tmp_path: Path
+    ) -> None:
+        with pytest.raises(StorageError, match=r"cannot be kept in /proc/nope: .*; use --out DIR"):
+            open_run(Path("/proc/nope"), "id")
+        (tmp_path / "file").touch()
+        with pytest.raises(ConfigurationError, match=r"the run cannot be kept in .*: Not a directory"):
+            open_run(tmp_path / "file" / "run", "id")
+
+    def test_a_read_only_current_directory_is_told_before_anything_is_verified_or_started(self, small: Path) -> None:
+        options = ("bench", "--stack", "memory", "--rate", "5", "--duration", "1", "--no-calibration")
+        subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
+        done = stackproof(*options, cwd=small)
+        assert (done.returncode, done.stdout) == (4, "")
+        assert re.fullmatch(
+            r"stackproof: the run cannot be kept in .stackproof/runs/\S+: Read-only file system; use --out DIR\n",
+            done.stderr,
+        )
+
+    def test_where_the_certificate_that_comes_first_has_no_place_that_is_told_and_not_begun(
+        self, small: Path, tmp_path: Path
+    ) -> None:
+        options = ("bench", "--stack", "memory", "--scenario", "cache-hot", "--rate", "5", "--duration", "1")
+        subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
+        done = stackproof(*options, "--out", str(tmp_path / "run"), cwd=small)
+        assert (done.returncode, done.stdout) == (4, "")
+        assert done.stderr.startswith("stackproof: cache=memory must be verified first; the run cannot be kept in ")
+        assert done.stderr.endswith(": Read-only file system; begin in another directory\n")
+
+    def test_nothing_is_made_where_only_the_place_is_looked_at(self, tmp_path: Path) -> None:
+        assert check_place(tmp_path / "deep" / "run", "id") == tmp_path / "deep" / "run"
+        assert list(tmp_path.iterdir()) == []
 
     def test_one_that_holds_a_run(self, tmp_path: Path) -> None:
         open_run(tmp_path / "run", "id")
@@ -104,3 +138,24 @@ def test_a_run_of_which_nothing_says_what_it_is_called_gets_a_new_id(tmp_path: P
         found.add(id_of(tmp_path / day / "x"))
     assert len(found) == 2
     assert "x" not in found
+
+
+@pytest.mark.parametrize("words", [(), ("--csv", "-"), ("--badge", "badge.svg")])
+def test_a_directory_without_a_record_is_no_data_as_it_is_to_compare(tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "empty").mkdir()
+    done = stackproof("report", "empty", *words, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (6, "")
+    assert done.stderr.startswith("stackproof: empty holds no")
+    assert stackproof("compare", "empty", "empty", cwd=tmp_path).returncode == 6
+
+
+def test_a_record_of_another_kind_is_one_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "tax.json").write_text("{}", encoding="utf-8")
+    done = stackproof("report", "run", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "stackproof: run holds tax.json, of which there is no page\n")
+    done = stackproof("report", "run", "--csv", "-", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "stackproof: run holds no run.json: only a measurement has tables\n",
+    )

@@ -77,7 +77,7 @@ def test_a_module_that_ends_the_process_at_import(tmp_path: Path) -> None:
             ("--stack", "memory", "--clause", "X-99"),
             "none of the contracts of interactions, events, search, cache and logs has a clause X-99; ",
         ),
-        (("--backend", "cache=memory", "--out", "/proc/nope"), "the run cannot be kept in /proc/nope: "),
+        (("--backend", "cache=memory", "--out", f"{__file__}/run"), "the run cannot be kept in "),
         (("--backend", "cache=memory", "--stack", "memory"), "exclude each other"),
         (("--backend", "cache=redis", "--origin", "external"), "The external origin needs REDIS_URL to be set."),
     ],

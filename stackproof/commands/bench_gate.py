@@ -98,25 +98,32 @@ class Gate:
 
     def _verified(self, missing: Sequence[Target], servers: Sequence[Server]) -> tuple[Certificate, dict[str, Proof]]:
         """Verify these now: the certificate, and the proofs of those that keep their contract."""
-        names = ", ".join(target.name for target in missing)
+        from stackproof.verification.runs import USE_OUT, StorageError, new_run_id, new_run_in
+
+        run_id, names = new_run_id(), ", ".join(target.name for target in missing)
+        try:
+            directory = new_run_in(self.runs, run_id)  # before anything is verified that could not be kept
+        except StorageError as error:
+            why = str(error).removesuffix(USE_OUT)  # which is for the run, not for what is verified before it
+            raise StorageError(f"{names} must be verified first; {why}; begin in another directory") from error
         self._say(f"No certificate of this build covers {names} on this server: verifying that first.")
-        certificate = self._verify(missing, servers)
+        certificate = self._verify(missing, servers, directory, run_id)
         records = {target.name: _holding(certificate, target) for target in missing}
         found = {name: Proof(certificate.id, record) for name, record in records.items() if record is not None}
         if len(found) == len(missing):
             self._say(f"Their contracts hold (certificate {certificate.id}).")
         return certificate, found
 
-    def _verify(self, targets: Sequence[Target], servers: Sequence[Server]) -> Certificate:
+    def _verify(
+        self, targets: Sequence[Target], servers: Sequence[Server], directory: Path, run_id: str
+    ) -> Certificate:
         """Verify, and keep the certificate where the next bench run finds it."""
         from stackproof.reports import certificate_page
         from stackproof.reports.terminal import LiveView
         from stackproof.verification.certificate import to_json
         from stackproof.verification.run import VerifyOptions, verify
-        from stackproof.verification.runs import keep_run, new_run_id, new_run_in
+        from stackproof.verification.runs import keep_run
 
-        run_id = new_run_id()
-        directory = new_run_in(self.runs, run_id)
         with LiveView(self.console) as view:
             certificate = verify(targets, servers, VerifyOptions(origin=self.origin), directory, run_id, view)
         files = {

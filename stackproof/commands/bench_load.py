@@ -39,6 +39,7 @@ from stackproof.verification.digests import suite_digest
 from stackproof.verification.environment import describe_environment
 from stackproof.verification.run import describe_server
 
+from . import bench_stored
 from .bench_evidence import gather_and_keep
 from .bench_gate import Proof
 from .bench_workers import machines_of
@@ -187,6 +188,8 @@ class Run:
         load = self.load
         setup = replace(load.setup(self.backends, stub), more=tuple(more))
         session = Session(setup, self.variables, self.directory, observer, workers=load.workers, bind=load.bind)
+        if load.origin == "external":  # other servers end with the run
+            bench_stored.note(self.directory, session.namespace)
         try:
             with session:
                 machines_of(session.introduced, setup.engine)  # before anything is offered: who must not take part
@@ -198,7 +201,10 @@ class Run:
 
     def left_behind_by(self, session: Session) -> tuple[str, ...]:
         """What neither the generator nor we could remove after it ended."""
-        return self.remove(session.namespace) if session.left_behind else ()
+        left = self.remove(session.namespace) if session.left_behind else ()
+        if not left and self.load.origin == "external":
+            bench_stored.forget(self.directory, session.namespace)
+        return left
 
     def gather_evidence(self, session: Session) -> None:
         """Ask the servers for their settings, and keep them beside the record, with what other machines say of themselves."""

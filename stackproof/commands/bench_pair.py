@@ -26,7 +26,7 @@ from stackproof.scenarios.stub import StubServer
 from .bench_load import Load, Run, facts_of, self_check
 
 Offer = Callable[[Order], Offered]
-_SIDES = ("--backend", "--against")
+SIDES = ("--backend", "--against")
 
 
 def offer_pairs(one: Run, two: Run, console: Console) -> tuple[Measurement, Measurement]:
@@ -107,7 +107,7 @@ def interleaved(
         try:
             for side, window in pair.items():
                 logs[side].keep(window, checks[side])
-                ended(window, _SIDES[side])
+                ended(window, SIDES[side])
         except KeyboardInterrupt:  # between two pairs: those that were measured are in the records all the same
             return Interleaved(done, interrupted=True)
     return Interleaved(done, interrupted=False)

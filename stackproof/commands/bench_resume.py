@@ -13,12 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from stackproof.interfaces import ConfigurationError
-from stackproof.measurement.ceiling import JOURNAL, settings_in
+from stackproof.kept_json import text_of
+from stackproof.measurement.ceiling import JOURNAL, is_finished, settings_in
+from stackproof.measurement.record import from_json
 from stackproof.measurement.search_journal import SearchSettings
+from stackproof.measurement.search_words import a_time
 from stackproof.measurement.window_log import WINDOWS, head_of, kept_windows, of_another_build
-from stackproof.verification.runs import reopen_run
+from stackproof.reports.text import what_happened
+from stackproof.verification.runs import RECORD, DamagedRecordError, reopen_run
 
 from .bench import Asked
+from .bench_going_on import going_on, is_of_a_pair, newer_windows, used_in, used_up
 from .bench_load import Load
 
 _OPTIONS = {
@@ -80,12 +85,30 @@ def to_go_on_with(asked: Asked, load: Load, settings: SearchSettings | None, lev
             _refusal(directory, found, str(head.get("command", "")), load.command(), _left_out(asked))
         )
     kept_windows(directory)  # what is damaged is told before anything is verified for it
+    if settings is not None:
+        _refuse_without_room(directory, settings, load)
     return directory
 
 
-def is_of_a_pair(head: Mapping[str, Any]) -> bool:
-    """Whether windows belong to either side of ``bench --against``, by what is kept of their command."""
-    return "--against" in shlex.split(str(head.get("command", "")))
+def _refuse_without_room(directory: Path, settings: SearchSettings, load: Load) -> None:
+    """`ConfigurationError` where a search would take no window: its budget is used up, or it has ended and is on record."""
+    steps, seconds = used_in(directory)
+    if options := used_up(settings, steps, seconds):
+        command = going_on(directory, load.command())
+        raise ConfigurationError(
+            f"the search in {directory} has used {steps} windows and {a_time(seconds)}: to go on, {' and '.join(options)} must "
+            f"be larger; {f'type: {command}' if command else 'begin a new run'}"
+        )
+    record = directory / RECORD
+    if record.is_file() and is_finished(directory / JOURNAL):
+        try:
+            result = from_json(text_of(record))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DamagedRecordError(f"{record} cannot be read: {what_happened(error)}") from error
+        if not newer_windows(directory, result):
+            raise ConfigurationError(
+                f"the search in {directory} has ended, and has nothing more to measure; begin a new run"
+            )
 
 
 def _differing(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from rich.console import Console
@@ -14,7 +15,7 @@ from stackproof.measurement.evidence import kept_evidence
 from stackproof.measurement.promises import Promise, tightest_seconds
 from stackproof.measurement.record import Measurement, to_json
 from stackproof.measurement.search_journal import SearchSettings
-from stackproof.measurement.window_log import WINDOWS
+from stackproof.measurement.window_log import WINDOWS, kept_windows
 from stackproof.reports.evidence import print_evidence
 from stackproof.reports.measurement import render
 from stackproof.reports.measurement_terminal import print_measurement
@@ -23,12 +24,13 @@ from stackproof.scenarios.catalogue import find_scenario, settings_of
 from stackproof.scenarios.orders import CLOSED, IN_FLIGHT, Order
 from stackproof.targets import Target, find_stack, load_object, parse_target
 from stackproof.verification.provision import provided_servers
-from stackproof.verification.runs import RUNS, StorageError, id_of, keep_run, new_run_id, open_run
+from stackproof.verification.runs import RUNS, StorageError, check_place, id_of, keep_run, new_run_id, open_run
 
 from .bench import Asked
 from .bench_gate import Gate, Refusal, told_with
+from .bench_going_on import going_on, is_left
 from .bench_load import Load, Run, offer
-from .bench_pair import offer_pairs
+from .bench_pair import SIDES, offer_pairs
 from .bench_resume import to_go_on_with
 from .bench_search import exit_code, may_go_on, search
 from .bench_sweep import check_waiting, levels_of, sweep
@@ -41,7 +43,7 @@ def run(asked: Asked) -> Exit:
     """Measure what was asked for, keep the record, and show it."""
     load = load_of(asked)
     targets = _targets(load, asked.backends)
-    others = _targets(load, (*_kept(asked), *asked.against)) if asked.against else []
+    others = _targets(load, _kept(asked), asked.against) if asked.against else []
     levels = levels_of(asked.sweep) if asked.sweep is not None else ()
     wanted = asked.find.settings(load.order, load.promises) if asked.find is not None else None
     kept = to_go_on_with(asked, load, wanted, levels)
@@ -51,6 +53,9 @@ def run(asked: Asked) -> Exit:
     for target in everything:
         if target.entry is None:
             load_object(target.name, target.spec)  # now, so that a mistyped factory is told before servers start
+    run_id = new_run_id() if kept is None else id_of(kept)
+    if kept is None:
+        check_place(asked.out, run_id)
     console = result_console(asked.json_file)
     environment = read_environment()  # before anything of ours keeps the machine busy
     gate = Gate(asked.origin, RUNS, console)
@@ -60,12 +65,13 @@ def run(asked: Asked) -> Exit:
             _say_refused(proofs.reasons, console)
             results = []
         else:
-            run_id = new_run_id() if kept is None else id_of(kept)
             directory = open_run(asked.out, run_id) if kept is None else kept
             one = Run(load, tuple(targets), proofs, tuple(servers), run_id, directory, environment)
             if not console.is_terminal:
                 _say_begun(one, console)
-            results = _measured(one, _other(one, others, asked) if others else None, levels, wanted, console)
+            two = _other(one, others, asked) if others else None
+            with _gone_on_with(one, console):
+                results = _measured(one, two, levels, wanted, console)
     troubles = [*gate.not_kept, *_shown(results, asked, console)]
     if troubles:
         raise StorageError("; ".join(troubles))  # last, so that the figures are on the screen all the same
@@ -81,6 +87,25 @@ def _say_begun(one: Run, console: Console) -> None:
         lines.append(f"where it is cut short, go on with it: {load.going_on(one.directory)}")
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _say_going_on(one: Run, console: Console) -> None:
+    if command := going_on(one.directory, one.load.command()):
+        console.print(f"go on with it: {command}", markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _gone_on_with(one: Run, console: Console) -> Iterator[None]:
+    """Where the run ends in trouble, or before it has a record, who has windows of it is told what goes on with it."""
+    try:
+        yield
+    except ConfigurationError:
+        raise  # what was asked for is refused: the same once more would be, too
+    except BaseException:
+        kept = kept_windows(one.directory)
+        if kept is not None and kept.windows and not one.load.against:  # pairs are not gone on with
+            _say_going_on(one, console)
+        raise
 
 
 def _measured(
@@ -99,10 +124,8 @@ def _shown(results: Sequence[tuple[Run, Measurement]], asked: Asked, console: Co
     troubles = [trouble for done, result in results for trouble in _kept_and_shown(done, result, console)]
     if len(results) == 1:
         ((one, result),) = results
-        if not result.complete and (one.directory / WINDOWS).exists():
-            console.print(
-                f"go on with it: {one.load.going_on(one.directory)}", markup=False, highlight=False, soft_wrap=True
-            )
+        if (one.directory / WINDOWS).exists() and is_left(one.directory, result):
+            _say_going_on(one, console)
     if len(results) > 1:
         both = " ".join(str(run.directory) for run, _ in results)
         console.print(f"compare them: stackproof compare {both} --accept backend", markup=False)
@@ -213,20 +236,22 @@ def _kept_and_shown(done: Run, result: Measurement, console: Console) -> list[st
     return troubles
 
 
-def _targets(load: Load, backends: Sequence[str]) -> list[Target]:
-    """One target for each concern that the scenario uses: the named one, else the stack's."""
+def _targets(load: Load, backends: Sequence[str], against: Sequence[str] = ()) -> list[Target]:
+    """One target for each concern that the scenario uses: the named one, else the stack's. An error names the option."""
     scenario = load.workload
     concerns = scenario.concerns
     chosen = {target.concern: target for target in find_stack(load.stack).targets()}
-    named = [parse_target(text) for text in backends]
-    for target in named:
+    named = [
+        (option, parse_target(text)) for option, given in zip(SIDES, (backends, against), strict=True) for text in given
+    ]
+    for option, target in named:
         if target.concern not in concerns:
             raise ConfigurationError(
-                f"--backend {target.name}: the scenario {scenario.name} uses no {target.concern}, only "
+                f"{option} {target.name}: the scenario {scenario.name} uses no {target.concern}, only "
                 + ", ".join(concerns)
             )
-        if sum(other.concern == target.concern for other in named) > 1:
-            raise ConfigurationError(f"--backend names {target.concern} more than once; one run measures one of each")
+        if sum(other.concern == target.concern for _, other in named) > 1:
+            raise ConfigurationError(f"{option} names {target.concern} more than once; one run measures one of each")
         chosen[target.concern] = target
     return [chosen[concern] for concern in concerns]
 

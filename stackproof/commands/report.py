@@ -15,6 +15,7 @@ from stackproof.interfaces import ConfigurationError
 from stackproof.kept_json import text_of
 from stackproof.reports.pages import require_charts
 from stackproof.reports.text import what_happened
+from stackproof.verification.runs import RECORD, RECORDS, NoRecordError
 
 from .options import Directory, check_targets, json_option, write_result
 from .publishing import badge_option, publish_kept, summary_option
@@ -69,6 +70,8 @@ def report(
     """
     from stackproof.verification.runs import find_run
 
+    from .bench_stored import sentence
+
     exports = {"csv": csv_file, "parquet": parquet_file, "jsonl": jsonl_file}
     wanted = {form: file for form, file in exports.items() if file is not None}
     published = summary_file is not None or badge_file is not None
@@ -91,8 +94,11 @@ def report(
     code, told = publish_kept(directory, summary_file, badge_file) if published else (Exit.HOLDS, {})
     tables = _export(directory, table, wanted) if wanted else []
     pages = [] if wanted or published else list(_pages(directory, quiet=json_file == "-"))
+    resume = {} if published else _say_going_on(directory)
+    if left := sentence(directory):
+        click.echo(left, err=True)
     if json_file is not None:
-        told = {"schema": SCHEMA, "run": str(directory), "pages": pages, "tables": tables, **told}
+        told = {"schema": SCHEMA, "run": str(directory), "pages": pages, "tables": tables, **resume, **told}
         write_result(json_file, json.dumps(told, indent=2) + "\n")
     return code
 
@@ -135,6 +141,8 @@ def _pages(directory: Path, *, quiet: bool) -> Iterable[dict[str, str]]:
     }
     kept = [name for name in writers if (directory / name).is_file()]
     if not kept:
+        for name in sorted(name for name in RECORDS if (directory / name).is_file()):
+            raise ConfigurationError(f"{directory} holds {name}, of which there is no page")
         raise _without_record(directory, list(writers))
     for name in kept:
         page, render = writers[name]
@@ -143,21 +151,50 @@ def _pages(directory: Path, *, quiet: bool) -> Iterable[dict[str, str]]:
         yield {"record": str(directory / name), "page": str(directory / page)}
 
 
-def _without_record(directory: Path, records: Iterable[str]) -> ConfigurationError:
+def _say_going_on(directory: Path) -> dict[str, object]:
+    """Say what goes on with a measurement, and which windows of it are newer than its record; the same for the JSON form."""
+    from stackproof.measurement.record import from_json
+    from stackproof.measurement.window_log import WINDOWS
+
+    if not (directory / WINDOWS).exists() or not (directory / RECORD).is_file():
+        return {}
+    from .bench_going_on import with_record
+
+    try:
+        found = with_record(directory, _read(directory / RECORD, lambda path: from_json(text_of(path))))
+    except ConfigurationError as error:  # the page of the record is written all the same
+        click.echo(f"stackproof: it cannot be gone on with: {error}", err=True)
+        return {}
+    if found is None:
+        return {}
+    if found.newer:
+        windows = "1 window is" if found.newer == 1 else f"{found.newer} windows are"
+        click.echo(f"the record is older than what was measured: {windows} kept beside it, and not in it", err=True)
+    if found.command:
+        click.echo(f"go on with it: {found.command}", err=True)
+    return {"resume": {"command": found.command, "newer_windows": found.newer}}
+
+
+def _without_record(directory: Path, records: Iterable[str]) -> NoRecordError:
     """Why there is no record, and of a measurement that has none yet, what goes on with it."""
     from stackproof.measurement.window_log import head_of
 
-    from .bench_resume import is_of_a_pair
+    from .bench_going_on import going_on, is_of_a_pair
+    from .bench_stored import sentence
 
     if (head := head_of(directory)) is None:
-        return ConfigurationError(f"{directory} holds none of {', '.join(records)}: that run kept no record")
+        return NoRecordError(f"{directory} holds none of {', '.join(records)}: that run kept no record")
     command, name = str(head.get("command", "")), shlex.quote(str(directory))
     what = f"{directory} has no record yet: that run goes on, or was cut short"
     if not command:
-        return ConfigurationError(f"{what}; then go on with it by its command and --resume {name}")
+        return NoRecordError(f"{what}; then go on with it by its command and --resume {name}")
     if is_of_a_pair(head):
-        return ConfigurationError(f"{what}; pairs are not gone on with, then begin a new run: {command}")
-    return ConfigurationError(f"{what}; then go on with it: {command} --resume {name}")
+        return NoRecordError(f"{what}; pairs are not gone on with, then begin a new run: {command}")
+    again = going_on(directory, command)
+    stored = f" ({left})" if (left := sentence(directory)) else ""
+    return NoRecordError(
+        f"{what}{stored}; then {f'go on with it: {again}' if again else f'begin a new run: {command}'}"
+    )
 
 
 def _export(directory: Path, table: str, wanted: dict[str, str]) -> list[dict[str, str]]:
@@ -168,10 +205,10 @@ def _export(directory: Path, table: str, wanted: dict[str, str]) -> list[dict[st
     from stackproof.reports.export import FORMATS
     from stackproof.verification.runs import keep_bytes
 
-    record = directory / "run.json"
+    record = directory / RECORD
     if not record.is_file():
-        if (directory / WINDOWS).exists():
-            raise _without_record(directory, ["run.json"])
+        if (directory / WINDOWS).exists() or not any((directory / name).is_file() for name in RECORDS):
+            raise _without_record(directory, [RECORD])
         raise ConfigurationError(f"{directory} holds no run.json: only a measurement has tables")
     rows = _read(record, lambda path: TABLES[table](from_json(text_of(path))))
     # All of them first: a package that is missing is told before anything is written.

@@ -20,6 +20,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 STEPS, MINUTES = 60, 15.0
 SHORT_STEPS, SHORT_MINUTES = 40, 3.0
 """A short search on a machine whose windows disagree ends there without an answer, and not after a quarter of an hour."""
+MOST_STEPS, MOST_MINUTES = 1000, 1440
 RAISED = 4
 """Where nobody said how many operations may be in flight, the search may take this many times the usual number."""
 _MEANINGLESS = ("rate", "repeat")
@@ -41,13 +42,13 @@ def search_options(command: Command) -> Command:
             ),
             click.option(
                 "--max-steps",
-                type=click.IntRange(1, 1000),
+                type=click.IntRange(1, MOST_STEPS),
                 metavar="N",
                 help=f"Windows of the search, at most.  [default: {STEPS}; with --short {SHORT_STEPS}]",
             ),
             click.option(
                 "--max-minutes",
-                type=click.FloatRange(0, 1440, min_open=True),
+                type=click.FloatRange(0, MOST_MINUTES, min_open=True),
                 metavar="M",
                 help=f"Minutes of the search, at most.  [default: {MINUTES:g}; with --short {SHORT_MINUTES:g}]",
             ),

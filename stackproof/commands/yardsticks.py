@@ -82,20 +82,21 @@ def yardsticks(
     from stackproof.benchmarks.yardsticks.record import to_json
     from stackproof.benchmarks.yardsticks.yardstick import Load
     from stackproof.verification.provision import provided_servers
-    from stackproof.verification.runs import RUNS, StorageError, keep_run, new_run_id, open_run
+    from stackproof.verification.runs import RUNS, StorageError, check_place, keep_run, new_run_id, open_run
 
     from .bench_gate import Gate, Refusal, told_with
 
     check_targets(json_file)
     targets = _targets(stack, backends)
     load = Load("", concurrency or 0, seconds, payload, _core(core))
+    run_id = new_run_id()
+    check_place(out, run_id)
     console = result_console(json_file)
     gate = Gate(origin, RUNS, console)
     with told_with(gate.not_kept), provided_servers(targets, origin) as servers:
         proofs = gate.prove(targets, servers)
         if isinstance(proofs, Refusal):
             return _refused(proofs, gate.not_kept, console)
-        run_id = new_run_id()
         directory = open_run(out, run_id)
         outcomes, interrupted = _outcomes(targets, servers, load, rounds, seed, console)
         command = _command(stack, backends, origin, rounds, load, seed)

@@ -168,11 +168,7 @@ def load_journal(
         return (), notes
     _check_head(path, lines[0], settings, identity)
     journal: list[Entry] = []
-    for number, line in enumerate(lines[1:], start=2):
-        try:
-            entry = Entry.from_data(read(line))
-        except (ValueError, KeyError, TypeError) as error:
-            raise ConfigurationError(f"{path} is damaged in line {number} ({error}); begin a new search") from error
+    for number, entry in enumerate(_entries(path, lines), start=2):
         expected = next_step(journal, _budget_of(settings, journal))
         if expected != entry.step:
             raise ConfigurationError(
@@ -182,6 +178,21 @@ def load_journal(
     if torn:
         _truncate(path, sum(len(line.encode()) + 1 for line in lines))
     return tuple(journal), notes
+
+
+def _entries(path: Path, lines: Sequence[str]) -> Iterator[Entry]:
+    """The entries in the lines of a journal, after its head."""
+    for number, line in enumerate(lines[1:], start=2):
+        try:
+            yield Entry.from_data(read(line))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigurationError(f"{path} is damaged in line {number} ({error}); begin a new search") from error
+
+
+def entries_in(path: Path) -> tuple[Entry, ...]:
+    """The whole entries of a kept journal, whatever it is of; none where there is no journal. `ConfigurationError` where it is
+    damaged."""
+    return tuple(_entries(path, _whole_lines(path)[0])) if path.exists() else ()
 
 
 def settings_in(path: Path) -> Mapping[str, Any] | None:
@@ -197,7 +208,22 @@ def settings_in(path: Path) -> Mapping[str, Any] | None:
     return settings if isinstance(settings, dict) else None
 
 
-def _budget_of(settings: SearchSettings, journal: list[Entry]) -> SearchSettings:
+def is_finished(path: Path) -> bool:
+    """Whether nothing is left to offer in a kept search, however large its budget is. `ConfigurationError` where its journal is
+    damaged."""
+    data = settings_in(path)
+    if data is None:
+        return False
+    try:
+        promises = tuple(Promise(**row) for row in data["promises"])
+        settings = SearchSettings(**{**data, "promises": promises})
+    except (KeyError, TypeError) as error:
+        raise ConfigurationError(f"{path} is damaged in line 1 ({error}); begin a new search") from error
+    journal = entries_in(path)
+    return next_step(journal, _budget_of(settings, journal)) is None
+
+
+def _budget_of(settings: SearchSettings, journal: Sequence[Entry]) -> SearchSettings:
     """A kept step was planned within the budget of its time, whatever the budget is now."""
     return replace(settings, most_steps=len(journal) + 1, most_seconds=float("inf"))
 

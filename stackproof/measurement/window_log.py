@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -115,6 +115,16 @@ def kept_windows(directory: Path) -> Kept | None:
         tuple(value for (kind, value), (after, _) in pairwise(rest) if (kind, after) == (_CHECK, _WINDOW)),
         untrue,
     )
+
+
+def newer_than(
+    kept: Sequence[WindowRecord], recorded: Sequence[WindowRecord], seeds: Collection[int] | None = None
+) -> int:
+    """How many of the windows that are kept are not among those of a record, be they of these ``seeds``. One that was offered
+    again counts once, and one that was cut short when the record was written is another than the whole one of its seed."""
+    had = [replace(window, role="") for window in recorded]
+    last = {int(window.order["seed"]): replace(window, role="") for window in kept}
+    return sum(window not in had for seed, window in last.items() if seeds is None or seed in seeds)
 
 
 def _row(line: bytes) -> tuple[str, Any]:

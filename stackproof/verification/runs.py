@@ -22,12 +22,21 @@ RECORDS = frozenset({RECORD, "certificate.json", "audit.json", "plan.json", "tax
 LOCK = "run.lock"
 """Made when a run begins, with its id in it."""
 
+USE_OUT = "; use --out DIR"
+_NO_PLACE = "the run cannot be kept in {}: {}" + USE_OUT
+_MISTYPED = (errno.ENOTDIR, errno.ELOOP)
+"""Errors of a name that can be no directory anywhere; with any other, the system does not let us write there."""
+
 LEAST_ROOM = 1 << 20
 """Bytes that must be free where a run begins: its record, its page and its logs are smaller, if it is no long one."""
 
 
 class StorageError(Exception):
     """A run cannot be kept; the message is one sentence."""
+
+
+class NoRecordError(Exception):
+    """There is a directory, and no record of a run in it; the message is one sentence."""
 
 
 class DamagedRecordError(Exception):
@@ -42,12 +51,10 @@ def new_run_id() -> str:
 def open_run(out: Path | None, run_id: str) -> Path:
     """Make the directory of a run.
 
-    Where that is not possible it is a `ConfigurationError`: another directory is needed. On a full disk it is a `StorageError`.
+    Where what was typed names none it is a `ConfigurationError`; where the system does not let us write there, since the disk is
+    full or read-only, or is somebody else's, a `StorageError`.
     """
-    path = out if out is not None else RUNS / run_id
-    if path.exists() and not path.is_dir():
-        raise ConfigurationError(f"--out {path} is a file; a run needs a directory")
-    _check_room(path)
+    path = check_place(out, run_id)
     try:
         path.mkdir(parents=True, exist_ok=True)
         # Exclusively: of two runs into the same directory, one is refused. Whoever goes on with it finds its id there.
@@ -56,13 +63,30 @@ def open_run(out: Path | None, run_id: str) -> Path:
         if out is None:
             (RUNS.parent / ".gitignore").write_text("*\n", encoding="utf-8")  # records, not source
     except FileExistsError as error:
-        raise ConfigurationError(
-            f"{path} holds a run already, and is not overwritten; give --out another directory"
-        ) from error
+        raise _taken(path) from error
     except OSError as error:
-        kind = StorageError if error.errno in (errno.ENOSPC, errno.EDQUOT) else ConfigurationError
-        raise kind(f"the run cannot be kept in {path}: {error.strerror}; use --out DIR") from error
+        kind = ConfigurationError if error.errno in _MISTYPED else StorageError
+        raise kind(_NO_PLACE.format(path, error.strerror)) from error
     return path
+
+
+def check_place(out: Path | None, run_id: str) -> Path:
+    """Where `open_run` will make the directory of a run; its errors, as far as they can be told before anything is made."""
+    path = out if out is not None else RUNS / run_id
+    if path.exists() and not path.is_dir():
+        raise ConfigurationError(f"--out {path} is a file; a run needs a directory")
+    if (path / LOCK).exists():
+        raise _taken(path)
+    there = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
+    if not os.access(there, os.W_OK | os.X_OK):
+        read_only = os.statvfs(there).f_flag & os.ST_RDONLY
+        raise StorageError(_NO_PLACE.format(path, os.strerror(errno.EROFS if read_only else errno.EACCES)))
+    _check_room(path, there)
+    return path
+
+
+def _taken(path: Path) -> ConfigurationError:
+    return ConfigurationError(f"{path} holds a run already, and is not overwritten; give --out another directory")
 
 
 def new_run_in(runs: Path, run_id: str) -> Path:
@@ -102,16 +126,15 @@ def id_of(directory: Path) -> str:
     return new_run_id()
 
 
-def _check_room(path: Path) -> None:
+def _check_room(path: Path, there: Path) -> None:
     """Tell now that a record will find no room, not after the work."""
-    there = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
     try:
         room = shutil.disk_usage(there)
     except OSError:
         return  # writing will tell
     if room.total and room.free < LEAST_ROOM:  # what is no disk has no size, and writing will tell
         raise StorageError(
-            f"a run needs {LEAST_ROOM // 1024} kB, and {room.free // 1024} kB are free where {path} is; use --out DIR"
+            f"a run needs {LEAST_ROOM // 1024} kB, and {room.free // 1024} kB are free where {path} is{USE_OUT}"
         )
 
 
