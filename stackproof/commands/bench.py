@@ -133,7 +133,7 @@ class Asked:
 @click.option(
     "--resume",
     metavar="RUN",
-    help="Go on with a run that was cut short; the other options as they were, or more --repeat.",
+    help="Go on with a run that was cut short; the other options as they were, or more --repeat, --max-steps, --max-minutes.",
 )
 @json_option
 def bench(find_max: bool, short: bool, max_steps: int | None, max_minutes: float | None, **typed: Any) -> int:  # noqa: ARG001
