@@ -25,7 +25,9 @@ class RefreshingIndex(MemorySearchIndex):
     """Searches a copy that is renewed every 40 ms, as near-real-time search engines do."""
 
     capabilities = SearchCapabilities(delete=True, matching=True, visible_within=0.05)
-    _made = -1.0
+    _copy = (-1.0, MemorySearchIndex())
+    """When it was begun, and what is searched. It is made under the lock: no thread meets one that another still fills, or an older
+    one after it."""
 
     def search(self, query: SearchQuery) -> list[Hit]:
         return self._renewed().search(query)
@@ -35,13 +37,14 @@ class RefreshingIndex(MemorySearchIndex):
 
     def _renewed(self) -> MemorySearchIndex:
         self._must_be_open()
-        if time.monotonic() - self._made > 0.04:
-            self._copy = MemorySearchIndex()
-            with self._space.lock:
+        with self._space.lock:
+            began, copy = self._copy
+            if time.monotonic() - began > 0.04:
+                began, copy = time.monotonic(), MemorySearchIndex()
                 for entry in self._space.entries.values():
-                    self._copy._space.put(entry)
-            self._made = time.monotonic()
-        return self._copy
+                    copy._space.put(entry)
+                self._copy = began, copy
+        return copy
 
 
 class TestRefreshingIndex(SearchContract):

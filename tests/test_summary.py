@@ -370,7 +370,6 @@ def test_a_badge_is_of_what_is_installed(tmp_path: Path) -> None:
         (("verify", "--summary", "-", "--json", "-", "--backend", "cache=memory"), "can have standard output"),
         (("verify", "--check", "x.json", "--badge", "b.svg"), "--check and --badge exclude each other"),
         (("report", "run", "--summary", "-", "--jsonl", "x"), "ask for one of them"),
-        (("report", "run", "--badge", "b.svg"), "holds no certificate.json"),
     ],
 )
 def test_what_cannot_be_meant_is_one_sentence(arguments: tuple[str, ...], sentence: str, tmp_path: Path) -> None:
@@ -378,6 +377,17 @@ def test_what_cannot_be_meant_is_one_sentence(arguments: tuple[str, ...], senten
     done = stackproof(*arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert sentence in done.stderr
+
+
+def test_a_run_without_a_record_has_no_badge(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    done = stackproof("report", "run", "--badge", "b.svg", cwd=tmp_path)
+    assert done.returncode == 6
+    assert "holds no certificate.json: that run kept no record" in done.stderr
+    (tmp_path / "run" / "run.json").write_text("{}", encoding="utf-8")
+    done = stackproof("report", "run", "--badge", "b.svg", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "only a verification has a summary and a badge" in done.stderr
 
 
 def test_a_summary_that_cannot_be_written_takes_nothing_else_with_it(tmp_path: Path) -> None:
