@@ -26,8 +26,8 @@ class RefreshingIndex(MemorySearchIndex):
 
     capabilities = SearchCapabilities(delete=True, matching=True, visible_within=0.05)
     _copy = (-1.0, MemorySearchIndex())
-    """When it was begun, and what is searched. It is made under the lock: no thread meets one that another still fills, or an older
-    one after it."""
+    """When it was begun, and what is searched. It is made under the lock: no thread meets one that another still fills, or an
+    older one after it."""
 
     def search(self, query: SearchQuery) -> list[Hit]:
         return self._renewed().search(query)
