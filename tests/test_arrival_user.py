@@ -253,11 +253,12 @@ def test_the_whole_rate_is_offered_from_the_first_second_on_by_all_that_are_ther
     assert record is not None
     done = operations_of(tmp_path)
     assert len(done) == users
-    moments = sorted(moment for each in done for moment, _ in each)
-    # In the clock of the machine, whichever process did it: Locust starts a user a second.
-    assert sum(moment < moments[0] + 1.0 for moment in moments) > 80
-    numbers = sorted(number for each in done for _, number in each)
+    when = {number: moment for each in done for moment, number in each}
+    numbers = sorted(when)
     assert numbers[:100] == list(range(100)), "no share of the schedule is left out"
+    # In the clock of the machine, whichever process did it: Locust starts a user a second, and the share of the second one would
+    # be that much later.
+    assert max(when[number] for number in range(100)) - when[0] < 1.7
     assert (record["rate"], record["processes"], record["incomplete"]) == (100.0, users, "")
     assert record["offered"] == len(numbers)
     assert {row["second"]: row["offered"] for row in record["series"]}[0] == 100
@@ -270,7 +271,7 @@ def test_the_schedule_begins_when_the_slowest_process_is_ready(tmp_path: Path) -
     )
     assert (code, said) == (0, [])
     first, second = (each[0][0] for each in operations_of(tmp_path))
-    assert abs(first - second) < 0.5
+    assert abs(first - second) < 1.0  # where nobody waits, it is 1.5
 
 
 def test_what_is_in_flight_at_the_end_is_in_the_record_of_all_processes(tmp_path: Path) -> None:
