@@ -275,7 +275,7 @@ def test_the_schedule_begins_when_the_slowest_process_is_ready(tmp_path: Path) -
 
 
 def test_what_is_in_flight_at_the_end_is_in_the_record_of_all_processes(tmp_path: Path) -> None:
-    options = ("--users", "2", "--processes", "2", "--spawn-rate", "2", "--run-time", "2s")
+    options = ("--users", "2", "--processes", "2", "--spawn-rate", "2", "--run-time", "4s")
     code, said, record = run_of_ones_own(tmp_path, *options, operate="gevent.sleep(1.5)")
     assert (code, said) == (0, [])
     assert record is not None
@@ -324,7 +324,7 @@ def test_what_cannot_be_offered_as_a_whole_is_refused_in_one_sentence(tmp_path: 
     assert said == [sentence.replace("OWN", str(tmp_path / "own.py"))]
     assert (code, record) == (1, None)
     assert operations_of(tmp_path) == []
-    assert time.monotonic() - began < 15, "it ends by itself"
+    assert time.monotonic() - began < 20, "it ends by itself"
 
 
 def test_a_record_of_an_earlier_run_is_left_alone_and_told_to_be_one(tmp_path: Path) -> None:
@@ -336,14 +336,14 @@ def test_a_record_of_an_earlier_run_is_left_alone_and_told_to_be_one(tmp_path: P
 
 
 def test_a_full_disk_at_the_end_is_told_in_one_sentence(tmp_path: Path) -> None:
-    code, said, _ = run_of_ones_own(tmp_path, "--users", "1", "--run-time", "1s", target="/dev/full")
+    code, said, _ = run_of_ones_own(tmp_path, "--users", "1", "--run-time", "3s", target="/dev/full")
     assert said == ["The record cannot be written to /dev/full (STACKPROOF_RECORD): No space left on device."]
     assert code == 1
 
 
 def test_a_worker_that_is_lost_makes_the_record_one_of_a_part(tmp_path: Path) -> None:
     dies = "number < 60 or number % 2 or os._exit(0)"
-    options = ("--users", "2", "--processes", "2", "--spawn-rate", "2", "--run-time", "3s")
+    options = ("--users", "2", "--processes", "2", "--spawn-rate", "2", "--run-time", "6s")
     code, said, record = run_of_ones_own(tmp_path, *options, operate=dies)
     assert said == ["The record is not of the whole load: 1 of 2 processes did not tell how their share ended."]
     assert code == 1
