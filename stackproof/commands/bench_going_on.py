@@ -35,7 +35,12 @@ def going_on(directory: Path, command: str) -> str:
     A search whose budget is used up gets a larger one: with the same one it would take no window.
     """
     larger = _with_room(command, *used_in(directory))
-    return f"{larger} --resume {shlex.quote(str(directory))}" if larger else ""
+    return resumed(larger, directory) if larger else ""
+
+
+def resumed(command: str, directory: Path) -> str:
+    """A command with what makes it go on with the run in a directory."""
+    return f"{command} --resume {shlex.quote(str(directory))}"
 
 
 def used_in(directory: Path) -> tuple[int, float]:

@@ -42,6 +42,7 @@ from stackproof.verification.run import describe_server
 from . import bench_stored
 from .bench_evidence import gather_and_keep
 from .bench_gate import Proof
+from .bench_going_on import resumed
 from .bench_workers import machines_of
 from .bench_workers import say_waiting as say_waiting_for_workers
 
@@ -115,7 +116,7 @@ class Load:
 
     def going_on(self, directory: Path) -> str:
         """What goes on with this run, kept in this directory, where it was cut short."""
-        return f"{self.command()} --resume {shlex.quote(str(directory))}"
+        return resumed(self.command(), directory)
 
     def command(self) -> str:
         """What repeats this run."""

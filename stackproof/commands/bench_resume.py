@@ -23,7 +23,7 @@ from stackproof.reports.text import what_happened
 from stackproof.verification.runs import RECORD, DamagedRecordError, reopen_run
 
 from .bench import Asked
-from .bench_going_on import going_on, is_of_a_pair, newer_windows, used_in, used_up
+from .bench_going_on import going_on, is_of_a_pair, newer_windows, resumed, used_in, used_up
 from .bench_load import Load
 
 _OPTIONS = {
@@ -152,7 +152,7 @@ def _refusal(directory: Path, found: Sequence[str], before: str, now: str, left_
     if not told:
         return f"{directory} was not begun by this command, although its options are the same; begin a new run"
     differences = ", ".join(_difference(option, kept.get(option), typed.get(option)) for option in told)
-    again = f"{before} --resume {shlex.quote(str(directory))}"
+    again = resumed(before, directory)
     return f"{directory} was begun with {differences}; go on with it as it was begun: {again}"
 
 

@@ -90,12 +90,12 @@ def publish_kept(directory: Path, summary_file: str | None, badge_file: Path | N
     from stackproof.reports.text import one_line
     from stackproof.verification.certificate import from_json
     from stackproof.verification.run import exit_code
-    from stackproof.verification.runs import RECORDS, NoRecordError
+    from stackproof.verification.runs import NoRecordError, records_in
 
     prepare(summary_file, badge_file)
     path = directory / "certificate.json"
     if not path.is_file():
-        if not any((directory / name).is_file() for name in RECORDS):
+        if not records_in(directory):
             raise NoRecordError(f"{directory} holds no certificate.json: that run kept no record")
         raise ConfigurationError(
             f"{directory} holds no certificate.json: only a verification has a summary and a badge"

@@ -15,7 +15,16 @@ from stackproof.interfaces import ConfigurationError
 from stackproof.kept_json import text_of
 from stackproof.reports.pages import require_charts
 from stackproof.reports.text import what_happened
-from stackproof.verification.runs import RECORD, RECORDS, NoRecordError
+from stackproof.verification.runs import (
+    RECORD,
+    RUNS,
+    DamagedRecordError,
+    NoRecordError,
+    find_run,
+    keep,
+    keep_bytes,
+    records_in,
+)
 
 from .options import Directory, check_targets, json_option, write_result
 from .publishing import badge_option, publish_kept, summary_option
@@ -68,8 +77,6 @@ def report(
     With --index, write a page that lists each run below DIR with what it shows and a link to its page; a run that is damaged or
     unfinished is listed as such. The exit code says whether the page was written, not what is on it.
     """
-    from stackproof.verification.runs import find_run
-
     from .bench_stored import sentence
 
     exports = {"csv": csv_file, "parquet": parquet_file, "jsonl": jsonl_file}
@@ -108,7 +115,6 @@ def _index(folder: Path, json_file: str | None) -> int:
     import stackproof
     from stackproof.reports import index_page
     from stackproof.reports.runs_index import overall, rows_of, to_data
-    from stackproof.verification.runs import RUNS, keep
 
     if not folder.is_dir():
         raise ConfigurationError(f"there is no folder {folder}; runs are kept in {RUNS}")
@@ -131,7 +137,6 @@ def _index(folder: Path, json_file: str | None) -> int:
 
 
 def _pages(directory: Path, *, quiet: bool) -> Iterable[dict[str, str]]:
-    from stackproof.verification.runs import keep
 
     writers: dict[str, tuple[str, Callable[[Path], str]]] = {
         "certificate.json": ("certificate.html", _certificate),
@@ -141,7 +146,7 @@ def _pages(directory: Path, *, quiet: bool) -> Iterable[dict[str, str]]:
     }
     kept = [name for name in writers if (directory / name).is_file()]
     if not kept:
-        for name in sorted(name for name in RECORDS if (directory / name).is_file()):
+        for name in records_in(directory):
             raise ConfigurationError(f"{directory} holds {name}, of which there is no page")
         raise _without_record(directory, list(writers))
     for name in kept:
@@ -203,11 +208,10 @@ def _export(directory: Path, table: str, wanted: dict[str, str]) -> list[dict[st
     from stackproof.measurement.tables import TABLES
     from stackproof.measurement.window_log import WINDOWS
     from stackproof.reports.export import FORMATS
-    from stackproof.verification.runs import keep_bytes
 
     record = directory / RECORD
     if not record.is_file():
-        if (directory / WINDOWS).exists() or not any((directory / name).is_file() for name in RECORDS):
+        if (directory / WINDOWS).exists() or not records_in(directory):
             raise _without_record(directory, [RECORD])
         raise ConfigurationError(f"{directory} holds no run.json: only a measurement has tables")
     rows = _read(record, lambda path: TABLES[table](from_json(text_of(path))))
@@ -223,7 +227,6 @@ def _export(directory: Path, table: str, wanted: dict[str, str]) -> list[dict[st
 
 def _read(record: Path, reader: Callable[[Path], T]) -> T:
     """What a reader makes of a record; `DamagedRecordError` where it is none, or not whole."""
-    from stackproof.verification.runs import DamagedRecordError
 
     try:
         return reader(record)

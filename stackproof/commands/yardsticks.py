@@ -110,9 +110,8 @@ def yardsticks(
         except StorageError as error:
             troubles = (*troubles, str(error))
     if gate.not_kept or troubles:
-        raise StorageError(
-            "; ".join([*gate.not_kept, *troubles])
-        )  # last, so that the result is on the screen all the same
+        # Last, so that the result is on the screen all the same.
+        raise StorageError("; ".join([*gate.not_kept, *troubles]))
     if interrupted:
         return Exit.INTERRUPTED
     good = outcomes and all(each.name == "compared" and not each.left_behind for each in outcomes)

@@ -70,6 +70,11 @@ def open_run(out: Path | None, run_id: str) -> Path:
     return path
 
 
+def records_in(directory: Path) -> list[str]:
+    """The names of the records that a directory holds, in order."""
+    return sorted(name for name in RECORDS if (directory / name).is_file())
+
+
 def check_place(out: Path | None, run_id: str) -> Path:
     """Where `open_run` will make the directory of a run; its errors, as far as they can be told before anything is made."""
     path = out if out is not None else RUNS / run_id
