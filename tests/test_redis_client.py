@@ -219,7 +219,9 @@ def test_close_lets_running_commands_finish(url: str) -> None:
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_forked_child_has_connections_of_its_own(client: RedisClient) -> None:
-    client._running.add("a command of another thread at the moment of the fork")
+    other = threading.Thread(target=client._running.add, args=["its command at the moment of the fork"])
+    other.start()
+    other.join()
     assert client.execute("SET", "k", "parent", repeatable=False) == b"OK"
     child = os.fork()
     if not child:
@@ -232,7 +234,7 @@ def test_a_forked_child_has_connections_of_its_own(client: RedisClient) -> None:
             code = 0 if time.monotonic() - began < client.connect_timeout else 2
         finally:
             os._exit(code)
-    client._running.clear()
+    client._running.forget()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert client.execute("GET", "k", repeatable=True) == b"child"
 

@@ -29,8 +29,9 @@ from botocore.exceptions import (
 from botocore.loaders import create_loader
 
 from stackproof.adapters.aws_errors import THROTTLED, CutAnswerError, code_of, may_be_applied, translated, unusable
+from stackproof.adapters.running_calls import RunningCalls
 from stackproof.adapters.settings import Settings, hide_secrets
-from stackproof.interfaces import BackendError, ClosedError, ConfigurationError
+from stackproof.interfaces import BackendError, ConfigurationError
 
 T = TypeVar("T")
 
@@ -137,8 +138,6 @@ class AwsClient:
     def __init__(self, place: AwsPlace, variables: Mapping[str, str]) -> None:
         self._variables = dict(variables)
         self._here = threading.local()
-        self._running: set[object] = set()
-        self._closed = False
         self._making = threading.Lock()
         self._client: Any = None
         with configuration_errors(place.service):
@@ -147,6 +146,7 @@ class AwsClient:
                 place = _with_region(place, session)
             self.place = place
             self._client = self._made(session)
+        self._running = RunningCalls(self.place.shown)
         _clients.add(self)
 
     @classmethod
@@ -171,28 +171,15 @@ class AwsClient:
 
     def check_open(self) -> None:
         """Raise `ClosedError` after `close`."""
-        if self._closed:
-            raise ClosedError(f"the connection to {self.place.shown} was disconnected and stays so")
+        self._running.check_open()
 
     def close(self) -> None:
         """Wait for the running calls, each of which is bounded in time, then close every socket. Again: does nothing."""
-        self._closed = True
-        deadline = time.monotonic() + self.place.connect_timeout + self.place.operation_timeout
-        while self._running and time.monotonic() < deadline:
-            time.sleep(0.002)
+        self._running.close(self.place.connect_timeout + self.place.operation_timeout)
         self._close_idle()
 
     def _while_open(self, work: Callable[[], T]) -> T:
-        """Run ``work`` so that `close` waits for it. A set and no lock: an interruption at any point leaves it right."""
-        mark = object()
-        try:
-            self._running.add(mark)
-            self.check_open()
-            return work()
-        finally:
-            self._running.discard(mark)
-            if self._closed:
-                self._close_idle()
+        return self._running.run(work, self._close_idle)
 
     def _sent(self, operation: str, effect: Effect, parameters: dict[str, Any]) -> dict[str, Any]:
         course = _Course(effect, time.monotonic() + self.place.operation_timeout)
@@ -267,7 +254,7 @@ class AwsClient:
         inherited, self._client = self._client, None
         self._making = threading.Lock()
         self._here = threading.local()
-        self._running = set()
+        self._running.forget()
         for connection in _idle_connections(inherited):
             connection.close()
 

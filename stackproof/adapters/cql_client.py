@@ -29,13 +29,14 @@ from cassandra.policies import (
 from cassandra.protocol import ErrorMessage
 from cassandra.query import tuple_factory
 
-from stackproof.interfaces import BackendError, ClosedError, ConfigurationError, Done, IndeterminateError
+from stackproof.interfaces import BackendError, ConfigurationError, Done, IndeterminateError
 
 from .cql_addresses import Addresses, NodeFactory
 from .cql_deferred import Pending
 from .cql_errors import RetryReadsOnce, is_broken_connection, is_refusal, translated
 from .cql_fork import connections_of, forget, forget_event_loop
 from .native_threads import require_native_threads
+from .running_calls import RunningCalls
 
 DRIVER = "the CQL driver (scylla-driver)"
 PROTOCOL = 4
@@ -157,8 +158,8 @@ class CqlClient:
         self._link: _Link | None = None
         self._connecting = threading.Lock()
         self._failure: tuple[float, Exception] | None = None
-        self._running: set[object] = set()
-        self._closed = False
+        self._running = RunningCalls(self.shown)
+        self._pending: set[Pending] = set()
         _clients.add(self)
 
     # What adapters call
@@ -169,8 +170,7 @@ class CqlClient:
         mark = object()
         try:
             self._running.add(mark)
-            if self._closed:
-                raise ClosedError(f"the connection to {self.shown} was disconnected and stays so")
+            self._running.check_open()
             yield
         finally:
             self._running.discard(mark)
@@ -197,10 +197,10 @@ class CqlClient:
 
     def begin(self, done: Done) -> Pending:
         """A deferred operation begins: `close` waits for it, and ends it if nobody else does."""
-        pending = Pending(done, self._running)
-        if self._closed:
+        pending = Pending(done, self._pending)
+        if self._running.closed:
             pending.forget()
-            raise ClosedError(f"the connection to {self.shown} was disconnected and stays so")
+            raise self._running.closed_error()
         return pending
 
     def prepare(self, *statements: Statement) -> None:
@@ -222,7 +222,7 @@ class CqlClient:
     def send_later(self, seconds: float, send: Callable[[], None]) -> bool:
         """Have the driver's event loop call ``send``; false where there is none any more."""
         link = self._link
-        if link is None or self._closed:
+        if link is None or self._running.closed:
             return False
         link.cluster.connection_class.create_timer(seconds, send)
         return True
@@ -232,8 +232,8 @@ class CqlClient:
         if isinstance(error, BackendError):
             return error
         ours: BackendError
-        if isinstance(error, NoHostAvailable) and self._closed:
-            ours = ClosedError(f"the connection to {self.shown} was disconnected and stays so")
+        if isinstance(error, NoHostAvailable) and self._running.closed:
+            ours = self._running.closed_error()
         else:
             ours = translated(error, self.shown, writes=statement.writes, conditional=statement.conditional)
         ours.__cause__ = error
@@ -267,20 +267,18 @@ class CqlClient:
 
     def close(self) -> None:
         """Wait for running operations, each of which is bounded in time, then give back threads and sockets. Again: nothing."""
-        self._closed = True
-        deadline = time.monotonic() + self.access.connect_timeout + self.access.operation_timeout
-        while self._running and time.monotonic() < deadline:
-            time.sleep(0.002)
+        self._running.close(self.access.connect_timeout + self.access.operation_timeout, self._pending)
         link, self._link = self._link, None
         if link is not None:
             _shut_down(link)
-        for left in list(self._running):
-            if isinstance(left, Pending):
-                left.end(IndeterminateError(f"{self.shown} did not answer before the adapter was disconnected"))
+        for left in list(self._pending):
+            left.end(IndeterminateError(f"{self.shown} did not answer before the adapter was disconnected"))
 
     def after_fork(self) -> None:
         """In a forked child: nothing that the parent's threads held or used is touched."""
-        self._connecting, self._running, self._failure = threading.Lock(), set(), None
+        self._connecting, self._failure = threading.Lock(), None
+        self._running.forget()
+        self._pending = set()
         link, self._link = self._link, None
         if link is not None:
             forget(link.cluster, link.session)
@@ -361,8 +359,7 @@ class CqlClient:
             if self._failure is not None and self._failure[0] > asked:
                 # Others failed while this one waited: a second attempt would make it wait for twice the limit.
                 raise translated(self._failure[1], self.shown, writes=False) from self._failure[1]
-            if self._closed:
-                raise ClosedError(f"the connection to {self.shown} was disconnected and stays so")
+            self._running.check_open()
             try:
                 self._link = self._connect()
             except DRIVER_ERRORS as error:

@@ -20,17 +20,17 @@ Answer: TypeAlias = "dict[str, Any] | None"
 class Pending:
     """One operation of an adapter that is under way: whoever ends it first tells its end, and nobody else does."""
 
-    __slots__ = ("_once", "_running")
+    __slots__ = ("_once", "_pending")
 
-    def __init__(self, done: Done, running: MutableSet[object]) -> None:
+    def __init__(self, done: Done, pending: MutableSet[Pending]) -> None:
         self._once = [done]  # taking it out is one step, whichever threads try at the same time
-        self._running = running
-        running.add(self)
+        self._pending = pending
+        pending.add(self)
 
     def forget(self) -> None:
         """It did not begin: nobody is told."""
         self._once.clear()
-        self._running.discard(self)
+        self._pending.discard(self)
 
     def end(self, error: StackproofError | None) -> None:
         """Tell the end, unless it was told. It counts as running until that is done, so that closing waits for it."""
@@ -39,7 +39,7 @@ class Pending:
         except IndexError:
             return
         tell(done, error)
-        self._running.discard(self)
+        self._pending.discard(self)
 
 
 class DeferredWrite:

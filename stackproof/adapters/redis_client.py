@@ -6,7 +6,6 @@ What is safe to repeat is repeated once: connecting, and reads whose connection 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -16,7 +15,8 @@ from redis.exceptions import AuthenticationError
 
 from stackproof.adapters.redis_connections import Address, RedisAddress, ShortPool, exchange
 from stackproof.adapters.redis_errors import NotSentError, translated
-from stackproof.interfaces import BackendError, ClosedError
+from stackproof.adapters.running_calls import RunningCalls
+from stackproof.interfaces import BackendError
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ def _after_fork() -> None:
     forgets them, and the interpreter complains about open sockets at the end of the child.
     """
     for client in _clients:
-        client._running.clear()
+        client._running.forget()
         for pool in client._pools():
             for inherited in getattr(pool, "_available_connections", ()):
                 inherited.disconnect()
@@ -58,8 +58,7 @@ class RedisClient:
         self.connect_timeout = connect_timeout
         self.operation_timeout = operation_timeout
         self._address = address
-        self._closed = False
-        self._running: set[object] = set()
+        self._running = RunningCalls(address.shown)
         self._begin()
         _clients.add(self)
 
@@ -103,16 +102,11 @@ class RedisClient:
 
     def check_open(self) -> None:
         """Raise `ClosedError` after `close`."""
-        if self._closed:
-            raise ClosedError(f"the connection to {self.shown_url} was disconnected and stays so")
+        self._running.check_open()
 
     def close(self) -> None:
         """Wait for the running commands, each of which is bounded in time, then close every socket. Again: does nothing."""
-        self._closed = True
-        deadline = time.monotonic() + self.connect_timeout + self.operation_timeout
-        while self._running and time.monotonic() < deadline:
-            time.sleep(0.002)
-        # What still runs (a server that drips) keeps its socket, and closes it as it ends: see `_while_open`.
+        self._running.close(self.connect_timeout + self.operation_timeout)
         self._close_idle()
 
     # What differs on a cluster.
@@ -149,16 +143,7 @@ class RedisClient:
                 return
 
     def _while_open(self, work: Callable[[], T]) -> T:
-        """Run ``work`` so that `close` waits for it. A set and no lock: an interruption at any point leaves it right."""
-        mark = object()
-        try:
-            self._running.add(mark)
-            self.check_open()
-            return work()
-        finally:
-            self._running.discard(mark)
-            if self._closed:
-                self._close_idle()
+        return self._running.run(work, self._close_idle)
 
     def _close_idle(self) -> None:
         for pool in self._pools():

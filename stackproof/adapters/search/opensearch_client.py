@@ -20,6 +20,7 @@ from opensearchpy import OpenSearch
 from opensearchpy.exceptions import OpenSearchException
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
+from stackproof.adapters.running_calls import RunningCalls
 from stackproof.interfaces import BackendError, ClosedError, IndeterminateError, OperationTimeoutError, RejectedError
 
 from .opensearch_bulk import FIRST_PAUSE, LONGEST_PAUSE
@@ -82,8 +83,7 @@ class OpenSearchClient:
             retry_on_status=(),
             http_compress=compress,
         )
-        self._closed = False
-        self._running: set[object] = set()
+        self._running = RunningCalls(self.where)
         _clients.add(self)
 
     def call(self, request: Callable[[OpenSearch], T], effect: Effect) -> T:
@@ -92,11 +92,11 @@ class OpenSearchClient:
 
     def call_noting(self, request: Callable[[OpenSearch], T], effect: Effect) -> tuple[T, bool]:
         """The same, and whether the request was sent again after a connection broke: it may have been applied before."""
-        mark, doubts = object(), list[BackendError]()
+        return self._running.run(lambda: self._told(request, effect), self._api.close)
+
+    def _told(self, request: Callable[[OpenSearch], T], effect: Effect) -> tuple[T, bool]:
+        doubts, began = list[BackendError](), time.monotonic()
         try:
-            self._running.add(mark)  # a set and no lock: an interruption at any point leaves it right
-            self.check_open()
-            began = time.monotonic()
             try:
                 return request(self._api), False
             except OpenSearchException as error:
@@ -107,10 +107,6 @@ class OpenSearchClient:
             if doubts and not isinstance(told, RejectedError):
                 raise doubts[0] from error
             raise told from error.__cause__ if told is error else error
-        finally:
-            self._running.discard(mark)
-            if self._closed:
-                self._api.close()
 
     def ping(self) -> bool:
         """Whether the server answers now; whether there are documents does not matter. Never raises."""
@@ -143,16 +139,11 @@ class OpenSearchClient:
 
     def check_open(self) -> None:
         """Raise `ClosedError` after `close`."""
-        if self._closed:
-            raise ClosedError(f"the connection to {self.where} was disconnected and stays so")
+        self._running.check_open()
 
     def close(self) -> None:
         """Wait for the running requests, each of which is bounded in time, then close every socket. Again: does nothing."""
-        self._closed = True
-        deadline = time.monotonic() + self._longest_request
-        while self._running and time.monotonic() < deadline:
-            time.sleep(0.002)
-        # What still runs (a server that drips) keeps its socket, and closes it as it ends: see `call_noting`.
+        self._running.close(self._longest_request)
         self._api.close()
 
     def _attempts(
@@ -215,7 +206,7 @@ class OpenSearchClient:
 
         Their queue is read without its lock, which a thread that the child does not have may hold for ever.
         """
-        self._running.clear()
+        self._running.forget()
         driver = self._api.transport.connection_pool.connection
         inherited, driver.pool = driver.pool, None  # it makes a new one when it is asked
         for connection in getattr(getattr(inherited, "pool", None), "queue", ()):
