@@ -4,6 +4,7 @@ finding without stackproof, and its blocks run here."""
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -70,7 +71,13 @@ def test_the_verdict_of_every_clause(spec: str, tmp_path: Path) -> None:
 def test_a_finding_is_repeated_without_stackproof(block: Block, tmp_path: Path) -> None:
     assert "stackproof" not in block.code
     done = subprocess.run(
-        [sys.executable, "-c", block.code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", block.code],
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(tmp_path)},  # what a finding leaves there is removed with the test's
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 
