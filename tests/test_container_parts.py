@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stackproof.servers import ServerError
-from stackproof.servers.containers.container import _name_and_tag, _telling_line
+from stackproof.servers.containers.container import _name_and_tag, _telling_line, _with_way_out
 from stackproof.servers.containers.cql_wire import _rows
 from stackproof.servers.containers.kafka import _variable
 from stackproof.servers.containers.kinds import CONTAINERS
@@ -106,3 +106,16 @@ def test_a_container_that_was_not_started_says_so(name: str) -> None:
         with pytest.raises(ServerError, match="has not been started"):
             asked()
     it.stop()
+
+
+def test_where_docker_has_no_addresses_left_the_way_out_is_told() -> None:
+    said = "Docker could not make a network: could not find an available, non-overlapping IPv4 address pool."
+    told = str(_with_way_out(ServerError(said)))
+    assert told.startswith(said[:-1])
+    assert "docker network prune" in told
+    assert "STACKPROOF_CONTAINER_NETWORK=host" in told
+
+
+def test_another_refusal_of_a_network_stays_as_docker_words_it() -> None:
+    error = ServerError("Docker could not make a network: permission denied.")
+    assert _with_way_out(error) is error

@@ -23,8 +23,9 @@ from stackproof.servers.server import Server, ServerError
 
 from .certificates import Certificates, make_certificates
 from .engine import engine, explanation, image_is_here, image_volumes, refusals
+from .executing import run_in
 from .labels import SERVER, labels_of
-from .options import IMAGE, ContainerOptions
+from .options import IMAGE, NETWORK, ContainerOptions
 from .recipe import Recipe, archive, unpacked
 from .sweep import end_containers
 
@@ -259,7 +260,7 @@ class ContainerServer(Server):
     def execute(self, *command: str) -> str:
         """Run a command in the container and return what it says; another exit code than 0 is a `ServerError`."""
         with refusals(f"run {command[0]} in the container of {self.title}"):
-            code, output = self.container.exec_run(list(command))
+            code, output = run_in(self.container, list(command))
         said: str = output.decode(errors="replace").strip()
         if code != 0:
             raise ServerError(f"{command[0]} in the container of {self.title} ended with {code}: {_last_line(said)}.")
@@ -364,8 +365,11 @@ class ContainerServer(Server):
             for network in docker.networks.list(names=[run.path.name]):
                 if network.name == run.path.name:
                     return network
-            with refusals("make a network for the containers"):
-                return docker.networks.create(run.path.name, driver="bridge", labels=labels_of(run))
+            try:
+                with refusals("make a network for the containers"):
+                    return docker.networks.create(run.path.name, driver="bridge", labels=labels_of(run))
+            except ServerError as error:
+                raise _with_way_out(error) from error
 
     def _start_again(self) -> None:
         """Start the container that is there, unless it runs; on the address that it had."""
@@ -458,6 +462,14 @@ def _remove(container: Container) -> None:
 
     with refusals("remove a container"), contextlib.suppress(NotFound):
         container.remove(force=True, v=True)
+
+
+def _with_way_out(error: ServerError) -> ServerError:
+    """Docker has addresses for some thirty networks, and keeps those of whoever forgot to remove them."""
+    if "address pool" not in str(error):
+        return error
+    said = str(error).rstrip(".")
+    return ServerError(f"{said}; docker network prune removes those that nobody uses, and {NETWORK}=host needs none.")
 
 
 def _name_and_tag(image: str) -> tuple[str, str]:
