@@ -88,10 +88,24 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run a command. Whatever is wrong becomes one sentence and its exit code, never a traceback."""
     signal.signal(signal.SIGTERM, _terminate)
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         escape_what_it_cannot_encode(stream)
     code = _run(arguments)
     sys.exit(_flushed(code))
+
+
+def _open_what_is_closed() -> None:
+    """A standard stream that was closed (``>&-``) goes nowhere: no file of ours, and no server's, must get its number."""
+    for name, mode in (
+        ("stdin", "r"),
+        ("stdout", "w"),
+        ("stderr", "w"),
+    ):  # in this order: the lowest free number is taken
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115 - as long as the process
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
 
 
 def _flushed(code: int) -> int:

@@ -213,6 +213,7 @@ from stackproof.scenarios.arrival_user import ArrivalUser
 class Own(ArrivalUser):
     rate = 100.0
     drain = 4.0
+    {settings}
 
     def on_start(self):
         {on_start}
@@ -225,11 +226,11 @@ class Own(ArrivalUser):
 
 
 def run_of_ones_own(
-    directory: Path, *options: str, on_start: str = "pass", operate: str = "pass", target: str = ""
+    directory: Path, *options: str, on_start: str = "pass", operate: str = "pass", settings: str = "", target: str = ""
 ) -> tuple[int, list[str], dict[str, Any] | None]:
     """The exit code, what was said as an error, and the record of a headless run, if there is one."""
     locustfile = directory / "own.py"
-    locustfile.write_text(OWN.format(on_start=on_start, operate=operate), encoding="utf-8")
+    locustfile.write_text(OWN.format(on_start=on_start, operate=operate, settings=settings), encoding="utf-8")
     process, record = locust(directory, "--headless", "--only-summary", *options, locustfile=locustfile, target=target)
     _, err = process.communicate(timeout=90)
     assert "Traceback" not in err or "raise" in on_start  # of their own mistake, Locust tells more
@@ -284,6 +285,18 @@ def test_what_is_in_flight_at_the_end_is_in_the_record_of_all_processes(tmp_path
     assert recorder.answered == len([number for each in operations_of(tmp_path) for _, number in each]) > 20
 
 
+def test_what_is_raised_and_is_no_exception_is_a_failure_and_stops_nothing(tmp_path: Path) -> None:
+    code, _, record = run_of_ones_own(
+        tmp_path, "--users", "1", "--run-time", "3s", operate="if number == 20: raise gevent.Timeout(1)"
+    )
+    assert record is not None
+    recorder = Recorder.from_data(record)
+    assert dict(recorder.errors) == {"Own: Timeout": 1}
+    done = [number for each in operations_of(tmp_path) for _, number in each]
+    assert recorder.offered == len(done) > 40, "what was due after it was offered, too"
+    assert code == 1, "Locust's own, of a run in which something failed"
+
+
 REFUSED = {
     "a record that cannot be written": (
         ["--users", "1", "--run-time", "20s"],
@@ -306,7 +319,23 @@ REFUSED = {
     "a process that cannot begin": (
         ["--users", "2", "--spawn-rate", "2", "--processes", "2", "--run-time", "20s"],
         {"on_start": "if self.environment.runner.worker_index: raise ValueError('no server')"},
-        "Nothing was offered: on_start of Own failed: ValueError: no server (OWN, line 14).",
+        "Nothing was offered: on_start of Own failed: ValueError: no server (OWN, line 15).",
+    ),
+    "a rate that is none": (
+        ["--users", "1", "--run-time", "20s"],
+        {"settings": "rate = 0"},
+        "Nothing was offered: rate of Own is 0, where a number is needed, more than 0.",
+    ),
+    "a promise that is no number": (
+        ["--users", "1", "--run-time", "20s"],
+        {"settings": "limit = '20ms'"},
+        "Nothing was offered: limit of Own is '20ms', where a number is needed, more than 0.",
+    ),
+    "arrivals that nobody knows, in each of two processes": (
+        ["--users", "2", "--spawn-rate", "2", "--processes", "2", "--run-time", "20s"],
+        {"settings": "arrivals = 'normal'"},
+        "Nothing was offered: Own: the arrival process 'normal' is unknown; known are: constant, poisson, "
+        "step:10s@1,5s@3 (seconds at so many times the rate), replay:FILE, closed.",
     ),
     "too little time to start all users": (
         ["--users", "9", "--processes", "2", "--spawn-rate", "0.1", "--run-time", "1s"],

@@ -41,6 +41,7 @@ from stackproof.reports.text import told
 from stackproof.scenarios.orders import BACKENDS, NULL, Offered, Order, Setup
 from stackproof.scenarios.recorder import Recorder
 from stackproof.scenarios.session import GeneratorError, Session
+from stackproof.servers import ServerError
 
 LOAD = Load("memory", (), "decision", {}, ORDER, 3, 1, (), "embedded", calibrated=False)
 UNTRUSTED, TRUSTED = self_check_of(closed), self_check_of(opened)
@@ -114,6 +115,38 @@ KINDS = [
     pytest.param({"sweep": "1,2"}, 2, id="sweep"),
     pytest.param({"search": ("--find-max",)}, 3, id="search"),
 ]
+
+
+class Mortal:
+    """A server that can be asked until the load begins."""
+
+    name, technology, origin, fidelity = "redis", "redis", "embedded", "native"
+    dead = False
+
+    def version(self) -> str:
+        if self.dead:
+            raise ServerError("The embedded Redis could not be asked: Connection refused.")
+        return "6.2"
+
+    def facts(self) -> dict[str, str]:
+        return {}
+
+
+@pytest.mark.parametrize(("kind", "_number"), KINDS)
+def test_what_was_measured_of_a_server_that_died_is_in_the_record(
+    measure: Measure, tmp_path: Path, kind: dict[str, Any], _number: int
+) -> None:
+    server: Any = Mortal()
+    run = replace(run_in(tmp_path / "run", **kind), servers=(server,))
+    session = Faked()
+
+    def dies() -> None:
+        server.dead = True
+
+    session.connect = dies  # type: ignore[method-assign]
+    record = measure(run, session, TRUSTED)
+    assert record.windows
+    assert [told["version"] for told in record.servers] == ["6.2"]
 
 
 @pytest.mark.parametrize(("kind", "windows", "more"), [({}, 3, ""), ({"sweep": "1,2"}, 6, "   [12] in flight")])

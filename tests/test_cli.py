@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,19 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, arguments: str) -> None:
     assert done.returncode == Exit.ENVIRONMENT
     assert len(done.stderr.splitlines()) == 1
     assert "No space left on device" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", ["clauses", "clauses --json -", "--help", "backends"])
+@pytest.mark.parametrize("closed", [">&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_a_standard_stream_that_was_closed_goes_nowhere(tmp_path: Path, arguments: str, closed: str) -> None:
+    done = shell(f"exec {shlex.join(COMMAND)} {arguments} {closed}", tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_no_file_of_ours_gets_the_number_of_a_stream_that_was_closed(tmp_path: Path) -> None:
+    script = "import os, sys; from stackproof import cli; cli._open_what_is_closed(); sys.exit(os.dup(0) < 3)"
+    done = shell(f"exec {shlex.quote(sys.executable)} -c {shlex.quote(script)} <&- >&- 2>&-", tmp_path)
+    assert done.returncode == 0
 
 
 # Errors, and what they become

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Any
@@ -180,11 +181,12 @@ def test_what_load_was_offered_ends_with_the_window_and_not_with_a_straggler() -
     assert 0.0 < window.offering.cpu_seconds <= window.cpu_seconds
 
 
-def test_a_failure_in_an_operation_does_not_reach_the_dispatcher() -> None:
+@pytest.mark.parametrize("error", [OSError("gone"), gevent.Timeout(1), asyncio.CancelledError()])
+def test_a_failure_in_an_operation_does_not_reach_the_dispatcher(error: BaseException) -> None:
     class Fails(Waits):
         def decide(self, item: Any, took: Took) -> None:
-            raise OSError("gone")
+            raise error
 
-    window = run(Noted.over(Order(200.0, 0.2, in_flight=8), Fails()))
+    window = run(Noted.over(Order(200.0, 0.2, in_flight=8, drain=1.0), Fails()))
     assert (window.measured.offered, window.measured.failed) == (40, 40)
-    assert dict(window.measured.errors) == {"OSError": 40}
+    assert dict(window.measured.errors) == {type(error).__name__: 40}

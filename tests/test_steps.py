@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+import gevent
 import pytest
 
 from stackproof.adapters.cache.memory import MemoryCache
@@ -87,6 +89,16 @@ def offered(
         return work.checks.to_data(), failed
     finally:
         work.close()
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), gevent.Timeout(1)])
+def test_what_a_client_raises_and_is_no_exception_is_a_failure_of_its_step(error: BaseException) -> None:
+    class GivesUp(MemoryCache):
+        def get(self, key: str) -> Any:
+            raise error
+
+    _, failed = offered(find_scenario("cache-hot", {}), 3, cache=GivesUp())
+    assert failed == [f"cache get: {type(error).__name__}: {error}"] * 3
 
 
 def wrongs(data: dict[str, Any]) -> tuple[int, int, int]:

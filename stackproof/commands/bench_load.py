@@ -6,7 +6,7 @@ import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -160,6 +160,11 @@ class Run:
     run_id: str
     directory: Path
     environment: Environment
+    described: tuple[dict[str, Any], ...] = field(init=False)
+    """What the record says of each server: asked before the load, under which one may die."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "described", tuple(map(_server, self.servers)))
 
     @property
     def backends(self) -> dict[str, str]:
@@ -348,7 +353,7 @@ def facts_of(run: Run, load: Load) -> Facts:
             "seed": order.seed,
         },
         backends=tuple(_backend(target, run.proofs[target.name]) for target in run.targets),
-        servers=tuple(_server(server) for server in run.servers),
+        servers=run.described,
         environment=describe_environment(),
         suite_digest=suite_digest(),
     )

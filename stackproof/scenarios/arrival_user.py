@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import sys
 import time
@@ -34,15 +35,18 @@ from locust import User, events, task
 from locust.exception import StopUser
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
+from stackproof.interfaces import ConfigurationError
+
+from .arrivals import schedule_of
 from .common_start import CommonStart
 from .conductor import LEAD_SECONDS
 from .green import GreenWindow
 from .locust_statistics import Fed, Statistics
-from .orders import IN_FLIGHT, Order
+from .orders import CLOSED, IN_FLIGHT, Order
 from .recorder import Recorder
 from .whose import told_with_its_place
 from .window import Took
-from .work import StepFailedError
+from .work import StepFailedError, is_an_end
 
 RECORD_VARIABLE = "STACKPROOF_RECORD"
 """The environment variable that names the file which the merged record is written to."""
@@ -131,6 +135,9 @@ class ArrivalUser(User):
         if _own.begin.ready():
             _log.warning("%s has begun already: one more user changes nothing, and offers nothing", name)
             raise StopUser
+        if why := _misset(self):
+            runner.send_message(_REFUSE, {"why": why})
+            raise StopUser
         if name in _own.names:
             runner.send_message(_REFUSE, {"why": _crowded(name, workers=isinstance(runner, WorkerRunner))})
             raise StopUser
@@ -139,6 +146,26 @@ class ArrivalUser(User):
         begin = _own.begin.get()
         number, processes = begin["shares"][name]
         return (number, processes), _moment(name, begin["at"])
+
+
+def _misset(user: ArrivalUser) -> str:
+    """What its class says that no load can be offered by, as a phrase; empty where all can."""
+    name = type(user).__name__
+    numbers = {"rate": user.rate, "drain": user.drain, "limit": 1.0 if user.limit is None else user.limit}
+    for setting, value in numbers.items():
+        least = "0 or more" if setting == "drain" else "more than 0"
+        real = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not real or value < 0 or (value == 0 and setting != "drain"):
+            return f"{setting} of {name} is {value!r}, where a number is needed, {least}"
+    for setting, whole, lowest in (("in_flight", user.in_flight, 1), ("seed", user.seed, 0)):
+        if type(whole) is not int or whole < lowest:
+            return f"{setting} of {name} is {whole!r}, where a whole number is needed, {lowest} or more"
+    try:
+        if user.arrivals != CLOSED:
+            schedule_of(str(user.arrivals), user.rate, user.seed)
+    except ConfigurationError as error:
+        return f"{name}: {error}"
+    return ""
 
 
 def _crowded(name: str, *, workers: bool) -> str:
@@ -171,7 +198,9 @@ class _Operations:
     def decide(self, item: int, took: Took) -> None:  # noqa: ARG002 - it has no steps of its own
         try:
             self._user.operate(item)
-        except Exception as error:
+        except BaseException as error:
+            if not is_an_end(error):
+                raise
             raise StepFailedError(type(self._user).__name__, error) from error
 
 

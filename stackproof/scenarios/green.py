@@ -14,7 +14,7 @@ from .arrivals import BURST, dispatch
 from .precise_sleep import PreciseSleeper
 from .recorder import Recorder
 from .window import GIVE_UP_SECONDS, Window
-from .work import StepFailedError
+from .work import StepFailedError, is_an_end
 
 AT_ONCE_SECONDS = 0.001
 """Up to this late, the dispatcher itself begins an operation, as soon as it is due. Beyond that many are overdue, and are begun
@@ -123,7 +123,10 @@ class GreenWindow(Window):
             self._acts.decide(item, recorder.step)
         except StepFailedError as error:
             failure = error.kind
-        except Exception as error:  # noqa: BLE001 - a greenlet without a parent that listens: it must be counted here
+        except BaseException as error:
+            # Nobody listens to a greenlet: what is not counted here takes its place for ever, and would end the timer as well.
+            if not is_an_end(error):
+                raise
             failure = type(error).__name__
         ended = time.perf_counter()
         if self._closed:

@@ -7,6 +7,7 @@ a step does, needs beforehand and checks is the step's own (``steps/``).
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
@@ -30,6 +31,16 @@ class StepFailedError(StackproofError):
     def __init__(self, step: str, cause: BaseException) -> None:
         super().__init__(f"{step}: {type(cause).__name__}")
         self.kind = f"{step}: {type(cause).__name__}"
+
+
+def is_an_end(error: BaseException) -> bool:
+    """Whether an operation that raised this has ended so, and no process or greenlet was told to end meanwhile.
+
+    Not every error of a client is an `Exception`: `gevent.Timeout` and `asyncio.CancelledError` are none.
+    """
+    greenlets = sys.modules.get("greenlet")  # where it was never imported, no greenlet was killed
+    told = (KeyboardInterrupt, SystemExit, *([greenlets.GreenletExit] if greenlets else []))
+    return not isinstance(error, told)
 
 
 def _failed(step: str, cause: BaseException) -> StepFailedError:
@@ -250,7 +261,9 @@ class Work:
         began = time.perf_counter()
         try:
             action(item, times)
-        except Exception as error:
+        except BaseException as error:
+            if not is_an_end(error):
+                raise
             self._note(blamed, began, time.perf_counter() - began)
             raise StepFailedError(name, error) from error
         seconds = time.perf_counter() - began
