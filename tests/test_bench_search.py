@@ -392,6 +392,7 @@ def test_a_look_at_the_idle_server_is_not_said_to_be_endless_and_to_hold() -> No
     probe = next(row for entry in journal if (row := row_of(entry)).role == "probe")
     dropping = replace(probe, p99_ms=None, answered_p99_ms=1.5)
     assert "p99  1.50 ms" in step_line(dropping).plain
+    assert "p99        –" in step_line(replace(dropping, answered_p99_ms=None, offered=1000)).plain
     assert "p99    never" in step_line(replace(dropping, role="ramp", offered=1000)).plain
 
 

@@ -170,8 +170,8 @@ def tail(row: StepRow) -> str:
     """
     from stackproof.scenarios.histogram import supported
 
-    if row.role == Role.PROBE and row.answered_p99_ms is not None:
-        return milliseconds(row.answered_p99_ms)
+    if row.role == Role.PROBE:
+        return "–" if row.answered_p99_ms is None else milliseconds(row.answered_p99_ms)
     if row.p99_ms is not None:
         return milliseconds(row.p99_ms)
     return "never" if supported(row.offered, 99.0) else "–"
