@@ -422,7 +422,7 @@ def test_what_says_that_nothing_was_applied_is_tried_again_until_the_time_is_ove
     else:
         # On a busy machine the time can be over while the nodes are asked once more who serves what.
         with pytest.raises(
-            UnavailableError, match="nothing was applied|none of its nodes told who serves what: Timeout"
+            UnavailableError, match=r"nothing was applied|none of its nodes told who serves what: Timeout"
         ):
             client.execute("SET", "k", "v", repeatable=False)
         assert time.monotonic() - began < 3.0
