@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, ClassVar, Self, TypeVar
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_random_exponential
@@ -25,6 +23,7 @@ from stackproof.adapters.interactions.dynamodb_items import (
     partition_of,
     range_of,
 )
+from stackproof.adapters.interactions.dynamodb_turns import Turns
 from stackproof.adapters.interactions.rules import (
     Position,
     check_event,
@@ -53,9 +52,6 @@ TABLE_SECONDS = 60.0
 """How long a table may take until it can be used, or is gone."""
 TRIES = 40
 """How often a contact is tried that others were faster than, or of which the service took a part only."""
-TURNS = 256
-TURN_SECONDS = 0.5
-"""How long somebody waits for another one of this process who changes the same summaries."""
 LONGEST_TABLE_NAME = 255
 LONGEST_SORT_KEY = 1024
 ROWS_AT_ONCE = 1000
@@ -102,7 +98,7 @@ class DynamoDbInteractionStore(InteractionStore):
         self._client = client
         self._table = table
         self._namespace = namespace
-        self._turns = _Turns()
+        self._turns = Turns(client.place.operation_timeout)
 
     @classmethod
     def from_settings(cls, settings: Settings, namespace: str = "") -> Self:
@@ -115,7 +111,7 @@ class DynamoDbInteractionStore(InteractionStore):
         """Store one interaction, unless its id is known, and count it."""
         check_event(event, self.capabilities, nul_allowed=False)
         _check_key(event)
-        with self._turns.of(event):
+        with self._turns.of((event.tenant, event.customer, event.offer)):
             self._in_table(lambda: self._until_nobody_was_faster(event))
 
     def get_summaries(self, query: SummariesQuery) -> SummariesPage:
@@ -306,30 +302,6 @@ class DynamoDbInteractionStore(InteractionStore):
                 raise UnavailableError(f"the table {self._table} is {table['TableStatus']} after {TABLE_SECONDS:g} s")
             time.sleep(pause)
             pause = min(2 * pause, 1.0)
-
-
-class _Turns:
-    """Lets those who change the same summaries in this process take turns: in a crowd, all but one would write in vain.
-
-    It only saves work. So nobody waits for long, and a turn that is not given back (by a thread that was interrupted in the
-    wrong moment, or that a forked child has not got) is forgotten.
-    """
-
-    def __init__(self) -> None:
-        self._locks = [threading.Lock() for _ in range(TURNS)]
-
-    @contextmanager
-    def of(self, event: Interaction) -> Iterator[None]:
-        place = hash((event.tenant, event.customer, event.offer)) % TURNS
-        lock = self._locks[place]
-        mine = lock.acquire(timeout=TURN_SECONDS)
-        if not mine:
-            self._locks[place] = threading.Lock()
-        try:
-            yield
-        finally:
-            if mine:
-                lock.release()
 
 
 class _UnprocessedError(Exception):
