@@ -142,6 +142,7 @@ class _Patience:
         self.deadline = time.monotonic() + seconds
         self._pause, self._longest = PAUSES
         self._redirections = 0
+        self._told: redis.RedisError | None = None
 
     def redirected(self, error: redis.RedisError) -> None:
         self._redirections += 1
@@ -149,9 +150,14 @@ class _Patience:
             self.pause(error)
 
     def pause(self, error: redis.RedisError) -> None:
-        """Wait a little, or raise the error where there is no time left, or no hope."""
+        """Wait a little, or raise the error where there is no time left, or no hope.
+
+        What a node said to the command tells more than that nobody could be asked for another node after that.
+        """
+        if not isinstance(error, NotSentError):
+            self._told = error
         if getattr(error, "lasting", False) or time.monotonic() + self._pause > self.deadline:
-            raise error
+            raise self._told or error
         time.sleep(self._pause)
         self._pause = min(self._pause * 2, self._longest)
 
