@@ -10,7 +10,7 @@ import pytest
 
 from stackproof.adapters.native_threads import require_native_threads
 from stackproof.adapters.registry import BUILT_IN
-from stackproof.scenarios.hang import HUNG, ended_if_it_hangs
+from stackproof.scenarios.hang import HUNG
 
 PATCHED = "from gevent import monkey; monkey.patch_all()\n"
 MAKE = """
@@ -72,10 +72,32 @@ def test_the_known_hang_ends_with_a_sentence(target: str) -> None:
     assert seconds < 40.0
 
 
+IN_TIME = """
+import time
+from stackproof.scenarios.hang import ended_if_it_hangs
+with ended_if_it_hangs("this", 2.0):
+    pass
+time.sleep(2.2)
+"""
+FIRST_TIME = """
+import time
+from stackproof.scenarios import performer
+performer.FIRST_SECONDS = 0.2
+with performer._first_time("TARGET"):
+    time.sleep(60)
+"""
+
+
 def test_what_ends_in_time_is_left_alone() -> None:
-    with ended_if_it_hangs("this", 0.5):  # what takes longer, because of another process, would end this one
-        pass
-    time.sleep(0.7)
+    ended, _ = run(IN_TIME, "")
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_step_that_hangs_before_any_load_ends_with_its_name() -> None:
+    ended, _ = run(FIRST_TIME, "put (MyCache)")
+    assert ended.returncode == HUNG, (ended.stdout, ended.stderr)
+    (line,) = ended.stderr.strip().splitlines()[-1:]
+    assert line == "the step put (MyCache), done once before any load, did not end within 0.2 s and hangs"
 
 
 def test_an_unpatched_process_may_use_any_driver() -> None:

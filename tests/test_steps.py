@@ -6,8 +6,9 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -941,6 +942,23 @@ class TestPreparation:
         with pytest.raises(StepFailedError):
             alone.prime(1)  # nothing was prepared: what is missing is seen, and is not forgotten
         assert alone.checks.lost == 1
+
+    def test_each_step_that_is_done_for_the_first_time_is_watched_by_its_name(self) -> None:
+        begun: list[str] = []
+        ended: list[str] = []
+
+        @contextmanager
+        def watched(step: str) -> Iterator[None]:
+            begun.append(step)
+            yield
+            ended.append(step)
+
+        work = Work.on(find_scenario("cache-hot", {"keys": 100, "hot": 3}), {"cache": MemoryCache()})
+        work.prepare()
+        work.prime(1, watched)
+        assert begun == ended
+        assert begun
+        assert all(step.endswith("(MemoryCache)") for step in begun)
 
     def test_workers_have_tenants_of_their_own(self) -> None:
         store = MemoryInteractionStore()

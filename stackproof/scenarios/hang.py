@@ -16,10 +16,13 @@ from typing import Any
 CONNECT_SECONDS = 15.0
 HUNG = 74
 """Exit code of a process that was ended because it hung."""
+OF_DRIVERS = (
+    "; a driver with threads of its own (CQL, Kafka) does so where gevent has replaced them: use the native engine"
+)
 
 
 @contextmanager
-def ended_if_it_hangs(what: str, seconds: float = CONNECT_SECONDS) -> Iterator[None]:
+def ended_if_it_hangs(what: str, seconds: float = CONNECT_SECONDS, advice: str = OF_DRIVERS) -> Iterator[None]:
     """End the process with code `HUNG` and one line on standard error, if what is inside takes longer than this."""
     start, allocate = _original("start_new_thread"), _original("allocate_lock")
     over = allocate()
@@ -27,11 +30,7 @@ def ended_if_it_hangs(what: str, seconds: float = CONNECT_SECONDS) -> Iterator[N
 
     def watch() -> None:
         if not over.acquire(timeout=seconds):
-            sentence = (
-                f"{what} did not end within {seconds:g} s and hangs; a driver with threads of its own (CQL, Kafka) does so "
-                "where gevent has replaced them: use the native engine\n"
-            )
-            os.write(2, sentence.encode())
+            os.write(2, f"{what} did not end within {seconds:g} s and hangs{advice}\n".encode())
             os._exit(HUNG)
 
     start(watch, ())

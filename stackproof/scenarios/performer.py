@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -39,6 +40,8 @@ from .work import Adapters, StepFailedError, Work
 
 PRIMING = 1 << 62
 """The number of the operation that is done once before any window: it connects, and creates the tables."""
+FIRST_SECONDS = 120.0
+"""How long one step may take when it is done for the first time: DynamoDB and Keyspaces make a table in a minute at most."""
 STOP_SECONDS = 1.0
 """How long operations in flight are waited for when a window is cut short."""
 
@@ -151,7 +154,7 @@ class Performer:
                 with ended_if_it_hangs(f"connecting to {concern}={setup.backends[concern]}", patience):
                     ping()  # whether it answers is told, with the reason, by what comes next
             work.prepare(self._say_what if setup.engine == GREEN else _say_nothing, within)
-            work.prime(PRIMING + workload * workers + self._worker)
+            work.prime(PRIMING + workload * workers + self._worker, _first_time)
         except BaseException:
             work.end()
             raise
@@ -270,6 +273,11 @@ class Performer:
                 },
             )
             gevent.sleep(1.0)
+
+
+def _first_time(step: str) -> AbstractContextManager[None]:
+    """Ends the process where a step hangs that is done once before any load, with a sentence that names it."""
+    return ended_if_it_hangs(f"the step {step}, done once before any load,", FIRST_SECONDS, "")
 
 
 def _say_nothing(_what: str, _share: float) -> None:

@@ -10,6 +10,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Self
 
 from stackproof.adapters.settings import Settings
@@ -180,15 +181,17 @@ class Work:
         for prepare in self.bench.preparations:
             prepare(tell, deadline)
 
-    def prime(self, number: int) -> None:
+    def prime(self, number: int, watched: Callable[[str], AbstractContextManager[None]] | None = None) -> None:
         """Do each step once, also those of a mix, so that everything is connected and every table is there.
 
         Among several workers a step whose preparation others may still be at is left out; its own part has connected it. What
-        the checks saw is forgotten, unless something was wrong. `StepFailedError` for the first that fails.
+        the checks saw is forgotten, unless something was wrong. Each is done under ``watched`` (with the name of the step and its
+        adapter). `StepFailedError` for the first that fails.
         """
         item = self.item(number)
         for turn in self._primed:
-            self._do(turn, item, lambda *_: None)
+            with nullcontext() if watched is None else watched(turn[1]):
+                self._do(turn, item, lambda *_: None)
         if self.checks.clean:
             self.checks.taken()
 
