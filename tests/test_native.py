@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import threading
 import time
@@ -234,11 +235,18 @@ def test_an_end_after_the_drain_time_changes_nothing_and_a_second_end_makes_no_r
     assert (load.measured.ok, load.measured.failed, load.measured.dropped) == (99, 1, 0)
 
 
-def test_what_cannot_begin_has_failed() -> None:
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (StepFailedError("publish", UnavailableError("away")), "publish: UnavailableError"),
+        (asyncio.CancelledError(), "CancelledError"),
+    ],
+)
+def test_what_cannot_begin_has_failed(error: BaseException, told: str) -> None:
     def begin(*_: Any) -> None:
-        raise StepFailedError("publish", UnavailableError("away"))
+        raise error
 
-    assert offered(window(begin)).errors == {"publish: UnavailableError": 100}
+    assert offered(window(begin)).errors == {told: 100}
 
 
 def test_a_window_that_is_closed_early_is_whole() -> None:
@@ -360,6 +368,17 @@ def test_a_scenario_whose_steps_have_deferred_forms_needs_no_threads() -> None:
         begin.close()
         work.close()
     assert len({event.event_id for event in Bus.published}) == 40
+
+
+def test_what_a_deferred_step_raises_and_is_no_exception_is_a_failure_of_it() -> None:
+    class GivesUp(Bus):
+        def publish_deferred(self, topic: str, event: Event, done: Done) -> None:
+            raise asyncio.CancelledError
+
+    ends: list[BaseException | None] = []
+    work = Work.on(find_scenario("publish"), {"events": GivesUp()})
+    work.begin(work.item(1), lambda *_: None, ends.append)
+    assert [str(error) for error in ends] == [str(StepFailedError("publish", asyncio.CancelledError()))]
 
 
 def test_the_null_step_costs_no_thread() -> None:

@@ -19,7 +19,7 @@ from .folding import Operations, fold
 from .orders import Order
 from .timer_slack import sleep_precisely
 from .window import GIVE_UP_SECONDS, UNFINISHED, Acts, Took, Window
-from .work import StepFailedError
+from .work import StepFailedError, is_an_end
 
 TICK_SECONDS = 0.000_25
 """The dispatcher sleeps at least so long, and then starts all that is due: at high rates several at once."""
@@ -170,8 +170,10 @@ class NativeWindow(Window):
         ended = partial(self._ended_at, index)
         try:
             self._begin_item(self._acts.item(self._first + number), partial(operations.took, index), ended)
-        except Exception as error:  # noqa: BLE001 - it could not even begin: that is how it ended
-            ended(error)
+        except BaseException as error:
+            if not is_an_end(error):
+                raise
+            ended(error)  # it could not even begin: that is how it ended
 
     def _ended_at(self, index: int, error: BaseException | None = None) -> None:
         """On whichever thread an operation ends. Each change here is a single step of the interpreter: no lock is needed."""

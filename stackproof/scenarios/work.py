@@ -250,8 +250,8 @@ class Work:
 
         try:
             begin(item, times, done)
-        except Exception as error:
-            if told:
+        except BaseException as error:
+            if told or not is_an_end(error):
                 raise  # it is not the step that failed, but who heard of its end
             ended(_failed(name, error))
 
