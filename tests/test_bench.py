@@ -645,6 +645,11 @@ class TestCommand:
             (["--backend", "search=memory"], "uses no search"),
             (["--backend", "cache=memory", "--backend", "cache=local"], "more than once"),
             (["--bind", "nowhere"], "--bind 'nowhere' must look like"),
+            (
+                ["--bind", "192.0.2.1:5557"],
+                "--bind 192.0.2.1:5557: nothing can listen there on this machine: Cannot assign",
+            ),
+            (["--bind", f"{'long' * 30}.example:5557"], "nothing can listen there on this machine"),
             (["--arrivals", "wobbly"], "replay:FILE, closed"),
             (["--arrivals", "closed", "--rate", "50"], "--arrivals closed has no rate"),
         ],

@@ -34,7 +34,8 @@ from .bench_pair import SIDES, offer_pairs
 from .bench_resume import to_go_on_with
 from .bench_search import exit_code, may_go_on, search
 from .bench_sweep import check_waiting, levels_of, sweep
-from .options import address, result_console, write_result
+from .bench_workers import listened_on
+from .options import result_console, write_result
 
 DEFAULT_RATE = 100.0
 
@@ -177,7 +178,7 @@ def load_of(asked: Asked) -> Load:
         workers=asked.workers,
         promises=promises,
         origin=asked.origin,
-        bind=address("--bind", asked.bind) if asked.bind else None,
+        bind=listened_on(asked.bind) if asked.bind else None,
         calibrated=asked.calibrated,
         search=asked.find.words() if asked.find is not None else (),
         against=asked.against,
