@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 from stackproof.contracts.children import Child, say
 
@@ -42,3 +44,14 @@ def test_a_child_that_is_not_ended_in_time_is_killed_and_leaves_no_pipe() -> Non
     assert child.says("begun\n", 10.0)
     assert not child.end(0.05).in_time
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_child_ends_as_a_program_does_also_where_its_parent_has_a_timer_that_shows_stacks(tmp_path: Path) -> None:
+    """As under pytest with faulthandler_timeout: the timer is a thread, and a child without it waited for it for ever."""
+    with (tmp_path / "stacks").open("w") as stacks:
+        faulthandler.dump_traceback_later(600.0, file=stacks)
+        try:
+            ended = Child(lambda: "all", whole_end=True).end(30.0)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+    assert (ended.in_time, ended.status, ended.said) == (True, 0, "all"), ended.complaints

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import faulthandler
 import logging
 import os
 import selectors
@@ -47,6 +48,10 @@ class Child:
     def __init__(self, function: Callable[[], str], whole_end: bool = False) -> None:
         if not hasattr(os, "fork"):
             pytest.skip("there is no fork on this system")
+        if whole_end:
+            # Its timer (pytest's option faulthandler_timeout) is a thread, which the child does not have: it would wait for that
+            # at its end for ever, and the backend be blamed.
+            faulthandler.cancel_dump_traceback_later()
         answers, errors = os.pipe(), os.pipe()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of threads and fork: it is what is tried here
