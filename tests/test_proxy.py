@@ -323,3 +323,22 @@ def test_nothing_is_left_behind(echo: Echo) -> None:
         "threads and descriptors are given back",
         3.0,
     )
+
+
+class SlowToBegin(threading.Thread):
+    """As on a busy machine: what has been made begins a while later."""
+
+    def start(self) -> None:
+        if self.name.endswith("requests"):
+            time.sleep(0.1)
+        super().start()
+
+
+def test_a_thread_that_has_not_begun_yet_is_waited_for_as_well(echo: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "Thread", SlowToBegin)
+    for _ in range(10):  # in which order threads are waited for is chance
+        proxy = FaultProxy("127.0.0.1", echo.port)
+        with connected(proxy):
+            eventually(lambda: proxy.open_connections, "it is connected, and about to carry", within=10.0)  # noqa: B023
+            proxy.close()
+        assert proxy.open_connections == 0

@@ -243,10 +243,15 @@ class FaultProxy:
         _shut(self._listener, socket.SHUT_RDWR)
         self._listener.close()
         self.cut()
+        joined: set[threading.Thread] = set()
+        while threads := self._begun() - joined:  # also what those have begun that are waited for
+            for thread in threads:
+                thread.join(CLOSE_SECONDS)
+            joined |= threads
+
+    def _begun(self) -> set[threading.Thread]:
         with self._lock:
-            threads = list(self._threads)
-        for thread in threads:
-            thread.join(CLOSE_SECONDS)
+            return set(self._threads)
 
     def __enter__(self) -> Self:
         return self
@@ -275,9 +280,9 @@ class FaultProxy:
                     self._threads.discard(thread)
 
         thread = threading.Thread(target=run, name=f"stackproof-proxy-{name}", daemon=True)
-        with self._lock:
+        with self._lock:  # `close` finds none that has not begun: it could not wait for that
             self._threads.add(thread)
-        thread.start()
+            thread.start()
 
     def _accept(self) -> None:
         while True:
