@@ -7,7 +7,7 @@ import pytest
 from stackproof.servers import ServerError
 from stackproof.servers.containers.container import _name_and_tag, _telling_line, _with_way_out
 from stackproof.servers.containers.cql_wire import _rows
-from stackproof.servers.containers.kafka import _variable
+from stackproof.servers.containers.kafka import _variable, version_in
 from stackproof.servers.containers.kinds import CONTAINERS
 from stackproof.servers.containers.options import ContainerOptions
 from stackproof.servers.containers.recipe import archive, unpacked
@@ -119,3 +119,8 @@ def test_where_docker_has_no_addresses_left_the_way_out_is_told() -> None:
 def test_another_refusal_of_a_network_stays_as_docker_words_it() -> None:
     error = ServerError("Docker could not make a network: permission denied.")
     assert _with_way_out(error) is error
+
+
+def test_the_version_of_kafka_is_read_where_its_image_tells_it() -> None:
+    assert version_in(["jose4j-0.9.4.jar", "kafka-clients-4.1.0.jar", "kafka-raft-4.1.0.jar"]) == "4.1.0"
+    assert version_in(["jose4j-0.9.4.jar"]) is None

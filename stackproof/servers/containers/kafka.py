@@ -6,8 +6,9 @@ it the broker is asked how it is, and users are made. Nothing takes plaintext.
 
 from __future__ import annotations
 
+import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from stackproof.servers.embedded_aws import ACCESS_KEY, aws_identity
@@ -24,6 +25,7 @@ USER = "stackproof"
 CLIENTS, INNER, CONTROLLER = "CLIENTS", "INNER", "CONTROLLER"
 IAM_CLASS = "stackproof.IamValidator"
 """Of our own image: see images/kafka."""
+_CLIENTS_LIBRARY = re.compile(r"kafka-clients-(.+)\.jar")
 FACTS = (
     "auto.create.topics.enable",
     "default.replication.factor",
@@ -51,10 +53,9 @@ class KafkaContainer(ContainerServer):
         """Return KAFKA_BROKERS."""
         return {"KAFKA_BROKERS": f"{LOOPBACK}:{self.port}"}
 
-    def version(self) -> str:
-        """Return the version, for example "4.1.0", as the name of the program's own file says it."""
-        files = self.execute("sh", "-c", "ls /opt/kafka/libs").split()
-        return next(name for name in files if name.startswith("kafka-clients-"))[len("kafka-clients-") : -len(".jar")]
+    def version(self) -> str | None:
+        """Return the version, for example "4.1.0", as the name of the program's own file says it; None in an image without."""
+        return version_in(self.execute("sh", "-c", "ls /opt/kafka/libs").split())
 
     def _facts(self) -> Mapping[str, str]:
         """Return what durability depends on; the flush of the log is the operating system's where it is not set."""
@@ -288,6 +289,11 @@ def _scram_settings(listener: str) -> dict[str, object]:
         f"{prefix}.sasl.enabled.mechanisms": "SCRAM-SHA-512",
         f"{prefix}.scram-sha-512.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
     }
+
+
+def version_in(files: Iterable[str]) -> str | None:
+    """The version in the name of the library of Kafka's clients; None where it is not among the files."""
+    return next((found[1] for name in files if (found := _CLIENTS_LIBRARY.fullmatch(name))), None)
 
 
 def _variable(setting: str) -> str:
