@@ -402,7 +402,8 @@ def test_a_process_whose_clock_is_another_begins_by_itself_and_tells_it() -> Non
 
 
 def test_an_interrupted_run_over_several_processes_has_its_whole_record(tmp_path: Path) -> None:
-    (tmp_path / "own.py").write_text(OWN.format(on_start="pass", operate="gevent.sleep(0.1)"), encoding="utf-8")
+    text = OWN.format(on_start="pass", operate="gevent.sleep(0.1)", settings="")
+    (tmp_path / "own.py").write_text(text, encoding="utf-8")
     options = ("--headless", "--only-summary", "--users", "2", "--processes", "2", "--spawn-rate", "2")
     process, record = locust(tmp_path, *options, locustfile=tmp_path / "own.py", group=True)
     try:
