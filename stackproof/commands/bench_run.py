@@ -34,8 +34,8 @@ from .bench_pair import SIDES, offer_pairs
 from .bench_resume import to_go_on_with
 from .bench_search import exit_code, may_go_on, search
 from .bench_sweep import check_waiting, levels_of, sweep
-from .bench_workers import listened_on
-from .options import result_console, write_result
+from .bench_workers import check_bind
+from .options import address, result_console, write_result
 
 DEFAULT_RATE = 100.0
 
@@ -54,6 +54,8 @@ def run(asked: Asked) -> Exit:
     for target in everything:
         if target.entry is None:
             load_object(target.name, target.spec)  # now, so that a mistyped factory is told before servers start
+    if load.bind:
+        check_bind(load.bind)
     run_id = new_run_id() if kept is None else id_of(kept)
     if kept is None:
         check_place(asked.out, run_id)
@@ -178,7 +180,7 @@ def load_of(asked: Asked) -> Load:
         workers=asked.workers,
         promises=promises,
         origin=asked.origin,
-        bind=listened_on(asked.bind) if asked.bind else None,
+        bind=address("--bind", asked.bind) if asked.bind else None,
         calibrated=asked.calibrated,
         search=asked.find.words() if asked.find is not None else (),
         against=asked.against,

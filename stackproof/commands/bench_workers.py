@@ -17,19 +17,18 @@ from stackproof.scenarios.alone import Introduced
 from stackproof.scenarios.deferred import NATIVE
 from stackproof.verification.digests import package_digest
 
-from .options import address
 
-
-def listened_on(text: str) -> tuple[str, int]:
-    """Host and port of ``--bind``; a `ConfigurationError` where nothing can listen there now, before anything is proven."""
-    host, port = address("--bind", text)
+def check_bind(bind: tuple[str, int]) -> None:
+    """Raise a `ConfigurationError` where nothing can listen there now."""
+    host, port = bind
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        with socket.create_server(("" if host == "*" else host, port), family=family):
-            return host, port
+        socket.create_server(("" if host == "*" else host, port), family=family).close()
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or error
-        raise ConfigurationError(f"--bind {text}: nothing can listen there on this machine: {why}") from error
+        raise ConfigurationError(
+            f"--bind {typed(host, port)}: nothing can listen there on this machine: {why}"
+        ) from error
 
 
 def say_waiting(bind: tuple[str, int], workers: int, engine: str, console: Console) -> None:
