@@ -97,11 +97,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 def _open_what_is_closed() -> None:
     """A standard stream that was closed (``>&-``) goes nowhere: no file of ours, and no server's, must get its number."""
-    for name, mode in (
-        ("stdin", "r"),
-        ("stdout", "w"),
-        ("stderr", "w"),
-    ):  # in this order: the lowest free number is taken
+    # In this order: the lowest free number is taken.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             stream = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115 - as long as the process
             os.set_inheritable(stream.fileno(), True)

@@ -188,7 +188,7 @@ def test_a_report_on_pairs_without_a_record_names_no_command_that_is_refused(tmp
 
 def test_where_nobody_looks_a_run_begins_with_what_goes_on_with_it(tmp_path: Path) -> None:
     load = load_of(asked(FIXED))
-    run = Run(load, (), {}, (), "id", tmp_path / "a run", read_environment())
+    run = Run(load, (), {}, (), "id", tmp_path / "a run", read_environment(), ())
     console = Console(file=io.StringIO(), width=40)
     bench_run._say_begun(run, console)
     assert isinstance(console.file, io.StringIO)

@@ -25,7 +25,7 @@ from test_bench_search import SHORT as SEARCH
 from stackproof.commands import bench_load, bench_pair, bench_search, bench_sweep
 from stackproof.commands.bench_gate import Proof
 from stackproof.commands.bench_going_on import is_of_a_pair
-from stackproof.commands.bench_load import Load, Run, null_order
+from stackproof.commands.bench_load import Load, Run, described, null_order
 from stackproof.commands.bench_pair import offer_pairs
 from stackproof.commands.bench_run import _exit_code, _gone_on_with
 from stackproof.commands.bench_stored import forget, namespaces, note
@@ -56,7 +56,7 @@ def run_in(directory: Path, digest: str = "d", **changes: Any) -> Run:
     record: Any = SimpleNamespace(digest=digest, backend="x", fidelity="native")
     proofs = {target.name: Proof("certificate", record) for target in TARGETS}
     directory.mkdir(exist_ok=True)
-    return Run(replace(LOAD, **changes), tuple(TARGETS), proofs, (), "id", directory, read_environment())
+    return Run(replace(LOAD, **changes), tuple(TARGETS), proofs, (), "id", directory, read_environment(), ())
 
 
 @dataclass
@@ -137,7 +137,7 @@ def test_what_was_measured_of_a_server_that_died_is_in_the_record(
     measure: Measure, tmp_path: Path, kind: dict[str, Any], _number: int
 ) -> None:
     server: Any = Mortal()
-    run = replace(run_in(tmp_path / "run", **kind), servers=(server,))
+    run = replace(run_in(tmp_path / "run", **kind), servers=(server,), described=described([server]))
     session = Faked()
 
     def dies() -> None:

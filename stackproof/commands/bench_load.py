@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -160,11 +160,8 @@ class Run:
     run_id: str
     directory: Path
     environment: Environment
-    described: tuple[dict[str, Any], ...] = field(init=False)
-    """What the record says of each server: asked before the load, under which one may die."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "described", tuple(map(_server, self.servers)))
+    described: tuple[dict[str, Any], ...]
+    """What the record says of each server (`described`): asked before the load, under which one may die."""
 
     @property
     def backends(self) -> dict[str, str]:
@@ -359,9 +356,12 @@ def facts_of(run: Run, load: Load) -> Facts:
     )
 
 
-def _server(server: Server) -> dict[str, Any]:
-    """Who it is. What it is set to is told by the evidence, and in one place only."""
-    return {name: value for name, value in asdict(describe_server(server)).items() if name != "facts"}
+def described(servers: Iterable[Server]) -> tuple[dict[str, Any], ...]:
+    """Asks each who it is. What it is set to is told by the evidence, and in one place only."""
+    return tuple(
+        {name: value for name, value in asdict(describe_server(server)).items() if name != "facts"}
+        for server in servers
+    )
 
 
 def _backend(target: Target, proof: Proof) -> BackendRecord:

@@ -29,7 +29,7 @@ from stackproof.verification.runs import RUNS, StorageError, check_place, id_of,
 from .bench import Asked
 from .bench_gate import Gate, Refusal, told_with
 from .bench_going_on import going_on, is_left
-from .bench_load import Load, Run, offer
+from .bench_load import Load, Run, described, offer
 from .bench_pair import SIDES, offer_pairs
 from .bench_resume import to_go_on_with
 from .bench_search import exit_code, may_go_on, search
@@ -69,7 +69,8 @@ def run(asked: Asked) -> Exit:
             results = []
         else:
             directory = open_run(asked.out, run_id) if kept is None else kept
-            one = Run(load, tuple(targets), proofs, tuple(servers), run_id, directory, environment)
+            told = described(servers)
+            one = Run(load, tuple(targets), proofs, tuple(servers), run_id, directory, environment, told)
             if not console.is_terminal:
                 _say_begun(one, console)
             two = _other(one, others, asked) if others else None

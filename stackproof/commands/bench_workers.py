@@ -13,6 +13,7 @@ import stackproof
 from stackproof.interfaces import ConfigurationError
 from stackproof.measurement.environment import Environment
 from stackproof.measurement.evidence import WorkerMachine
+from stackproof.reports.text import what_happened
 from stackproof.scenarios.alone import Introduced
 from stackproof.scenarios.deferred import NATIVE
 from stackproof.verification.digests import package_digest
@@ -25,10 +26,8 @@ def check_bind(bind: tuple[str, int]) -> None:
     try:
         socket.create_server(("" if host == "*" else host, port), family=family).close()
     except (OSError, UnicodeError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise ConfigurationError(
-            f"--bind {typed(host, port)}: nothing can listen there on this machine: {why}"
-        ) from error
+        why = f"nothing can listen there on this machine: {what_happened(error)}"
+        raise ConfigurationError(f"--bind {typed(host, port)}: {why}") from error
 
 
 def say_waiting(bind: tuple[str, int], workers: int, engine: str, console: Console) -> None:

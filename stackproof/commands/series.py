@@ -38,7 +38,7 @@ from stackproof.verification.runs import StorageError, forget_run, new_run_id, n
 from stackproof.verification.worker import WorkerError
 
 from .bench_gate import Gate, Proof, Refusal, told_with
-from .bench_load import Load, Run
+from .bench_load import Load, Run, described
 from .bench_search import may_go_on
 from .search_options import Find
 from .series_session import SharedSession, Task, sessions_of, shared_session
@@ -380,15 +380,17 @@ class _Measuring:
     def _run_of(self, task: Task, servers: Sequence[Server], environment: Environment, there: Run | None = None) -> Run:
         """The run of a search, in a directory of its own, or in the one of ``there``."""
         names = _servers_of(task.targets)
+        mine = tuple(server for server in servers if server.name in names)
         run_id = new_run_id() if there is None else there.run_id
         return Run(
             load=task.load,
             targets=task.targets,
             proofs={target.name: self._proofs[target.name] for target in task.targets},
-            servers=tuple(server for server in servers if server.name in names),
+            servers=mine,
             run_id=run_id,
             directory=new_run_in(self._runs, run_id) if there is None else there.directory,
             environment=environment,
+            described=described(mine),
         )
 
 

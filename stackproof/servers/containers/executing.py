@@ -41,7 +41,7 @@ def said_in(body: bytes) -> bytes:
     while at < len(body):
         begin = at + _HEADER_BYTES
         at = begin + int.from_bytes(body[begin - 4 : begin])
-        if at > len(body) or begin > len(body):
+        if at > len(body):
             raise OSError("the answer ends in the middle")
         said += body[begin:at]
     return bytes(said)
