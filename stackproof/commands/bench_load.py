@@ -15,6 +15,7 @@ from rich.console import Console
 
 import stackproof
 from stackproof.adapters.settings import Settings
+from stackproof.interruption import interruptible
 from stackproof.measurement.calibrating import Witness, calibrate, calibrate_each
 from stackproof.measurement.calibration import of_workers, quick_form
 from stackproof.measurement.environment import Environment
@@ -212,7 +213,8 @@ class Run:
     def gather_evidence(self, session: Session) -> None:
         """Ask the servers for their settings, and keep them beside the record, with what other machines say of themselves."""
         machines = machines_of(session.introduced, engine_name(self.backends))
-        gather_and_keep(self.directory, self.targets, self.servers, session.namespace, self.environment, machines)
+        with interruptible():  # it asks servers, and may wait for them
+            gather_and_keep(self.directory, self.targets, self.servers, session.namespace, self.environment, machines)
 
 
 def offer(run: Run, console: Console) -> Measurement:
@@ -279,22 +281,24 @@ def windows(
     calibration = self_check(offer, load.order, stub, alone)
     connect()
     done: list[WindowRecord] = []
-    for number in range(before, load.repeat):
-        # Fresh windows: none repeats the keys or the arrivals of another one, also where they are of several sessions.
-        offered = offer(replace(load.order, seed=load.order.seed + number, number=number))
-        if offered.interrupted or not offered.complete:
-            if offered.recorder.offered or not (
-                done or before
-            ):  # of one in which nothing had begun there is nothing to tell
-                done.append(window_of(MEASURED, offered, calibration))
-            log.keep_untrue(offered.checks)
-            return Done(calibration, tuple(done), offered.interrupted)
-        done.append(window_of(MEASURED, offered, calibration))
-        try:
+    try:
+        for number in range(before, load.repeat):
+            # Fresh windows: none repeats the keys or the arrivals of another one, also where they are of several sessions.
+            offered = offer(replace(load.order, seed=load.order.seed + number, number=number))
+            if offered.interrupted or not offered.complete:
+                if offered.recorder.offered or not (
+                    done or before
+                ):  # of one in which nothing had begun there is nothing to tell
+                    done.append(window_of(MEASURED, offered, calibration))
+                log.keep_untrue(offered.checks)
+                return Done(calibration, tuple(done), offered.interrupted)
+            done.append(window_of(MEASURED, offered, calibration))
             log.keep(done[-1], calibration)
             show(done[-1])
-        except KeyboardInterrupt:  # between two windows: those that were measured are in the record all the same
-            return Done(calibration, tuple(done), interrupted=True)
+    except KeyboardInterrupt:  # between two windows: those that were measured are in the record all the same
+        if not (done or before):
+            raise
+        return Done(calibration, tuple(done), interrupted=True)
     return Done(calibration, tuple(done), interrupted=False)
 
 

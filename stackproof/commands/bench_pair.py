@@ -91,23 +91,30 @@ def interleaved(
     """Each pair of windows, whichever side comes first in it; an interruption ends the list with the pairs that are whole."""
     draw = random.Random(load.order.seed)  # noqa: S311 - an order, no secret
     done: tuple[list[WindowRecord], list[WindowRecord]] = ([], [])
-    for number in range(load.repeat):
-        order = replace(load.order, seed=load.order.seed + number, number=number)
-        pair: dict[int, WindowRecord] = {}
-        for side in draw.sample((0, 1), 2):
-            offered = offers[side](order)
-            if offered.interrupted or not offered.complete:
-                logs[side].keep_untrue(offered.checks)
-                for whole, window in pair.items():
-                    logs[whole].keep_untrue(window.checks, WITHOUT_PAIR)
-                return Interleaved(done, offered.interrupted, offered.broken_off)
-            pair[side] = window_of(MEASURED, offered, checks[side], pair=str(number))
-        for side, window in pair.items():
-            done[side].append(window)
-        try:
+    pair: dict[int, WindowRecord] = {}
+    try:
+        for number in range(load.repeat):
+            order = replace(load.order, seed=load.order.seed + number, number=number)
+            for side in draw.sample((0, 1), 2):
+                offered = offers[side](order)
+                if offered.interrupted or not offered.complete:
+                    logs[side].keep_untrue(offered.checks)
+                    _leave_out(pair, logs)
+                    return Interleaved(done, offered.interrupted, offered.broken_off)
+                pair[side] = window_of(MEASURED, offered, checks[side], pair=str(number))
             for side, window in pair.items():
+                done[side].append(window)
+            whole, pair = pair, {}
+            for side, window in whole.items():
                 logs[side].keep(window, checks[side])
                 ended(window, SIDES[side])
-        except KeyboardInterrupt:  # between two pairs: those that were measured are in the records all the same
-            return Interleaved(done, interrupted=True)
+    except KeyboardInterrupt:  # between two windows: the pairs that were measured are in the records all the same
+        _leave_out(pair, logs)
+        return Interleaved(done, interrupted=True)
     return Interleaved(done, interrupted=False)
+
+
+def _leave_out(pair: Mapping[int, WindowRecord], logs: Sequence[WindowLog]) -> None:
+    """A window whose other one is missing counts for nothing; what its checks say is kept."""
+    for side, window in pair.items():
+        logs[side].keep_untrue(window.checks, WITHOUT_PAIR)

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError
+from stackproof.interruption import held_interruptions
 from stackproof.measurement.environment import read_environment
 from stackproof.measurement.evidence import kept_evidence
 from stackproof.measurement.promises import Promise, tightest_seconds
@@ -66,7 +67,7 @@ def run(asked: Asked) -> Exit:
         proofs = gate.prove(everything, servers)
         if isinstance(proofs, Refusal):
             _say_refused(proofs.reasons, console)
-            results = []
+            results, troubles = [], []
         else:
             directory = open_run(asked.out, run_id) if kept is None else kept
             told = described(servers)
@@ -74,10 +75,11 @@ def run(asked: Asked) -> Exit:
             if not console.is_terminal:
                 _say_begun(one, console)
             two = _other(one, others, asked) if others else None
-            with _gone_on_with(one, console):
-                results = _measured(one, two, levels, wanted, console)
-    troubles = [*gate.not_kept, *_shown(results, asked, console)]
-    if troubles:
+            with held_interruptions():  # from the first window on, until the record is there
+                with _gone_on_with(one, console):
+                    results = _measured(one, two, levels, wanted, console)
+                troubles = _shown(results, asked, console)
+    if troubles := [*gate.not_kept, *troubles]:
         raise StorageError("; ".join(troubles))  # last, so that the figures are on the screen all the same
     if isinstance(proofs, Refusal):
         return proofs.code

@@ -110,19 +110,19 @@ def offered(
     short."""
     windows = list(kept)
     done = {int(window.order["seed"]) for window in kept}
-    for number, level in enumerate(plan(levels, load.repeat, load.order.seed)):
-        seed = load.order.seed + number
-        if seed in done:
-            continue
-        one = offer(replace(load.order, arrivals=CLOSED, in_flight=level, seed=seed, number=number))
-        if one.interrupted or not one.complete:
-            keep_untrue(one.checks)
-            return Swept(windows, one.interrupted, one.broken_off)
-        windows.append(window_of(SWEEP, one))
-        try:
+    try:
+        for number, level in enumerate(plan(levels, load.repeat, load.order.seed)):
+            seed = load.order.seed + number
+            if seed in done:
+                continue
+            one = offer(replace(load.order, arrivals=CLOSED, in_flight=level, seed=seed, number=number))
+            if one.interrupted or not one.complete:
+                keep_untrue(one.checks)
+                return Swept(windows, one.interrupted, one.broken_off)
+            windows.append(window_of(SWEEP, one))
             keep(windows[-1])
-        except KeyboardInterrupt:  # between two windows: those that were measured are in the record all the same
-            return Swept(windows, interrupted=True)
+    except KeyboardInterrupt:  # between two windows: those that were measured are in the record all the same
+        return Swept(windows, interrupted=True)
     return Swept(windows, interrupted=False)
 
 

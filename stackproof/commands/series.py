@@ -17,6 +17,7 @@ from rich.console import Console
 
 from stackproof.exits import Exit
 from stackproof.interfaces import ConfigurationError, StackproofError
+from stackproof.interruption import held_interruptions
 from stackproof.measurement.environment import Environment, read_environment
 from stackproof.measurement.promises import Promise, tightest_seconds
 from stackproof.measurement.record import Measurement
@@ -295,7 +296,7 @@ class _Measuring:
             first = self._run_of(tasks[0], servers, environment)
             whole = replace(first, targets=tuple(targets), servers=tuple(servers))
             try:
-                with shared_session(whole, tasks, self._console) as shared:
+                with held_interruptions(), shared_session(whole, tasks, self._console) as shared:
                     shared.measure_generator(tasks[0].load, find_for(MOST_MINUTES))
                     self._begun[session] = Begun()
                     self._searches(shared, able, whole)

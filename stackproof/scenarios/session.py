@@ -9,6 +9,7 @@ import selectors
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,7 @@ from typing import Any, Self
 
 import stackproof
 from stackproof.interfaces import StackproofError
+from stackproof.interruption import interruptible, raise_interruption
 
 from .alone import Alone, Introduced
 from .arrivals import schedule_of
@@ -30,6 +32,7 @@ STOP_SECONDS = SETTLE_SECONDS + 10.0
 waits for its backend, or is one of somebody else's, which waits out its time."""
 
 Observer = Callable[[Mapping[str, Any]], None]
+Waiting = Callable[[], AbstractContextManager[None]]
 
 
 class GeneratorError(StackproofError):
@@ -151,6 +154,7 @@ class Session:
         self._numbers[order.target] = order.number + 1
         limit = order.warmup + order.seconds + order.drain + START_SECONDS
         message = {"do": "window", "order": order.to_data(), "only": only}
+        raise_interruption()
         interrupted, started = False, time.time()
         number = self._send(message)
         try:
@@ -172,7 +176,8 @@ class Session:
         if self._ended:
             return
         self._ended = True
-        answer = self._ask({"do": "finish"}, START_SECONDS)
+        # Not cut short where Ctrl-C is held: who measured for an hour wants the record, and nothing left on the servers.
+        answer = self._answer(self._send({"do": "finish"}), START_SECONDS, waiting=nullcontext)
         left = [sentence for part in answer["answers"] for sentence in part.get("left_behind", [])]
         self.left_behind = tuple(left) + ((self._trouble(answer),) if self._trouble(answer) else ())
 
@@ -189,18 +194,22 @@ class Session:
         self._processes.tell(json.dumps({"id": self._ids, **message}))
         return self._ids
 
-    def _answer(self, number: int, seconds: float) -> dict[str, Any]:
-        return self._receive(lambda message: message.get("id") == number, seconds)
+    def _answer(self, number: int, seconds: float, waiting: Waiting = interruptible) -> dict[str, Any]:
+        return self._receive(lambda message: message.get("id") == number, seconds, waiting)
 
-    def _receive(self, wanted: Callable[[Mapping[str, Any]], bool], seconds: float) -> dict[str, Any]:
-        """The next message of this kind; progress on the way to it goes to the observer."""
+    def _receive(
+        self, wanted: Callable[[Mapping[str, Any]], bool], seconds: float, waiting: Waiting = interruptible
+    ) -> dict[str, Any]:
+        """The next message of this kind; progress on the way to it goes to the observer. ``waiting``: what one waits in."""
         deadline = time.monotonic() + seconds
         with selectors.DefaultSelector() as selector:
             selector.register(self._processes.answers, selectors.EVENT_READ)
             while (found := self._found(wanted)) is None:
                 if (left := deadline - time.monotonic()) <= 0:
                     raise GeneratorError(self._processes.why_silent(seconds))
-                if not selector.select(min(left, 1.0)):
+                with waiting():
+                    came = selector.select(min(left, 1.0))
+                if not came:
                     continue
                 received = os.read(self._processes.answers, 1 << 20)
                 if not received:

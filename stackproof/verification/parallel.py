@@ -15,9 +15,10 @@ from pathlib import Path
 
 from stackproof.contracts.ledger import Ledger
 from stackproof.contracts.stream import RunEnded, StreamEvent
+from stackproof.interruption import noted_signals
 
 from .plan import Plan
-from .worker import Observer, WorkerRun, noted_signals
+from .worker import Observer, WorkerRun
 
 _STOP = 0
 """What stands among the noted signals when one worker cannot go on: the others need not end their work."""

@@ -7,19 +7,17 @@ When it dies before there is a clause, while the backend is imported, all clause
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FrameType
 
 from stackproof.contracts.ledger import Ledger
 from stackproof.contracts.smoke import Smoke, Trouble
 from stackproof.contracts.stream import ClauseEnded, RunEnded, StreamEvent, TargetSmoked
 from stackproof.contracts.verdicts import ClauseResult, Verdict
+from stackproof.interruption import noted_signals
 
 from .plan import Plan
 from .process import WorkerProcess
@@ -223,26 +221,3 @@ class WorkerRun:
             self.observer(ClauseEnded(result))
         if self.ledger.ended is None:
             self.ledger.feed(RunEnded(0.0, interrupted=True))
-
-
-@contextmanager
-def noted_signals() -> Iterator[list[int]]:
-    """Note SIGINT and SIGTERM instead of raising somewhere in the middle, so that no event is lost half read.
-
-    A signal that is ignored stays ignored, and outside the main thread signals are left as they are.
-    """
-    came: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        came.append(number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield came
-        return
-    wanted = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, note) for number in wanted}
-    try:
-        yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
