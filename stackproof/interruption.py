@@ -15,9 +15,13 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def noted_signals() -> Iterator[list[int]]:
-    """The signals that came, for whoever looks at them now and then; none is raised. As `_handled_by` otherwise."""
+    """The signals that came, for whoever looks at them now and then; none is raised. One that is held already counts, too."""
     came: list[int] = []
     with _handled_by(came.append):
+        held = _held.get()
+        if held is not None and held.is_due:
+            held.is_due = False
+            came.append(signal.SIGINT)
         yield came
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import os
 import signal
 import sys
@@ -16,10 +18,12 @@ from typing import Any
 import pytest
 from bench_samples import ORDER, offered, recorded, self_check_of
 
+from stackproof.cli import main
 from stackproof.commands import bench_load, bench_pair, bench_sweep
 from stackproof.commands.bench_load import Load, windows
 from stackproof.commands.bench_pair import interleaved
 from stackproof.commands.bench_sweep import offered as offered_levels
+from stackproof.exits import Exit
 from stackproof.interruption import held_interruptions, interruptible, noted_signals, raise_interruption
 from stackproof.measurement import window_log
 from stackproof.measurement.record import WindowRecord
@@ -120,6 +124,13 @@ class TestHeld:
         thread.start()
         thread.join()
         assert seen == [before]
+
+    def test_one_that_came_before_the_noting_began_is_noted(self, number: signal.Signals) -> None:
+        with held_interruptions():
+            signal.raise_signal(number)
+            with noted_signals() as came:
+                assert len(came) == 1
+            raise_interruption()  # it was told once
 
     def test_noted_ones_are_not_raised(self, number: signal.Signals) -> None:
         with noted_signals() as came:
@@ -235,3 +246,34 @@ def test_no_window_begins_after_an_interruption(tmp_path: Path) -> None:
             session.offer(replace(ORDER, rate=50.0, seconds=60.0))
         assert phases[told:] == []
         assert session.offer(replace(ORDER, rate=50.0, seconds=0.2, warmup=0.0)).complete, "it is as it was"
+
+
+@pytest.mark.parametrize("place", ["replay.with_scripts", "certificate.to_json", "run.describe_server"])
+def test_a_verification_that_was_done_is_written_whichever_step_the_interruption_meets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    module = importlib.import_module(f"stackproof.verification.{place.partition('.')[0]}")
+    name = place.partition(".")[2]
+    does, met = getattr(module, name), list[bool]()
+
+    def interrupted(*given: Any, **named: Any) -> Any:
+        if not met:
+            signal.raise_signal(signal.SIGINT)
+        met.append(True)
+        return does(*given, **named)
+
+    monkeypatch.setattr(module, name, interrupted)
+    monkeypatch.chdir(tmp_path)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main(["verify", "--backend", "cache=redis", "--clause", "CACHE-01", "--out", "run", "--junit", "junit.xml"])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert met
+    assert ended.value.code == Exit.INTERRUPTED
+    certificate = json.loads((tmp_path / "run/certificate.json").read_text(encoding="utf-8"))
+    assert [row["verdict"] for row in certificate["clauses"]] == ["PASS"]
+    assert not certificate["interrupted"]
+    assert (tmp_path / "run/certificate.html").exists()
+    assert "CACHE-01" in (tmp_path / "junit.xml").read_text(encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ import click
 from click.core import ParameterSource
 
 from stackproof.interfaces import ConfigurationError
+from stackproof.interruption import held_interruptions
 from stackproof.targets import Target, parse_targets
 
 from .options import (
@@ -134,21 +135,23 @@ def verify(
     directory = open_run(out, run_id)
     console = result_console("-" if "-" in results.names else None)
     certificate: Certificate | None = None
-    try:
-        if profile == "full":
-            options = replace(options, selftest=_proved(targets, options, directory, console))
-        with provided_servers(targets, origin) as servers, LiveView(console) as view:
-            done = run_verification(targets, servers, options, directory, run_id, view)
-            certificate, troubles = with_scripts(done, directory)
-            # Kept before the servers end, so that an impatient second Ctrl-C does not lose it.
+    with ExitStack() as holding:
+        try:
+            if profile == "full":
+                options = replace(options, selftest=_proved(targets, options, directory, console))
+            with provided_servers(targets, origin) as servers, LiveView(console) as view:
+                holding.enter_context(held_interruptions())  # until everything that was found is written
+                done = run_verification(targets, servers, options, directory, run_id, view)
+                certificate, troubles = with_scripts(done, directory)
+                # Kept before the servers end, so that somebody who is impatient does not lose it.
+                not_kept = _keep_certificate(certificate, directory)
+        except KeyboardInterrupt:
+            if certificate is not None:
+                raise
+            certificate, troubles = interrupted_before(targets, options, run_id), []
             not_kept = _keep_certificate(certificate, directory)
-    except KeyboardInterrupt:
-        if certificate is not None:
-            raise
-        certificate, troubles = interrupted_before(targets, options, run_id), []
-        not_kept = _keep_certificate(certificate, directory)
-    page, unwritten = _write_all(certificate, directory, results)
-    _tell(certificate, console, directory, page, kept=not not_kept)
+        page, unwritten = _write_all(certificate, directory, results)
+        _tell(certificate, console, directory, page, kept=not not_kept)
     if troubles := [*troubles, *not_kept, *unwritten]:
         raise StorageError("; ".join(troubles))  # last, so that the result is on the screen all the same
     return exit_code(certificate)
