@@ -234,6 +234,27 @@ def test_interrupted_between_two_windows_what_was_measured_is_in_the_record(
     assert len(kept_windows(tmp_path / "run").windows) == 1  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("kind", [{}, {"sweep": "1,2"}])
+@pytest.mark.parametrize("at", [1, 2])
+def test_interrupted_before_a_window_has_begun_those_before_it_are_in_the_record(
+    measure: Measure, tmp_path: Path, kind: dict[str, Any], at: int
+) -> None:
+    result = measure(run_in(tmp_path / "run", **kind), Killed(at, trouble=KeyboardInterrupt()), TRUSTED)
+    assert (result.interrupted, result.complete) == (True, False)
+    assert len(result.windows) == at == len(kept_windows(tmp_path / "run").windows)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("kind", [{}, {"sweep": "1,2"}])
+def test_interrupted_before_the_first_window_there_is_no_record(
+    measure: Measure, tmp_path: Path, kind: dict[str, Any]
+) -> None:
+    run, console = run_in(tmp_path / "run", **kind), Console(file=io.StringIO())
+    with pytest.raises(KeyboardInterrupt), _gone_on_with(run, console):
+        measure(run, Killed(0, trouble=KeyboardInterrupt()), TRUSTED)
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue() == "", "there is nothing to go on with"
+
+
 def test_no_window_that_is_there_is_dropped_for_a_smaller_number(measure: Measure, tmp_path: Path) -> None:
     measure(run_in(tmp_path / "run", repeat=1), Faked(interrupted_at=0), TRUSTED)
     measure(run_in(tmp_path / "run", repeat=6), Faked(interrupted_at=4), TRUSTED)
@@ -266,7 +287,7 @@ class Killed(Faked):
     ("at", "trouble", "named"),
     [
         (1, GeneratorError("it ended with code -9 without results"), True),
-        (1, KeyboardInterrupt(), True),
+        (1, AssertionError("a defect of ours"), True),
         (1, ConfigurationError("the run had begun under other conditions"), False),
         (0, GeneratorError("it ended with code -9 without results"), False),
     ],
