@@ -58,13 +58,18 @@ class SimulatedServer:
     never_drains: bool = False
     """A collapse is for good."""
     noise: Noise = quiet
+    stalled: tuple[int, ...] = ()
+    """The how-manieth windows of load meet a stall: all is served, and late. Counted from 1."""
+    stalls: float = 0.0
+    """Share of the windows of load that do so by chance."""
     seed: int = 1
     most_in_flight: int = 0
     orders: list[Step] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
-        self._down = 0
+        self._stalling = random.Random(f"stalls {self.seed}")
+        self._down = self._windows = 0
 
     def knee(self, promise: Promise) -> float:
         """The highest rate at which the promise holds: sojourn times of an M/M/1 queue are exponential."""
@@ -90,6 +95,9 @@ class SimulatedServer:
         if self._down:
             self._down -= 1
             return self._collapsed(step, offered)
+        self._windows += 1
+        if self._windows in self.stalled or self._stalling.random() < self.stalls:
+            capacity = min(capacity, step.rate * 1.03)
         return self._served(step, offered, cpu, capacity, promises)
 
     def _null(self, step: Step, offered: int, cpu: float) -> Seen:

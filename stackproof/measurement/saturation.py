@@ -133,7 +133,7 @@ def conclude(journal: Journal, settings: SearchSettings) -> Ceiling:
     if limiter is None or (limiter is Limiter.NOT_CONVERGED and confirmed):
         limiter, why = _limiter(journal, settings, found)
         reasons = [*why, *_contradicted(found), *reasons]
-    reasons += _unknown(journal)
+    reasons += [*_accidental(found), *_unknown(journal)]
     if found.drifts:
         reasons.append("what held at first failed later: the server changes as it fills, or the machine is busier now")
     return Ceiling(
@@ -258,6 +258,21 @@ def _contradicted(found: Evidence) -> list[str]:
             did = len(found.fresh(rate, held=held))
             said.append(f"at {a_rate(rate)} {did} of {did + against} fresh windows {word}")
     return said
+
+
+def _accidental(found: Evidence) -> list[str]:
+    """What must be said of windows that do not count; that a rate did not hold only where the server was seen to fail."""
+    rates = sorted({entry.step.rate for entry in found.accidents})
+    if not rates or found.low is None:
+        return []
+    many = "a window" if len(found.accidents) == 1 else f"{len(found.accidents)} windows"
+    failed = any(map(by_the_server, found.accidents))
+    saw = (
+        f"{many} at {span(rates)} did not hold" if failed else f"in {many} at {span(rates)} the generator was the limit"
+    )
+    return [
+        f"{saw}, far below {a_rate(found.low)}, which holds: something else than the rate decided, and it is left out"
+    ]
 
 
 def _interval(found: Evidence) -> Interval | None:

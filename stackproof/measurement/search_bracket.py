@@ -58,6 +58,8 @@ def search(journal: Journal, settings: SearchSettings) -> Decision:
         )
     if not found.windows:
         return _first(journal, settings, least, most)
+    if (decision := _first_failure_again(journal, settings, found)) is not None:
+        return decision
     if found.mixed and (decision := _resample(journal, settings, found)) is not None:
         return decision
     if found.high is None and (decision := _upwards(journal, settings, found, most)) is not None:
@@ -91,6 +93,20 @@ def _first(journal: Journal, settings: SearchSettings, least: float, most: float
     why = (
         f"The base service time is {median * 1000:.2f} ms (median). What has to hold: {promised}. {little}. "
         f"The ramp begins at {a_rate(rate)}, half of what one caller alone can do or the least that has samples enough."
+    )
+    return make_step(journal, settings, Role.RAMP, rate, why)
+
+
+def _first_failure_again(journal: Journal, settings: SearchSettings, found: Evidence) -> Decision:
+    """The first window of the ramp that was late and served everything all the same: a stall of somebody else looks like that.
+    The bisection below it would take long to find out."""
+    last = journal[-1]
+    failed = [entry for entry, held in found.windows if not held]
+    if last.step.role is not Role.RAMP or last.cause != Limiter.SLO or failed != [last]:
+        return None
+    rate = last.step.rate
+    why = (
+        f"At {a_rate(rate)} everything was served, but late: once more, since one window may be somebody else's fault."
     )
     return make_step(journal, settings, Role.RAMP, rate, why)
 
@@ -175,10 +191,11 @@ def _does_not(found: Evidence, rate: float) -> str:
 
 def _stride(settings: SearchSettings, found: Evidence) -> float:
     """How far to step away from a rate. Without a contradiction as far as it goes, which is the middle; after the first one a
-    single step, since the rest of what was found still stands; then more and more."""
+    single step, since the rest of what was found still stands; then more and more, with each further one and with each rate that
+    was tried since: a window that somebody else disturbed lies anywhere, and the end that it hid may be far away."""
     if not found.contradictions:
         return math.inf
-    return float(settings.resolution ** (2 ** min(found.contradictions - 1, MOST_STRIDES)))
+    return float(settings.resolution ** (2 ** min(found.contradictions - 1 + found.rates_since, MOST_STRIDES)))
 
 
 def _where(rate: float, middle: float) -> str:

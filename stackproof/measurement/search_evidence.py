@@ -5,6 +5,9 @@ hold. But what holds at a rate holds at every lower one, and what fails fails at
 add up. A rate counts as *holding* where windows at it or above held four times as often as windows at it or below failed; as
 *failing* where windows at it or below failed four times as often as windows at it or above held. Neither can be true of a rate of
 which the other is, and between both may lie rates that held and failed by turns: then the bracket is that wide, and says so.
+
+A window that failed far below a rate that counts as holding was an accident: it shows that something else than the rate decided,
+and does not count any more. Else a single one early on would have to be outweighed again at each higher rate.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ FAILURES_PER_HOLD = 4
 MUCH_SLOWER = 1.5
 """A window that served this many times less than another one at its rate or above it shows another speed, not another rate."""
 DRIFT_WINDOWS = 6
+FAR_BELOW = 1.5
+"""A rate this many times below one that holds is far enough from where holding ends."""
 UNSTEADY_ROW = 3
 """This many windows in a row that never settle count as one that failed."""
 CONCURRENCY = "concurrency"
@@ -32,6 +37,8 @@ class Evidence:
     """The windows that count, in the order in which they were offered, and whether each held."""
 
     windows: tuple[tuple[Entry, bool], ...]
+    accidents: tuple[Entry, ...] = ()
+    """Windows that failed far below what holds, and do not count."""
 
     @property
     def rates(self) -> list[float]:
@@ -80,21 +87,22 @@ class Evidence:
     @property
     def contradictions(self) -> int:
         """Confirming windows that said the opposite of what they were to confirm."""
-        return sum(
-            entry.step.role is Role.CONFIRM and (entry.step.expects == "holds") is not held
-            for entry, held in self.windows
-        )
+        return sum(_contradicts(entry, held) for entry, held in self.windows)
+
+    @property
+    def rates_since(self) -> int:
+        """Rates that were offered for the first time after the last contradiction."""
+        last = max((number for number, window in enumerate(self.windows) if _contradicts(*window)), default=-1)
+        before = {entry.step.rate for entry, _ in self.windows[: last + 1]}
+        return len({entry.step.rate for entry, _ in self.windows[last + 1 :]} - before)
 
     @property
     def slow(self) -> list[Entry]:
         """Windows that served far less than others held, although at most as much was asked of them: the server has more
         than one speed. A collapse under overload is none: it lies above all that held."""
         most = max((entry.step.rate for entry, held in self.windows if held), default=0.0)
-        return [
-            entry
-            for entry, held in self.windows
-            if not held and entry.step.rate <= most and entry.seen.achieved * MUCH_SLOWER < entry.step.rate
-        ]
+        failed = [*self.accidents, *(entry for entry, held in self.windows if not held and entry.step.rate <= most)]
+        return [entry for entry in failed if entry.seen.achieved * MUCH_SLOWER < entry.step.rate]
 
     @property
     def drifts(self) -> bool:
@@ -139,6 +147,10 @@ class Evidence:
         return Limiter.CLIENT if Limiter.CLIENT in leading else leading[0]
 
 
+def _contradicts(entry: Entry, held: bool) -> bool:
+    return entry.step.role is Role.CONFIRM and (entry.step.expects == "holds") is not held
+
+
 def _kind(reason: str) -> str:
     """A reason without its figures, which differ from window to window."""
     return re.sub(r"[\d.,]+", "#", reason)
@@ -169,7 +181,18 @@ def evidence_of(journal: Journal) -> Evidence:
             found.append((entry, entry.verdict is Verdict.HOLDS))
         elif unsteady_row(journal[: number + 1]) % UNSTEADY_ROW == 0:
             found.append((entry, False))
-    return Evidence(tuple(found))
+    return _without_accidents(tuple(found))
+
+
+def _without_accidents(windows: tuple[tuple[Entry, bool], ...]) -> Evidence:
+    found = Evidence(windows)
+    while (low := found.low) is not None:
+        far = [entry for entry, held in found.windows if not held and entry.step.rate * FAR_BELOW < low]
+        if not far:
+            break
+        kept = tuple((entry, held) for entry, held in found.windows if held or entry not in far)
+        found = Evidence(kept, (*found.accidents, *far))
+    return found
 
 
 def most_places(journal: Journal) -> int:
