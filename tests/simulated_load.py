@@ -23,6 +23,12 @@ from stackproof.scenarios.orders import Offered, Offering, Order
 from stackproof.scenarios.recorder import Recorder
 
 Noise = Callable[[random.Random], float]
+TOLERANCE = 1.05
+"""A bracket is right where it contains the knee, give or take the search's own resolution."""
+
+
+def right(holds: float, fails: float | None, knee: float) -> bool:
+    return fails is not None and holds <= knee * TOLERANCE and fails >= knee / TOLERANCE
 
 
 def quiet(_random: random.Random) -> float:

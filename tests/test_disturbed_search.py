@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from simulated_load import SimulatedServer, gaussian, searched
+from simulated_load import SimulatedServer, gaussian, right, searched
 
 from stackproof.measurement.promises import Promise
 from stackproof.measurement.search_evidence import FAR_BELOW, Evidence, by_the_server, evidence_of
@@ -36,33 +36,31 @@ def server(seed: int, **changes: object) -> SimulatedServer:
 
 def answers(settings: SearchSettings, **changes: object) -> tuple[list[Ceiling], list[float]]:
     """The searches that had a right answer, and how long all of them took, in seconds."""
-    right, times = [], []
+    answered, times = [], []
     for seed in range(SEEDS):
         it = server(seed, **changes)
         found, journal = searched(it, settings)
         times.append(sum(entry.took for entry in journal))
-        if found.limiter is Limiter.NOT_CONVERGED or found.fails is None:
-            continue
-        if found.holds <= it.knee(PROMISE) * 1.05 and found.fails >= it.knee(PROMISE) / 1.05:
-            right.append(found)
-    return right, times
+        if found.limiter is not Limiter.NOT_CONVERGED and right(found.holds, found.fails, it.knee(PROMISE)):
+            answered.append(found)
+    return answered, times
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("window", [1, 2, 3])
 def test_one_stall_during_the_ramp_costs_a_few_windows_and_not_the_answer(form: str, window: int) -> None:
     usual, undisturbed = answers(FORMS[form])
-    right, times = answers(FORMS[form], stalled=(window,))
-    assert len(right) >= SEEDS - 1
+    disturbed, times = answers(FORMS[form], stalled=(window,))
+    assert len(disturbed) >= SEEDS - 1
     assert statistics.median(times) <= 1.7 * statistics.median(undisturbed)
-    widths = [[found.fails / found.holds for found in some if found.fails] for some in (usual, right)]
+    widths = [[found.fails / found.holds for found in some if found.fails] for some in (usual, disturbed)]
     assert statistics.median(widths[1]) <= statistics.median(widths[0]) * 1.05
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_stall_in_every_twentieth_window_leaves_most_answers(form: str) -> None:
-    right, _ = answers(FORMS[form], stalls=0.05)
-    assert len(right) >= 0.85 * SEEDS
+    disturbed, _ = answers(FORMS[form], stalls=0.05)
+    assert len(disturbed) >= 0.85 * SEEDS
 
 
 def test_a_window_that_does_not_count_is_told_with_the_answer() -> None:

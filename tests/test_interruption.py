@@ -139,6 +139,7 @@ class TestHeld:
         assert came == [number, number]
 
 
+SETUP = Setup("cache-hot", {"cache": "stackproof.adapters.cache.memory:MemoryCache"}, "bench-test", seed=1)
 LOAD = Load("memory", (), "decision", {}, ORDER, 2, 1, (), "embedded")
 
 
@@ -209,12 +210,9 @@ def test_whichever_line_it_meets_what_was_measured_comes_back_and_is_on_disk(
     for line in range(len(lines)):
         directory = tmp_path / str(line)
         done: Sequence[WindowRecord] = ()
-        with (
-            suppress(KeyboardInterrupt),
-            held_interruptions(),
-            interrupted_at(line, modules),
-        ):  # raised at the end, or in
-            done = measure(directory)  # here, where nothing was measured
+        # It is raised at the end, or by what measures, where nothing was measured.
+        with suppress(KeyboardInterrupt), held_interruptions(), interrupted_at(line, modules):
+            done = measure(directory)
         kept = kept_windows(directory / "one" if measure is pairs else directory)
         assert list(done) == list(kept.windows if kept is not None else ())
         numbers.add(len(done))
@@ -222,10 +220,9 @@ def test_whichever_line_it_meets_what_was_measured_comes_back_and_is_on_disk(
 
 
 def test_a_session_removes_what_it_stored_before_an_interruption_is_raised(tmp_path: Path) -> None:
-    setup = Setup("cache-hot", {"cache": "stackproof.adapters.cache.memory:MemoryCache"}, "bench-test", seed=1)
     ended: list[Session] = []
     with raised(), held_interruptions():
-        with Session(setup, {}, tmp_path, lambda _state: None) as session:
+        with Session(SETUP, {}, tmp_path, lambda _state: None) as session:
             session.connect()
             window = session.offer(replace(ORDER, rate=50.0, seconds=0.2, warmup=0.0))
             signal.raise_signal(signal.SIGINT)
@@ -236,9 +233,8 @@ def test_a_session_removes_what_it_stored_before_an_interruption_is_raised(tmp_p
 
 
 def test_no_window_begins_after_an_interruption(tmp_path: Path) -> None:
-    setup = Setup("cache-hot", {"cache": "stackproof.adapters.cache.memory:MemoryCache"}, "bench-test", seed=1)
     phases: list[str] = []
-    with held_interruptions(), Session(setup, {}, tmp_path, lambda state: phases.append(str(state))) as session:
+    with held_interruptions(), Session(SETUP, {}, tmp_path, lambda state: phases.append(str(state))) as session:
         session.connect()
         told = len(phases)
         signal.raise_signal(signal.SIGINT)

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from simulated_load import SimulatedServer, answered, bimodal, gaussian, quiet, searched
+from simulated_load import TOLERANCE, SimulatedServer, answered, bimodal, gaussian, quiet, right, searched
 
 from stackproof.measurement.ceiling_record import record_of
 from stackproof.measurement.promises import Promise, PromiseResult
@@ -37,12 +37,6 @@ PROMISE = Promise.parse("p99=20ms")
 SETTINGS = SearchSettings(promises=(PROMISE,))
 SHORT_SETTINGS = replace(SHORT, promises=(PROMISE,))
 SEEDS = 60
-TOLERANCE = 1.05
-"""A bracket is right where it contains the knee, give or take the search's own resolution."""
-
-
-def right(holds: float, fails: float | None, knee: float) -> bool:
-    return fails is not None and holds <= knee * TOLERANCE and fails >= knee / TOLERANCE
 
 
 # -- what it finds --------------------------------------------------------------------------------------------------

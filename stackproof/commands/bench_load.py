@@ -286,9 +286,8 @@ def windows(
             # Fresh windows: none repeats the keys or the arrivals of another one, also where they are of several sessions.
             offered = offer(replace(load.order, seed=load.order.seed + number, number=number))
             if offered.interrupted or not offered.complete:
-                if offered.recorder.offered or not (
-                    done or before
-                ):  # of one in which nothing had begun there is nothing to tell
+                # Of one in which nothing had begun there is nothing to tell, where there are others.
+                if offered.recorder.offered or not (done or before):
                     done.append(window_of(MEASURED, offered, calibration))
                 log.keep_untrue(offered.checks)
                 return Done(calibration, tuple(done), offered.interrupted)
